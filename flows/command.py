@@ -1,0 +1,198 @@
+"""From a configuration model to a command line and a function's parameters."""
+
+import inspect
+import logging
+import os
+import sys
+import tomllib
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from cyclopts import App, CycloptsError, Parameter
+from pydantic import BaseModel, Field, ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from flows.errors import FlowsError, ScenesFailedError
+from flows.progress import BarProgress, LogProgress
+from pipelines.batch import Progress
+from pipelines.errors import PipelineError
+from pipelines.report import Result, rows
+from rurnet.errors import RurnetError
+from tiling.errors import TilingError
+
+Config = TypeVar("Config", bound=BaseModel)
+Run = Callable[[Config, Progress], Result]
+
+OWN_ERRORS = (PipelineError, TilingError, RurnetError, FlowsError)
+"""Errors whose message says it all: they are printed in one line, without a traceback."""
+
+_POSITIONAL = "scenes"
+"""The field that takes what stands on a command line without an option's name."""
+
+
+def with_fields(config: type[Config], body: Callable[[Config], Any]) -> Callable[..., Any]:
+    """A function with a model's fields as its parameters, which calls `body` with the model.
+
+    Prefect and cyclopts both read parameters from a signature, so one model serves both.
+    """
+
+    def function(*positional: Any, **named: Any) -> Any:
+        bound = signature.bind(*positional, **named)
+        return body(config(**bound.arguments))
+
+    parameters = []
+    for name, field in config.model_fields.items():
+        option = Parameter(
+            help=field.description,
+            negative_iterable=(),
+            consume_multiple=typing.get_origin(field.annotation) is list and name != _POSITIONAL,
+        )
+        # The type alone: values are checked by the model, which knows how to say it in a line.
+        parameters.append(
+            inspect.Parameter(
+                name,
+                inspect.Parameter.POSITIONAL_OR_KEYWORD
+                if name == _POSITIONAL
+                else inspect.Parameter.KEYWORD_ONLY,
+                default=field.get_default(),
+                annotation=Annotated[
+                    field.annotation, option, Field(description=field.description)
+                ],
+            )
+        )
+    signature = inspect.Signature(sorted(parameters, key=lambda parameter: parameter.kind))
+    vars(function)["__signature__"] = signature
+    function.__annotations__ = {p.name: p.annotation for p in parameters}
+    function.__doc__ = config.__doc__
+    return function
+
+
+def command(name: str, config: type[Config], run: Run[Config]) -> None:
+    """Runs a command line to its end and exits.
+
+    The exit status is 0 when all went well, 1 when something failed (said on standard error in
+    one line each), 2 when the options were wrong.
+
+    Args:
+        name: Of the module: `python -m flows.NAME`.
+        config: What can be configured.
+        run: What the command does.
+    """
+    app = App(name=f"python -m flows.{name}", help=config.__doc__, version_flags=())
+    app.default(with_fields(config, lambda values: values))
+    errors = Console(stderr=True)
+    try:
+        values = app(exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        _say(errors, f"{error} See python -m flows.{name} --help")
+        sys.exit(2)
+    except ValidationError as error:
+        for problem in error.errors():
+            option = (
+                "--" + str(problem["loc"][0]).replace("_", "-") + ": " if problem["loc"] else ""
+            )
+            _say(errors, f"{option}{problem['msg']}. See python -m flows.{name} --help")
+        sys.exit(2)
+    if not isinstance(values, config):
+        sys.exit(0)  # --help was printed.
+    sys.exit(_run(name, values, run, errors))
+
+
+def prefect_is_configured() -> bool:
+    """Whether a Prefect API is set in the environment or in the active profile.
+
+    Read without importing Prefect, which takes seconds and would start a server of its own.
+    """
+    if os.environ.get("PREFECT_API_URL"):
+        return True
+    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
+    profiles = Path(os.environ.get("PREFECT_PROFILES_PATH", home / "profiles.toml")).expanduser()
+    try:
+        content = tomllib.loads(profiles.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError):
+        return False
+    active = os.environ.get("PREFECT_PROFILE", content.get("active", ""))
+    return "PREFECT_API_URL" in content.get("profiles", {}).get(active, {})
+
+
+def summary(result: Result) -> Table:
+    """A run's scores as a table for a terminal."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("scene")
+    for title in ("F1", "precision", "recall", "IoU", "break-even", "class-mean break-even"):
+        table.add_column(title, justify="right")
+    keys = ("f1", "precision", "recall", "iou", "break_even", "class_mean_break_even")
+    for name, scores in rows(result.report):
+        cells = (scores[key] for key in keys)
+        table.add_row(name, *("–" if cell is None else f"{cell:.3f}" for cell in cells))
+    return table
+
+
+def _run(name: str, values: Any, run: Run[Any], errors: Console) -> int:
+    try:
+        if prefect_is_configured():
+            from flows.deployments import FLOWS
+
+            result = FLOWS[name.replace("_", "-")](**values.model_dump())
+        else:
+            result = run_directly(values, run, errors)
+    except ScenesFailedError as error:
+        _print(error.result)
+        for failure in error.result.report["failed"]:
+            _say(errors, failure["error"])
+        return 1
+    except OWN_ERRORS as error:
+        _say(errors, str(error))
+        return 1
+    _print(result)
+    return 0
+
+
+def run_directly(values: Any, run: Run[Any], errors: Console) -> Result:
+    """Without Prefect: no server starts, no port opens."""
+    if errors.is_terminal:
+        with BarProgress(errors) as bar:
+            return checked(run(values, bar))
+    logger = logging.getLogger("rurnet")
+    logger.setLevel(logging.INFO)
+    if not logger.handlers:
+        lines = logging.StreamHandler(errors.file)
+        lines.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        logger.addHandler(lines)
+    # GDAL's complaints come again, as our errors.
+    logging.getLogger("rasterio").setLevel(logging.CRITICAL)
+    with LogProgress(logger) as log:
+        return checked(run(values, log))
+
+
+def checked(result: Result) -> Result:
+    """The result, where every scene went well.
+
+    Raises:
+        ScenesFailedError: One did not.
+    """
+    if result.report["failed"]:
+        raise ScenesFailedError(result)
+    return result
+
+
+def _print(result: Result) -> None:
+    out = Console(soft_wrap=True, highlight=False)
+    report = result.report
+    if report["scenes"]:
+        out.print(summary(result))
+    elif not report["failed"]:
+        out.print("No scene to predict: the inbox is empty.")
+    if report["scenes"] and report["pooled"] is None:
+        out.print("No label was given, so no score is possible.")
+    if result.weights is not None:
+        out.print(f"weights: {result.weights}")
+    out.print(f"report: {result.folder / 'report.html'}")
+
+
+def _say(errors: Console, text: str) -> None:
+    """One line on standard error, whatever is in the text."""
+    errors.print(f"error: {' '.join(text.split())}", markup=False, highlight=False, soft_wrap=True)

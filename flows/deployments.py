@@ -1,0 +1,137 @@
+"""The four Prefect flows and their deployments, each of the flow's own name."""
+
+import time
+from collections.abc import Callable
+from typing import Any, cast
+from uuid import UUID
+
+from prefect import Flow, get_run_logger
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.deployments.runner import RunnerDeployment
+from prefect.types.entrypoint import EntrypointType
+
+from flows.command import Config, Run, checked, with_fields
+from flows.progress import LogProgress, ManyProgress
+from pipelines.batch import SceneOutcome
+from pipelines.config import InferDrive, InferRoads, TrainDrive, TrainRoads
+from pipelines.inference import infer_drive as run_infer_drive
+from pipelines.inference import infer_roads as run_infer_roads
+from pipelines.report import Result, rows
+
+_UPDATE_EVERY_S = 2.0
+
+
+class ArtifactProgress:
+    """A progress artifact of the flow run: the percentage of the current scene's tiles."""
+
+    def __init__(self) -> None:
+        self._artifact: UUID | None = None
+        self._total, self._done, self._last = 1, 0, 0.0
+
+    def scene(self, name: str, tiles: int) -> None:
+        """See `pipelines.batch.Progress`."""
+        self._total, self._done, self._last = tiles, 0, time.monotonic()
+        made = create_progress_artifact(0.0, description=f"tiles of {name}")
+        self._artifact = cast(UUID, made)  # No coroutine: this is not called from one.
+
+    def tiles(self, done: int) -> None:
+        """See `pipelines.batch.Progress`."""
+        self._done += done
+        if time.monotonic() - self._last >= _UPDATE_EVERY_S:
+            self._update()
+
+    def finished(self, outcome: SceneOutcome) -> None:
+        """See `pipelines.batch.Progress`."""
+        if outcome.error is None:
+            self._update()
+        self._artifact = None
+
+    def _update(self) -> None:
+        self._last = time.monotonic()
+        if self._artifact is not None:
+            percent = min(100.0, 100.0 * self._done / max(1, self._total))
+            update_progress_artifact(self._artifact, progress=percent)
+
+
+def _flow(name: str, config: type[Config], run: Run[Config]) -> Flow[..., Result]:
+    """A flow whose parameters are the fields of a configuration."""
+
+    def body(values: Config) -> Result:
+        progress = ManyProgress([LogProgress(get_run_logger()), ArtifactProgress()])
+        result = run(values, progress)
+        _leave_artifacts(name, result)
+        return checked(result)
+
+    function = with_fields(config, body)
+    # Where a worker finds the flow again: a name of this module.
+    function.__module__ = __name__
+    function.__name__ = function.__qualname__ = name.replace("-", "_")
+    return Flow(function, name=name, persist_result=False)
+
+
+def _leave_artifacts(name: str, result: Result) -> None:
+    """Scores as a table, and the outcome in words."""
+    report = result.report
+    scores = [
+        {"scene": scene, **{key: None if v is None else round(v, 4) for key, v in values.items()}}
+        for scene, values in rows(report)
+    ]
+    create_table_artifact(scores, key=f"{name}-scores", description=f"Scores: {report['counted']}")
+    lines = [f"# {name}", "", f"Report: `{result.folder.resolve() / 'report.html'}`", ""]
+    if result.weights is not None:
+        lines += [f"Weights: `{result.weights.resolve()}`", ""]
+    lines.append(f"{len(report['scenes'])} done, {len(report['failed'])} failed.")
+    lines += ["", *(f"- failed: {failure['error']}" for failure in report["failed"])]
+    if scores:
+        shown = ("scene", "f1", "precision", "recall", "break_even")
+        lines += ["", "| " + " | ".join(shown) + " |", "|---" * len(shown) + "|"]
+        lines += ["| " + " | ".join(_cell(score[key]) for key in shown) + " |" for score in scores]
+    create_markdown_artifact("\n".join(lines), key=f"{name}-report")
+
+
+def _cell(value: Any) -> str:
+    return "–" if value is None else str(value)
+
+
+def _train_roads(config: TrainRoads, progress: Any) -> Result:
+    # Lightning and MONAI take seconds to import: only where something is trained.
+    from pipelines.recipes import train_roads as run_train_roads
+
+    return run_train_roads(config, progress)
+
+
+def _train_drive(config: TrainDrive, progress: Any) -> Result:
+    from pipelines.recipes import train_vessels
+
+    return train_vessels(config, progress)
+
+
+infer_roads = _flow("infer-roads", InferRoads, run_infer_roads)
+infer_drive = _flow("infer-drive", InferDrive, run_infer_drive)
+train_roads = _flow("train-roads", TrainRoads, _train_roads)
+train_drive = _flow("train-drive", TrainDrive, _train_drive)
+
+FLOWS: dict[str, Callable[..., Result]] = {
+    "infer-roads": infer_roads,
+    "infer-drive": infer_drive,
+    "train-roads": train_roads,
+    "train-drive": train_drive,
+}
+
+
+def deployments() -> list[RunnerDeployment]:
+    """One deployment per flow, named like it."""
+    made = []
+    for one in (infer_roads, infer_drive, train_roads, train_drive):
+        deployment = one.to_deployment(
+            name=one.name,
+            description=one.description,
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        )
+        made.append(cast(RunnerDeployment, deployment))
+    return made

@@ -1,0 +1,26 @@
+"""Errors of flows and their server."""
+
+from pipelines.report import Result
+
+
+class FlowsError(Exception):
+    """Root of what this package raises."""
+
+
+class ScenesFailedError(FlowsError, RuntimeError):
+    """Some scenes of a batch failed; the others are done.
+
+    Args:
+        result: Of the whole run: the reasons are in its report's `failed`.
+    """
+
+    def __init__(self, result: Result) -> None:
+        failed = result.report["failed"]
+        reasons = "; ".join(failure["error"] for failure in failed)
+        super().__init__(f"{len(failed)} of {len(failed) + len(result.report['scenes'])} "
+                         f"scenes failed: {reasons}")  # fmt: skip
+        self.result = result
+
+
+class ServerError(FlowsError, ConnectionError):
+    """The Prefect server cannot be started or found."""

@@ -1,0 +1,60 @@
+"""Prefect plugin: `prefect deployment run infer-roads`, typed in the project's root.
+
+Prefect wants `FLOW/DEPLOYMENT`; here a name without a slash stands for `name/name`. And where
+no API is configured, the server that `flows.serve` started is used, so that Prefect does not
+start a temporary one. Prefect loads this while it is itself being imported (entry point group
+`prefect.plugins`, switched on in pyproject.toml).
+"""
+
+import os
+import sys
+from functools import wraps
+from typing import Any
+
+from prefect.plugins import register_hook
+
+from flows.server import answers, server_url
+
+
+@register_hook
+def setup_environment(*, ctx: Any) -> Any:
+    """Prefect's hook: lets short names through and points at the project's server.
+
+    Args:
+        ctx: Prefect's `HookContext`.
+
+    Returns:
+        Prefect's `SetupResult`, or None where nothing is to be set.
+    """
+    _take_short_names()
+    if ctx.api_url or os.environ.get("PREFECT_API_URL"):
+        return None
+    url = server_url()
+    if answers(url):
+        from prefect.plugins import SetupResult
+
+        return SetupResult(env={"PREFECT_API_URL": url}, note=f"server of flows.serve at {url}")
+    if sys.argv[1:3] == ["deployment", "run"]:
+        sys.exit(
+            "error: no Prefect server is running; start `python -m flows.serve` in another "
+            "terminal, then run this again"
+        )
+    return None
+
+
+def _take_short_names() -> None:
+    """Lets `read_deployment_by_name` of both clients take a name without a slash."""
+    from prefect.client.orchestration import PrefectClient, SyncPrefectClient
+
+    for client in (PrefectClient, SyncPrefectClient):
+        original = client.read_deployment_by_name
+        if getattr(original, "takes_short_names", False):
+            continue
+
+        # Not bound late: each wrapper keeps its own original.
+        @wraps(original)
+        def read(self: Any, name: str, _original: Any = original) -> Any:
+            return _original(self, name if "/" in name else f"{name}/{name}")
+
+        vars(read)["takes_short_names"] = True
+        setattr(client, "read_deployment_by_name", read)  # noqa: B010

@@ -1,0 +1,175 @@
+"""What can be configured: one model per flow.
+
+Its fields are the Prefect parameters, the command line options and the JSON kept with a
+result. Defaults stand here and nowhere else.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+ROADS_INBOX = "inbox/roads"
+FUNDUS_INBOX = "inbox/fundus"
+
+Precision = Literal["auto", "32-true", "bf16-mixed"]
+
+
+def _one_thing(sizes: list[int]) -> list[int]:
+    """At least one size, each a multiple of 16 and at least 32."""
+    if not sizes or any(size < 32 or size % 16 for size in sizes):
+        raise ValueError("crop sizes must be multiples of 16 from 32 on")
+    return sizes
+
+
+class Configuration(BaseModel):
+    """Base of all: values do not change, and an unknown name is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PredictionSettings(Configuration):
+    """What a prediction depends on besides scene and weights."""
+
+    steps: Annotated[
+        int | None, Field(ge=1, description="Recurrent steps; as many as in training by default.")
+    ] = None
+    tile: Annotated[int, Field(ge=32, description="Side of a tile in pixels.")] = 512
+    overlap: Annotated[
+        int, Field(ge=0, description="Pixels that neighbouring tiles share; less than the tile.")
+    ] = 128
+    threshold: Annotated[
+        float, Field(gt=0, le=1, description="Probability from which on a pixel is foreground.")
+    ] = 0.5
+    device: Annotated[
+        str, Field(description="auto (the first GPU, or else the CPU), cpu, cuda, cuda:1, ...")
+    ] = "auto"
+    batch: Annotated[
+        int,
+        Field(ge=2, description="Tiles predicted at once; 2 at least, see docs/exactness.md."),
+    ] = 4
+    part_size: Annotated[
+        int,
+        Field(ge=64, description="Side in pixels of the parts a scene is worked through in; "
+              "bounds the memory, not the result."),
+    ] = 4096  # fmt: skip
+
+    @model_validator(mode="after")
+    def _overlap_fits(self) -> Self:
+        if self.overlap >= self.tile:
+            raise ValueError(f"overlap ({self.overlap}) must be less than tile ({self.tile})")
+        return self
+
+
+class InferRoads(PredictionSettings):
+    """Find the roads in aerial scenes."""
+
+    scenes: Annotated[
+        list[str],
+        Field(min_length=1, description="Scenes: files, globs, folders, VRTs or /vsi paths."),
+    ] = [ROADS_INBOX]
+    labels: Annotated[
+        Path | None,
+        Field(description="Folder of labels with the scenes' names; scores are then reported."),
+    ] = None
+    output: Annotated[Path, Field(description="Folder of the results.")] = Path("outbox/roads")
+    model: Annotated[str, Field(description="Shipped weights by name, or a weights file.")] = (
+        "roads-dru4"
+    )
+    white_is_nodata: Annotated[
+        bool, Field(description="Patches of white count as missing pixels.")
+    ] = False
+
+
+class InferDrive(PredictionSettings):
+    """Find the vessels in fundus images."""
+
+    scenes: Annotated[
+        list[str], Field(min_length=1, description="Fundus images: files, globs or folders.")
+    ] = [FUNDUS_INBOX]
+    labels: Annotated[
+        Path | None,
+        Field(description="Folder of the first observer's labels; scores are then reported."),
+    ] = None
+    output: Annotated[Path, Field(description="Folder of the results.")] = Path("outbox/fundus")
+    model: Annotated[str, Field(description="Shipped weights by name, or a weights file.")] = (
+        "vessels-dru4"
+    )
+
+
+class TrainingSettings(Configuration):
+    """What both trainings are told."""
+
+    network: Annotated[str, Field(description="dru0 to dru4, sru0 to sru4, unet-g or unet-b.")] = (
+        "dru4"
+    )
+    steps: Annotated[int, Field(ge=1, description="Recurrent steps in training.")] = 3
+    learning_rate: Annotated[
+        float, Field(gt=0, description="Highest of the one-cycle schedule, for AdamW.")
+    ] = 4e-3
+    alpha: Annotated[
+        float,
+        Field(gt=0, le=1, description="Weight of a step's loss against the next one's."),
+    ] = 0.4
+    crop_sizes: Annotated[
+        list[int],
+        AfterValidator(_one_thing),
+        Field(description="Sides of the crops in pixels; every batch draws one."),
+    ] = [256, 256, 384]
+    batch_pixels: Annotated[
+        int, Field(ge=1024, description="Pixels of a batch: small crops come in larger batches.")
+    ] = 196_608
+    samples: Annotated[
+        float, Field(ge=0, le=100, description="Drawn images mixed in, in percent of the crops.")
+    ] = 0.0
+    scorings: Annotated[
+        int, Field(ge=1, description="How often the held-out images are scored.")
+    ] = 10
+    seed: Annotated[int, Field(ge=0, description="Of everything random.")] = 1
+    precision: Annotated[
+        Precision, Field(description="auto: bf16 on a GPU that has it, 32 bits elsewhere.")
+    ] = "auto"
+    workers: Annotated[int, Field(ge=0, description="Processes that make crops.")] = 1
+    overwrite: Annotated[
+        bool, Field(description="Start afresh instead of going on where a training stopped.")
+    ] = False
+
+
+class TrainRoads(TrainingSettings):
+    """Train on Massachusetts Roads, write weights and a test report."""
+
+    data: Annotated[
+        list[Path],
+        Field(min_length=1, description="Folders in the Toronto layout; the first is scored."),
+    ] = [Path("massachusetts_roads")]
+    output: Annotated[
+        Path, Field(description="Folder of weights, checkpoints, log and report.")
+    ] = Path("runs/train-roads")
+    name: Annotated[str, Field(description="Name of the weights file.")] = "roads"
+    iterations: Annotated[int, Field(ge=1, description="Optimizer steps.")] = 2000
+    foreground_weight: Annotated[
+        float, Field(gt=0, description="Weight of road pixels in the cross entropy.")
+    ] = 2.3
+    held_out: Annotated[
+        int, Field(ge=1, description="Training scenes held out to choose the weights.")
+    ] = 3
+
+
+class TrainDrive(TrainingSettings):
+    """Train on DRIVE (CHASE_DB1 and HRF too), write weights and a test report."""
+
+    data: Annotated[
+        list[Path],
+        Field(min_length=1, description="Fundus folders; the first one's test split is scored."),
+    ] = [Path("DRIVE")]
+    output: Annotated[
+        Path, Field(description="Folder of weights, checkpoints, log and report.")
+    ] = Path("runs/train-drive")
+    name: Annotated[str, Field(description="Name of the weights file.")] = "vessels"
+    iterations: Annotated[int, Field(ge=1, description="Optimizer steps.")] = 1400
+    foreground_weight: Annotated[
+        float, Field(gt=0, description="Weight of vessel pixels in the cross entropy.")
+    ] = 1.5
+    held_out: Annotated[
+        int, Field(ge=1, description="Training images held out to choose the weights.")
+    ] = 4

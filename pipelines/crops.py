@@ -1,0 +1,217 @@
+"""Training crops: from road scenes by windows, from fundus images held in memory.
+
+A crop depends on the seed and its number alone, not on the worker that makes it or on what
+came before: a resumed training goes on with the crops it would have seen.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from monai.transforms import Compose
+from numpy.typing import NDArray
+from torch.utils.data import Dataset, Sampler
+
+from pipelines.fundus import FundusSample
+from pipelines.roads import RoadPair
+from pipelines.transforms import LoadFundusd, RandScaledCropd, Sample
+from rurnet.loss import IGNORE
+from tiling.scene import RasterScene
+from tiling.window import Window, split
+
+
+class CropSource(Protocol):
+    """Something crops are cut from: arrays image, label and valid, as in `pipelines.transforms`."""
+
+    def crop(self, size: int, random: np.random.Generator) -> Sample:
+        """A random crop of `size` by `size`, uint8, not yet normalised."""
+        ...
+
+    def tiles(self, size: int) -> Iterator[Sample]:
+        """The whole image, cut into squares of `size`; the last of a row or column moves inward."""
+        ...
+
+
+class RoadSource:
+    """Crops of a scene, read by window; half of them look for roads first.
+
+    Few pixels are road, so crops without any would teach little at the start: such a crop
+    takes the best of four random places.
+
+    Args:
+        pair: Scene and label.
+    """
+
+    def __init__(self, pair: RoadPair) -> None:
+        self.name = pair.name
+        self.pair = pair
+        self._open: tuple[RasterScene, RasterScene] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the open files: each data loader's process opens its own."""
+        return {**self.__dict__, "_open": None}
+
+    def scenes(self) -> tuple[RasterScene, RasterScene]:
+        """Image and label, opened."""
+        if self._open is None:
+            self._open = self.pair.open_image(), self.pair.open_label()
+        return self._open
+
+    def crop(self, size: int, random: np.random.Generator) -> Sample:
+        """See `CropSource.crop`."""
+        image, label = self.scenes()
+        side = min(size, image.height, image.width)
+
+        def place() -> Window:
+            row = int(random.integers(image.height - side + 1))
+            column = int(random.integers(image.width - side + 1))
+            return Window(row, column, side, side)
+
+        window = place()
+        if random.random() < 0.5:
+            candidates = [window, place(), place(), place()]
+            window = max(candidates, key=lambda w: int(label.read(w)[0].astype(bool).sum()))
+        return _padded(self.read(window), size)
+
+    def tiles(self, size: int) -> Iterator[Sample]:
+        """See `CropSource.tiles`."""
+        image, _ = self.scenes()
+        for window in split(image.height, image.width, size):
+            yield _padded(self.read(window), size)
+
+    def read(self, window: Window) -> Sample:
+        """The pixels of a window."""
+        image, label = self.scenes()
+        pixels, valid = image.read(window)
+        roads = label.read(window)[0] > 0
+        labels = np.where(valid[None], roads, IGNORE).astype(np.uint8)
+        return {"image": pixels, "label": labels, "valid": valid[None].astype(np.uint8)}
+
+
+class FundusSource:
+    """Crops of a fundus image at a random scale, through MONAI.
+
+    Args:
+        sample: Image and annotations.
+        longest: See `RandScaledCropd`; raised to the image's own size where that is larger.
+    """
+
+    def __init__(self, sample: FundusSample, longest: tuple[float, float]) -> None:
+        self.name = sample.name
+        self.arrays = LoadFundusd()({"sample": sample})
+        self.longest = longest[0], max(longest[1], *self.arrays["image"].shape[1:])
+
+    def crop(self, size: int, random: np.random.Generator) -> Sample:
+        """See `CropSource.crop`."""
+        transform = RandScaledCropd(size, self.longest)
+        transform.set_random_state(seed=int(random.integers(2**31)))
+        return transform(self.arrays)
+
+    def tiles(self, size: int) -> Iterator[Sample]:
+        """See `CropSource.tiles`."""
+        height, width = self.arrays["image"].shape[1:]
+        for window in split(height, width, size):
+            rows, columns = window.slices()
+            tile: Sample = {key: self.arrays[key][:, rows, columns] for key in self.arrays}
+            yield _padded(tile, size)
+
+
+@dataclass(frozen=True)
+class CropPlan:
+    """How training crops are drawn.
+
+    Attributes:
+        sizes: Sides of the crops in pixels; every batch has one of them.
+        batch_pixels: Pixels of a batch: small crops come in larger batches.
+        seed: Of everything random.
+    """
+
+    sizes: tuple[int, ...]
+    batch_pixels: int
+    seed: int
+
+    def batch(self, number: int) -> tuple[int, int]:
+        """Side and count of the crops of a batch."""
+        size = self.sizes[int(np.random.default_rng((self.seed, number)).integers(len(self.sizes)))]
+        return size, max(2, round(self.batch_pixels / size**2))
+
+
+class CropBatches(Dataset[dict[str, torch.Tensor]]):
+    """Batches of crops by number: image [b, c, s, s], label and valid [b, 1, s, s].
+
+    Args:
+        sources: What crops are cut from.
+        weights: How often each source is drawn, relative to the others.
+        plan: Sizes and seed.
+        augment: Transform from a raw crop to a training sample.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[CropSource],
+        weights: Sequence[float],
+        plan: CropPlan,
+        augment: Compose,
+    ) -> None:
+        self.sources = sources
+        self.chances = np.array(weights) / np.sum(weights)
+        self.plan = plan
+        self.augment = augment
+
+    def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
+        """Batch `number`."""
+        size, count = self.plan.batch(number)
+        samples = []
+        for place in range(count):
+            random = np.random.default_rng((self.plan.seed, number, place))
+            source = self.sources[int(random.choice(len(self.sources), p=self.chances))]
+            self.augment.set_random_state(seed=int(random.integers(2**31)))
+            samples.append(self.augment(source.crop(size, random)))
+        return {key: torch.stack([s[key] for s in samples]) for key in ("image", "label", "valid")}
+
+
+class NumbersFrom(Sampler[int]):
+    """Batch numbers up to a total, from where training stands.
+
+    Args:
+        total: One past the last number.
+        reached: Tells how many are done, when iteration starts.
+    """
+
+    def __init__(self, total: int, reached: Callable[[], int]) -> None:
+        self.total = total
+        self.reached = reached
+
+    def __iter__(self) -> Iterator[int]:
+        """The numbers that are left."""
+        return iter(range(self.reached(), self.total))
+
+    def __len__(self) -> int:
+        """All of them: Lightning counts those done before a resume as well."""
+        return self.total
+
+
+def band_statistics(sources: Sequence[CropSource]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each band over the valid pixels of all sources."""
+    count, total, squares = 0, np.zeros(1), np.zeros(1)
+    for source in sources:
+        for tile in source.tiles(512):
+            there = tile["image"][:, tile["valid"][0] > 0].astype(np.float64)
+            count += there.shape[1]
+            total = total + there.sum(axis=1)
+            squares = squares + (there**2).sum(axis=1)
+    mean: NDArray[np.float64] = total / count
+    std = np.sqrt(squares / count - mean**2)
+    return tuple(round(float(m), 3) for m in mean), tuple(round(float(s), 3) for s in std)
+
+
+def _padded(sample: Sample, size: int) -> Sample:
+    """A crop of a scene smaller than `size`: the rest is missing pixels."""
+    height, width = sample["image"].shape[1:]
+    if (height, width) == (size, size):
+        return sample
+    margins = ((0, 0), (0, size - height), (0, size - width))
+    fill = {"image": 0, "label": IGNORE, "valid": 0}
+    return {key: np.pad(sample[key], margins, constant_values=fill[str(key)]) for key in sample}

@@ -1,0 +1,17 @@
+"""Errors of data, weights, training and prediction; each also is a built-in one would catch."""
+
+
+class PipelineError(Exception):
+    """Root of what this package raises."""
+
+
+class DataError(PipelineError, OSError):
+    """A data set is not where it was said to be, or not in its layout."""
+
+
+class WeightsError(PipelineError, ValueError):
+    """Weights cannot be found or read, or belong to another network."""
+
+
+class LabelError(PipelineError, ValueError):
+    """A label that does not fit its image."""

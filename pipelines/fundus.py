@@ -1,0 +1,191 @@
+"""Folders of fundus photographs: DRIVE, CHASE_DB1 and HRF."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from scipy.ndimage import binary_fill_holes, binary_opening, gaussian_filter, label
+
+from pipelines.errors import DataError
+
+DRIVE_LAYOUT = (
+    "DIR/training/{images/21_training.tif,1st_manual/21_manual1.gif,mask/21_training_mask.gif} "
+    "and DIR/test/{images/01_test.tif,mask/01_test_mask.gif,1st_manual/01_manual1.gif}"
+)
+HOW_TO_GET = (
+    f"get DRIVE from https://drive.grand-challenge.org/ and unpack it as {DRIVE_LAYOUT} "
+    "(CHASE_DB1 and HRF folders do too), or name another folder with --data"
+)
+EXTENSIONS = (".tif", ".tiff", ".jpg", ".jpeg", ".png", ".ppm", ".bmp")
+
+_CHASE_TRAINING_SUBJECTS = 10
+"""Subjects 1 to 10, both eyes, train; 11 to 14 test: the split of the literature."""
+
+_ANNOTATION = re.compile(r"(_1stHO|_2ndHO|_manual[12]|_mask)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class FundusSample:
+    """A fundus image and what is known of it.
+
+    Attributes:
+        name: Stem of the image's file.
+        image: RGB, 8 bits.
+        label: First observer's vessels, 0 and 255; None where the set ships none.
+        second: Second observer's vessels.
+        field: Field of view, 0 and 255; None where it is to be derived from the image.
+    """
+
+    name: str
+    image: Path
+    label: Path | None = None
+    second: Path | None = None
+    field: Path | None = None
+
+
+def fundus_samples(folder: Path, split: str) -> list[FundusSample]:
+    """Samples of one split of a folder whose layout is recognised.
+
+    Args:
+        folder: DRIVE, CHASE_DB1 or HRF as they are unpacked. HRF has no split of its own: all
+            of it is "train".
+        split: "train" or "test".
+
+    Raises:
+        DataError: The folder is missing or in no layout known here.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; {HOW_TO_GET}")
+    if (folder / "training").is_dir() or (folder / "test").is_dir():
+        images = folder / ("training" if split == "train" else "test") / "images"
+    elif (folder / "images").is_dir():
+        images = folder / "images"
+        if split == "test":
+            return []
+    elif list(folder.glob("Image_*_1stHO.png")):
+        return _chase_samples(folder, split)
+    else:
+        raise DataError(f"{folder}: neither DRIVE nor CHASE_DB1 nor HRF; {HOW_TO_GET}")
+    if not images.is_dir():
+        raise DataError(f"{images}: no such folder; {HOW_TO_GET}")
+    samples = [sample_of(image) for image in images_in(images)]
+    if not samples:
+        raise DataError(f"{images}: no images; {HOW_TO_GET}")
+    return samples
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The images of a folder by name, annotations left out."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in EXTENSIONS and not _ANNOTATION.search(path.stem)
+    )
+
+
+def sample_of(image: Path, labels: Path | None = None) -> FundusSample:
+    """An image with the annotations that lie where its data set keeps them.
+
+    Args:
+        image: An image file.
+        labels: Folder of the first observer's labels, where it is not the data set's own.
+    """
+    stem = image.stem
+    number = stem.split("_")[0]
+    home = image.parent.parent if image.parent.name == "images" else image.parent
+
+    def first(folder: Path, *names: str) -> Path | None:
+        for name in names:
+            for suffix in (".gif", ".png", ".tif", ".tiff"):
+                path = folder / f"{name}{suffix}"
+                if path.is_file() and path != image:
+                    return path
+        return None
+
+    manual = (f"{number}_manual1", f"{stem}_manual1", f"{stem}_1stHO", stem)
+    if labels is not None:
+        label = first(labels, *manual)
+        second_folder = labels.parent / "2nd_manual" if labels.name == "1st_manual" else labels
+    else:
+        label = (
+            first(home / "1st_manual", *manual)
+            or first(home / "manual1", *manual)
+            or first(home, *manual[:3])
+        )
+        second_folder = home / "2nd_manual" if (home / "2nd_manual").is_dir() else home
+    second = first(second_folder, f"{number}_manual2", f"{stem}_manual2", f"{stem}_2ndHO")
+    field = first(home / "mask", f"{stem}_mask", f"{number}_mask", stem)
+    return FundusSample(stem, image, label, second, field)
+
+
+def _chase_samples(folder: Path, split: str) -> list[FundusSample]:
+    samples = []
+    for image in images_in(folder):
+        subject = re.search(r"(\d+)", image.stem)
+        if subject is None:
+            continue
+        training = int(subject[1]) <= _CHASE_TRAINING_SUBJECTS
+        if training == (split == "train"):
+            samples.append(sample_of(image))
+    return samples
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """RGB pixels [3, h, w] of an image file.
+
+    Raises:
+        DataError: The file is not an image, or is damaged.
+    """
+    return np.ascontiguousarray(np.moveaxis(np.asarray(_open(path, "RGB")), -1, 0))
+
+
+def read_binary(path: Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """A label or field of view [h, w] as booleans.
+
+    Args:
+        path: Image of 0 and another value.
+        shape: Rows and columns it must have.
+
+    Raises:
+        DataError: The file is not an image, or has another size.
+    """
+    pixels = np.asarray(_open(path, "L"))
+    if pixels.shape != shape:
+        raise DataError(
+            f"{path}: {pixels.shape[1]} x {pixels.shape[0]} pixels, but its image has "
+            f"{shape[1]} x {shape[0]}; give the one made for this image"
+        )
+    binary: NDArray[np.bool_] = pixels > 127
+    return binary
+
+
+def field_of_view(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Derives the field of view [h, w] of an image [3, h, w]: the large bright disc.
+
+    The threshold lies between the dark border and the retina (a fifth of the red channel's
+    upper quartile); specks are opened away, holes filled, the largest region kept.
+    """
+    red = gaussian_filter(image[0].astype(np.float32), max(1.0, max(image.shape) / 500))
+    inside = red > max(8.0, 0.2 * float(np.percentile(red, 75)))
+    inside = binary_opening(inside, iterations=3)
+    regions, count = label(inside)
+    if count == 0:
+        return np.ones(red.shape, dtype=bool)
+    largest = int(np.argmax(np.bincount(regions.ravel())[1:])) + 1
+    field: NDArray[np.bool_] = binary_fill_holes(regions == largest)
+    return field
+
+
+def _open(path: Path, mode: str) -> Image.Image:
+    try:
+        with Image.open(path) as image:
+            return image.convert(mode)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; check the path") from error
+    except (UnidentifiedImageError, OSError) as error:
+        raise DataError(
+            f"{path}: not an image that can be read ({error}); copy it again"
+        ) from error

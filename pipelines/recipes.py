@@ -1,0 +1,178 @@
+"""The two trainings, from a data folder to weights and a test report."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any, TypeVar
+
+from pipelines.batch import Job, Progress, run_batch
+from pipelines.config import PredictionSettings, TrainDrive, TrainRoads
+from pipelines.crops import FundusSource, RoadSource, band_statistics
+from pipelines.errors import DataError, PipelineError
+from pipelines.fundus import FundusSample, fundus_samples
+from pipelines.jobs import road_jobs, sample_job
+from pipelines.report import Result, build_report, write_report
+from pipelines.roads import RoadPair, road_pairs
+from pipelines.samples import write_drive_folder, write_roads_folder
+from pipelines.training import Objective, train
+from pipelines.weights import Task, WeightsCard, load, save
+
+FUNDUS_LONGEST = (520.0, 1300.0)
+"""Lengths of a fundus image's longer side, in pixels, that crops are resized to: from below DRIVE's
+to past CHASE_DB1's. A larger image goes up to its own size, so that it can be predicted at that."""
+
+_NOT_NOTED = {"data", "held_out", "output", "name", "network", "workers", "overwrite"}
+"""What the weights' metadata says elsewhere, or what does not matter to them."""
+
+Source = RoadSource | FundusSource
+Item = TypeVar("Item")
+
+
+def train_roads(config: TrainRoads, progress: Progress) -> Result:
+    """Trains on Massachusetts Roads (`train`), scores `test`, or `valid` where there is none.
+
+    Raises:
+        DataError: The data are missing or in another layout.
+    """
+    pairs = [pair for folder in config.data for pair in road_pairs(folder, "train")]
+    split = "test" if (config.data[0] / "test" / "sat").is_dir() else "valid"
+    tests = road_pairs(config.data[0], split)
+    kept, held = _hold_out(pairs, config.held_out)
+    drawn: list[RoadPair] = []
+    if config.samples:
+        folder = config.output / "samples"
+        drawn = road_pairs(
+            write_roads_folder(folder, train=6, valid=0, size=768, seed=1000), "train"
+        )
+    jobs = road_jobs([str(t.image) for t in tests], tests[0].label.parent, white_is_nodata=True)
+    return _train(
+        config, "roads", ("background", "road"), 1.0, split,
+        [RoadSource(pair) for pair in kept], [RoadSource(pair) for pair in drawn],
+        [RoadSource(pair) for pair in held], jobs, progress,
+    )  # fmt: skip
+
+
+def train_vessels(config: TrainDrive, progress: Progress) -> Result:
+    """Trains on fundus folders (DRIVE, CHASE_DB1, HRF), scores the first one's test split.
+
+    Where the test split ships without labels it is predicted, and the report says that no
+    score is possible.
+
+    Raises:
+        DataError: The data are missing or in another layout.
+    """
+    by_folder = [fundus_samples(folder, "train") for folder in config.data]
+    kept, held = [], []
+    for samples in by_folder:
+        labelled = [sample for sample in samples if sample.label is not None]
+        inside, out = _hold_out(labelled, max(1, config.held_out // len(by_folder)))
+        kept += inside
+        held += out
+    tests = fundus_samples(config.data[0], "test")
+    drawn: list[FundusSample] = []
+    if config.samples:
+        folder = config.output / "samples"
+        drawn = fundus_samples(write_drive_folder(folder, train=6, test=0, seed=1000), "train")
+    return _train(
+        config, "vessels", ("background", "vessel"), None, "test",
+        [FundusSource(sample, FUNDUS_LONGEST) for sample in kept],
+        [FundusSource(sample, FUNDUS_LONGEST) for sample in drawn],
+        [FundusSource(sample, FUNDUS_LONGEST) for sample in held],
+        [sample_job(sample) for sample in tests], progress,
+    )  # fmt: skip
+
+
+def _hold_out(items: list[Item], count: int) -> tuple[list[Item], list[Item]]:
+    """Splits off `count` items, evenly spread over the list."""
+    if count >= len(items):
+        raise DataError(
+            f"{len(items)} labelled images, of which {count} are to be held out: none are left to "
+            "train on; add images or hold out fewer with --held-out"
+        )
+    chosen = {round((index + 0.5) * len(items) / count - 0.5) for index in range(count)}
+    return (
+        [item for index, item in enumerate(items) if index not in chosen],
+        [item for index, item in enumerate(items) if index in chosen],
+    )
+
+
+def _train(
+    config: TrainRoads | TrainDrive,
+    task: Task,
+    classes: tuple[str, ...],
+    ground_sampling_distance: float | None,
+    split: str,
+    sources: Sequence[Source],
+    drawn: Sequence[Source],
+    held_out: Sequence[Source],
+    tests: Sequence[Job],
+    progress: Progress,
+) -> Result:
+    """Trains, writes weights, then scores the test split and writes the scores into them."""
+    arguments: dict[str, Any] = {"in_channels": 3, "classes": len(classes)}
+    if not config.network.startswith("unet"):
+        arguments["steps"] = config.steps
+    _agree_with_earlier(config)
+    mean, std = band_statistics(sources)
+    objective = Objective(arguments, config.iterations, config.foreground_weight, mean, std)
+    share = config.samples / 100
+    weights = [(1 - share) / len(sources)] * len(sources) + [share / max(1, len(drawn))] * len(
+        drawn
+    )
+    trained = train(config, objective, [*sources, *drawn], weights, held_out, config.output)
+    path = config.output / f"{config.name}.safetensors"
+    card = WeightsCard(
+        task=task,
+        network=config.network,
+        arguments=arguments,
+        classes=classes,
+        mean=mean,
+        std=std,
+        ground_sampling_distance=ground_sampling_distance,
+        threshold=trained.threshold,
+        training={
+            "data": [folder.name for folder in config.data],
+            "images": [source.name for source in sources],
+            "held_out": [source.name for source in held_out],
+            "chosen_iteration": trained.iteration,
+            **config.model_dump(mode="json", exclude=_NOT_NOTED),
+        },
+        scores={"held_out": trained.held_out.scores().as_dict()},
+        version=version("rurnet"),
+    )
+    save(path, trained.network, card)
+    model = load(str(path))
+    inference = PredictionSettings()
+    outcomes = run_batch(tests, model, inference, config.output / split, progress)
+    report = build_report(model, outcomes, inference.model_dump(mode="json"))
+    write_report(config.output / split, report, outcomes)
+    if report["pooled"] is not None:
+        # The same tensors once more, now with how they score.
+        scores = {**card.scores, split: {"data": config.data[0].name, **report["pooled"]}}
+        save(path, trained.network, replace(card, scores=scores))
+    return Result(report, config.output / split, path)
+
+
+def _agree_with_earlier(config: TrainRoads | TrainDrive) -> None:
+    """Refuses to go on with a training of other settings; notes those of a new one.
+
+    Raises:
+        PipelineError: The folder holds a training whose settings differ.
+    """
+    noted = config.output / "settings.json"
+    settings = config.model_dump(mode="json", exclude={"output", "name", "workers", "overwrite"})
+    if config.overwrite:
+        shutil.rmtree(config.output / "checkpoints", ignore_errors=True)
+        noted.unlink(missing_ok=True)
+    if noted.is_file():
+        earlier = json.loads(noted.read_text(encoding="utf-8"))
+        changed = sorted(key for key in settings if settings[key] != earlier.get(key))
+        if changed:
+            raise PipelineError(
+                f"{config.output}: holds a training with another {', '.join(changed)}; "
+                "go on with its settings, choose another --output, or start afresh with --overwrite"
+            )
+    config.output.mkdir(parents=True, exist_ok=True)
+    noted.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

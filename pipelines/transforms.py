@@ -1,0 +1,161 @@
+"""MONAI dictionary transforms: reading fundi, cropping at a scale, augmenting.
+
+Keys of a training sample, all [channels, h, w]:
+
+    image   float32, normalised; 0 (the training mean) where `valid` is 0
+    label   uint8: class, 255 (`rurnet.loss.IGNORE`) where a pixel is left out of the loss
+    valid   uint8: 1 where there is a pixel, 0 where it is missing or outside the field of view
+"""
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+from monai.transforms import (
+    Compose,
+    MapTransform,
+    RandAdjustContrastd,
+    RandFlipd,
+    RandGaussianNoised,
+    RandGaussianSmoothd,
+    Randomizable,
+    RandRotate90d,
+    RandScaleIntensityd,
+    RandShiftIntensityd,
+    ToTensord,
+    Transform,
+)
+from numpy.typing import NDArray
+from skimage.transform import resize
+
+from pipelines.fundus import FundusSample, field_of_view, read_binary, read_image
+from rurnet.loss import IGNORE
+
+KEYS = ("image", "label", "valid")
+Sample = dict[Hashable, Any]
+
+
+class LoadFundusd(MapTransform):
+    """Reads a `FundusSample` (key "sample") into image, label and valid, all uint8.
+
+    The image is read whole; outside the field of view (the set's own mask, or one derived
+    from the image) `valid` is 0 and the label is `IGNORE`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(keys=("sample",))
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Sample:
+        """Replaces the sample by its arrays."""
+        sample: FundusSample = data["sample"]
+        image = read_image(sample.image)
+        shape = (image.shape[1], image.shape[2])
+        field = field_of_view(image) if sample.field is None else read_binary(sample.field, shape)
+        if sample.label is None:
+            vessels = np.full(shape, IGNORE, np.uint8)
+        else:
+            vessels = read_binary(sample.label, shape).astype(np.uint8)
+        label = np.where(field, vessels, IGNORE).astype(np.uint8)
+        return {"image": image, "label": label[None], "valid": field[None].astype(np.uint8)}
+
+
+class RandScaledCropd(Randomizable, Transform):
+    """A square crop, taken at a random scale and resized to `size`.
+
+    The scale is drawn so that the longer side of the image, had all of it been resized, would
+    have `longest` pixels: images of one subject at several resolutions become comparable.
+
+    Args:
+        size: Side of the crop in pixels.
+        longest: Smallest and largest length of the image's longer side, in pixels; drawn
+            evenly on a log scale.
+    """
+
+    def __init__(self, size: int, longest: tuple[float, float]) -> None:
+        self.size = size
+        self.longest = longest
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Sample:
+        """Crops image, label and valid alike."""
+        height, width = data["image"].shape[1:]
+        low, high = np.log(self.longest)
+        scale = float(np.exp(self.R.uniform(low, high))) / max(height, width)
+        side = max(1, min(round(self.size / scale), height, width))
+        row = self.R.randint(height - side + 1)
+        column = self.R.randint(width - side + 1)
+        crop = {key: data[key][:, row : row + side, column : column + side] for key in KEYS}
+        return {
+            "image": _resized(crop["image"], self.size, order=1),
+            "label": _resized(crop["label"], self.size, order=0),
+            "valid": _resized(crop["valid"], self.size, order=0),
+        }
+
+
+class Normalised(MapTransform):
+    """Image to float32 of mean 0 and deviation 1; missing pixels become 0, the training mean.
+
+    Args:
+        mean: Mean of each band, in the image's own units.
+        std: Standard deviation of each band.
+    """
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__(keys=("image", "valid"))
+        self.mean = np.array(mean, np.float32)[:, None, None]
+        self.std = np.array(std, np.float32)[:, None, None]
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Sample:
+        """Normalises the image."""
+        image = (data["image"].astype(np.float32) - self.mean) / self.std
+        return {**data, "image": image * data["valid"]}
+
+
+class MeanFilld(MapTransform):
+    """Puts missing pixels back to 0 after augmentation changed them."""
+
+    def __init__(self) -> None:
+        super().__init__(keys=("image", "valid"))
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Sample:
+        """Fills the image."""
+        return {**data, "image": data["image"] * data["valid"]}
+
+
+def augmentation(mean: tuple[float, ...], std: tuple[float, ...]) -> Compose:
+    """Normalisation, the eight symmetries of the square, and changes of light and sharpness.
+
+    Args:
+        mean: Mean of each band.
+        std: Standard deviation of each band.
+    """
+    return Compose(
+        [
+            Normalised(mean, std),
+            RandFlipd(KEYS, prob=0.5, spatial_axis=0),
+            RandRotate90d(KEYS, prob=0.75, max_k=3),
+            RandScaleIntensityd("image", factors=0.25, prob=0.6),
+            RandScaleIntensityd("image", factors=0.15, prob=0.5, channel_wise=True),
+            RandShiftIntensityd("image", offsets=0.3, prob=0.6),
+            RandAdjustContrastd("image", prob=0.3, gamma=(0.7, 1.5)),
+            RandGaussianSmoothd("image", sigma_x=(0.3, 1.0), sigma_y=(0.3, 1.0), prob=0.15),
+            RandGaussianNoised("image", prob=0.2, std=0.08),
+            MeanFilld(),
+            ToTensord(KEYS, track_meta=False),
+        ]
+    )
+
+
+def _resized(array: NDArray[Any], size: int, order: int) -> NDArray[Any]:
+    """[c, h, w] to [c, size, size], smoothed first where it shrinks and order is not 0."""
+    if array.shape[1:] == (size, size):
+        return np.ascontiguousarray(array)
+    shrinks = size < array.shape[1]
+    resized = resize(
+        array,
+        (array.shape[0], size, size),
+        order=order,
+        preserve_range=True,
+        anti_aliasing=bool(order) and shrinks,
+    )
+    result: NDArray[Any] = resized.astype(array.dtype)
+    return result

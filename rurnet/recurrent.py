@@ -1,0 +1,139 @@
+"""The recurrent U-Net of Wang et al., ICCV 2019: DRU and SRU at any level.
+
+Equation numbers in this file are the paper's.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from rurnet.blocks import CHANNELS, EncoderDecoder, Level, Norm, conv_block
+from rurnet.errors import NetworkError
+from rurnet.network import SegmentationNetwork, padded_size
+
+Unit = Literal["dru", "sru"]
+
+HIDDEN_CHANNELS = 32
+"""Most channels of the hidden tensor: what 0.36 M parameters for DRU(4) leave room for."""
+
+
+class RecurrentUnit(nn.Module):
+    """Dual-gated (equations 1-5) or single-gated (equation 6) recurrent unit.
+
+    f_z, f_r and f_h are encoder-decoders shaped like the part of the U-Net that the unit
+    replaces, f_s is one convolution block.
+
+    Args:
+        inputs: Channels of e, the encoder's activations at the unit's level.
+        channels: Channels of the U-Net's levels from this one down.
+        hidden: Channels of the hidden tensor h and of the output d.
+        unit: "dru" with the reset gate r, "sru" without.
+        norm: Kind of normalisation.
+        gate_relu: Whether f_z, f_r and f_h end in a ReLU as every other block does (the
+            authors' code), which keeps gates in [0.5, 1) and h in [0, 1).
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        channels: tuple[int, ...],
+        hidden: int,
+        unit: Unit,
+        norm: Norm,
+        *,
+        gate_relu: bool,
+    ) -> None:
+        super().__init__()
+
+        def branch(outputs: int) -> EncoderDecoder:
+            return EncoderDecoder(inputs, channels, outputs, norm, final_relu=gate_relu)
+
+        self.update = branch(hidden)
+        self.reset = branch(inputs) if unit == "dru" else None
+        self.candidate = branch(hidden)
+        self.output = conv_block(hidden, hidden, norm)
+
+    def forward(self, encoded: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """E [B, inputs, h, w] and h_{t-1} [B, hidden, h, w] to d and h_t, both [B, hidden, h, w]."""
+        z = torch.sigmoid(self.update(encoded))  # (1)
+        if self.reset is None:
+            candidate = torch.tanh(self.candidate(encoded))  # (6)
+        else:
+            r = torch.sigmoid(self.reset(encoded))  # (3)
+            candidate = torch.tanh(self.candidate(r * encoded))  # (2)
+        hidden = z * hidden + (1 - z) * candidate  # (4)
+        return self.output(hidden), hidden  # (5)
+
+
+class RecurrentUNet(SegmentationNetwork):
+    """U-Net whose levels from `level` down are a recurrent unit, fed with its own last mask.
+
+    The input of a step is the image and the mask of the step before, concatenated; the mask
+    fed back is the softmax of the logits; s_0 is uniform and h_0 is zero.
+
+    Args:
+        in_channels: Channels of the image.
+        classes: Number of classes, background included.
+        unit: "dru" or "sru".
+        level: 0 (the whole U-Net is the unit) to 4 (the bottleneck is).
+        steps: Steps it is trained with, N of the paper.
+        norm: Kind of normalisation.
+        channels: Channels of each level.
+        hidden_channels: Channels of the hidden tensor; None for those of the level, 32 at most.
+        gate_relu: See `RecurrentUnit`.
+
+    Raises:
+        NetworkError: No such level or unit.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        classes: int = 2,
+        *,
+        unit: Unit = "dru",
+        level: int = 4,
+        steps: int = 3,
+        norm: Norm = "group",
+        channels: tuple[int, ...] = CHANNELS,
+        hidden_channels: int | None = None,
+        gate_relu: bool = True,
+    ) -> None:
+        super().__init__(in_channels, classes, steps)
+        channels = tuple(channels)
+        if not 0 <= level < len(channels):
+            raise NetworkError(f"level must be 0 to {len(channels) - 1}, not {level}")
+        if unit not in ("dru", "sru"):
+            raise NetworkError(f"unit must be dru or sru, not {unit!r}")
+        self.level = level
+        self.hidden_channels = hidden_channels or min(channels[level], HIDDEN_CHANNELS)
+        width = in_channels + classes
+        levels = []
+        for index in range(level):
+            here = channels[index]
+            lower = channels[index + 1] if index + 1 < level else self.hidden_channels
+            levels.append(Level(width, here, lower, here, norm))
+            width = here
+        self.levels = nn.ModuleList(levels)
+        self.unit = RecurrentUnit(
+            width, channels[level:], self.hidden_channels, unit, norm, gate_relu=gate_relu
+        )
+        outputs = channels[0] if level else self.hidden_channels
+        self.classify = nn.Conv2d(outputs, classes, 1)
+
+    def _initial_hidden(self, image: Tensor) -> Tensor:
+        height, width = (padded_size(size) >> self.level for size in image.shape[-2:])
+        return image.new_zeros((image.shape[0], self.hidden_channels, height, width))
+
+    def _step(self, image: Tensor, mask: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        features = torch.cat([image, mask], dim=1)
+        levels = [module for module in self.levels if isinstance(module, Level)]
+        skips = []
+        for level in levels:
+            skip, features = level.down(features)
+            skips.append(skip)
+        features, hidden = self.unit(features, hidden)
+        for level, skip in zip(reversed(levels), reversed(skips), strict=True):
+            features = level.up(skip, features)
+        return self.classify(features), hidden

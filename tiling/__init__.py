@@ -1,0 +1,5 @@
+"""Scenes, tiles, blending, stitching and raster files, of any size in bounded memory.
+
+Imports numpy, rasterio and tifffile: no network, no torch. What predicts a tile is handed
+in as a function of arrays (see `tiling.stitch`).
+"""

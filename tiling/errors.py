@@ -1,0 +1,17 @@
+"""Errors of scenes, grids and raster files. Each also is the built-in a caller would catch."""
+
+
+class TilingError(Exception):
+    """Root of what this package raises."""
+
+
+class SceneError(TilingError, OSError):
+    """A scene cannot be opened or read, or is not what was asked for."""
+
+
+class GridError(TilingError, ValueError):
+    """Tile, overlap or part sizes that make no grid."""
+
+
+class SinkError(TilingError, OSError):
+    """A result cannot be written."""

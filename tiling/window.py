@@ -1,0 +1,74 @@
+"""A rectangle of pixels."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import rasterio.windows
+
+
+@dataclass(frozen=True, order=True)
+class Window:
+    """Rows `row` to `row + height`, columns `column` to `column + width`, in pixels."""
+
+    row: int
+    column: int
+    height: int
+    width: int
+
+    @property
+    def bottom(self) -> int:
+        """First row below."""
+        return self.row + self.height
+
+    @property
+    def right(self) -> int:
+        """First column to the right."""
+        return self.column + self.width
+
+    @property
+    def pixels(self) -> int:
+        """How many pixels it holds."""
+        return self.height * self.width
+
+    def meets(self, other: "Window") -> bool:
+        """Whether the two share a pixel."""
+        return (
+            self.row < other.bottom
+            and other.row < self.bottom
+            and self.column < other.right
+            and other.column < self.right
+        )
+
+    def intersection(self, other: "Window") -> "Window":
+        """The pixels both hold; of height and width 0 where there are none."""
+        row, column = max(self.row, other.row), max(self.column, other.column)
+        bottom, right = min(self.bottom, other.bottom), min(self.right, other.right)
+        return Window(row, column, max(0, bottom - row), max(0, right - column))
+
+    def grown(self, margin: int) -> "Window":
+        """The same with `margin` pixels more on each side; it may reach outside the scene."""
+        return Window(
+            self.row - margin,
+            self.column - margin,
+            self.height + 2 * margin,
+            self.width + 2 * margin,
+        )
+
+    def slices(self, origin: "Window | None" = None) -> tuple[slice, slice]:
+        """Rows and columns as slices of an array that starts at `origin`, or at 0, 0."""
+        row, column = (origin.row, origin.column) if origin else (0, 0)
+        return (
+            slice(self.row - row, self.bottom - row),
+            slice(self.column - column, self.right - column),
+        )
+
+    def as_rasterio(self) -> rasterio.windows.Window:
+        """The same for rasterio."""
+        return rasterio.windows.Window(self.column, self.row, self.width, self.height)
+
+
+def split(height: int, width: int, size: int) -> Iterator[Window]:
+    """Cuts [height, width] into windows of at most `size` by `size`, row by row."""
+    for row in range(0, height, size):
+        for column in range(0, width, size):
+            yield Window(row, column, min(size, height - row), min(size, width - column))
