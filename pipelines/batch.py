@@ -27,7 +27,7 @@ from pipelines.weights import Model
 from rurnet.errors import RurnetError
 from tiling.blend import TOP
 from tiling.errors import TilingError
-from tiling.scene import Scene
+from tiling.scene import Scene, without_georeferencing_warning
 from tiling.window import Window, split
 
 _SCORED_AT_ONCE = 2048
@@ -180,7 +180,7 @@ def score(probability: Path, label: Label) -> Histogram:
         label: Of the same size.
     """
     histogram = Histogram()
-    with rasterio.open(probability) as raster:
+    with without_georeferencing_warning(), rasterio.open(probability) as raster:
         for window in split(raster.height, raster.width, _SCORED_AT_ONCE):
             levels = raster.read(1, window=window.as_rasterio())
             histogram.add(levels, label.read(window))
@@ -224,7 +224,7 @@ def _run(
 def _agreement(probability: Path, label: Label, second: Label) -> Histogram:
     """The second observer against the first, where the prediction counts."""
     histogram = Histogram()
-    with rasterio.open(probability) as raster:
+    with without_georeferencing_warning(), rasterio.open(probability) as raster:
         for window in split(raster.height, raster.width, _SCORED_AT_ONCE):
             there = raster.read(1, window=window.as_rasterio()) <= TOP
             levels = second.read(window).astype(np.uint8) * np.uint8(TOP)

@@ -104,6 +104,10 @@ class TrainingSettings(Configuration):
         "dru4"
     )
     steps: Annotated[int, Field(ge=1, description="Recurrent steps in training.")] = 3
+    start_from: Annotated[
+        str | None,
+        Field(description="Weights to start from, by name or file; fresh ones by default."),
+    ] = None
     learning_rate: Annotated[
         float, Field(gt=0, description="Highest of the one-cycle schedule, for AdamW.")
     ] = 4e-3

@@ -30,7 +30,7 @@ class CropSource(Protocol):
         ...
 
     def tiles(self, size: int) -> Iterator[Sample]:
-        """The whole image, cut into squares of `size`; the last of a row or column moves inward."""
+        """The whole image in squares of `size`, each pixel once; what juts out is missing pixels."""
         ...
 
 

@@ -158,7 +158,7 @@ def read_binary(path: Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
             f"{path}: {pixels.shape[1]} x {pixels.shape[0]} pixels, but its image has "
             f"{shape[1]} x {shape[0]}; give the one made for this image"
         )
-    binary: NDArray[np.bool_] = pixels > 127
+    binary: NDArray[np.bool_] = pixels > 0
     return binary
 
 

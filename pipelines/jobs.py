@@ -15,6 +15,7 @@ from pipelines.batch import Job, Opened
 from pipelines.errors import DataError
 from pipelines.fundus import FundusSample, field_of_view, images_in, read_binary, sample_of
 from pipelines.predict import Prediction
+from tiling.errors import SinkError
 from tiling.masked import MaskedScene
 from tiling.scene import RasterScene
 from tiling.window import Window
@@ -78,8 +79,14 @@ def write_png(prediction: Prediction) -> dict[str, Path]:
     with RasterScene(prediction.mask, bands=1) as mask:
         pixels, _ = mask.read(Window(0, 0, mask.height, mask.width))
     image = Image.fromarray((pixels[0] == 1).astype(np.uint8) * np.uint8(255))
-    image.save(partial_path, format="PNG")
-    partial_path.replace(path)
+    try:
+        image.save(partial_path, format="PNG")
+        partial_path.replace(path)
+    except OSError as error:
+        partial_path.unlink(missing_ok=True)
+        raise SinkError(
+            f"{path}: cannot be written ({error}); free some space or choose another --output"
+        ) from error
     return {"png": path}
 
 
@@ -153,7 +160,9 @@ def _open_label(path: Path | None) -> Iterator[RasterLabel | None]:
 
 def _label_of(source: str, labels: Path) -> Path | None:
     for path in sorted(labels.glob(f"{glob.escape(_stem(source))}.*")):
-        if path.suffix.lower() in SCENE_EXTENSIONS and str(path) != source:
+        # The glob alone would take roads.2.tif for a label of roads.tif.
+        fits = path.stem == _stem(source) and path.suffix.lower() in SCENE_EXTENSIONS
+        if fits and path.resolve() != Path(source).resolve():
             return path
     return None
 

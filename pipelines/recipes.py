@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pipelines.batch import Job, Progress, run_batch
 from pipelines.config import PredictionSettings, TrainDrive, TrainRoads
 from pipelines.crops import FundusSource, RoadSource, band_statistics
-from pipelines.errors import DataError, PipelineError
+from pipelines.errors import DataError, PipelineError, WeightsError
 from pipelines.fundus import FundusSample, fundus_samples
 from pipelines.jobs import road_jobs, sample_job
 from pipelines.report import Result, build_report, write_report
@@ -115,12 +115,22 @@ def _train(
     if not config.network.startswith("unet"):
         arguments["steps"] = config.steps
     _agree_with_earlier(config)
-    mean, std = band_statistics(sources)
-    objective = Objective(arguments, config.iterations, config.foreground_weight, mean, std)
+    mean, std, start = *band_statistics(sources), None
+    earlier: dict[str, Any] = {}
+    if config.start_from is not None:
+        model = load(config.start_from, task)
+        if model.card.network != config.network:
+            raise WeightsError(
+                f"{config.start_from}: weights of network {model.card.network}, not "
+                f"{config.network}; give --network {model.card.network}"
+            )
+        # What the network learned was on that scale.
+        mean, std, start = model.card.mean, model.card.std, model.network.state_dict()
+        arguments, earlier = {**model.card.arguments, **arguments}, model.card.training
+    objective = Objective(arguments, config.iterations, config.foreground_weight, mean, std, start)
     share = config.samples / 100
-    weights = [(1 - share) / len(sources)] * len(sources) + [share / max(1, len(drawn))] * len(
-        drawn
-    )
+    weights = [(1 - share) / len(sources)] * len(sources)
+    weights += [share / max(1, len(drawn))] * len(drawn)
     trained = train(config, objective, [*sources, *drawn], weights, held_out, config.output)
     path = config.output / f"{config.name}.safetensors"
     card = WeightsCard(
@@ -138,6 +148,7 @@ def _train(
             "held_out": [source.name for source in held_out],
             "chosen_iteration": trained.iteration,
             **config.model_dump(mode="json", exclude=_NOT_NOTED),
+            **({"earlier": earlier} if earlier else {}),
         },
         scores={"held_out": trained.held_out.scores().as_dict()},
         version=version("rurnet"),

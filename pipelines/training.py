@@ -1,7 +1,11 @@
 """Training on Lightning: the paper's loss, checkpoints, resume, logs."""
 
 import logging
-from collections.abc import Sequence
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -9,7 +13,12 @@ from typing import Any, Literal
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import (
+    Checkpoint,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    RichProgressBar,
+)
 from lightning.pytorch.loggers import TensorBoardLogger
 from monai.transforms import Compose, ToTensord
 from torch import Tensor
@@ -22,6 +31,10 @@ from pipelines.transforms import KEYS, Normalised, augmentation
 from rurnet.loss import IGNORE, multi_step_loss
 from rurnet.network import SegmentationNetwork
 from rurnet.registry import create
+
+_LOG = logging.getLogger("rurnet")
+_LINE_EVERY_S = 30.0
+_SCORED = ("f1", "break_even")
 
 HELD_OUT_TILE = 512
 """Side of the tiles that held-out images are scored by during training."""
@@ -38,6 +51,7 @@ class Objective:
             the probability is about F1 / 2; a weight of (2 - F1) / F1 moves that point to 0.5.
         mean: Mean of each band in the training images.
         std: Standard deviation of each band.
+        start: Tensors to start from; None for fresh ones.
     """
 
     arguments: dict[str, Any]
@@ -45,6 +59,7 @@ class Objective:
     foreground_weight: float
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    start: dict[str, Tensor] | None = None
 
 
 class HeldOutTiles(Dataset[dict[str, Tensor]]):
@@ -81,6 +96,8 @@ class SegmentationModule(lightning.LightningModule):
         self.settings = settings
         self.objective = objective
         self.network = create(settings.network, **objective.arguments).channels_last()
+        if objective.start is not None:
+            self.network.load_state_dict(objective.start)
         self.histogram = Histogram()
         weights = torch.ones(self.network.classes)
         weights[1:] = objective.foreground_weight
@@ -185,10 +202,7 @@ def train(
         checkpoints, filename="best", monitor="held_out/break_even", mode="max",
         save_top_k=1, enable_version_counter=False,
     )  # fmt: skip
-    last = ModelCheckpoint(
-        checkpoints, filename="last", every_n_train_steps=max(1, interval // 4),
-        save_top_k=1, enable_version_counter=False,
-    )  # fmt: skip
+    last = LastCheckpoint(checkpoints / "last.ckpt", max(1, interval // 4), interval)
     trainer = lightning.Trainer(
         accelerator="auto",
         devices="auto" if torch.cuda.is_available() else 1,
@@ -198,8 +212,8 @@ def train(
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         gradient_clip_val=1.0,
-        log_every_n_steps=20,
-        callbacks=[best, last, LearningRateMonitor("step"), RichProgressBar(leave=True)],
+        log_every_n_steps=min(20, objective.iterations),
+        callbacks=[best, last, LearningRateMonitor("step"), _told()],
         logger=TensorBoardLogger(folder, name="", version="tensorboard"),
         enable_model_summary=False,
     )
@@ -214,12 +228,77 @@ def train(
         pin_memory=torch.cuda.is_available(),
     )
     scoring: DataLoader[dict[str, Tensor]] = DataLoader(HeldOutTiles(held_out, mean, std), 4)
-    resume = checkpoints / "last.ckpt"
-    trainer.fit(
-        module, loader, scoring, ckpt_path=str(resume) if resume.exists() else None,
-        weights_only=False,
-    )  # fmt: skip
+    resume = str(last.path) if last.path.exists() else None
+    with _without_untrue_warnings():
+        trainer.fit(module, loader, scoring, ckpt_path=resume, weights_only=False)
     return _best(settings, objective, Path(best.best_model_path))
+
+
+class LastCheckpoint(Checkpoint):
+    """Writes what a killed training goes on from.
+
+    Where the held-out images are about to be scored it waits until they are: a training that
+    went on from just before would skip that scoring, and might miss its best weights.
+
+    Args:
+        path: The checkpoint.
+        every: Iterations between two of them.
+        scored_every: Iterations between two scorings.
+    """
+
+    def __init__(self, path: Path, every: int, scored_every: int) -> None:
+        self.path = path
+        self.every = every
+        self.scored_every = scored_every
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """Between scorings."""
+        step = trainer.global_step
+        if step % self.every == 0 and step % self.scored_every != 0:
+            trainer.save_checkpoint(self.path)
+
+    def on_validation_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """After a scoring, once the best weights are on disk."""
+        trainer.save_checkpoint(self.path)
+
+
+@contextmanager
+def _without_untrue_warnings() -> Iterator[None]:
+    """What Lightning warns of in general and is as it should be here."""
+    with warnings.catch_warnings():
+        for message in (
+            "Checkpoint directory .* exists and is not empty",  # A resume finds its own in it.
+            "You're resuming from a checkpoint that ended before",  # `NumbersFrom` resumes there.
+            "The '.*_dataloader' does not have many workers",  # --workers says how many.
+        ):
+            warnings.filterwarnings("ignore", message)
+        yield
+
+
+class LogLines(lightning.Callback):
+    """Tells in a log how training gets on, where there is no terminal for a bar."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """A line now and then."""
+        if time.monotonic() - self._last >= _LINE_EVERY_S:
+            self._last = time.monotonic()
+            loss = float(trainer.callback_metrics["train/loss"])
+            _LOG.info("iteration %d of %s: loss %.4f", trainer.global_step, trainer.max_steps, loss)
+
+    def on_validation_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """A line for each scoring."""
+        held_out = {key: float(trainer.callback_metrics[f"held_out/{key}"]) for key in _SCORED}
+        _LOG.info(
+            "iteration %d of %s: held-out images have F1 %.3f, break-even %.3f",
+            trainer.global_step, trainer.max_steps, *held_out.values(),
+        )  # fmt: skip
+
+
+def _told() -> lightning.Callback:
+    return RichProgressBar(leave=True) if sys.stderr.isatty() else LogLines()
 
 
 def _precision(wanted: Precision) -> Literal["32-true", "bf16-mixed"]:

@@ -157,5 +157,5 @@ def _resized(array: NDArray[Any], size: int, order: int) -> NDArray[Any]:
         preserve_range=True,
         anti_aliasing=bool(order) and shrinks,
     )
-    result: NDArray[Any] = resized.astype(array.dtype)
+    result: NDArray[Any] = np.rint(resized).astype(array.dtype)
     return result

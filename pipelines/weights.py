@@ -115,7 +115,7 @@ def load(name_or_path: str, task: Task | None = None) -> Model:
     try:
         network = create(card.network, **card.arguments)
         network.load_state_dict(state)
-    except (NetworkError, RuntimeError) as error:
+    except (NetworkError, RuntimeError, TypeError) as error:
         raise WeightsError(
             f"{path}: its tensors are not those of network {card.network!r} with "
             f"{card.arguments} ({_shortened(error)}); the file is of another network or damaged"

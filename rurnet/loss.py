@@ -32,8 +32,9 @@ def multi_step_loss(
     if class_weights is not None:
         weights = class_weights.to(logits[0])[labels.clamp(max=len(class_weights) - 1).long()]
     weights = weights * (labels != IGNORE)
+    denominator = weights.sum()
     # The plain mean of torch is 0 / 0 where a whole batch is ignored.
-    denominator = weights.sum().clamp(min=1.0)
+    denominator = denominator + (denominator == 0)
     for position, step in enumerate(logits):
         per_pixel = functional.cross_entropy(
             step, labels.long(), ignore_index=IGNORE, reduction="none"

@@ -1,5 +1,6 @@
 """Where pixels come from: anything with a size, bands and windows to read."""
 
+import os
 import threading
 import warnings
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import numpy as np
 import rasterio
 from affine import Affine
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning
@@ -26,8 +28,16 @@ WHITE = 235
 WHITE_PATCH = 31
 """White is missing only where it fills a square of so many pixels: roofs and lines stay."""
 
+_GDAL_ERRORS = (rasterio.errors.RasterioError, CPLE_BaseError)
+"""What rasterio raises: its own, and here and there GDAL's, which have another root."""
+
 BLOCK_CACHE_BYTES = 64 * 1024 * 1024
 """GDAL's block cache; its own default is a twentieth of the machine's memory."""
+
+# GDAL looks into the environment when it needs them; what a user has set there stays.
+os.environ.setdefault("GDAL_CACHEMAX", str(BLOCK_CACHE_BYTES))
+# Its short cut for a whole PNG gives noise, and no error, where the file is cut off.
+os.environ.setdefault("GDAL_PNG_WHOLE_IMAGE_OPTIM", "NO")
 
 
 class Scene(Protocol):
@@ -108,8 +118,12 @@ class RasterScene:
         self.width: int = dataset.width
         self.crs: CRS | None = dataset.crs
         self.transform: Affine = dataset.transform
-        self._has_mask = any(MaskFlags.all_valid not in flags for flags in dataset.mask_flag_enums)
-        colours = [c for c in dataset.colorinterp if c is not ColorInterp.alpha]
+        try:
+            masks = dataset.mask_flag_enums
+            colours = [c for c in dataset.colorinterp if c is not ColorInterp.alpha]
+        except _GDAL_ERRORS as error:
+            raise _unreadable(self.name, error) from error
+        self._has_mask = any(MaskFlags.all_valid not in flags for flags in masks)
         if len(colours) < bands or (len(colours) > bands and bands == 1):
             raise SceneError(
                 f"{path}: {_count(len(colours), 'band')}, but {bands} wanted; "
@@ -165,7 +179,7 @@ class RasterScene:
             pixels: NDArray[np.uint8] = self._dataset().read(
                 indexes=list(range(1, self.bands + 1)), out_shape=(self.bands, *shape)
             )
-        except rasterio.errors.RasterioError as error:
+        except _GDAL_ERRORS as error:
             raise _unreadable(self.name, error) from error
         return pixels
 
@@ -179,7 +193,7 @@ class RasterScene:
                 valid = dataset.dataset_mask(window=window.as_rasterio()) > 0
             else:
                 valid = np.ones(pixels.shape[1:], dtype=bool)
-        except rasterio.errors.RasterioError as error:
+        except _GDAL_ERRORS as error:
             raise _unreadable(self.name, error) from error
         return pixels, valid
 
@@ -187,12 +201,9 @@ class RasterScene:
         dataset: rasterio.DatasetReader | None = getattr(self._local, "dataset", None)
         if dataset is None:
             try:
-                with (
-                    without_georeferencing_warning(),
-                    rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_BYTES),
-                ):
+                with without_georeferencing_warning():
                     dataset = rasterio.open(self.name)
-            except rasterio.errors.RasterioError as error:
+            except _GDAL_ERRORS as error:
                 raise SceneError(
                     f"{self.name}: not a raster GDAL can read ({_first_line(error)}); "
                     "give a GeoTIFF, COG, VRT, PNG or JPEG"

@@ -10,10 +10,11 @@ import rasterio
 import rasterio.shutil
 from affine import Affine
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp
 
 from tiling.blend import NODATA, TOP
-from tiling.errors import SinkError
+from tiling.errors import SinkError, TilingError
 from tiling.scene import Scene, without_georeferencing_warning
 from tiling.window import Window
 
@@ -21,6 +22,11 @@ PROBABILITY = "probability.tif"
 MASK = "mask.tif"
 
 _BLOCK = 512
+
+_REFUSALS = (OSError, rasterio.errors.RasterioError, CPLE_BaseError, SystemError)
+"""What a full disk is called by Python and, depending on when it notices, by rasterio."""
+
+Convert = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
 
 class RasterSink:
@@ -57,12 +63,12 @@ class RasterSink:
             shutil.rmtree(self._parts, ignore_errors=True)
             self._parts.mkdir(parents=True)
             yield
-        except (OSError, rasterio.errors.RasterioError) as error:
-            if isinstance(error, OSError) and error.errno is None:
-                raise  # Not the disk's word: an error of a scene, say.
+        except TilingError:
+            raise  # Not the disk's word: an error of a scene, say.
+        except _REFUSALS as error:
             raise SinkError(
-                f"{self.folder}: cannot be written ({error}); free some space or choose "
-                "another --output, then run again"
+                f"{self.folder}: cannot be written ({' '.join(str(error).split())}); "
+                "free some space or choose another --output, then run again"
             ) from error
         finally:
             shutil.rmtree(self._parts, ignore_errors=True)
@@ -88,42 +94,39 @@ class RasterSink:
             The files of the probability (levels 0 to 254, nodata 255, a band per class) and of
             the mask (0 and 1, nodata 255).
         """
-        probability = self._raw("probability", parts, len(self.classes), lambda levels: levels)
-        mask = self._raw(
-            "mask",
-            parts,
-            1,
-            lambda levels: np.where(
-                levels[:1] == NODATA, NODATA, (levels[:1] >= threshold).astype(np.uint8)
-            ).astype(np.uint8),
-        )
-        # Both are built before either appears.
-        built = [self._cog(probability, "average"), self._cog(mask, "mode")]
+
+        def as_is(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            return levels
+
+        def foreground(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            classes = (levels[:1] >= threshold).astype(np.uint8)
+            return np.where(levels[:1] == NODATA, np.uint8(NODATA), classes)
+
+        # Both are built, and read back, before either appears.
+        probability = self._raw("probability", parts, len(self.classes), as_is)
+        mask = self._raw("mask", parts, 1, foreground)
+        built = self._cog(probability, "average"), self._cog(mask, "mode")
+        self._check(built[0], parts, as_is)
+        self._check(built[1], parts, foreground)
         final = self.folder / PROBABILITY, self.folder / MASK
         for partial, path in zip(built, final, strict=True):
             partial.replace(path)
         return final
 
-    def _raw(
-        self,
-        name: str,
-        parts: list[Window],
-        bands: int,
-        convert: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
-    ) -> Path:
+    def _raw(self, name: str, parts: list[Window], bands: int, convert: Convert) -> Path:
         """A plain tiled GeoTIFF of all parts: what the COG is made from."""
         path = self._parts / f"{name}.tif"
         profile = {
             "driver": "GTiff", "dtype": "uint8", "count": bands, "nodata": NODATA,
             "height": self.scene.height, "width": self.scene.width,
-            "tiled": True, "blockxsize": _BLOCK, "blockysize": _BLOCK, "compress": "deflate", "bigtiff": "if_safer",
+            "tiled": True, "blockxsize": _BLOCK, "blockysize": _BLOCK, "compress": "deflate",
+            "bigtiff": "if_safer",
         }  # fmt: skip
         if self.scene.crs is not None or self.scene.transform != Affine.identity():
             profile |= {"crs": self.scene.crs, "transform": self.scene.transform}
         with without_georeferencing_warning(), rasterio.open(path, "w", **profile) as raster:
             for part in parts:
-                levels = np.load(self._parts / f"{part.row}-{part.column}.npy")
-                raster.write(convert(levels), window=part.as_rasterio())
+                raster.write(convert(self._levels(part)), window=part.as_rasterio())
             raster.update_tags(**self.tags)
             raster.colorinterp = [ColorInterp.gray] + [ColorInterp.undefined] * (bands - 1)
             if name == "mask":
@@ -143,3 +146,15 @@ class RasterSink:
             blocksize=_BLOCK, overview_resampling=overviews, bigtiff="IF_SAFER",
         )  # fmt: skip
         return partial
+
+    def _check(self, path: Path, parts: list[Window], convert: Convert) -> None:
+        """Reads a raster back: of a disk that fills up while it closes a file GDAL says nothing."""
+        with without_georeferencing_warning(), rasterio.open(path) as raster:
+            for part in parts:
+                written = raster.read(window=part.as_rasterio())
+                if not np.array_equal(written, convert(self._levels(part))):
+                    raise OSError(f"{path.name} reads back otherwise than it was written")
+
+    def _levels(self, part: Window) -> NDArray[np.uint8]:
+        levels: NDArray[np.uint8] = np.load(self._parts / f"{part.row}-{part.column}.npy")
+        return levels

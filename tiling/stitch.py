@@ -77,17 +77,19 @@ def stitch(
     Raises:
         SceneError: Pixels cannot be read.
     """
-    for part in parts:
-        blended = Accumulator(grid, part, predict.classes)
-        for tiles in _read_ahead(_batches(scene, grid, part, batch)):
-            if tiles.windows:
-                predicted = predict(tiles.pixels, tiles.valid)
-                for window, levels, valid in zip(
-                    tiles.windows, predicted, tiles.valid, strict=True
-                ):
-                    blended.add(window, levels, valid)
-            progress(len(tiles.windows) + tiles.skipped)
-        yield part, blended.levels()
+    # One thread for all parts: a scene opens its file anew for every thread that reads.
+    with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
+        for part in parts:
+            blended = Accumulator(grid, part, predict.classes)
+            for tiles in _read_ahead(reader, _batches(scene, grid, part, batch)):
+                if tiles.windows:
+                    predicted = predict(tiles.pixels, tiles.valid)
+                    for window, levels, valid in zip(
+                        tiles.windows, predicted, tiles.valid, strict=True
+                    ):
+                        blended.add(window, levels, valid)
+                progress(len(tiles.windows) + tiles.skipped)
+            yield part, blended.levels()
 
 
 def _batches(scene: Scene, grid: Grid, part: Window, batch: int) -> Iterator[TileBatch]:
@@ -123,10 +125,9 @@ def _reflected(array: NDArray[Pixel], tile: int) -> NDArray[Pixel]:
     return np.pad(array, margins, mode="symmetric")
 
 
-def _read_ahead(batches: Iterator[TileBatch]) -> Iterator[TileBatch]:
-    """The same, each read in a thread of its own while the one before is in use."""
-    with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
+def _read_ahead(reader: ThreadPoolExecutor, batches: Iterator[TileBatch]) -> Iterator[TileBatch]:
+    """The same, each read in the reader's thread while the one before is in use."""
+    coming = reader.submit(next, batches, None)
+    while (tiles := coming.result()) is not None:
         coming = reader.submit(next, batches, None)
-        while (tiles := coming.result()) is not None:
-            coming = reader.submit(next, batches, None)
-            yield tiles
+        yield tiles

@@ -1,0 +1,1 @@
+"""What is measured, and how: `python -m benchmarks.NAME` prints a table."""

@@ -1,0 +1,172 @@
+"""What tests share: tiny rasters, and weights of fresh networks."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from affine import Affine
+from hypothesis import HealthCheck, settings
+from numpy.typing import NDArray
+
+from pipelines import weights
+from pipelines.batch import SceneOutcome
+from pipelines.weights import Model, WeightsCard
+from rurnet.registry import create
+from tiling.scene import without_georeferencing_warning
+
+# Two threads on a busy machine wait for each other: a tile then takes seconds.
+torch.set_num_threads(1)
+
+# The same examples every time, and no clock: the machine may be busy.
+settings.register_profile(
+    "house",
+    deadline=None,
+    derandomize=True,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("house")
+
+NodataKind = Literal["nodata", "alpha", "mask", "none"]
+
+
+class WriteRaster(Protocol):
+    """What the fixture `write_raster` returns."""
+
+    def __call__(
+        self,
+        path: Path,
+        pixels: NDArray[np.generic],
+        *,
+        nodata_kind: NodataKind = "none",
+        valid: NDArray[np.bool_] | None = None,
+        crs: str | None = "EPSG:26986",
+        transform: Affine | None = None,
+        **profile: object,
+    ) -> Path: ...
+
+
+@pytest.fixture(scope="session")
+def write_raster() -> WriteRaster:
+    """Writes a tiny raster of pixels [C, h, w] and returns its path.
+
+    `valid` [h, w] says which pixels are there, and `nodata_kind` how the file says it: as 0 in
+    every band, in a fourth band, in a mask band, or not at all.
+    """
+
+    def write(
+        path: Path,
+        pixels: NDArray[np.generic],
+        *,
+        nodata_kind: NodataKind = "none",
+        valid: NDArray[np.bool_] | None = None,
+        crs: str | None = "EPSG:26986",
+        transform: Affine | None = None,
+        **profile: object,
+    ) -> Path:
+        bands, height, width = pixels.shape
+        valid = np.ones((height, width), bool) if valid is None else valid
+        if crs is not None:
+            profile |= {
+                "crs": crs,
+                "transform": transform or Affine(0.3, 0, 200_000.5, 0, -0.3, 900_000.25),
+            }
+        if nodata_kind == "nodata":
+            pixels = np.where(valid, np.maximum(pixels, 1), 0).astype(pixels.dtype)
+            profile["nodata"] = 0
+        if nodata_kind == "alpha":
+            alpha = (valid * 255).astype(pixels.dtype)
+            pixels = np.concatenate([pixels, alpha[None]])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        options = {"driver": "GTiff", "dtype": pixels.dtype, "count": len(pixels)} | profile
+        if options["driver"] == "GTiff":
+            options.setdefault("photometric", "rgb" if bands == 3 else "minisblack")
+        if nodata_kind == "alpha":
+            options["alpha"] = "yes"
+        with (
+            without_georeferencing_warning(),
+            rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+            rasterio.open(path, "w", height=height, width=width, **options) as raster,
+        ):
+            raster.write(pixels)
+            if nodata_kind == "mask":
+                raster.write_mask(valid)
+        return path
+
+    return write
+
+
+def _fresh_weights(folder: Path, task: weights.Task, foreground: str) -> Path:
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        network = create("dru4", in_channels=3, classes=2, steps=3)
+    card = WeightsCard(
+        task=task,
+        network="dru4",
+        arguments={"in_channels": 3, "classes": 2, "steps": 3},
+        classes=("background", foreground),
+        mean=(120.0, 118.0, 110.0),
+        std=(50.0, 48.0, 52.0),
+        ground_sampling_distance=1.0 if task == "roads" else None,
+        threshold=0.5,
+        version="0.1.0",
+    )
+    path = folder / f"fresh-{task}.safetensors"
+    weights.save(path, network, card)
+    return path
+
+
+@pytest.fixture(scope="session")
+def roads_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights file for roads: DRU(4) as it is before any training, always the same."""
+    return _fresh_weights(tmp_path_factory.mktemp("weights"), "roads", "road")
+
+
+@pytest.fixture(scope="session")
+def vessels_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights file for vessels: DRU(4) as it is before any training, always the same."""
+    return _fresh_weights(tmp_path_factory.mktemp("weights"), "vessels", "vessel")
+
+
+@pytest.fixture
+def roads_model(roads_weights: Path) -> Model:
+    """What `roads_weights` holds."""
+    return weights.load(str(roads_weights))
+
+
+@dataclass
+class Told:
+    """A `pipelines.batch.Progress` that remembers what it was told."""
+
+    scenes: dict[str, int] = field(default_factory=dict)
+    done: int = 0
+    outcomes: list[SceneOutcome] = field(default_factory=list)
+
+    def scene(self, name: str, tiles: int) -> None:
+        self.scenes[name] = tiles
+
+    def tiles(self, done: int) -> None:
+        self.done += done
+
+    def finished(self, outcome: SceneOutcome) -> None:
+        self.outcomes.append(outcome)
+
+
+@pytest.fixture
+def told() -> Told:
+    """Progress that remembers."""
+    return Told()
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """One thread: on tensors as small as a test's a second one costs more than it gives."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -1,0 +1,39 @@
+"""What the documentation says exists, exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        assert target.startswith("http") or (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_modules_that_are_run_exist(page):
+    for module in re.findall(r"python -m ([\w.]+)", page.read_text()):
+        if module.split(".")[0] in ("flows", "benchmarks", "pipelines") and "NAME" not in module:
+            path = ROOT / module.replace(".", "/")
+            assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_options_that_are_named_exist(page):
+    from flows import serve
+    from pipelines import config
+
+    fields = {
+        name.replace("_", "-")
+        for model in (config.InferRoads, config.InferDrive, config.TrainRoads, config.TrainDrive)
+        for name in model.model_fields
+    }
+    fields |= set(serve.serve.__annotations__) | {"help"}
+    others = {"watch", "cron", "logdir"}  # prefect's and tensorboard's
+    for option in re.findall(r"(?<![\w-])--([a-z][a-z-]+)", page.read_text()):
+        assert option in fields | others, option
