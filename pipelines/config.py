@@ -46,7 +46,10 @@ class PredictionSettings(Configuration):
     ] = "auto"
     batch: Annotated[
         int,
-        Field(ge=2, description="Tiles predicted at once; 2 at least, see docs/exactness.md."),
+        Field(
+            ge=2,
+            description="Tiles predicted at once; a CPU takes a multiple of its threads.",
+        ),
     ] = 4
     part_size: Annotated[
         int,

@@ -30,7 +30,7 @@ class CropSource(Protocol):
         ...
 
     def tiles(self, size: int) -> Iterator[Sample]:
-        """The whole image in squares of `size`, each pixel once; what juts out is missing pixels."""
+        """The whole image in squares of `size`, each pixel once; past its border all is missing."""
         ...
 
 

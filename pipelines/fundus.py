@@ -82,7 +82,9 @@ def images_in(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.iterdir()
-        if path.suffix.lower() in EXTENSIONS and not _ANNOTATION.search(path.stem)
+        if path.suffix.lower() in EXTENSIONS
+        and not path.name.startswith(".")
+        and not _ANNOTATION.search(path.stem)
     )
 
 
@@ -185,7 +187,7 @@ def _open(path: Path, mode: str) -> Image.Image:
             return image.convert(mode)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; check the path") from error
-    except (UnidentifiedImageError, OSError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
         raise DataError(
             f"{path}: not an image that can be read ({error}); copy it again"
         ) from error

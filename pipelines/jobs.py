@@ -172,7 +172,11 @@ def _stem(source: str) -> str:
 
 
 def _rasters_in(folder: Path) -> list[str]:
-    return sorted(str(p) for p in folder.iterdir() if p.suffix.lower() in SCENE_EXTENSIONS)
+    return sorted(
+        str(path)
+        for path in folder.iterdir()
+        if path.suffix.lower() in SCENE_EXTENSIONS and not path.name.startswith(".")
+    )
 
 
 def _expanded(sources: Sequence[str], listing: Callable[[Path], list[str]]) -> list[str]:

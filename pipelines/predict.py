@@ -43,19 +43,26 @@ class Prediction:
 class NetworkPredictor:
     """Normalises tiles and runs the network on them; a `tiling.stitch.TilePredictor`.
 
-    A lone tile goes in twice: a batch of one takes another path through the convolutions and
-    its last bits differ, so results would depend on how tiles fell into batches.
+    A tile's bits must not depend on how tiles fell into batches. A batch of one takes another
+    path through the convolutions; and on a CPU group norm's sums are shared out among the
+    threads, so that a tile on the border of two shares is summed in two pieces. So a batch is
+    filled up, by repeating its last tile, to a multiple of the threads: then every tile is whole
+    in one share.
 
     Args:
         model: Network and normalisation.
         steps: Recurrent steps; None for the network's own.
         device: Where it runs.
+
+    Attributes:
+        multiple: Batches whose size divides by this are not filled up; at least 2.
     """
 
     def __init__(self, model: Model, steps: int | None, device: torch.device) -> None:
         self.classes = model.network.classes - 1
         self.steps = steps
         self.device = device
+        self.multiple = max(2, torch.get_num_threads()) if device.type == "cpu" else 2
         self.network = model.network.to(device).channels_last()
         self._mean = torch.tensor(model.card.mean, device=device)[:, None, None]
         self._std = torch.tensor(model.card.std, device=device)[:, None, None]
@@ -64,8 +71,9 @@ class NetworkPredictor:
     def __call__(self, pixels: NDArray[np.uint8], valid: NDArray[np.bool_]) -> NDArray[np.uint16]:
         """See `tiling.stitch.TilePredictor`."""
         count = len(pixels)
-        if count == 1:
-            pixels, valid = np.repeat(pixels, 2, axis=0), np.repeat(valid, 2, axis=0)
+        if lacking := -count % self.multiple:
+            pixels = np.concatenate([pixels, np.repeat(pixels[-1:], lacking, axis=0)])
+            valid = np.concatenate([valid, np.repeat(valid[-1:], lacking, axis=0)])
         image = torch.from_numpy(pixels).to(self.device).float()
         there = torch.from_numpy(valid).to(self.device)[:, None]
         # Missing pixels become 0: the training mean.
@@ -131,7 +139,8 @@ def predict_scene(
     }
     sink = RasterSink(folder, scene, model.card.classes[1:], tags)
     with sink.collecting():
-        done = stitch(scene, grid, parts, predictor, batch=settings.batch, progress=progress)
+        batch = settings.batch + -settings.batch % predictor.multiple
+        done = stitch(scene, grid, parts, predictor, batch=batch, progress=progress)
         for part, levels in done:
             sink.write(part, levels)
         probability, mask = sink.finish(parts, threshold_level(settings.threshold))

@@ -177,7 +177,7 @@ def _agree_with_earlier(config: TrainRoads | TrainDrive) -> None:
     if config.overwrite:
         shutil.rmtree(config.output / "checkpoints", ignore_errors=True)
         noted.unlink(missing_ok=True)
-    if noted.is_file():
+    if noted.is_file() and (config.output / "checkpoints" / "last.ckpt").is_file():
         earlier = json.loads(noted.read_text(encoding="utf-8"))
         changed = sorted(key for key in settings if settings[key] != earlier.get(key))
         if changed:

@@ -245,7 +245,7 @@ def _picture(outcome: SceneOutcome) -> dict[str, str] | None:
         "image": _data_url(image),
         "probability": _data_url(np.repeat(grey[..., None], 3, axis=-1)),
     }
-    mask = levels >= TOP // 2
+    mask = _small(outcome.prediction.mask, image.shape[:2]) == 1
     dimmed = (image * 0.45).astype(np.uint8)
     if outcome.label is None:
         dimmed[mask & there] = (255, 214, 10)

@@ -135,9 +135,9 @@ class Histogram:
         return _foreground(int(true[level]), int(predicted[level]), labelled)
 
     def best_level(self) -> int:
-        """The level whose threshold gives the highest foreground F1; 127 where F1 is undefined."""
-        f1 = np.array([self.at(level).f1 for level in range(1, LEVELS)])
-        return HALF if np.isnan(f1).all() else 1 + int(np.nanargmax(f1))
+        """The level whose threshold gives the highest foreground F1; 127 where none gives any."""
+        f1 = np.nan_to_num([self.at(level).f1 for level in range(1, LEVELS)])
+        return 1 + int(np.argmax(f1)) if f1.any() else HALF
 
     def break_even(self) -> BreakEven:
         """Where precision equals recall, between two levels by linear interpolation."""

@@ -202,6 +202,7 @@ def train(
         checkpoints, filename="best", monitor="held_out/break_even", mode="max",
         save_top_k=1, enable_version_counter=False,
     )  # fmt: skip
+    told = RichProgressBar(leave=True) if sys.stderr.isatty() else LogLines()
     last = LastCheckpoint(checkpoints / "last.ckpt", max(1, interval // 4), interval)
     trainer = lightning.Trainer(
         accelerator="auto",
@@ -213,7 +214,8 @@ def train(
         num_sanity_val_steps=0,
         gradient_clip_val=1.0,
         log_every_n_steps=min(20, objective.iterations),
-        callbacks=[best, last, LearningRateMonitor("step"), _told()],
+        callbacks=[best, last, LearningRateMonitor("step"), told],
+        enable_progress_bar=isinstance(told, RichProgressBar),
         logger=TensorBoardLogger(folder, name="", version="tensorboard"),
         enable_model_summary=False,
     )
@@ -295,10 +297,6 @@ class LogLines(lightning.Callback):
             "iteration %d of %s: held-out images have F1 %.3f, break-even %.3f",
             trainer.global_step, trainer.max_steps, *held_out.values(),
         )  # fmt: skip
-
-
-def _told() -> lightning.Callback:
-    return RichProgressBar(leave=True) if sys.stderr.isatty() else LogLines()
 
 
 def _precision(wanted: Precision) -> Literal["32-true", "bf16-mixed"]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialise
 
 from pipelines.errors import WeightsError
 from rurnet.errors import NetworkError
@@ -90,7 +90,8 @@ def save(path: Path, network: SegmentationNetwork, card: WeightsCard) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-    save_file(state, partial, metadata={_KEY: json.dumps(asdict(card))})
+    # Not save_file: it leaves a file that only its owner may read.
+    partial.write_bytes(serialise(state, metadata={_KEY: json.dumps(asdict(card))}))
     partial.replace(path)
 
 

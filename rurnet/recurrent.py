@@ -55,7 +55,7 @@ class RecurrentUnit(nn.Module):
         self.output = conv_block(hidden, hidden, norm)
 
     def forward(self, encoded: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """E [B, inputs, h, w] and h_{t-1} [B, hidden, h, w] to d and h_t, both [B, hidden, h, w]."""
+        """From e [B, inputs, h, w] and h_{t-1} [B, hidden, h, w] to d and h_t, like h."""
         z = torch.sigmoid(self.update(encoded))  # (1)
         if self.reset is None:
             candidate = torch.tanh(self.candidate(encoded))  # (6)

@@ -1,6 +1,5 @@
 """What tests share: tiny rasters, and weights of fresh networks."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -27,7 +26,7 @@ settings.register_profile(
     "house",
     deadline=None,
     derandomize=True,
-    max_examples=50,
+    max_examples=30,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.load_profile("house")
@@ -161,12 +160,3 @@ class Told:
 def told() -> Told:
     """Progress that remembers."""
     return Told()
-
-
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """One thread: on tensors as small as a test's a second one costs more than it gives."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)

@@ -8,8 +8,6 @@ from rurnet.blocks import CHANNELS
 from rurnet.network import parameter_count
 from rurnet.recurrent import RecurrentUnit
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def unit_at(level, unit, gate_relu=True):
     torch.manual_seed(11)

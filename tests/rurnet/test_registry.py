@@ -5,8 +5,6 @@ import torch
 
 from rurnet import NETWORKS, NetworkError, SegmentationNetwork, create
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def test_the_papers_networks_are_there():
     levels = [f"{unit}{level}" for unit in ("dru", "sru") for level in range(5)]
@@ -18,8 +16,8 @@ def test_every_value_of_every_network_is_trained(name):
     torch.manual_seed(1)
     net = create(name)
     assert isinstance(net, SegmentationNetwork)
-    logits = net(torch.randn(2, 3, 32, 32))[-1]
-    torch.nn.functional.cross_entropy(logits, torch.ones(2, 32, 32, dtype=torch.long)).backward()
+    logits = net(torch.randn(2, 3, 16, 16))[-1]
+    torch.nn.functional.cross_entropy(logits, torch.ones(2, 16, 16, dtype=torch.long)).backward()
     without = [key for key, value in net.named_parameters() if value.grad is None]
     assert without == []
 

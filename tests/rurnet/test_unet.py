@@ -7,8 +7,6 @@ from torch import nn
 from rurnet import create
 from rurnet.network import parameter_count
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.mark.parametrize("name", ["unet-g", "unet-b"])
 def test_it_is_small(name):

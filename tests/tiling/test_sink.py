@@ -124,6 +124,13 @@ def test_missing_pixels_do_not_bleed_into_overviews(scene_at, tmp_path):
         assert set(np.unique(smaller)) == ({100, 255} if "prob" in path.name else {0, 255})
 
 
+def test_a_probability_seen_from_afar_is_the_mean_of_its_pixels(scene_at, tmp_path):
+    levels = np.zeros((1, HEIGHT, WIDTH), np.uint8)
+    levels[:, :, ::2] = 200
+    with opened(written(scene_at(), tmp_path, levels)[0]) as raster:
+        assert set(np.unique(raster.read(1, out_shape=(HEIGHT // 2, WIDTH // 2)))) == {100}
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_both_lie_exactly_where_the_scene_lies(scene_at, tmp_path, place):
     scene = scene_at(place)

@@ -1,0 +1,220 @@
+import numpy as np
+import pytest
+import rasterio
+import torch
+
+from pipelines.batch import check_names, run_batch
+from pipelines.config import PredictionSettings
+from pipelines.errors import PipelineError
+from pipelines.jobs import road_jobs
+from pipelines.samples import draw_road_scene
+from pipelines.weights import WeightsCard, load, save
+from rurnet.registry import create
+from tiling.blend import NODATA
+
+SETTINGS = PredictionSettings(tile=64, overlap=16, batch=2, part_size=64, steps=1, device="cpu")
+BAD = ("cut", "deep", "grey", "mislabelled", "missing", "text")
+
+
+def cut_in_half(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.fixture(scope="module")
+def model(roads_weights):
+    return load(str(roads_weights))
+
+
+@pytest.fixture(scope="module")
+def inputs(write_raster, tmp_path_factory):
+    """Scenes that are bad, each in its way, between two that are good; labels beside them."""
+    folder = tmp_path_factory.mktemp("inputs")
+    scenes, labels = folder / "scenes", folder / "labels"
+    for seed, name in enumerate(("a", "z", "mislabelled")):
+        pixels, label, valid = draw_road_scene(90, 100, seed)
+        write_raster(scenes / f"{name}.tif", pixels, nodata_kind="nodata", valid=valid)
+        if name == "mislabelled":
+            label = label[:, :-1]
+        if name != "z":
+            write_raster(labels / f"{name}.tif", label[None] * np.uint8(255))
+    noise = np.random.default_rng(0).integers(0, 256, (3, 90, 100))
+    cut_in_half(write_raster(scenes / "cut.tif", noise.astype(np.uint8), compress="deflate"))
+    write_raster(scenes / "deep.tif", noise.astype(np.uint16))
+    write_raster(scenes / "grey.tif", noise[:1].astype(np.uint8))
+    (scenes / "text.tif").write_text("no raster")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(inputs, model, tmp_path_factory):
+    """Outcomes by name, and the folder of the results."""
+    output = tmp_path_factory.mktemp("output")
+    names = ("a", *BAD, "z")
+    jobs = road_jobs([str(inputs / "scenes" / f"{name}.tif") for name in names], inputs / "labels")
+    outcomes = run_batch(jobs, model, SETTINGS, output, _Quiet())
+    assert [outcome.job.name for outcome in outcomes] == list(names)
+    return {outcome.job.name: outcome for outcome in outcomes}, output
+
+
+class _Quiet:
+    def scene(self, name, tiles):
+        pass
+
+    def tiles(self, done):
+        pass
+
+    def finished(self, outcome):
+        pass
+
+
+def test_good_scenes_finish_whatever_the_others_do(run, inputs):
+    outcomes, output = run
+    for name in ("a", "z"):
+        assert outcomes[name].error is None
+        with (
+            rasterio.open(output / name / "probability.tif") as probability,
+            rasterio.open(output / name / "mask.tif") as mask,
+            rasterio.open(inputs / "scenes" / f"{name}.tif") as scene,
+        ):
+            assert probability.shape == mask.shape == scene.shape
+            there = scene.dataset_mask() > 0
+            np.testing.assert_array_equal(probability.read(1) != NODATA, there)
+            np.testing.assert_array_equal(mask.read(1) != NODATA, there)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_scene_ends_with_a_line_that_names_its_file(run, name):
+    outcome = run[0][name]
+    assert f"{name}.tif" in outcome.error
+    assert "\n" not in outcome.error
+    assert outcome.prediction is None
+    assert outcome.histogram is None
+    assert outcome.files == {}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_scene_leaves_no_file(run, name):
+    assert not (run[1] / name).exists()
+
+
+def test_nothing_lies_beside_the_results(run):
+    assert sorted(path.name for path in run[1].rglob("*") if path.is_file()) == [
+        "mask.tif", "mask.tif", "probability.tif", "probability.tif",
+    ]  # fmt: skip
+
+
+def test_a_label_of_another_size_is_told_with_both_sizes(run):
+    assert "99 x 90" in run[0]["mislabelled"].error
+    assert "100 x 90" in run[0]["mislabelled"].error
+
+
+def test_scenes_with_a_label_are_scored_and_those_without_are_not(run):
+    outcomes, _ = run
+    assert outcomes["a"].label.endswith("labels/a.tif")
+    assert outcomes["a"].histogram.counts.sum() > 0
+    assert outcomes["z"].label is None
+    assert outcomes["z"].histogram is None
+
+
+def test_scores_count_the_written_levels_where_the_scene_is(run, inputs):
+    outcomes, output = run
+    with (
+        rasterio.open(output / "a" / "probability.tif") as probability,
+        rasterio.open(inputs / "labels" / "a.tif") as label,
+    ):
+        levels, road = probability.read(1), label.read(1) > 0
+    assert (levels == NODATA).any()
+    for label, counts in ((False, outcomes["a"].histogram.counts[0]),
+                          (True, outcomes["a"].histogram.counts[1])):  # fmt: skip
+        expected = [((levels == level) & (road == label)).sum() for level in range(255)]
+        np.testing.assert_array_equal(counts, expected)
+
+
+def test_progress_hears_of_every_scene_and_of_all_tiles(inputs, model, tmp_path, told):
+    jobs = road_jobs([str(inputs / "scenes")], None)
+    outcomes = run_batch(jobs, model, SETTINGS, tmp_path, told)
+    assert told.outcomes == outcomes
+    assert {"a", "z"} <= set(told.scenes)
+    # The scene that is cut off ends somewhere inside.
+    whole = sum(tiles for name, tiles in told.scenes.items() if name != "cut")
+    assert whole <= told.done < whole + told.scenes.get("cut", 1)
+
+
+def test_a_second_run_gives_the_same_bytes(run, inputs, model, tmp_path):
+    jobs = road_jobs([str(inputs / "scenes" / "a.tif")], None)
+    run_batch(jobs, model, SETTINGS, tmp_path, _Quiet())
+    for name in ("probability.tif", "mask.tif"):
+        assert (tmp_path / "a" / name).read_bytes() == (run[1] / "a" / name).read_bytes()
+
+
+def test_an_output_that_cannot_be_written_ends_the_scene_with_its_name(inputs, model, tmp_path):
+    (tmp_path / "a").write_text("in the way")
+    jobs = road_jobs([str(inputs / "scenes" / f"{name}.tif") for name in "az"], None)
+    first, second = run_batch(jobs, model, SETTINGS, tmp_path, _Quiet())
+    assert first.error.startswith(f"{tmp_path / 'a'}: ")
+    assert second.error is None
+
+
+# Before anything runs.
+
+
+def test_two_scenes_of_one_stem_are_refused_before_anything_runs(inputs, model, tmp_path, told):
+    good, again = inputs / "scenes" / "a.tif", inputs / "labels" / "a.tif"
+    jobs = road_jobs([str(inputs / "scenes" / "z.tif"), str(good), str(again)], None)
+    with pytest.raises(PipelineError) as caught:
+        run_batch(jobs, model, SETTINGS, tmp_path / "out", told)
+    assert str(good) in str(caught.value)
+    assert str(again) in str(caught.value)
+    assert told.scenes == {}
+    assert not (tmp_path / "out").exists()
+
+
+def test_scenes_of_different_stems_are_fine(inputs):
+    check_names(road_jobs([str(inputs / "scenes")], None))
+
+
+@pytest.fixture(scope="module")
+def one_shot(tmp_path_factory):
+    """A plain U-Net: a network of one step."""
+    card = WeightsCard(
+        task="roads", network="unet-g", arguments={}, classes=("background", "road"),
+        mean=(120.0,) * 3, std=(50.0,) * 3, ground_sampling_distance=1.0, threshold=0.5,
+    )  # fmt: skip
+    path = tmp_path_factory.mktemp("weights") / "one-shot.safetensors"
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        save(path, create("unet-g"), card)
+    return load(str(path))
+
+
+def test_a_one_shot_network_refuses_two_steps_before_anything_runs(
+    inputs, one_shot, tmp_path, told
+):
+    jobs = road_jobs([str(inputs / "scenes" / "a.tif")], None)
+    settings = SETTINGS.model_copy(update={"steps": 2})
+    with pytest.raises(PipelineError, match="one-shot") as caught:
+        run_batch(jobs, one_shot, settings, tmp_path / "out", told)
+    assert "--steps" in str(caught.value)
+    assert told.outcomes == []
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("steps", [None, 1])
+def test_a_one_shot_network_predicts_in_one_step(inputs, one_shot, tmp_path, steps):
+    jobs = road_jobs([str(inputs / "scenes" / "a.tif")], None)
+    settings = SETTINGS.model_copy(update={"steps": steps})
+    [outcome] = run_batch(jobs, one_shot, settings, tmp_path, _Quiet())
+    assert outcome.error is None
+    assert outcome.prediction.probability.is_file()
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_runs(inputs, model, tmp_path):
+    jobs = road_jobs([str(inputs / "scenes" / "a.tif")], None)
+    settings = SETTINGS.model_copy(update={"device": "cuda:99"})
+    with pytest.raises(PipelineError, match="cuda:99"):
+        run_batch(jobs, model, settings, tmp_path / "out", _Quiet())
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_scenes_are_no_outcomes(model, tmp_path):
+    assert run_batch([], model, SETTINGS, tmp_path, _Quiet()) == []

@@ -1,0 +1,195 @@
+"""Crops depend on the seed and their number alone, and missing pixels are told apart."""
+
+import pickle
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from torch.utils.data import DataLoader
+
+from pipelines.crops import (
+    CropBatches,
+    CropPlan,
+    FundusSource,
+    NumbersFrom,
+    RoadSource,
+    band_statistics,
+)
+from pipelines.fundus import fundus_samples
+from pipelines.roads import road_pairs
+from pipelines.samples import write_drive_folder, write_roads_folder
+from pipelines.transforms import augmentation
+from rurnet.loss import IGNORE
+
+PLAN = CropPlan((32, 48, 64), 4 * 48 * 48, seed=7)
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    folder = write_roads_folder(tmp_path_factory.mktemp("crops"), train=2, valid=0, size=150)
+    return road_pairs(folder, "train")
+
+
+@pytest.fixture(scope="module")
+def fundus(tmp_path_factory):
+    folder = write_drive_folder(tmp_path_factory.mktemp("crops"), train=1, test=0)
+    return FundusSource(fundus_samples(folder, "train")[0], (300.0, 600.0))
+
+
+@pytest.fixture
+def sources(pairs, fundus):
+    return [*(RoadSource(pair) for pair in pairs), fundus]
+
+
+def batches(sources, plan=PLAN, weights=(1, 1, 2)):
+    return CropBatches(sources, weights, plan, augmentation((120.0,) * 3, (50.0,) * 3))
+
+
+def same(a, b):
+    return all(torch.equal(a[key], b[key]) for key in ("image", "label", "valid"))
+
+
+def test_a_batch_does_not_depend_on_what_came_before(sources, pairs, fundus):
+    first = batches(sources)
+    in_order = [first[number] for number in range(5)]
+    backwards = {number: first[number] for number in reversed(range(5))}
+    fresh = batches([*(RoadSource(pair) for pair in pairs), fundus])
+    assert all(same(in_order[number], backwards[number]) for number in range(5))
+    assert same(fresh[3], in_order[3])
+
+
+def test_a_batch_does_not_depend_on_the_process_that_makes_it(sources):
+    dataset = batches(sources)
+    here = dataset[2]  # Opens the scenes, which a copy must not share.
+    assert same(pickle.loads(pickle.dumps(dataset))[2], here)
+    with_worker = DataLoader(dataset, None, sampler=[2], num_workers=1)
+    assert same(next(iter(with_worker)), here)
+
+
+def test_batches_differ_by_number_by_seed_and_within(sources):
+    plan = CropPlan((32,), 3 * 32 * 32, seed=1)
+    one, two = batches(sources, plan)[0], batches(sources, plan)[1]
+    other = batches(sources, CropPlan((32,), 3 * 32 * 32, seed=2))[0]
+    assert not same(one, two)
+    assert not same(one, other)
+    assert not torch.equal(one["image"][0], one["image"][1])
+
+
+def test_every_batch_has_one_size_of_the_plan_and_about_its_pixels(sources):
+    dataset = batches(sources)
+    seen = set()
+    for number in range(12):
+        batch = dataset[number]
+        count, bands, height, width = batch["image"].shape
+        assert bands == 3
+        assert height == width
+        assert batch["label"].shape == batch["valid"].shape == (count, 1, height, width)
+        assert count * height * width == pytest.approx(PLAN.batch_pixels, rel=0.15)
+        seen.add(height)
+    assert seen == {32, 48, 64}
+
+
+def test_a_batch_has_two_crops_at_least():
+    assert CropPlan((256,), 1024, seed=0).batch(0) == (256, 2)
+
+
+def test_sources_are_drawn_as_often_as_they_weigh(pairs):
+    class Counted(RoadSource):
+        drawn = 0
+
+        def crop(self, size, random):
+            self.drawn += 1
+            return super().crop(size, random)
+
+    often, rarely, never = Counted(pairs[0]), Counted(pairs[1]), Counted(pairs[1])
+    dataset = batches([often, rarely, never], CropPlan((32,), 40 * 32 * 32, 0), (6, 2, 0))
+    for number in range(3):
+        dataset[number]
+    assert often.drawn + rarely.drawn == 120
+    assert 75 <= often.drawn <= 105
+    assert never.drawn == 0
+
+
+def test_labels_are_ignored_exactly_where_nothing_is_valid(sources):
+    dataset = batches(sources)
+    seen = []
+    for number in range(6):
+        batch = dataset[number]
+        missing = batch["valid"] == 0
+        assert torch.equal(batch["label"] == IGNORE, missing)
+        assert (batch["image"][missing.expand_as(batch["image"])] == 0).all()
+        assert set(batch["label"].unique().tolist()) <= {0, 1, IGNORE}
+        seen.append(missing.any().item())
+    assert any(seen)
+
+
+def test_missing_pixels_of_a_scene_are_ignored(pairs):
+    (sample,) = RoadSource(pairs[0]).tiles(150)
+    with rasterio.open(pairs[0].image) as raster, rasterio.open(pairs[0].label) as label:
+        there, roads = raster.dataset_mask() > 0, label.read(1) > 0
+        pixels = raster.read()
+    assert not there.all()
+    np.testing.assert_array_equal(sample["valid"][0], there)
+    np.testing.assert_array_equal(sample["label"][0] == IGNORE, ~there)
+    np.testing.assert_array_equal(sample["label"][0] == 1, roads)
+    np.testing.assert_array_equal(sample["image"], pixels)
+
+
+def test_a_crop_larger_than_its_scene_is_filled_up_with_missing_pixels(pairs):
+    sample = RoadSource(pairs[0]).crop(200, np.random.default_rng(0))
+    assert sample["image"].shape == (3, 200, 200)
+    assert (sample["valid"][:, 150:] == 0).all()
+    assert (sample["label"][:, :, 150:] == IGNORE).all()
+    assert (sample["valid"][:, :150, :150] == 1).sum() > 0.8 * 150 * 150
+
+
+def test_crops_look_for_roads(pairs):
+    source = RoadSource(pairs[0])
+    (whole,) = source.tiles(150)
+    share = (whole["label"] == 1).mean()
+    random = np.random.default_rng(0)
+    crops = [(source.crop(32, random)["label"] == 1).mean() for _ in range(60)]
+    assert np.mean(crops) > 1.15 * share
+
+
+@pytest.mark.parametrize("size", [64, 150, 512])
+def test_tiles_hold_every_pixel_once(pairs, fundus, size):
+    for source, pixels in ((RoadSource(pairs[0]), 150 * 150), (fundus, 584 * 565)):
+        tiles = list(source.tiles(size))
+        assert {tile["image"].shape for tile in tiles} == {(3, size, size)}
+        (whole,) = source.tiles(600)
+        assert whole["valid"].sum() < pixels
+        for value in (0, 1):
+            found = sum(int((tile["label"] == value).sum()) for tile in tiles)
+            assert found == (whole["label"] == value).sum()
+
+
+def test_statistics_are_those_of_the_valid_pixels(pairs, fundus):
+    sources = [*(RoadSource(pair) for pair in pairs), fundus]
+    there = []
+    for source in sources:
+        (whole,) = source.tiles(600)
+        there.append(whole["image"][:, whole["valid"][0] == 1].astype(float))
+    everything = np.concatenate(there, axis=1)
+    mean, std = band_statistics(sources)
+    np.testing.assert_allclose(mean, everything.mean(axis=1), atol=1e-3)
+    np.testing.assert_allclose(std, everything.std(axis=1), atol=1e-3)
+
+
+def test_an_image_larger_than_the_scales_is_seen_at_its_own_size_too(fundus, tmp_path):
+    folder = write_drive_folder(tmp_path, train=1, test=0)
+    (sample,) = fundus_samples(folder, "train")
+    assert FundusSource(sample, (300.0, 400.0)).longest == (300.0, 584)
+    assert fundus.longest == (300.0, 600.0)
+
+
+def test_numbers_go_on_from_where_training_stands():
+    done = 0
+    numbers = NumbersFrom(10, lambda: done)
+    assert list(numbers) == list(range(10))
+    done = 4
+    assert list(numbers) == [4, 5, 6, 7, 8, 9]
+    assert len(numbers) == 10
+    done = 10
+    assert list(numbers) == []

@@ -1,0 +1,262 @@
+"""Fundus folders as users have them."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines.errors import DataError
+from pipelines.fundus import (
+    field_of_view,
+    fundus_samples,
+    images_in,
+    read_binary,
+    read_image,
+    sample_of,
+)
+from pipelines.samples import draw_fundus, write_drive_folder
+
+DATA = Path(os.environ.get("RURNET_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
+CHASE, HRF = DATA / "chase_db1", DATA / "hrf"
+
+with_chase = pytest.mark.skipif(not CHASE.is_dir(), reason=f"no CHASE_DB1 at {CHASE}")
+with_hrf = pytest.mark.skipif(not HRF.is_dir(), reason=f"no HRF at {HRF}")
+
+
+def blank(path, size=(20, 16), mode="RGB", value=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, value).save(path)
+
+
+def refused(*arguments, call=fundus_samples):
+    """The message of the refusal, in one line."""
+    with pytest.raises(DataError) as caught:
+        call(*arguments)
+    assert isinstance(caught.value, OSError)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def drive(tmp_path_factory):
+    return write_drive_folder(tmp_path_factory.mktemp("fundus") / "DRIVE", train=2, test=2)
+
+
+@pytest.fixture
+def chase(tmp_path):
+    folder = tmp_path / "CHASEDB1"
+    for subject in range(1, 15):
+        for eye in "LR":
+            blank(folder / f"Image_{subject:02d}{eye}.jpg")
+            for observer in ("1st", "2nd"):
+                blank(folder / f"Image_{subject:02d}{eye}_{observer}HO.png", mode="1")
+    return folder
+
+
+@pytest.fixture
+def hrf(tmp_path):
+    folder = tmp_path / "HRF"
+    for name in ("01_dr", "01_g", "01_h", "02_h"):
+        blank(folder / "images" / f"{name}.JPG")
+        blank(folder / "manual1" / f"{name}.tif", mode="L")
+        blank(folder / "mask" / f"{name}_mask.tif")
+    return folder
+
+
+def test_drive_as_drawn_has_its_names_formats_sizes_and_values(drive):
+    expected = {
+        "training/images/21_training.tif": "TIFF",
+        "training/images/22_training.tif": "TIFF",
+        "training/1st_manual/21_manual1.gif": "GIF",
+        "training/1st_manual/22_manual1.gif": "GIF",
+        "training/mask/21_training_mask.gif": "GIF",
+        "training/mask/22_training_mask.gif": "GIF",
+        "test/images/01_test.tif": "TIFF",
+        "test/images/02_test.tif": "TIFF",
+        "test/1st_manual/01_manual1.gif": "GIF",
+        "test/1st_manual/02_manual1.gif": "GIF",
+        "test/2nd_manual/01_manual2.gif": "GIF",
+        "test/2nd_manual/02_manual2.gif": "GIF",
+        "test/mask/01_test_mask.gif": "GIF",
+        "test/mask/02_test_mask.gif": "GIF",
+    }
+    found = {p.relative_to(drive).as_posix() for p in drive.rglob("*") if p.is_file()}
+    assert found == set(expected)
+    for name, kind in expected.items():
+        with Image.open(drive / name) as image:
+            assert image.format == kind
+            assert image.size == (565, 584)
+            if kind == "TIFF":
+                assert image.mode == "RGB"
+            else:
+                assert set(np.unique(np.asarray(image.convert("L")))) == {0, 255}
+
+
+def test_drive_is_split_as_its_folders_are(drive):
+    train, test = fundus_samples(drive, "train"), fundus_samples(drive, "test")
+    assert [s.name for s in train] == ["21_training", "22_training"]
+    assert [s.name for s in test] == ["01_test", "02_test"]
+    for sample in [*train, *test]:
+        number = sample.name[:2]
+        assert sample.label.name == f"{number}_manual1.gif"
+        assert sample.field.name == f"{sample.name}_mask.gif"
+        assert sample.label.parents[1] == sample.image.parents[1] == sample.field.parents[1]
+    assert [s.second for s in train] == [None, None]
+    assert [s.second.name for s in test] == ["01_manual2.gif", "02_manual2.gif"]
+
+
+def test_the_second_observer_is_another_hand_and_not_the_first(drive):
+    for sample in fundus_samples(drive, "test"):
+        first, second = (read_binary(p, (584, 565)) for p in (sample.label, sample.second))
+        overlap = (first & second).sum() / (first | second).sum()
+        assert 0.6 < overlap < 0.99
+
+
+def test_a_test_set_shipped_without_labels_has_images_and_fields_only(tmp_path):
+    folder = write_drive_folder(tmp_path / "DRIVE", train=0, test=1, labelled_test=False)
+    (sample,) = fundus_samples(folder, "test")
+    assert sample.label is None
+    assert sample.second is None
+    assert sample.field.name == "01_test_mask.gif"
+    assert not list(folder.rglob("*manual*"))
+
+
+def test_the_field_of_view_is_found_in_the_image_alone():
+    for seed in range(2):
+        image, _, field = draw_fundus(seed)
+        found = field_of_view(image)
+        assert (found & field).sum() / (found | field).sum() > 0.98
+
+
+def test_the_field_of_view_scales_with_the_image():
+    image, _, field = draw_fundus(5)
+    small = np.ascontiguousarray(image[:, ::2, ::2])
+    found = field_of_view(small)
+    assert (found & field[::2, ::2]).sum() / (found | field[::2, ::2]).sum() > 0.97
+
+
+def test_an_image_without_any_disc_is_all_field():
+    assert field_of_view(np.zeros((3, 40, 50), np.uint8)).all()
+
+
+def test_chase_trains_on_subjects_1_to_10_and_tests_on_11_to_14(chase):
+    train, test = fundus_samples(chase, "train"), fundus_samples(chase, "test")
+    assert [s.name for s in train] == [f"Image_{n:02d}{e}" for n in range(1, 11) for e in "LR"]
+    assert [s.name for s in test] == [f"Image_{n:02d}{e}" for n in range(11, 15) for e in "LR"]
+    for sample in [*train, *test]:
+        assert sample.label.name == f"{sample.name}_1stHO.png"
+        assert sample.second.name == f"{sample.name}_2ndHO.png"
+        assert sample.field is None
+
+
+def test_hrf_is_training_data_with_fields_of_view(hrf):
+    samples = fundus_samples(hrf, "train")
+    assert [s.name for s in samples] == ["01_dr", "01_g", "01_h", "02_h"]
+    for sample in samples:
+        assert sample.label == hrf / "manual1" / f"{sample.name}.tif"
+        assert sample.field == hrf / "mask" / f"{sample.name}_mask.tif"
+        assert sample.second is None
+    assert fundus_samples(hrf, "test") == []
+
+
+def test_annotations_beside_images_are_not_images(chase):
+    assert all(path.suffix == ".jpg" for path in images_in(chase))
+
+
+def test_labels_may_lie_in_a_folder_of_their_own(tmp_path, drive):
+    blank(tmp_path / "labels" / "21_manual1.png", mode="L")
+    sample = sample_of(drive / "training/images/21_training.tif", tmp_path / "labels")
+    assert sample.label == tmp_path / "labels" / "21_manual1.png"
+    assert sample.field.name == "21_training_mask.gif"
+
+
+def test_an_image_is_not_its_own_label(tmp_path):
+    blank(tmp_path / "eye.png")
+    assert sample_of(tmp_path / "eye.png", tmp_path).label is None
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_missing_folder_is_named_with_how_to_get_drive(tmp_path, split):
+    message = refused(tmp_path / "DRIVE", split)
+    assert str(tmp_path / "DRIVE") in message
+    assert "https://drive.grand-challenge.org/" in message
+    assert "training/" in message
+    assert "--data" in message
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "holiday.txt").write_text("sun")
+    message = refused(tmp_path, "train")
+    assert str(tmp_path) in message
+    assert "neither DRIVE nor CHASE_DB1 nor HRF" in message
+
+
+def test_half_of_drive_is_refused_where_the_other_half_is_asked_for(tmp_path):
+    write_drive_folder(tmp_path, train=1, test=0)
+    assert len(fundus_samples(tmp_path, "train")) == 1
+    assert str(tmp_path / "test" / "images") in refused(tmp_path, "test")
+
+
+def test_an_empty_folder_of_images_is_refused(tmp_path):
+    (tmp_path / "training" / "images").mkdir(parents=True)
+    assert str(tmp_path / "training" / "images") in refused(tmp_path, "train")
+
+
+def test_pixels_are_read_as_they_were_drawn(drive):
+    image, label, field = draw_fundus(21)
+    sample = fundus_samples(drive, "train")[0]
+    np.testing.assert_array_equal(read_image(sample.image), image)
+    np.testing.assert_array_equal(read_binary(sample.label, (584, 565)), label == 1)
+    np.testing.assert_array_equal(read_binary(sample.field, (584, 565)), field)
+
+
+@pytest.mark.parametrize("value", [1, 255])
+def test_any_other_value_than_0_is_foreground(tmp_path, value):
+    pixels = np.zeros((6, 5), np.uint8)
+    pixels[2, 3] = value
+    Image.fromarray(pixels).save(tmp_path / "label.png")
+    np.testing.assert_array_equal(read_binary(tmp_path / "label.png", (6, 5)), pixels > 0)
+
+
+def test_a_label_of_another_size_is_refused_naming_both(tmp_path):
+    blank(tmp_path / "label.gif", size=(30, 20), mode="L")
+    message = refused(tmp_path / "label.gif", (584, 565), call=read_binary)
+    assert str(tmp_path / "label.gif") in message
+    assert "30 x 20" in message
+    assert "565 x 584" in message
+
+
+def test_a_damaged_image_is_refused_by_name(tmp_path, drive):
+    whole = (drive / "training/images/21_training.tif").read_bytes()
+    (tmp_path / "cut.tif").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.tif").write_text("not an image")
+    for name in ("cut.tif", "text.tif", "missing.tif"):
+        assert name in refused(tmp_path / name, call=read_image)
+
+
+@with_chase
+def test_chase_itself():
+    train, test = fundus_samples(CHASE, "train"), fundus_samples(CHASE, "test")
+    assert len(train) == 20
+    assert len(test) == 8
+    assert all(s.label and s.second and s.field is None for s in [*train, *test])
+    image = read_image(test[0].image)
+    assert image.shape == (3, 960, 999)
+    field = field_of_view(image)
+    vessels = read_binary(test[0].label, (960, 999))
+    assert 0.6 < field.mean() < 0.8
+    assert (vessels & field).sum() > 0.995 * vessels.sum()
+
+
+@with_hrf
+def test_hrf_itself():
+    samples = fundus_samples(HRF, "train")
+    assert len(samples) == 15
+    assert all(s.label and s.field for s in samples)
+    image = read_image(samples[0].image)
+    truth = read_binary(samples[0].field, (2336, 3504))
+    small = np.ascontiguousarray(image[:, ::4, ::4])
+    found = field_of_view(small)
+    assert (found & truth[::4, ::4]).sum() / (found | truth[::4, ::4]).sum() > 0.97

@@ -1,0 +1,312 @@
+import csv
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import rasterio
+from PIL import Image
+from rio_cogeo.cogeo import cog_validate
+
+from pipelines.config import InferDrive, InferRoads
+from pipelines.errors import DataError, WeightsError
+from pipelines.inference import infer_drive, infer_roads
+from pipelines.report import Result
+from pipelines.samples import draw_fundus, write_drive_folder, write_road_scene
+from tiling.scene import without_georeferencing_warning
+
+ROADS_SMALL = {"tile": 64, "overlap": 16, "batch": 4, "steps": 1, "device": "cpu"}
+FUNDUS_SMALL = {"tile": 256, "overlap": 32, "batch": 2, "steps": 1, "device": "cpu"}
+
+
+@dataclass
+class Run:
+    """A finished run, and what is on disk of it."""
+
+    result: Result
+
+    @property
+    def folder(self):
+        return self.result.folder
+
+    @property
+    def report(self):
+        return json.loads((self.folder / "report.json").read_text())
+
+    def read(self, scene, name):
+        with without_georeferencing_warning(), rasterio.open(self.folder / scene / name) as raster:
+            return raster.read(1)
+
+    def table(self):
+        with (self.folder / "scores.csv").open(newline="") as file:
+            return {line["scene"]: line for line in csv.DictReader(file)}
+
+
+class _Quiet:
+    def scene(self, name, tiles):
+        pass
+
+    def tiles(self, done):
+        pass
+
+    def finished(self, outcome):
+        pass
+
+
+@pytest.fixture(scope="module")
+def road_folder(tmp_path_factory):
+    """Two drawn scenes with labels, and a file that is no scene."""
+    folder = tmp_path_factory.mktemp("roads")
+    for seed, name in ((1, "north"), (2, "south")):
+        write_road_scene(folder / "sat" / f"{name}.tif", folder / "map" / f"{name}.tif", 150, seed)
+    (folder / "sat" / "broken.tif").write_text("no raster")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def roads(road_folder, roads_weights):
+    """A run over a folder of road scenes with labels."""
+    config = InferRoads(
+        scenes=[str(road_folder / "sat")], labels=road_folder / "map",
+        output=road_folder / "out", model=str(roads_weights), **ROADS_SMALL,
+    )  # fmt: skip
+    return Run(infer_roads(config, _Quiet()))
+
+
+@pytest.fixture(scope="module")
+def drive(tmp_path_factory):
+    return write_drive_folder(tmp_path_factory.mktemp("fundus") / "DRIVE", train=0, test=1)
+
+
+@pytest.fixture(scope="module")
+def vessels(drive, vessels_weights):
+    """A run over DRIVE's test images, as the folder comes."""
+    config = InferDrive(
+        scenes=[str(drive / "test" / "images")], labels=drive / "test" / "1st_manual",
+        output=drive.parent / "out", model=str(vessels_weights), **FUNDUS_SMALL,
+    )  # fmt: skip
+    return Run(infer_drive(config, _Quiet()))
+
+
+def by_hand(levels, label):
+    """All scores of levels (255 is left out) against a label, straight from their definitions."""
+    levels, label = levels[levels != 255].astype(int), label[levels != 255]
+    predicted = levels >= 127
+
+    def of(predicted, label):
+        hit = (predicted & label).sum()
+        precision, recall = hit / predicted.sum(), hit / label.sum()
+        return {
+            "precision": precision,
+            "recall": recall,
+            "f1": 2 * precision * recall / (precision + recall),
+            "iou": hit / (predicted | label).sum(),
+        }
+
+    foreground, background = of(predicted, label), of(~predicted, ~label)
+    # As many predicted as labelled: there precision equals recall. Between thresholds, a line.
+    thresholds = np.arange(256)
+    amount = np.array([(levels >= threshold).sum() for threshold in thresholds])
+    hits = np.array([(label & (levels >= threshold)).sum() for threshold in thresholds])
+    amount, first = np.unique(amount, return_index=True)
+    found = np.interp(label.sum(), amount, hits[first])
+    missed = label.sum() - found
+    mean = {key: (foreground[key] + background[key]) / 2 for key in foreground}
+    return {
+        "foreground": foreground,
+        "break_even": found / label.sum(),
+        "class_mean": mean
+        | {"break_even": (found / label.sum() + 1 - missed / (~label).sum()) / 2},
+        "pixels": label.size,
+    }
+
+
+def assert_scores(scores, expected):
+    assert scores["foreground"] == pytest.approx(expected["foreground"])
+    assert scores["break_even"]["value"] == pytest.approx(expected["break_even"])
+    assert scores["class_mean"] == pytest.approx(expected["class_mean"])
+    assert scores["pixels"] == expected["pixels"]
+
+
+def read_label(path):
+    with Image.open(path) as image:
+        return np.asarray(image.convert("L")) > 127
+
+
+# Roads.
+
+
+def test_every_scene_and_the_pool_score_what_is_computed_by_hand_from_the_files(roads, road_folder):
+    levels, labels = [], []
+    for scene in roads.report["scenes"]:
+        levels.append(roads.read(scene["name"], "probability.tif"))
+        with rasterio.open(road_folder / "map" / f"{scene['name']}.tif") as label:
+            labels.append(label.read(1) > 0)
+        assert_scores(scene, by_hand(levels[-1], labels[-1]))
+        assert scene["label"] == str(road_folder / "map" / f"{scene['name']}.tif")
+    assert [scene["name"] for scene in roads.report["scenes"]] == ["north", "south"]
+    assert_scores(roads.report["pooled"], by_hand(np.concatenate(levels), np.concatenate(labels)))
+
+
+def test_at_the_break_even_threshold_precision_is_recall(roads, road_folder):
+    scene = roads.report["scenes"][0]
+    levels = roads.read(scene["name"], "probability.tif")
+    with rasterio.open(road_folder / "map" / f"{scene['name']}.tif") as raster:
+        label = raster.read(1) > 0
+    there = levels != 255
+    point = scene["break_even"]["threshold"] * 254
+    differences = []
+    for level in (np.floor(point), np.ceil(point + 1e-9)):
+        predicted = (levels >= level) & there
+        hit = (predicted & label).sum()
+        precision, recall = hit / predicted.sum(), hit / (label & there).sum()
+        differences.append(precision - recall)
+        assert abs(scene["break_even"]["value"] - precision) < 0.05
+    assert differences[0] <= 0 <= differences[1]
+
+
+def test_the_mask_on_disk_has_the_scores_at_half(roads, road_folder):
+    for scene in roads.report["scenes"]:
+        mask = roads.read(scene["name"], "mask.tif")
+        with rasterio.open(road_folder / "map" / f"{scene['name']}.tif") as raster:
+            label = raster.read(1) > 0
+        hit = ((mask == 1) & label).sum()
+        assert hit / (mask == 1).sum() == pytest.approx(scene["foreground"]["precision"])
+        assert hit / (label & (mask != 255)).sum() == pytest.approx(scene["foreground"]["recall"])
+
+
+def test_one_bad_file_is_reported_and_the_others_are_done(roads):
+    [failed] = roads.report["failed"]
+    assert failed["input"].endswith("broken.tif")
+    assert "broken.tif" in failed["error"]
+    assert not (roads.folder / "broken").exists()
+    assert (roads.folder / "report.html").read_text(encoding="utf-8").count("broken.tif") >= 1
+
+
+def test_the_table_has_every_scene_and_the_pool(roads):
+    assert list(roads.table()) == ["north", "south", "pooled"]
+    for scene in roads.report["scenes"]:
+        assert float(roads.table()[scene["name"]]["f1"]) == pytest.approx(
+            scene["foreground"]["f1"], abs=1e-6
+        )
+
+
+def test_the_result_is_what_the_report_file_holds(roads):
+    assert json.loads(json.dumps(roads.result.report)) == roads.report
+
+
+def test_without_labels_there_is_no_score(road_folder, roads_weights, tmp_path):
+    config = InferRoads(
+        scenes=[str(road_folder / "sat" / "north.tif")], output=tmp_path,
+        model=str(roads_weights), **ROADS_SMALL,
+    )  # fmt: skip
+    run = Run(infer_roads(config, _Quiet()))
+    assert run.report["pooled"] is None
+    assert [scene["foreground"] for scene in run.report["scenes"]] == [None]
+    assert (run.folder / "north" / "mask.tif").is_file()
+
+
+def test_the_threshold_moves_the_mask_and_leaves_the_scores_at_half(
+    roads, road_folder, roads_weights, tmp_path
+):
+    config = InferRoads(
+        scenes=[str(road_folder / "sat" / "north.tif")], labels=road_folder / "map",
+        output=tmp_path, model=str(roads_weights), threshold=0.53, **ROADS_SMALL,
+    )  # fmt: skip
+    run = Run(infer_roads(config, _Quiet()))
+    assert run.report["scenes"][0]["foreground"] == roads.report["scenes"][0]["foreground"]
+    levels, mask = run.read("north", "probability.tif"), run.read("north", "mask.tif")
+    np.testing.assert_array_equal(mask == 1, (levels >= 0.53 * 254) & (levels != 255))
+
+
+# Fundi.
+
+
+def test_a_fundus_gives_rasters_and_a_png_of_its_size(vessels):
+    [scene] = vessels.report["scenes"]
+    assert set(scene["files"]) == {"probability", "mask", "png"}
+    with Image.open(scene["files"]["png"]) as png:
+        assert png.size == (565, 584)
+        assert set(np.unique(np.asarray(png))) == {0, 255}
+    for kind in ("probability", "mask"):
+        with without_georeferencing_warning():
+            assert cog_validate(scene["files"][kind], strict=True)[0]
+
+
+def test_nothing_is_found_outside_the_field_of_view(vessels):
+    _, _, field = draw_fundus(1)
+    with Image.open(vessels.folder / "01_test" / "mask.png") as png:
+        pixels = np.asarray(png)
+    assert (pixels[~field] == 0).all()
+    mask = vessels.read("01_test", "mask.tif")
+    np.testing.assert_array_equal(mask == 255, ~field)
+    np.testing.assert_array_equal(vessels.read("01_test", "probability.tif") == 255, ~field)
+    np.testing.assert_array_equal(pixels == 255, mask == 1)
+
+
+def test_a_fundus_is_scored_inside_the_field_of_view_only(vessels, drive):
+    _, _, field = draw_fundus(1)
+    levels = vessels.read("01_test", "probability.tif")
+    label = read_label(drive / "test" / "1st_manual" / "01_manual1.gif")
+    [scene] = vessels.report["scenes"]
+    assert scene["pixels"] == field.sum()
+    assert_scores(scene, by_hand(levels, label))
+    assert vessels.report["pooled"]["foreground"] == scene["foreground"]
+    assert "inside the field of view" in vessels.report["counted"]
+
+
+def test_the_second_observer_is_scored_where_the_first_is(vessels, drive):
+    _, _, field = draw_fundus(1)
+    first = read_label(drive / "test" / "1st_manual" / "01_manual1.gif")[field]
+    second = read_label(drive / "test" / "2nd_manual" / "01_manual2.gif")[field]
+    hit = (first & second).sum()
+    scores = vessels.report["second_observer"]["foreground"]
+    assert scores["precision"] == pytest.approx(hit / second.sum())
+    assert scores["recall"] == pytest.approx(hit / first.sum())
+    assert float(vessels.table()["second observer"]["recall"]) == pytest.approx(
+        hit / first.sum(), abs=1e-6
+    )
+
+
+# Before anything runs.
+
+
+@pytest.mark.parametrize(
+    ("infer", "config", "inbox", "outbox", "fixture"),
+    [
+        (infer_roads, InferRoads, "inbox/roads", "outbox/roads", "roads_weights"),
+        (infer_drive, InferDrive, "inbox/fundus", "outbox/fundus", "vessels_weights"),
+    ],
+)
+def test_an_empty_default_inbox_is_made_and_reported_as_nothing_to_do(
+    monkeypatch, request, tmp_path, infer, config, inbox, outbox, fixture
+):
+    weights = request.getfixturevalue(fixture)
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        run = Run(infer(config(model=str(weights), device="cpu"), _Quiet()))
+        assert (tmp_path / inbox).is_dir()
+        assert run.report["scenes"] == run.report["failed"] == []
+        assert run.report["pooled"] is None
+        assert (tmp_path / outbox / "report.html").is_file()
+        (tmp_path / inbox / ".gitkeep").touch()
+
+
+def test_an_inbox_with_nothing_but_other_files_is_an_error(monkeypatch, roads_weights, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "inbox" / "roads").mkdir(parents=True)
+    (tmp_path / "inbox" / "roads" / "readme.txt").touch()
+    with pytest.raises(DataError, match="inbox/roads"):
+        infer_roads(InferRoads(model=str(roads_weights), device="cpu"), _Quiet())
+
+
+def test_weights_of_the_other_task_are_refused_before_anything_runs(
+    road_folder, vessels_weights, tmp_path
+):
+    config = InferRoads(
+        scenes=[str(road_folder / "sat")], output=tmp_path / "out",
+        model=str(vessels_weights), **ROADS_SMALL,
+    )  # fmt: skip
+    with pytest.raises(WeightsError, match="vessels, not roads"):
+        infer_roads(config, _Quiet())
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,261 @@
+import os
+from pathlib import Path
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines.errors import DataError
+from pipelines.fundus import FundusSample
+from pipelines.jobs import fundus_jobs, road_jobs, sample_job, write_png
+from pipelines.predict import Prediction
+from pipelines.samples import draw_fundus, write_drive_folder
+from tiling.errors import SceneError, SinkError
+from tiling.window import Window
+
+
+@pytest.fixture
+def scenes(write_raster, tmp_path):
+    """A folder with scenes a, b.1, c and d[1], and things that are none."""
+    folder = tmp_path / "scenes"
+    for name in ("a.tif", "b.1.tiff", "d[1].tif"):
+        write_raster(folder / name, np.full((3, 20, 30), 90, np.uint8))
+    write_raster(folder / "c.png", np.full((3, 20, 30), 90, np.uint8), crs=None, driver="PNG")
+    (folder / "readme.txt").write_text("hello")
+    return folder
+
+
+@pytest.fixture
+def labels(write_raster, tmp_path):
+    """Makes labels with these names, each with a number of road pixels of its own."""
+
+    def make(*names):
+        folder = tmp_path / "labels"
+        for number, name in enumerate(names, start=1):
+            pixels = np.zeros((1, 20, 30), np.uint8)
+            pixels.flat[:number] = 1
+            write_raster(folder / name, pixels)
+        return folder
+
+    return make
+
+
+def names(jobs):
+    return [job.name for job in jobs]
+
+
+def label_of(job):
+    with job.open() as opened:
+        return None if opened.label is None else Path(opened.label.name).name
+
+
+WHOLE = Window(0, 0, 20, 30)
+
+
+# What is asked for.
+
+
+def test_a_folder_stands_for_its_images_by_name(scenes):
+    assert names(road_jobs([str(scenes)], None)) == ["a", "b.1", "c", "d[1]"]
+
+
+def test_a_glob_stands_for_what_it_matches(scenes):
+    assert names(road_jobs([str(scenes / "*.tif*")], None)) == ["a", "b.1", "d[1]"]
+
+
+def test_a_name_with_brackets_is_a_file_first(scenes):
+    assert names(road_jobs([str(scenes / "d[1].tif")], None)) == ["d[1]"]
+
+
+def test_what_is_named_twice_runs_once(scenes):
+    sources = [str(scenes / "a.tif"), str(scenes), str(scenes / "a*")]
+    assert names(road_jobs(sources, None)) == ["a", "b.1", "c", "d[1]"]
+
+
+def test_a_missing_file_is_an_error_of_its_own_job(scenes):
+    missing, there = road_jobs([str(scenes / "none.tif"), str(scenes / "a.tif")], None)
+    with pytest.raises(SceneError, match=r"none\.tif"), missing.open():
+        pass
+    with there.open() as opened:
+        assert opened.scene.width == 30
+
+
+def test_a_scene_inside_an_archive_is_named_like_its_file(scenes, tmp_path):
+    with ZipFile(tmp_path / "more.zip", "w") as archive:
+        archive.write(scenes / "a.tif", "deep/x.tif")
+    [job] = road_jobs([f"/vsizip/{tmp_path}/more.zip/deep/x.tif"], None)
+    assert job.name == "x"
+    with job.open() as opened:
+        assert (opened.scene.height, opened.scene.width) == (20, 30)
+
+
+@pytest.mark.parametrize("jobs", [road_jobs, fundus_jobs])
+def test_a_folder_without_images_and_a_glob_without_match_are_errors(jobs, tmp_path):
+    (tmp_path / "readme.txt").write_text("hello")
+    for source in (tmp_path, tmp_path / "*.tif"):
+        with pytest.raises(DataError) as caught:
+            jobs([str(source)], None)
+        assert str(caught.value).startswith(f"{source}: ")
+
+
+@pytest.mark.parametrize("jobs", [road_jobs, fundus_jobs])
+def test_a_missing_folder_of_labels_is_an_error_that_names_the_option(jobs, scenes, tmp_path):
+    with pytest.raises(DataError, match="--labels") as caught:
+        jobs([str(scenes)], tmp_path / "nowhere")
+    assert str(tmp_path / "nowhere") in str(caught.value)
+
+
+def test_white_is_missing_only_where_asked_for(write_raster, tmp_path):
+    pixels = np.full((3, 50, 50), 90, np.uint8)
+    pixels[:, :40, :40] = 255
+    source = str(write_raster(tmp_path / "snow.tif", pixels))
+    for wanted in (False, True):
+        [job] = road_jobs([source], None, white_is_nodata=wanted)
+        with job.open() as opened:
+            _, valid = opened.scene.read(Window(0, 0, 50, 50))
+        assert valid[:40, :40].any() != wanted
+        assert valid[41:].all()
+
+
+# Labels of roads.
+
+
+def test_a_scene_takes_the_label_of_its_own_stem(scenes, labels):
+    folder = labels("a.1.tif", "a.tif", "b.tif", "c.tif", "d1.tif", "d[1].tif")
+    found = {job.name: label_of(job) for job in road_jobs([str(scenes)], folder)}
+    assert found == {"a": "a.tif", "b.1": None, "c": "c.tif", "d[1]": "d[1].tif"}
+
+
+def test_a_labels_stem_has_no_more_dots_than_its_scenes(scenes, labels):
+    folder = labels("a.1.tif", "b.1.png.aux.xml.tif")
+    assert {label_of(job) for job in road_jobs([str(scenes)], folder)} == {None}
+
+
+def test_side_files_are_no_labels(scenes, labels):
+    folder = labels("a.tif")
+    (folder / "a.aux.xml").write_text("<PAMDataset/>")
+    (folder / "c.tfw").write_text("1")
+    found = {job.name: label_of(job) for job in road_jobs([str(scenes)], folder)}
+    assert found == {"a": "a.tif", "b.1": None, "c": None, "d[1]": None}
+
+
+def test_a_scene_is_not_its_own_label_however_it_is_spelled(scenes):
+    for source in (
+        str(scenes / "a.tif"),
+        f"{scenes}/../scenes/a.tif",
+        os.path.relpath(scenes / "a.tif"),
+    ):
+        [job] = road_jobs([source], scenes)
+        assert label_of(job) is None
+
+
+def test_any_value_but_0_is_road(write_raster, scenes, tmp_path):
+    pixels = np.zeros((1, 20, 30), np.uint8)
+    pixels[0, 3, 4:7] = (1, 128, 255)
+    write_raster(tmp_path / "labels" / "a.tif", pixels)
+    [job] = road_jobs([str(scenes / "a.tif")], tmp_path / "labels")
+    with job.open() as opened:
+        road = opened.label.read(WHOLE)
+        np.testing.assert_array_equal(opened.label.read(Window(3, 5, 2, 9)), road[3:5, 5:14])
+    assert sorted(zip(*np.nonzero(road), strict=True)) == [(3, 4), (3, 5), (3, 6)]
+
+
+# Fundi.
+
+
+@pytest.fixture(scope="module")
+def drive(tmp_path_factory):
+    return write_drive_folder(tmp_path_factory.mktemp("drive") / "DRIVE", train=1, test=1)
+
+
+def opened_fundus(job):
+    """Validity, label and second label of a fundus job, all pixels."""
+    with job.open() as opened:
+        whole = Window(0, 0, opened.scene.height, opened.scene.width)
+        _, valid = opened.scene.read(whole)
+        labels = [None if label is None else label.read(whole)
+                  for label in (opened.label, opened.second)]  # fmt: skip
+    return valid, *labels
+
+
+def test_a_fundus_counts_inside_its_field_of_view(drive):
+    image, label, field = draw_fundus(1)
+    [job] = fundus_jobs([str(drive / "test" / "images")], drive / "test" / "1st_manual")
+    assert job.name == "01_test"
+    valid, first, second = opened_fundus(job)
+    np.testing.assert_array_equal(valid, field)
+    np.testing.assert_array_equal(first, label > 0)
+    assert (second != first).any()
+    assert image.shape[1:] == valid.shape
+
+
+def test_without_a_folder_of_labels_nothing_is_scored(drive):
+    [job] = fundus_jobs([str(drive / "test" / "images" / "01_test.tif")], None)
+    valid, first, second = opened_fundus(job)
+    assert first is None
+    assert second is None
+    np.testing.assert_array_equal(valid, draw_fundus(1)[2])
+
+
+def test_a_lone_photograph_counts_inside_the_disc_that_is_seen(tmp_path):
+    image, _, field = draw_fundus(5)
+    Image.fromarray(np.moveaxis(image, 0, -1)).save(tmp_path / "photo.png")
+    [job] = fundus_jobs([str(tmp_path / "photo.png")], None)
+    valid, _, _ = opened_fundus(job)
+    assert (valid & field).sum() / (valid | field).sum() > 0.97
+
+
+def test_annotations_beside_the_images_are_passed_over(drive, tmp_path):
+    for name in ("Image_01L.jpg", "Image_01L_1stHO.png", "Image_01L_2ndHO.png"):
+        source = drive / "test" / "images" / "01_test.tif"
+        Image.open(source).convert("RGB").save(tmp_path / name)
+    assert names(fundus_jobs([str(tmp_path)], None)) == ["Image_01L"]
+
+
+def test_a_sample_whose_label_is_missing_is_predicted_all_the_same(drive):
+    job = sample_job(FundusSample("21", drive / "training" / "images" / "21_training.tif"))
+    assert job.name == "21"
+    valid, first, second = opened_fundus(job)
+    assert valid.any()
+    assert (first, second) == (None, None)
+
+
+def test_a_field_of_view_of_another_size_is_an_error_that_names_it(drive, tmp_path):
+    Image.fromarray(np.full((9, 9), 255, np.uint8)).save(tmp_path / "mask.png")
+    image = drive / "test" / "images" / "01_test.tif"
+    job = sample_job(FundusSample("01", image, field=tmp_path / "mask.png"))
+    with pytest.raises(DataError, match=r"mask\.png.*9 x 9"), job.open():
+        pass
+
+
+# The PNG.
+
+
+@pytest.fixture
+def prediction(write_raster, tmp_path):
+    mask = np.full((1, 11, 17), 255, np.uint8)
+    mask[0, 2:9, 3:12] = 0
+    mask[0, 4, 5:9] = 1
+    path = write_raster(tmp_path / "mask.tif", mask, nodata=255, crs=None)
+    return Prediction(tmp_path / "probability.tif", path, 1, 0.0)
+
+
+def test_the_png_is_white_on_foreground_and_black_elsewhere(prediction):
+    files = write_png(prediction)
+    assert files == {"png": prediction.mask.with_suffix(".png")}
+    with Image.open(files["png"]) as png:
+        assert png.size == (17, 11)
+        assert png.mode == "L"
+        pixels = np.asarray(png)
+    expected = np.zeros((11, 17), np.uint8)
+    expected[4, 5:9] = 255
+    np.testing.assert_array_equal(pixels, expected)
+
+
+def test_a_png_that_cannot_be_written_is_an_error_that_names_it(prediction):
+    target = prediction.mask.with_suffix(".png")
+    target.mkdir()
+    with pytest.raises(SinkError, match=str(target)):
+        write_png(prediction)
+    assert sorted(path.name for path in target.parent.iterdir()) == ["mask.png", "mask.tif"]

@@ -1,0 +1,348 @@
+"""The two trainings from a data folder to weights and a report, on drawn data."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from PIL import Image
+
+from pipelines import recipes, training
+from pipelines.config import PredictionSettings, TrainDrive, TrainRoads
+from pipelines.crops import CropBatches
+from pipelines.errors import DataError, PipelineError, WeightsError
+from pipelines.recipes import train_roads, train_vessels
+from pipelines.samples import draw_fundus, write_drive_folder, write_roads_folder
+from pipelines.weights import load
+from rurnet import NetworkError
+from tiling.scene import without_georeferencing_warning
+
+TILE = 128
+
+FEW = {
+    "crop_sizes": [32],
+    "batch_pixels": 2048,
+    "steps": 2,
+    "workers": 0,
+    "held_out": 1,
+    "scorings": 1,
+}
+
+
+class Silent:
+    """Progress that nobody follows."""
+
+    def scene(self, name, tiles): ...
+
+    def tiles(self, done): ...
+
+    def finished(self, outcome): ...
+
+
+def roads_config(data, output, **changed):
+    return TrainRoads(
+        **{**FEW, "iterations": 12, "scorings": 2, "data": [data], "output": output, **changed}
+    )
+
+
+def quartered(folder):
+    """The same images and annotations at a quarter of the width and height."""
+    for path in (p for p in folder.rglob("*") if p.is_file()):
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("RGB" if path.suffix == ".tif" else "L"))
+        Image.fromarray(pixels[::4, ::4]).save(path)
+    return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_tiles():
+    """Tiles about as small as the images: the rest would be padding."""
+    smaller = partial(PredictionSettings, tile=TILE, overlap=32)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(training, "HELD_OUT_TILE", TILE)
+        patched.setattr(recipes, "PredictionSettings", smaller)
+        yield
+
+
+def digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def roads(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("recipes") / "massachusetts_roads"
+    return write_roads_folder(folder, train=3, valid=1, size=96)
+
+
+@pytest.fixture(scope="module")
+def unbroken(roads):
+    """A training of roads from beginning to end."""
+    return train_roads(roads_config(roads, roads.parent / "unbroken"), Silent())
+
+
+@pytest.fixture
+def copied(unbroken, tmp_path):
+    """The folder of that training, to do something to."""
+    output = unbroken.weights.parent
+    kept = output.with_name("kept")
+    shutil.copytree(output, kept)
+    yield output
+    shutil.rmtree(output)
+    kept.rename(output)
+
+
+@pytest.fixture
+def numbers(monkeypatch):
+    """The numbers of the batches that were made."""
+    made = []
+    make = CropBatches.__getitem__
+
+    def noted(self, number):
+        made.append(number)
+        return make(self, number)
+
+    monkeypatch.setattr(CropBatches, "__getitem__", noted)
+    return made
+
+
+def test_a_training_leaves_weights_that_load_with_what_they_were_made_of(unbroken, roads):
+    model = load(str(unbroken.weights), task="roads")
+    card = model.card
+    assert unbroken.weights.name == "roads.safetensors"
+    assert card.network == "dru4"
+    assert card.arguments == {"in_channels": 3, "classes": 2, "steps": 2}
+    assert card.classes == ("background", "road")
+    assert card.ground_sampling_distance == 1.0
+    assert card.training["data"] == ["massachusetts_roads"]
+    assert sorted(card.training["images"]) == ["sample_000", "sample_002"]
+    assert card.training["held_out"] == ["sample_001"]
+    assert card.training["iterations"] == 12
+    assert card.training["chosen_iteration"] in (6, 12)
+    assert card.training["seed"] == 1
+    assert all(30 < value < 220 for value in card.mean)
+    assert 0 < card.threshold < 1
+    with torch.inference_mode():
+        assert torch.isfinite(model.network(torch.zeros(1, 3, 32, 32))[-1]).all()
+
+
+def test_its_report_scores_the_images_kept_for_it(unbroken):
+    report = json.loads((unbroken.folder / "report.json").read_text())
+    assert unbroken.folder.name == "valid"
+    assert [scene["name"] for scene in report["scenes"]] == ["sample_003"]
+    assert report["failed"] == []
+    assert 0 <= report["pooled"]["foreground"]["f1"] <= 1
+    with rasterio.open(unbroken.folder / "sample_003" / "mask.tif") as mask:
+        assert mask.shape == (96, 96)
+        assert set(np.unique(mask.read())) <= {0, 1, 255}
+    scores = load(str(unbroken.weights)).card.scores
+    assert set(scores) == {"held_out", "valid"}
+    assert scores["valid"]["foreground"] == report["pooled"]["foreground"]
+    assert scores["valid"]["data"] == "massachusetts_roads"
+
+
+def test_its_log_and_checkpoints_are_kept(unbroken):
+    output = unbroken.weights.parent
+    assert list((output / "tensorboard").glob("events.out.tfevents.*"))
+    assert {p.name for p in (output / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    last = torch.load(output / "checkpoints" / "last.ckpt", weights_only=False)
+    assert last["global_step"] == 12
+    assert json.loads((output / "settings.json").read_text())["iterations"] == 12
+
+
+def test_the_same_command_again_trains_nothing_and_ends_the_same(copied, roads, numbers):
+    before = digest(copied / "roads.safetensors")
+    result = train_roads(roads_config(roads, copied, workers=1), Silent())
+    assert numbers == []
+    assert digest(result.weights) == before
+
+
+def test_other_settings_are_refused_naming_them(copied, roads, numbers):
+    before = {p: p.stat().st_mtime_ns for p in copied.rglob("*") if p.is_file()}
+    with pytest.raises(PipelineError) as caught:
+        train_roads(roads_config(roads, copied, alpha=1.0, seed=4), Silent())
+    message = str(caught.value)
+    assert "another alpha, seed;" in message
+    assert str(copied) in message
+    assert "--overwrite" in message
+    assert "\n" not in message
+    assert numbers == []
+    assert {p: p.stat().st_mtime_ns for p in copied.rglob("*") if p.is_file()} == before
+
+
+def test_overwrite_starts_afresh_with_other_settings(copied, roads, numbers):
+    before = digest(copied / "roads.safetensors")
+    config = roads_config(roads, copied, overwrite=True, iterations=2, scorings=1, seed=4)
+    result = train_roads(config, Silent())
+    assert numbers == [0, 1]
+    assert digest(result.weights) != before
+    assert load(str(result.weights)).card.training["iterations"] == 2
+    numbers.clear()
+    train_roads(config.model_copy(update={"overwrite": False}), Silent())
+    assert numbers == []
+
+
+def test_a_killed_training_resumes_and_ends_as_if_it_had_not_been(
+    unbroken, roads, tmp_path, numbers
+):
+    config = roads_config(roads, tmp_path / "killed")
+    code = (
+        "import sys, torch\n"
+        "torch.set_num_threads(1)\n"
+        "from pipelines import training\n"
+        f"training.HELD_OUT_TILE = {TILE}\n"
+        "from pipelines.config import TrainRoads\n"
+        "from pipelines.recipes import train_roads\n"
+        "class Silent:\n"
+        "    scene = tiles = finished = lambda self, *_: None\n"
+        "train_roads(TrainRoads.model_validate_json(sys.argv[1]), Silent())\n"
+    )
+    last = config.output / "checkpoints" / "last.ckpt"
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, config.model_dump_json()],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    try:
+        deadline = time.monotonic() + 300
+        while not last.exists() and child.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.002)
+    finally:
+        child.kill()
+    _, errors = child.communicate()
+    assert child.returncode == -signal.SIGKILL, errors.decode()
+    assert not (config.output / "roads.safetensors").exists()
+    reached = torch.load(last, weights_only=False)["global_step"]
+    assert 0 < reached < 12
+
+    result = train_roads(config, Silent())
+    assert numbers == list(range(reached, 12))
+    assert torch.load(last, weights_only=False)["global_step"] == 12
+    # Every byte: the tensors, the scores, and what was noted.
+    assert digest(result.weights) == digest(unbroken.weights)
+
+
+def test_mistakes_in_a_first_command_do_not_stand_in_the_way_of_the_next(roads, tmp_path):
+    few = {"iterations": 1, "scorings": 1}
+    with pytest.raises(NetworkError):
+        train_roads(roads_config(roads, tmp_path, **few, network="dru9"), Silent())
+    with pytest.raises(WeightsError):
+        train_roads(roads_config(roads, tmp_path, **few, start_from="nothing"), Silent())
+    assert train_roads(roads_config(roads, tmp_path, **few), Silent()).weights.is_file()
+
+
+def test_drawn_images_are_mixed_in_and_a_test_split_goes_before_valid(
+    roads, tmp_path, monkeypatch, numbers
+):
+    def smaller(folder, **arguments):
+        return write_roads_folder(folder, **{**arguments, "size": 64})
+
+    monkeypatch.setattr(recipes, "write_roads_folder", smaller)
+    data = tmp_path / "data"
+    shutil.copytree(roads, data)
+    (data / "valid").rename(data / "test")
+    config = roads_config(data, tmp_path / "out", iterations=2, scorings=1, samples=50)
+    result = train_roads(config, Silent())
+    assert result.folder == tmp_path / "out" / "test"
+    assert len(list((tmp_path / "out" / "samples" / "train" / "sat").iterdir())) == 6
+    card = load(str(result.weights)).card
+    assert card.training["samples"] == 50
+    assert len(card.training["images"]) == 2
+    assert set(card.scores) == {"held_out", "test"}
+
+
+def test_weights_to_start_from_bring_their_normalisation_and_are_noted(unbroken, roads, tmp_path):
+    few = {"iterations": 1, "scorings": 1, "learning_rate": 1e-9}
+    config = roads_config(roads, tmp_path / "on", start_from=str(unbroken.weights), **few)
+    found = load(str(train_roads(config, Silent()).weights))
+    start = load(str(unbroken.weights))
+    assert (found.card.mean, found.card.std) == (start.card.mean, start.card.std)
+    assert found.card.training["earlier"] == start.card.training
+    for key, value in start.network.state_dict().items():
+        torch.testing.assert_close(found.network.state_dict()[key], value, rtol=0, atol=1e-6)
+
+
+def test_weights_of_another_network_or_task_are_no_start(
+    unbroken, roads, tmp_path, vessels_weights
+):
+    config = roads_config(roads, tmp_path, start_from=str(unbroken.weights), network="sru4")
+    with pytest.raises(WeightsError, match="--network dru4"):
+        train_roads(config, Silent())
+    with pytest.raises(WeightsError, match="find vessels, not roads"):
+        train_roads(roads_config(roads, tmp_path, start_from=str(vessels_weights)), Silent())
+
+
+def test_drive_without_test_labels_is_predicted_and_not_scored(tmp_path):
+    data = quartered(write_drive_folder(tmp_path / "DRIVE", train=2, test=1, labelled_test=False))
+    config = TrainDrive(**FEW, iterations=2, data=[data], output=tmp_path / "out")
+    result = train_vessels(config, Silent())
+    assert result.report["pooled"] is None
+    assert json.loads((result.folder / "report.json").read_text())["pooled"] is None
+    assert result.folder == tmp_path / "out" / "test"
+    with Image.open(result.folder / "01_test" / "mask.png") as mask:
+        assert mask.size == (142, 146)
+        assert set(np.unique(np.asarray(mask))) <= {0, 255}
+    with (
+        without_georeferencing_warning(),
+        rasterio.open(result.folder / "01_test" / "probability.tif") as raster,
+    ):
+        field = draw_fundus(1)[2][::4, ::4]
+        np.testing.assert_array_equal(raster.read(1) == 255, ~field)
+    card = load(str(result.weights), task="vessels").card
+    assert set(card.scores) == {"held_out"}
+    assert card.classes == ("background", "vessel")
+    assert card.ground_sampling_distance is None
+
+
+def test_several_folders_train_together_and_the_first_is_scored(tmp_path):
+    chase = tmp_path / "CHASEDB1"
+    chase.mkdir()
+    for name, seed in (("01L", 1), ("02R", 2), ("11L", 3)):
+        image, label, _ = draw_fundus(seed)
+        pixels = np.moveaxis(image, 0, -1)[::4, ::4]
+        vessels = label[::4, ::4] * np.uint8(255)
+        Image.fromarray(pixels).save(chase / f"Image_{name}.jpg", quality=95)
+        Image.fromarray(vessels).save(chase / f"Image_{name}_1stHO.png")
+        Image.fromarray(np.roll(vessels, 1)).save(chase / f"Image_{name}_2ndHO.png")
+    hrf = tmp_path / "HRF"
+    for name in ("01_h", "02_g"):
+        for kind, source in (("images", "Image_01L.jpg"), ("manual1", "Image_01L_1stHO.png")):
+            (hrf / kind).mkdir(parents=True, exist_ok=True)
+            with Image.open(chase / source) as image:
+                image.save(hrf / kind / f"{name}.png")
+    config = TrainDrive(
+        **{**FEW, "held_out": 2}, iterations=1, data=[chase, hrf], output=tmp_path / "out"
+    )
+    result = train_vessels(config, Silent())
+    card = load(str(result.weights)).card
+    assert card.training["data"] == ["CHASEDB1", "HRF"]
+    assert len(card.training["images"]) == len(card.training["held_out"]) == 2
+    assert {name[:5] for name in card.training["held_out"]} >= {"Image"}
+    assert [scene["name"] for scene in result.report["scenes"]] == ["Image_11L"]
+    assert card.scores["test"]["data"] == "CHASEDB1"
+    assert result.report["second_observer"]["foreground"]["f1"] > 0.2
+
+
+def test_too_few_images_to_hold_some_out_are_refused(roads, tmp_path):
+    with pytest.raises(DataError, match="--held-out"):
+        train_roads(roads_config(roads, tmp_path / "out", held_out=3), Silent())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("train", "config"), [(train_roads, TrainRoads), (train_vessels, TrainDrive)]
+)
+def test_missing_data_leave_no_folder_behind(train, config, tmp_path):
+    with pytest.raises(DataError) as caught:
+        train(config(data=[tmp_path / "nowhere"], output=tmp_path / "out"), Silent())
+    assert str(tmp_path / "nowhere") in str(caught.value)
+    assert not (tmp_path / "out").exists()

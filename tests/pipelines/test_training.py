@@ -1,0 +1,206 @@
+"""Training on scenes so easy that a few iterations tell."""
+
+import logging
+import shutil
+
+import lightning
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from pipelines import training
+from pipelines.config import TrainRoads
+from pipelines.crops import CropBatches, RoadSource, band_statistics
+from pipelines.roads import RoadPair
+from pipelines.scores import Histogram
+from pipelines.training import Objective, train
+
+SIDE = 64
+
+
+@pytest.fixture(autouse=True)
+def _small_held_out_tiles(monkeypatch):
+    """Tiles of the scenes' own size, so that nothing is scored but them."""
+    monkeypatch.setattr(training, "HELD_OUT_TILE", SIDE)
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory, write_raster):
+    """Three scenes of bright roads on dark ground; one corner is missing."""
+    folder = tmp_path_factory.mktemp("scenes")
+    made = []
+    for number in range(3):
+        random = np.random.default_rng(number)
+        road = np.zeros((SIDE, SIDE), bool)
+        for start in random.choice(SIDE - 6, 3, replace=False):
+            road[start : start + 6] = True
+        road = road if number % 2 else road.T
+        valid = np.ones((SIDE, SIDE), bool)
+        valid[:10, :10] = False
+        pixels = random.normal(60 + 120 * road, 12, (3, SIDE, SIDE)).clip(1, 254).astype(np.uint8)
+        image, label = folder / f"{number}.tif", folder / f"{number}_label.tif"
+        write_raster(image, pixels, nodata_kind="nodata", valid=valid)
+        write_raster(label, (road * 255).astype(np.uint8)[None])
+        made.append(RoadSource(RoadPair(str(number), image, label)))
+    return made
+
+
+def settings(**changed):
+    few = {"crop_sizes": [32], "batch_pixels": 2048, "workers": 0, "steps": 2, "scorings": 3}
+    return TrainRoads(**{**few, "iterations": 6, **changed})
+
+
+def trained(sources, folder, *, foreground_weight=1.0, **changed):
+    """Trains on the first two scenes, holds out the third."""
+    config = settings(**changed)
+    arguments = {"in_channels": 3, "classes": 2, "steps": config.steps}
+    mean, std = band_statistics(sources[:2])
+    objective = Objective(arguments, config.iterations, foreground_weight, mean, std)
+    return train(config, objective, sources[:2], [1, 1], sources[2:], folder)
+
+
+def same_weights(one, other):
+    a, b = one.network.state_dict(), other.network.state_dict()
+    return all(torch.equal(a[key], b[key]) for key in a)
+
+
+def scalars(folder, tag):
+    """What the TensorBoard log says: {iteration: value}."""
+    log = EventAccumulator(str(folder / "tensorboard"))
+    log.Reload()
+    return {event.step + 1: event.value for event in log.Scalars(tag)}
+
+
+@pytest.fixture
+def numbers(monkeypatch):
+    """The numbers of the batches that were made."""
+    made = []
+    make = CropBatches.__getitem__
+
+    def noted(self, number):
+        made.append(number)
+        return make(self, number)
+
+    monkeypatch.setattr(CropBatches, "__getitem__", noted)
+    return made
+
+
+def test_it_learns(sources, tmp_path):
+    result = trained(sources, tmp_path, iterations=20, scorings=1, learning_rate=2e-2)
+    assert result.held_out.scores().break_even.value > 0.9
+    # Uncertain of two classes at both steps would be 1.4 ln 2 = 0.97.
+    assert scalars(tmp_path, "train/loss")[20] < 0.7
+
+
+def test_the_held_out_counts_are_those_of_the_weights_returned(sources, tmp_path):
+    result = trained(sources, tmp_path)
+    mean, std = band_statistics(sources[:2])
+    (tile,) = sources[2].tiles(SIDE)
+    image = (tile["image"].astype(np.float32) - np.array(mean)[:, None, None]) / np.array(std)[
+        :, None, None
+    ]
+    image = torch.tensor(image * tile["valid"], dtype=torch.float32)[None]
+    with torch.inference_mode():
+        probability = result.network(image)[-1].softmax(dim=1)[0, 1].numpy()
+    by_hand = Histogram()
+    levels = np.round(probability * 254).astype(np.uint8)
+    by_hand.add(levels, tile["label"][0] == 1, tile["valid"][0] == 1)
+    # A level may be rounded the other way.
+    assert np.abs(by_hand.counts - result.held_out.counts).sum() <= 0.01 * SIDE**2
+    assert result.held_out.counts.sum() == SIDE**2 - 100
+    assert not result.network.training
+    best = result.held_out.best_level()
+    assert result.threshold == pytest.approx(best / 254, abs=1e-3)
+
+
+def test_the_weights_are_those_of_the_best_scoring(sources, tmp_path):
+    result = trained(sources, tmp_path, iterations=8, scorings=4, learning_rate=3e-2)
+    scored = scalars(tmp_path, "held_out/break_even")
+    assert sorted(scored) == [2, 4, 6, 8]
+    assert result.iteration == max(scored, key=scored.get)
+    assert result.held_out.break_even().value == pytest.approx(scored[result.iteration], abs=1e-6)
+
+
+def test_the_seed_decides(sources, tmp_path):
+    few = {"iterations": 2, "scorings": 1}
+    one = trained(sources, tmp_path / "1", seed=1, **few)
+    again = trained(sources, tmp_path / "2", seed=1, **few)
+    other = trained(sources, tmp_path / "3", seed=2, **few)
+    assert same_weights(one, again)
+    assert not same_weights(one, other)
+
+
+@pytest.mark.parametrize("seed", [1, 8])  # The best scoring is the last, and an earlier one.
+def test_wherever_it_is_killed_it_ends_with_the_same_weights(
+    sources, tmp_path, monkeypatch, numbers, seed
+):
+    """What is on disk changes where a checkpoint is written: kills between are all the same."""
+    running, shots = tmp_path / "running", []
+    few = {"iterations": 4, "scorings": 2}
+    save = lightning.Trainer.save_checkpoint
+
+    def save_and_photograph(self, path, *arguments, **others):
+        save(self, path, *arguments, **others)
+        shots.append((self.global_step, tmp_path / f"shot{len(shots)}"))
+        shutil.copytree(running, shots[-1][1])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lightning.Trainer, "save_checkpoint", save_and_photograph)
+        unbroken = trained(sources, running, seed=seed, **few)
+    assert numbers == [0, 1, 2, 3]
+    assert {step for step, _ in shots} == {1, 2, 3, 4}
+    for step, folder in shots:
+        numbers.clear()
+        shutil.rmtree(running)
+        folder.rename(running)
+        resumed = trained(sources, running, seed=seed, **few)
+        # At most the iterations since the checkpoint before are done again.
+        assert numbers in (list(range(step, 4)), list(range(step - 1, 4)))
+        assert resumed.iteration == unbroken.iteration
+        assert same_weights(resumed, unbroken)
+        np.testing.assert_array_equal(resumed.held_out.counts, unbroken.held_out.counts)
+
+
+def test_a_training_that_is_done_is_not_done_again(sources, tmp_path, numbers):
+    first = trained(sources, tmp_path, scorings=1)
+    numbers.clear()
+    again = trained(sources, tmp_path, scorings=1)
+    assert numbers == []
+    assert same_weights(first, again)
+
+
+def test_held_out_images_without_any_road_do_not_end_it(sources, tmp_path, write_raster):
+    write_raster(tmp_path / "none.tif", np.zeros((1, SIDE, SIDE), np.uint8))
+    empty = RoadSource(RoadPair("empty", sources[2].pair.image, tmp_path / "none.tif"))
+    result = trained([*sources[:2], empty], tmp_path / "run", iterations=2, scorings=2)
+    assert np.isnan(result.held_out.break_even().value)
+    assert result.threshold == 0.5
+
+
+def test_a_heavier_foreground_finds_more(sources, tmp_path):
+    light, heavy = (
+        trained(sources, tmp_path / str(weight), foreground_weight=weight, scorings=1).held_out
+        for weight in (0.3, 6.0)
+    )
+    levels = np.arange(255)
+    assert (heavy.counts * levels).sum() > (light.counts * levels).sum()
+
+
+def test_batch_norm_and_mixed_precision_train_too(sources, tmp_path):
+    config = settings(network="unet-b", iterations=2, scorings=1, precision="bf16-mixed")
+    mean, std = band_statistics(sources[:2])
+    objective = Objective({"in_channels": 3, "classes": 2}, 2, 1.0, mean, std)
+    result = train(config, objective, sources[:2], [1, 1], sources[2:], tmp_path)
+    assert all(torch.isfinite(value).all() for value in result.network.state_dict().values())
+    assert result.held_out.counts.sum() == SIDE**2 - 100
+
+
+def test_without_a_terminal_every_scoring_is_a_line_in_the_log(sources, tmp_path, caplog):
+    with caplog.at_level(logging.INFO, "rurnet"):
+        trained(sources, tmp_path)
+    lines = [record.getMessage() for record in caplog.records if record.name == "rurnet"]
+    assert len(lines) == 3
+    for line, iteration in zip(lines, (2, 4, 6), strict=True):
+        assert f"iteration {iteration} of 6" in line
+        assert "break-even" in line

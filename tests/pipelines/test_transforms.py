@@ -1,0 +1,187 @@
+"""Transforms: image, label and valid go together, and missing pixels stay missing."""
+
+import numpy as np
+import pytest
+import torch
+
+from pipelines.fundus import FundusSample, fundus_samples
+from pipelines.samples import draw_fundus, write_drive_folder
+from pipelines.transforms import (
+    KEYS,
+    LoadFundusd,
+    Normalised,
+    RandScaledCropd,
+    augmentation,
+)
+from rurnet.loss import IGNORE
+
+MEAN, STD = (100.0, 90.0, 80.0), (50.0, 40.0, 30.0)
+
+
+def blocks(random, size, block):
+    """A random pattern [size, size] of 0 and 1 in blocks."""
+    coarse = random.integers(0, 2, (-(-size // block),) * 2)
+    return np.kron(coarse, np.ones((block, block), int))[:size, :size].astype(np.uint8)
+
+
+def telling_sample(seed, size=64):
+    """An image that shows its label, three times; a part is missing."""
+    random = np.random.default_rng(seed)
+    label = blocks(random, size, 8)
+    valid = 1 - blocks(random, size, 16)
+    image = np.stack([40 + 130 * label] * 3).astype(np.uint8)
+    label = np.where(valid, label, IGNORE).astype(np.uint8)
+    return {"image": image, "label": label[None], "valid": valid[None]}
+
+
+def correlation(image, label, where):
+    return np.corrcoef(image[where], label[where])[0, 1]
+
+
+@pytest.fixture(scope="module")
+def drive(tmp_path_factory):
+    return write_drive_folder(tmp_path_factory.mktemp("transforms"), train=1, test=0)
+
+
+def test_a_fundus_is_read_whole_and_labelled_inside_its_field_only(drive):
+    image, vessels, field = draw_fundus(21)
+    arrays = LoadFundusd()({"sample": fundus_samples(drive, "train")[0]})
+    assert {arrays[key].dtype for key in KEYS} == {np.dtype(np.uint8)}
+    np.testing.assert_array_equal(arrays["image"], image)
+    np.testing.assert_array_equal(arrays["valid"][0] == 1, field)
+    np.testing.assert_array_equal(arrays["label"][0] == IGNORE, ~field)
+    np.testing.assert_array_equal(arrays["label"][0] == 1, vessels == 1)
+
+
+def test_a_fundus_without_label_teaches_nothing_and_its_field_is_derived(drive):
+    sample = fundus_samples(drive, "train")[0]
+    arrays = LoadFundusd()({"sample": FundusSample(sample.name, sample.image)})
+    assert (arrays["label"] == IGNORE).all()
+    field = draw_fundus(21)[2]
+    assert ((arrays["valid"][0] == 1) == field).mean() > 0.99
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_augmentation_turns_image_label_and_valid_alike(seed):
+    sample = telling_sample(seed)
+    out = augmentation(MEAN, STD).set_random_state(seed=seed)(sample)
+    image, label, valid = (out[key].numpy() for key in KEYS)
+    np.testing.assert_array_equal(label == IGNORE, valid == 0)
+    assert (valid == 1).sum() == (sample["valid"] == 1).sum()
+    assert (label == 1).sum() == (sample["label"] == 1).sum()
+    for band in image:
+        assert correlation(band, label[0], valid[0] == 1) > 0.9
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_missing_pixels_are_the_training_mean_after_augmentation(seed):
+    out = augmentation(MEAN, STD).set_random_state(seed=seed)(telling_sample(seed))
+    missing = out["valid"][0] == 0
+    assert missing.any()
+    assert (out["image"][:, missing] == 0).all()
+    assert (out["image"][:, ~missing] != 0).float().mean() > 0.99
+
+
+def test_augmentation_gives_tensors_of_the_stated_types():
+    out = augmentation(MEAN, STD).set_random_state(seed=0)(telling_sample(0))
+    assert [type(out[key]) for key in KEYS] == [torch.Tensor] * 3
+    assert [out[key].dtype for key in KEYS] == [torch.float32, torch.uint8, torch.uint8]
+
+
+def test_augmentation_shows_all_eight_symmetries_of_the_square():
+    augment = augmentation(MEAN, STD)
+    sample = telling_sample(3)
+    original = sample["label"][0]
+    turned = [np.rot90(o, k) for o in (original, original.T) for k in range(4)]
+    seen = set()
+    for seed in range(80):
+        label = augment.set_random_state(seed=seed)(sample)["label"][0].numpy()
+        (which,) = (i for i, known in enumerate(turned) if np.array_equal(known, label))
+        seen.add(which)
+    assert seen == set(range(8))
+
+
+def test_augmentation_changes_the_light_but_not_the_sample_it_was_given():
+    sample = telling_sample(4)
+    kept = {key: sample[key].copy() for key in KEYS}
+    augment = augmentation(MEAN, STD)
+    means = {
+        round(float(augment.set_random_state(seed=seed)(sample)["image"].mean()), 4)
+        for seed in range(20)
+    }
+    assert len(means) > 15
+    for key in KEYS:
+        np.testing.assert_array_equal(sample[key], kept[key])
+
+
+def test_normalised_images_have_mean_0_and_deviation_1_where_there_are_pixels():
+    random = np.random.default_rng(0)
+    image = random.integers(0, 256, (3, 64, 64)).astype(np.uint8)
+    valid = np.ones((1, 64, 64), np.uint8)
+    valid[:, :20] = 0
+    image[:, :20] = 255
+    there = image[:, valid[0] == 1].astype(float)
+    normalise = Normalised(tuple(there.mean(axis=1)), tuple(there.std(axis=1)))
+    out = normalise({"image": image, "valid": valid})["image"]
+    assert out.dtype == np.float32
+    assert (out[:, :20] == 0).all()
+    np.testing.assert_allclose(out[:, 20:].mean(axis=(1, 2)), 0, atol=1e-5)
+    np.testing.assert_allclose(out[:, 20:].std(axis=(1, 2)), 1, atol=1e-5)
+
+
+def cropped(sample, size, longest, seed):
+    return RandScaledCropd(size, longest).set_random_state(seed=seed)(sample)
+
+
+@pytest.mark.parametrize(
+    ("longest", "block"), [((40.0, 60.0), 16), ((128.0, 128.0), 8), ((200.0, 500.0), 4)]
+)
+@pytest.mark.parametrize("seed", range(5))
+def test_scaled_crops_keep_image_and_label_together(longest, block, seed):
+    random = np.random.default_rng(seed)
+    label = blocks(random, 128, block)
+    image = np.stack([40 + 130 * label] * 3).astype(np.uint8)
+    sample = {"image": image, "label": label[None], "valid": np.ones_like(label)[None]}
+    out = cropped(sample, 32, longest, seed)
+    assert [out[key].shape for key in KEYS] == [(3, 32, 32), (1, 32, 32), (1, 32, 32)]
+    assert {out[key].dtype for key in KEYS} == {np.dtype(np.uint8)}
+    assert set(np.unique(out["label"])) <= {0, 1}
+    assert correlation(out["image"][0], out["label"][0], np.ones((32, 32), bool)) > 0.85
+
+
+def test_a_crop_at_the_images_own_scale_is_a_piece_of_it():
+    pixels = np.arange(50 * 60).reshape(50, 60)
+    image = np.stack([pixels % 251, pixels // 251, pixels % 7]).astype(np.uint8)
+    ones = np.ones((1, 50, 60), np.uint8)
+    out = cropped({"image": image, "label": ones, "valid": ones}, 16, (60.0, 60.0), 1)
+    first = int(out["image"][0, 0, 0]) + 251 * int(out["image"][1, 0, 0])
+    row, column = divmod(first, 60)
+    np.testing.assert_array_equal(out["image"], image[:, row : row + 16, column : column + 16])
+
+
+def test_one_subject_at_two_resolutions_is_seen_at_one_scale():
+    """A bar a quarter of the image wide covers as many pixels of a crop, whatever the camera."""
+    widths = []
+    for side in (100, 400):
+        label = np.zeros((1, side, side), np.uint8)
+        label[:, :, 3 * side // 8 : 5 * side // 8] = 1
+        image = np.repeat(label * 200, 3, axis=0)
+        out = cropped({"image": image, "label": label, "valid": label | 1}, 64, (64.0, 64.0), 0)
+        widths.append(int(out["label"][0, 5].sum()))
+    assert widths == [16, 16]
+
+
+@pytest.mark.parametrize("longest", [(30.0, 30.0), (300.0, 300.0)])
+def test_resizing_keeps_the_brightness(longest):
+    image = np.random.default_rng(0).integers(0, 256, (3, 90, 90)).astype(np.uint8)
+    ones = np.ones((1, 90, 90), np.uint8)
+    sample = {"image": image, "label": ones, "valid": ones}
+    wide = cropped(sample, 30 if longest[0] == 30 else 300, longest, 0)
+    assert wide["image"].mean() == pytest.approx(image.mean(), abs=0.25)
+
+
+def test_a_crop_larger_than_the_image_is_the_whole_image_enlarged():
+    label = blocks(np.random.default_rng(0), 24, 8)[None]
+    sample = {"image": np.repeat(label * 9, 3, axis=0), "label": label, "valid": label | 1}
+    out = cropped(sample, 48, (24.0, 24.0), 0)
+    np.testing.assert_array_equal(out["label"][0, ::2, ::2], label[0])
