@@ -35,7 +35,7 @@ class CropSource(Protocol):
 
 
 class RoadSource:
-    """Crops of a scene, read by window; half of them look for roads first.
+    """Crops of a scene, read by window; four of five look for roads first.
 
     Few pixels are road, so crops without any would teach little at the start: such a crop
     takes the best of four random places.
@@ -70,7 +70,7 @@ class RoadSource:
             return Window(row, column, side, side)
 
         window = place()
-        if random.random() < 0.5:
+        if random.random() < 0.8:
             candidates = [window, place(), place(), place()]
             window = max(candidates, key=lambda w: int(label.read(w)[0].astype(bool).sum()))
         return _padded(self.read(window), size)

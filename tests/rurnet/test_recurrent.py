@@ -109,17 +109,17 @@ def test_all_that_a_step_takes_from_the_one_before_is_mask_and_memory():
     assert torch.equal(again, second)
 
 
-def test_the_last_steps_loss_reaches_the_first_step():
+@pytest.mark.parametrize("way", ["mask", "hidden"])
+def test_the_second_steps_loss_teaches_the_first_step_by_mask_and_memory(way):
     torch.manual_seed(2)
     net = create("dru4")
     image = torch.randn(1, 3, 32, 32)
-    start = net.initial_state(image)
-    mask = start.mask.clone().requires_grad_()
-    state = start._replace(mask=mask)
-    for _ in range(3):
-        logits, state = net.step(image, state)
-    logits[:, 1].sum().backward()
-    assert mask.grad.abs().max() > 0
+    _, state = net.step(image, net.initial_state(image))
+    cut = state._replace(**{way: getattr(state, way).detach().requires_grad_()})
+    other = "hidden" if way == "mask" else "mask"
+    second, _ = net.step(image, cut)
+    (through_other,) = torch.autograd.grad(second[:, 1].sum(), getattr(state, other))
+    assert through_other.abs().max() > 0
 
 
 @pytest.mark.parametrize(
