@@ -153,6 +153,8 @@ def _run(name: str, values: Any, run: Run[Any], errors: Console) -> int:
 
 def run_directly(values: Any, run: Run[Any], errors: Console) -> Result:
     """Without Prefect: no server starts, no port opens."""
+    # GDAL's complaints come again, as our errors.
+    logging.getLogger("rasterio").setLevel(logging.CRITICAL)
     if errors.is_terminal:
         with BarProgress(errors) as bar:
             return checked(run(values, bar))
@@ -162,8 +164,6 @@ def run_directly(values: Any, run: Run[Any], errors: Console) -> Result:
         lines = logging.StreamHandler(errors.file)
         lines.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
         logger.addHandler(lines)
-    # GDAL's complaints come again, as our errors.
-    logging.getLogger("rasterio").setLevel(logging.CRITICAL)
     with LogProgress(logger) as log:
         return checked(run(values, log))
 

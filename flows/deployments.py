@@ -1,5 +1,6 @@
 """The four Prefect flows and their deployments, each of the flow's own name."""
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any, cast
@@ -62,6 +63,7 @@ def _flow(name: str, config: type[Config], run: Run[Config]) -> Flow[..., Result
     """A flow whose parameters are the fields of a configuration."""
 
     def body(values: Config) -> Result:
+        logging.getLogger("rurnet").setLevel(logging.INFO)
         progress = ManyProgress([LogProgress(get_run_logger()), ArtifactProgress()])
         result = run(values, progress)
         _leave_artifacts(name, result)

@@ -23,10 +23,12 @@ _LINE_EVERY_S = 15.0
 
 
 class BarProgress:
-    """A bar per scene on a terminal; use it as a context."""
+    """A bar per scene on a terminal; use it as a context.
+
+    It is there only while a scene is predicted: a training before that has a bar of its own.
+    """
 
     def __init__(self, console: Console) -> None:
-        self._console = console
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -40,7 +42,6 @@ class BarProgress:
         self._task: TaskID | None = None
 
     def __enter__(self) -> Self:
-        self._bar.start()
         return self
 
     def __exit__(
@@ -54,6 +55,7 @@ class BarProgress:
     def scene(self, name: str, tiles: int) -> None:
         """See `pipelines.batch.Progress`."""
         self._task = self._bar.add_task(name, total=tiles)
+        self._bar.start()
 
     def tiles(self, done: int) -> None:
         """See `pipelines.batch.Progress`."""
@@ -63,6 +65,7 @@ class BarProgress:
     def finished(self, outcome: batch.SceneOutcome) -> None:
         """See `pipelines.batch.Progress`."""
         if self._task is not None:
+            self._bar.stop()
             self._bar.remove_task(self._task)
             self._task = None
 

@@ -36,6 +36,8 @@ def serve(
     with running_server(url):
         # Before Prefect is imported: it reads this once.
         os.environ["PREFECT_API_URL"] = url
+        # A training's lines belong to the log of its run.
+        os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "rurnet")
         _serve(limit)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from flows.server import answers
-from pipelines.samples import write_road_scene
+from pipelines.samples import write_drive_folder, write_road_scene
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFECT = Path(sys.executable).parent / "prefect"
@@ -160,6 +160,22 @@ def test_without_a_server_the_short_name_says_how_to_start_one(tmp_path):
     assert done.returncode == 1
     assert "python -m flows.serve" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.soak
+def test_a_training_runs_as_a_deployment_and_logs_how_it_gets_on(served):
+    data = write_drive_folder(served.folder / "DRIVE", train=3, test=1)
+    done = served.prefect(
+        "deployment", "run", "train-drive", "--watch", "-p", f'data=["{data}"]',
+        "-p", "iterations=4", "-p", "scorings=1", "-p", "held_out=1", "-p", "crop_sizes=[64]",
+        "-p", "batch_pixels=8192",
+    )  # fmt: skip
+    assert "Completed" in done.stdout, done.stdout + done.stderr
+    assert (served.folder / "runs/train-drive/vessels.safetensors").is_file()
+    assert json.loads((served.folder / "runs/train-drive/test/report.json").read_text())["pooled"]
+    lines = [line["message"] for line in served.read("logs/filter")]
+    assert any("held-out images have F1" in line for line in lines), lines
+    assert "train-drive-scores" in {a["key"] for a in served.read("artifacts/filter")}
 
 
 @pytest.mark.soak
