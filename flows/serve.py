@@ -55,7 +55,9 @@ def _serve(limit: int) -> None:
             f"Serving {', '.join(FLOWS)} at {os.environ.get('PREFECT_API_URL', 'the profile')}\n"
             "Run one with: prefect deployment run infer-roads   (Ctrl-C ends)"
         )
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        # A service is stopped by SIGTERM; and SIGINT may be ignored, as after a shell's `&`.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.default_int_handler)
         prefect.serve(
             *deployments(), limit=limit, print_starting_message=False, pause_on_shutdown=False
         )

@@ -57,7 +57,7 @@ class Served:
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+            self.process.terminate()
             self.process.wait(60)
 
     def prefect(self, *words: str) -> subprocess.CompletedProcess[str]:
