@@ -227,6 +227,8 @@ def train(
         sampler=NumbersFrom(objective.iterations, lambda: trainer.global_step),
         num_workers=settings.workers,
         persistent_workers=settings.workers > 0,
+        # A fork would take over the threads and signal handlers of a Prefect run, and end badly.
+        multiprocessing_context="spawn" if settings.workers else None,
         pin_memory=torch.cuda.is_available(),
     )
     scoring: DataLoader[dict[str, Tensor]] = DataLoader(HeldOutTiles(held_out, mean, std), 4)
