@@ -15,7 +15,7 @@ FUNDUS_INBOX = "inbox/fundus"
 Precision = Literal["auto", "32-true", "bf16-mixed"]
 
 
-def _one_thing(sizes: list[int]) -> list[int]:
+def _whole_multiples(sizes: list[int]) -> list[int]:
     """At least one size, each a multiple of 16 and at least 32."""
     if not sizes or any(size < 32 or size % 16 for size in sizes):
         raise ValueError("crop sizes must be multiples of 16 from 32 on")
@@ -120,7 +120,7 @@ class TrainingSettings(Configuration):
     ] = 0.4
     crop_sizes: Annotated[
         list[int],
-        AfterValidator(_one_thing),
+        AfterValidator(_whole_multiples),
         Field(description="Sides of the crops in pixels; every batch draws one."),
     ] = [256, 256, 384]
     batch_pixels: Annotated[
