@@ -6,7 +6,9 @@ import os
 import sys
 import tomllib
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -19,6 +21,7 @@ from flows.errors import FlowsError, ScenesFailedError
 from flows.progress import BarProgress, LogProgress
 from pipelines.batch import Progress
 from pipelines.errors import PipelineError
+from pipelines.plan import ScenePlan
 from pipelines.report import Result, rows
 from rurnet.errors import RurnetError
 from tiling.errors import TilingError
@@ -44,11 +47,13 @@ def with_fields(config: type[Config], body: Callable[[Config], Any]) -> Callable
         return body(config(**bound.arguments))
 
     parameters = []
+    # What follows an option with several values would be taken for one more of them.
+    several = _POSITIONAL not in config.model_fields
     for name, field in config.model_fields.items():
         option = Parameter(
             help=field.description,
             negative_iterable=(),
-            consume_multiple=typing.get_origin(field.annotation) is list and name != _POSITIONAL,
+            consume_multiple=several and typing.get_origin(field.annotation) is list,
         )
         # The type alone: values are checked by the model, which knows how to say it in a line.
         parameters.append(
@@ -131,6 +136,27 @@ def summary(result: Result) -> Table:
     return table
 
 
+def plan_table(plans: Sequence[ScenePlan]) -> Table:
+    """What there is to do, a line per scene that can be read."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("scene")
+    for title in ("size", "tiles", "parts", "done twice", "memory", "disk", "time"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for plan in plans:
+        if plan.error is None:
+            table.add_row(
+                plan.name,
+                f"{plan.width} x {plan.height}",
+                str(plan.tiles),
+                str(plan.parts),
+                f"{plan.redundant:.1%}",
+                f"{plan.memory / 1e9:.1f} GB",
+                f"{plan.disk / 1e9:.2f} GB",
+                str(timedelta(seconds=ceil(plan.seconds))),
+            )
+    return table
+
+
 def _run(name: str, values: Any, run: Run[Any], errors: Console) -> int:
     try:
         if prefect_is_configured():
@@ -153,8 +179,9 @@ def _run(name: str, values: Any, run: Run[Any], errors: Console) -> int:
 
 def run_directly(values: Any, run: Run[Any], errors: Console) -> Result:
     """Without Prefect: no server starts, no port opens."""
-    # GDAL's complaints come again, as our errors.
-    logging.getLogger("rasterio").setLevel(logging.CRITICAL)
+    # Their complaints come again, as our errors.
+    for name in ("rasterio", "tifffile"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     if errors.is_terminal:
         with BarProgress(errors) as bar:
             return checked(run(values, bar))
@@ -182,6 +209,14 @@ def checked(result: Result) -> Result:
 def _print(result: Result) -> None:
     out = Console(soft_wrap=True, highlight=False)
     report = result.report
+    if result.plans is not None:
+        out.print(plan_table(result.plans))
+        measured = max((plan.measured for plan in result.plans), default=0)
+        out.print(
+            f"Memory and disk at most; time of one process, from {measured} measured tiles. "
+            "Nothing was written."
+        )
+        return
     if report["scenes"]:
         out.print(summary(result))
     elif not report["failed"]:

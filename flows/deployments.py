@@ -1,6 +1,7 @@
 """The four Prefect flows and their deployments, each of the flow's own name."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, cast
@@ -28,29 +29,32 @@ _UPDATE_EVERY_S = 2.0
 
 
 class ArtifactProgress:
-    """A progress artifact of the flow run: the percentage of the current scene's tiles."""
+    """A progress artifact of the flow run: the percentage of the tiles of the scenes begun."""
 
     def __init__(self) -> None:
         self._artifact: UUID | None = None
-        self._total, self._done, self._last = 1, 0, 0.0
+        self._total, self._done, self._last = 0, 0, 0.0
+        self._lock = threading.Lock()
 
     def scene(self, name: str, tiles: int) -> None:
         """See `pipelines.batch.Progress`."""
-        self._total, self._done, self._last = tiles, 0, time.monotonic()
-        made = create_progress_artifact(0.0, description=f"tiles of {name}")
-        self._artifact = cast(UUID, made)  # No coroutine: this is not called from one.
+        with self._lock:
+            self._total += tiles
+            if self._artifact is None:
+                made = create_progress_artifact(0.0, description="tiles of the scenes begun")
+                self._artifact = cast(UUID, made)  # No coroutine: not called from one.
 
-    def tiles(self, done: int) -> None:
+    def tiles(self, name: str, done: int) -> None:
         """See `pipelines.batch.Progress`."""
-        self._done += done
-        if time.monotonic() - self._last >= _UPDATE_EVERY_S:
-            self._update()
+        with self._lock:
+            self._done += done
+            if time.monotonic() - self._last >= _UPDATE_EVERY_S:
+                self._update()
 
     def finished(self, outcome: SceneOutcome) -> None:
         """See `pipelines.batch.Progress`."""
-        if outcome.error is None:
+        with self._lock:
             self._update()
-        self._artifact = None
 
     def _update(self) -> None:
         self._last = time.monotonic()
@@ -89,6 +93,12 @@ def _leave_artifacts(name: str, result: Result) -> None:
         lines += [f"Weights: `{result.weights.resolve()}`", ""]
     lines.append(f"{len(report['scenes'])} done, {len(report['failed'])} failed.")
     lines += ["", *(f"- failed: {failure['error']}" for failure in report["failed"])]
+    lines += [
+        f"- dry run: {plan.name}: {plan.tiles} tiles, {plan.parts} parts, {plan.seconds:.0f} s, "
+        f"at most {plan.memory / 1e9:.1f} GB of memory and {plan.disk / 1e9:.2f} GB of disk"
+        for plan in result.plans or []
+        if plan.error is None
+    ]
     if scores:
         shown = ("scene", "f1", "precision", "recall", "break_even")
         lines += ["", "| " + " | ".join(shown) + " |", "|---" * len(shown) + "|"]

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -39,7 +40,7 @@ class BarProgress:
             console=console,
             transient=True,
         )
-        self._task: TaskID | None = None
+        self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -54,20 +55,20 @@ class BarProgress:
 
     def scene(self, name: str, tiles: int) -> None:
         """See `pipelines.batch.Progress`."""
-        self._task = self._bar.add_task(name, total=tiles)
+        self._tasks[name] = self._bar.add_task(name, total=tiles)
         self._bar.start()
 
-    def tiles(self, done: int) -> None:
+    def tiles(self, name: str, done: int) -> None:
         """See `pipelines.batch.Progress`."""
-        if self._task is not None:
-            self._bar.advance(self._task, done)
+        self._bar.advance(self._tasks[name], done)
 
     def finished(self, outcome: batch.SceneOutcome) -> None:
         """See `pipelines.batch.Progress`."""
-        if self._task is not None:
-            self._bar.stop()
-            self._bar.remove_task(self._task)
-            self._task = None
+        task = self._tasks.pop(outcome.job.name, None)
+        if task is not None:
+            if not self._tasks:
+                self._bar.stop()
+            self._bar.remove_task(task)
 
 
 class LogProgress:
@@ -79,7 +80,7 @@ class LogProgress:
 
     def __init__(self, logger: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> None:
         self._logger = logger
-        self._name, self._total, self._done, self._last = "", 0, 0, 0.0
+        self._under_way: dict[str, _Scene] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -94,22 +95,40 @@ class LogProgress:
 
     def scene(self, name: str, tiles: int) -> None:
         """See `pipelines.batch.Progress`."""
-        self._name, self._total, self._done, self._last = name, tiles, 0, time.monotonic()
+        self._under_way[name] = _Scene(tiles)
         self._logger.info("%s: %d tiles", name, tiles)
 
-    def tiles(self, done: int) -> None:
+    def tiles(self, name: str, done: int) -> None:
         """See `pipelines.batch.Progress`."""
-        self._done += done
-        if time.monotonic() - self._last >= _LINE_EVERY_S:
-            self._last = time.monotonic()
-            self._logger.info("%s: %d of %d tiles", self._name, self._done, self._total)
+        scene = self._under_way[name]
+        scene.done += done
+        if time.monotonic() - scene.told >= _LINE_EVERY_S:
+            scene.told = time.monotonic()
+            self._logger.info("%s: %d of %d tiles", name, scene.done, scene.total)
 
     def finished(self, outcome: batch.SceneOutcome) -> None:
         """See `pipelines.batch.Progress`."""
+        self._under_way.pop(outcome.job.name, None)
+        prediction = outcome.prediction
         if outcome.error is not None:
             self._logger.error("%s", outcome.error)
-        elif outcome.prediction is not None:
-            self._logger.info("%s: done in %.1f s", outcome.job.name, outcome.prediction.seconds)
+        elif prediction is not None:
+            there = prediction.parts - prediction.computed
+            self._logger.info(
+                "%s: done in %.1f s%s",
+                outcome.job.name,
+                prediction.seconds,
+                f", {there} of {prediction.parts} parts were there already" if there else "",
+            )
+
+
+@dataclass
+class _Scene:
+    """A scene under way: tiles in all, tiles done, and when that was told last."""
+
+    total: int
+    done: int = 0
+    told: float = field(default_factory=time.monotonic)
 
 
 class ManyProgress:
@@ -123,10 +142,10 @@ class ManyProgress:
         for one in self._told:
             one.scene(name, tiles)
 
-    def tiles(self, done: int) -> None:
+    def tiles(self, name: str, done: int) -> None:
         """See `pipelines.batch.Progress`."""
         for one in self._told:
-            one.tiles(done)
+            one.tiles(name, done)
 
     def finished(self, outcome: batch.SceneOutcome) -> None:
         """See `pipelines.batch.Progress`."""

@@ -3,11 +3,13 @@
 Bad input ends its scene, not the batch.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import rasterio
@@ -15,72 +17,21 @@ from numpy.typing import NDArray
 
 from pipelines.config import PredictionSettings
 from pipelines.errors import LabelError, PipelineError
-from pipelines.predict import (
-    NetworkPredictor,
-    Prediction,
-    choose_device,
-    predict_scene,
-    tiles_to_predict,
-)
+from pipelines.job import Job, Label
+from pipelines.predict import Prediction, predict_scene
 from pipelines.scores import Histogram
 from pipelines.weights import Model
+from pipelines.workers import Workers, workers_for
 from rurnet.errors import RurnetError
-from tiling.blend import TOP
+from tiling.blend import NODATA, TOP
 from tiling.errors import TilingError
-from tiling.scene import Scene, without_georeferencing_warning
+from tiling.part import Part
+from tiling.raster import without_georeferencing_warning
+from tiling.store import PartStore
 from tiling.window import Window, split
 
 _SCORED_AT_ONCE = 2048
 """Side of the windows that scoring reads, in pixels."""
-
-
-class Label(Protocol):
-    """Where the foreground is, by window."""
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        ...
-
-    @property
-    def height(self) -> int:
-        """Rows."""
-        ...
-
-    @property
-    def width(self) -> int:
-        """Columns."""
-        ...
-
-    def read(self, window: Window) -> NDArray[np.bool_]:
-        """True where the label is foreground [h, w]."""
-        ...
-
-
-@dataclass(frozen=True)
-class Job:
-    """One scene of a batch.
-
-    Attributes:
-        source: What was asked for: a path or URL.
-        name: Folder of its results; its stem.
-        open: Opens scene, label and second observer's label; the last two may be None.
-        after: Done with the prediction once it is written, like a mask in another format.
-    """
-
-    source: str
-    name: str
-    open: Callable[[], AbstractContextManager["Opened"]]
-    after: Callable[[Prediction], dict[str, Path]] = lambda prediction: {}
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A scene, ready to read, with what it is scored by."""
-
-    scene: Scene
-    label: Label | None = None
-    second: Label | None = None
 
 
 @dataclass
@@ -99,14 +50,14 @@ class SceneOutcome:
 
 
 class Progress(Protocol):
-    """Who is told how a batch gets on."""
+    """Who is told how a batch gets on, by several threads where several scenes are under way."""
 
     def scene(self, name: str, tiles: int) -> None:
-        """A scene of so many tiles begins."""
+        """A scene begins, of which so many tiles are to be predicted."""
         ...
 
-    def tiles(self, done: int) -> None:
-        """So many more tiles are done."""
+    def tiles(self, name: str, done: int) -> None:
+        """So many more tiles of a scene are done."""
         ...
 
     def finished(self, outcome: SceneOutcome) -> None:
@@ -116,17 +67,17 @@ class Progress(Protocol):
 
 def run_batch(
     jobs: Sequence[Job],
-    model: Model,
+    models: Sequence[Model],
     settings: PredictionSettings,
     output: Path,
     progress: Progress,
 ) -> list[SceneOutcome]:
-    """Predicts and scores every scene.
+    """Predicts and scores every scene, or what is missing of it.
 
     Args:
         jobs: The scenes; their names differ.
-        model: Network and metadata.
-        settings: What predictions depend on.
+        models: Networks and metadata; their probabilities are averaged.
+        settings: What predictions depend on, and who computes.
         output: `output/<name>/` takes each scene's files.
         progress: Who is told.
 
@@ -134,26 +85,59 @@ def run_batch(
         One outcome per job, in order.
 
     Raises:
-        PipelineError: Two scenes of one name, an unusable device, or steps that the network
-            cannot take: nothing was run.
+        PipelineError: Two scenes of one name, an unusable device, an unreachable scheduler, or
+            models or steps that do not fit: nothing was run.
     """
     check_names(jobs)
-    steps = settings.steps or model.network.steps
-    if steps > 1 and model.network.steps == 1:
-        raise PipelineError(
-            f"{model.name}: a one-shot network has one step, not {steps}; leave --steps out"
-        )
-    predictor = NetworkPredictor(model, settings.steps, choose_device(settings.device))
-    outcomes = []
-    for job in jobs:
-        outcome = SceneOutcome(job)
+    check_models(models, settings)
+    with workers_for(models, settings) as workers:
+
+        def run(job: Job) -> SceneOutcome:
+            outcome = SceneOutcome(job)
+            try:
+                _run(job, outcome, models, workers, settings, output, progress)
+            except (TilingError, PipelineError, RurnetError) as error:
+                outcome.error = str(error)
+            progress.finished(outcome)
+            return outcome
+
+        if workers.scenes == 1:
+            return [run(job) for job in jobs]
+        pool = ThreadPoolExecutor(workers.scenes, thread_name_prefix="scene")
         try:
-            _run(job, outcome, model, predictor, settings, output, progress)
-        except (TilingError, PipelineError, RurnetError) as error:
-            outcome.error = str(error)
-        progress.finished(outcome)
-        outcomes.append(outcome)
-    return outcomes
+            # Each with the context of this thread: Prefect keeps its run there.
+            futures = [pool.submit(copy_context().run, run, job) for job in jobs]
+            return [future.result() for future in futures]
+        finally:
+            # Interrupted, it does not wait: scenes under way end when their workers are gone.
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def check_models(models: Sequence[Model], settings: PredictionSettings) -> None:
+    """Whether the models can be averaged, and take the steps that are asked for.
+
+    Raises:
+        PipelineError: They cannot, or do not.
+    """
+    first = models[0]
+    for model in models:
+        if settings.steps is not None and settings.steps > 1 and model.network.steps == 1:
+            raise PipelineError(
+                f"{model.name}: a one-shot network has one step, not {settings.steps}; "
+                "leave --steps out"
+            )
+        for what, value, other in (
+            ("classes", first.card.classes, model.card.classes),
+            ("bands", len(first.card.mean), len(model.card.mean)),
+            ("metres per pixel", first.card.ground_sampling_distance,
+             model.card.ground_sampling_distance),
+            ("steps", settings.steps or first.network.steps,
+             settings.steps or model.network.steps),
+        ):  # fmt: skip
+            if value != other:
+                raise PipelineError(
+                    f"{first.name} and {model.name} cannot be averaged: {what} {value} and {other}"
+                )
 
 
 def check_names(jobs: Sequence[Job]) -> None:
@@ -176,22 +160,22 @@ def score(probability: Path, label: Label) -> Histogram:
     """Counts of a written probability raster against a label.
 
     Args:
-        probability: Levels 0 to 254 in its first band; 255 is not counted.
+        probability: Levels 0 to 254, or floats 0 to 1, a band per foreground class (their sum
+            counts); nodata is not.
         label: Of the same size.
     """
     histogram = Histogram()
     with without_georeferencing_warning(), rasterio.open(probability) as raster:
         for window in split(raster.height, raster.width, _SCORED_AT_ONCE):
-            levels = raster.read(1, window=window.as_rasterio())
-            histogram.add(levels, label.read(window))
+            histogram.add(_levels(raster, window), label.read(window))
     return histogram
 
 
 def _run(
     job: Job,
     outcome: SceneOutcome,
-    model: Model,
-    predictor: NetworkPredictor,
+    models: Sequence[Model],
+    workers: Workers,
     settings: PredictionSettings,
     output: Path,
     progress: Progress,
@@ -205,15 +189,16 @@ def _run(
                     f"{label.name}: {label.width} x {label.height} pixels, but its image "
                     f"{scene.name} has {scene.width} x {scene.height}; give the label made for it"
                 )
-        progress.scene(job.name, tiles_to_predict(scene, settings))
-        folder = output / job.name
-        prediction = predict_scene(scene, model, predictor, folder, settings, progress.tiles)
+
+        def compute(store: PartStore, parts: Sequence[Part]) -> None:
+            progress.scene(job.name, sum(part.tile_count for part in parts))
+            workers.compute(job, opened, store, parts, partial(progress.tiles, job.name))
+
+        prediction = predict_scene(
+            opened, models, settings, output / job.name, workers.device, compute, png=job.png
+        )
         outcome.prediction = prediction
-        outcome.files = {
-            "probability": prediction.probability,
-            "mask": prediction.mask,
-            **job.after(prediction),
-        }
+        outcome.files = prediction.files
         if opened.label is not None:
             outcome.label = opened.label.name
             outcome.histogram = score(prediction.probability, opened.label)
@@ -226,7 +211,22 @@ def _agreement(probability: Path, label: Label, second: Label) -> Histogram:
     histogram = Histogram()
     with without_georeferencing_warning(), rasterio.open(probability) as raster:
         for window in split(raster.height, raster.width, _SCORED_AT_ONCE):
-            there = raster.read(1, window=window.as_rasterio()) <= TOP
+            there = _levels(raster, window) != NODATA
             levels = second.read(window).astype(np.uint8) * np.uint8(TOP)
             histogram.add(levels, label.read(window), there)
     return histogram
+
+
+def _levels(raster: rasterio.DatasetReader, window: Window) -> NDArray[np.uint8]:
+    """Levels [h, w] of a window of a probability raster."""
+    return as_levels(raster.read(window=window.as_rasterio()))
+
+
+def as_levels(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Levels [h, w] of the foreground in a probability raster's pixels, classes taken together."""
+    if pixels.dtype != np.uint8:
+        there = ~np.isnan(pixels)
+        pixels = np.where(there, np.rint(np.nan_to_num(pixels) * TOP), NODATA)
+    total = np.minimum(pixels.sum(axis=0, dtype=np.int64), TOP)
+    levels: NDArray[np.uint8] = np.where(pixels[0] == NODATA, NODATA, total).astype(np.uint8)
+    return levels

@@ -5,6 +5,7 @@ came before: a resumed training goes on with the crops it would have seen.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,7 +19,7 @@ from pipelines.fundus import FundusSample
 from pipelines.roads import RoadPair
 from pipelines.transforms import LoadFundusd, RandScaledCropd, Sample
 from rurnet.loss import IGNORE
-from tiling.scene import RasterScene
+from tiling.scene import Scene
 from tiling.window import Window, split
 
 
@@ -47,16 +48,19 @@ class RoadSource:
     def __init__(self, pair: RoadPair) -> None:
         self.name = pair.name
         self.pair = pair
-        self._open: tuple[RasterScene, RasterScene] | None = None
+        self._files: ExitStack | None = None
+        self._open: tuple[Scene, Scene] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the open files: each data loader's process opens its own."""
-        return {**self.__dict__, "_open": None}
+        return {**self.__dict__, "_files": None, "_open": None}
 
-    def scenes(self) -> tuple[RasterScene, RasterScene]:
-        """Image and label, opened."""
+    def scenes(self) -> tuple[Scene, Scene]:
+        """Image and label, opened once and for as long as this is there."""
         if self._open is None:
-            self._open = self.pair.open_image(), self.pair.open_label()
+            self._files = ExitStack()
+            enter = self._files.enter_context
+            self._open = enter(self.pair.open_image()), enter(self.pair.open_label())
         return self._open
 
     def crop(self, size: int, random: np.random.Generator) -> Sample:

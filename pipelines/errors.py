@@ -15,3 +15,7 @@ class WeightsError(PipelineError, ValueError):
 
 class LabelError(PipelineError, ValueError):
     """A label that does not fit its image."""
+
+
+class DeviceMemoryError(PipelineError, MemoryError):
+    """Not even the smallest batch fits into the memory of the device."""

@@ -1,12 +1,16 @@
 """Inference over a batch of scenes, from configuration to report."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-from pipelines.batch import Job, Progress, run_batch
+from pipelines.batch import Progress, run_batch
 from pipelines.config import FUNDUS_INBOX, ROADS_INBOX, InferDrive, InferRoads
-from pipelines.jobs import fundus_jobs, road_jobs
+from pipelines.errors import DataError, PipelineError
+from pipelines.job import Job
+from pipelines.jobs import Reading, fundus_jobs, road_jobs
+from pipelines.plan import plan_batch
 from pipelines.report import Result, build_report, write_report
-from pipelines.weights import Task, load
+from pipelines.weights import Model, Task, load
 
 
 def infer_roads(config: InferRoads, progress: Progress) -> Result:
@@ -19,12 +23,21 @@ def infer_roads(config: InferRoads, progress: Progress) -> Result:
         WeightsError: The weights cannot be used for roads.
         PipelineError: Nothing was run: see `pipelines.batch.run_batch`.
     """
-    jobs = (
-        []
-        if _empty_inbox(config.scenes, ROADS_INBOX)
-        else road_jobs(config.scenes, config.labels, white_is_nodata=config.white_is_nodata)
-    )
-    return _infer(config, "roads", jobs, progress)
+    if config.aoi is not None and not config.aoi.is_file():
+        raise DataError(f"{config.aoi}: no such file; check --aoi")
+
+    def jobs(models: list[Model]) -> list[Job]:
+        card = models[0].card
+        reading = Reading(
+            bands=config.band_indexes or len(card.mean),
+            gsd=config.gsd or card.ground_sampling_distance,
+            gsd_wanted=config.gsd is not None,
+            area=config.aoi,
+            white_is_nodata=config.white_is_nodata,
+        )
+        return road_jobs(config.scenes, config.labels, reading)
+
+    return _infer(config, "roads", ROADS_INBOX, jobs, progress)
 
 
 def infer_drive(config: InferDrive, progress: Progress) -> Result:
@@ -37,28 +50,59 @@ def infer_drive(config: InferDrive, progress: Progress) -> Result:
         WeightsError: The weights cannot be used for vessels.
         PipelineError: Nothing was run: see `pipelines.batch.run_batch`.
     """
-    jobs = (
-        []
-        if _empty_inbox(config.scenes, FUNDUS_INBOX)
-        else fundus_jobs(config.scenes, config.labels)
-    )
-    return _infer(config, "vessels", jobs, progress)
+
+    def jobs(models: list[Model]) -> list[Job]:
+        bands = config.band_indexes or len(models[0].card.mean)
+        return fundus_jobs(config.scenes, config.labels, bands)
+
+    return _infer(config, "vessels", FUNDUS_INBOX, jobs, progress)
 
 
 def _empty_inbox(scenes: list[str], inbox: str) -> bool:
-    """Whether only the default inbox was asked for, and is empty; makes it where it is missing."""
-    if scenes != [inbox]:
-        return False
+    """Whether only the default inbox was asked for, and is empty or missing."""
     folder = Path(inbox)
-    folder.mkdir(parents=True, exist_ok=True)
-    return not any(path for path in folder.iterdir() if not path.name.startswith("."))
+    if scenes != [inbox] or folder.is_file():
+        return False
+    return not any(path for path in folder.glob("*") if not path.name.startswith("."))
 
 
 def _infer(
-    config: InferRoads | InferDrive, task: Task, jobs: list[Job], progress: Progress
+    config: InferRoads | InferDrive,
+    task: Task,
+    inbox: str,
+    jobs_for: Callable[[list[Model]], list[Job]],
+    progress: Progress,
 ) -> Result:
-    model = load(config.model, task)
-    outcomes = run_batch(jobs, model, config, config.output, progress)
-    report = build_report(model, outcomes, config.model_dump(mode="json"))
-    write_report(config.output, report, outcomes)
+    models = [load(model, task) for model in config.model]
+    _check_bands(config, models)
+    empty = _empty_inbox(config.scenes, inbox)
+    jobs = [] if empty else jobs_for(models)
+    if config.dry_run:
+        plans = plan_batch(jobs, models, config)
+        report = build_report(models, [], config.model_dump(mode="json"))
+        report["failed"] = [{"input": p.name, "error": p.error} for p in plans if p.error]
+        return Result(report, config.output, plans=plans)
+    if empty:
+        Path(inbox).mkdir(parents=True, exist_ok=True)
+    outcomes = run_batch(jobs, models, config, config.output, progress)
+    report = build_report(models, outcomes, config.model_dump(mode="json"))
+    try:
+        write_report(config.output, report, outcomes)
+    except PipelineError as error:
+        # Said after what befell the scenes: a disk that is full befalls them first.
+        report["failed"].append({"input": str(config.output), "error": str(error)})
     return Result(report, config.output)
+
+
+def _check_bands(config: InferRoads | InferDrive, models: list[Model]) -> None:
+    """Whether as many bands are chosen as the network takes.
+
+    Raises:
+        PipelineError: More or fewer.
+    """
+    wanted = len(models[0].card.mean)
+    if config.band_indexes is not None and len(config.band_indexes) != wanted:
+        raise PipelineError(
+            f"--bands {config.bands}: {len(config.band_indexes)} bands, but {models[0].name} "
+            f"takes {wanted}"
+        )

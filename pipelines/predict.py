@@ -3,24 +3,35 @@
 Imports neither lightning, monai, dask, matplotlib nor prefect.
 """
 
+import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from pipelines.assemble import assemble, named
 from pipelines.config import PredictionSettings
-from pipelines.errors import PipelineError
+from pipelines.job import Views
+from pipelines.predictor import NetworkPredictor, choose_device
 from pipelines.weights import Model
-from tiling.blend import TOP, quantise
 from tiling.grid import Grid
+from tiling.manifest import working
+from tiling.part import Part
 from tiling.scene import Scene
-from tiling.sink import RasterSink
 from tiling.stitch import stitch
+from tiling.store import PartStore
+
+_ENGINE = 1
+"""Raised when the same settings give other bytes than before."""
+
+_RESULT_SETTINGS = {
+    "tile", "overlap", "threshold", "min_size", "dtype", "save_steps", "tta", "value_range",
+    "bands", "white_is_nodata",
+}  # fmt: skip
+"""What changes a result, of the settings; others are resolved or hashed first."""
 
 
 @dataclass(frozen=True)
@@ -28,135 +39,149 @@ class Prediction:
     """What came of a scene.
 
     Attributes:
-        probability: Levels 0 to 254, nodata 255.
-        mask: 0 and 1, nodata 255.
+        files: The rasters by what they are: "probability", "mask", and more where asked for.
         tiles: Tiles of the scene's grid.
+        parts: Parts it was cut into.
+        computed: Parts computed by this run; the others were there already.
         seconds: Wall time.
     """
 
-    probability: Path
-    mask: Path
+    files: dict[str, Path]
     tiles: int
+    parts: int
+    computed: int
     seconds: float
 
+    @property
+    def probability(self) -> Path:
+        """Levels 0 to 254, nodata 255; or probabilities, nodata nan."""
+        return self.files["probability"]
 
-class NetworkPredictor:
-    """Normalises tiles and runs the network on them; a `tiling.stitch.TilePredictor`.
-
-    A tile's bits must not depend on how tiles fell into batches. A batch of one takes another
-    path through the convolutions; and on a CPU group norm's sums are shared out among the
-    threads, so that a tile on the border of two shares is summed in two pieces. So a batch is
-    filled up, by repeating its last tile, to a multiple of the threads: then every tile is whole
-    in one share.
-
-    Args:
-        model: Network and normalisation.
-        steps: Recurrent steps; None for the network's own.
-        device: Where it runs.
-
-    Attributes:
-        multiple: Batches whose size divides by this are not filled up; at least 2.
-    """
-
-    def __init__(self, model: Model, steps: int | None, device: torch.device) -> None:
-        self.classes = model.network.classes - 1
-        self.steps = steps
-        self.device = device
-        self.multiple = max(2, torch.get_num_threads()) if device.type == "cpu" else 2
-        self.network = model.network.to(device).channels_last()
-        self._mean = torch.tensor(model.card.mean, device=device)[:, None, None]
-        self._std = torch.tensor(model.card.std, device=device)[:, None, None]
-
-    @torch.inference_mode()
-    def __call__(self, pixels: NDArray[np.uint8], valid: NDArray[np.bool_]) -> NDArray[np.uint16]:
-        """See `tiling.stitch.TilePredictor`."""
-        count = len(pixels)
-        if lacking := -count % self.multiple:
-            pixels = np.concatenate([pixels, np.repeat(pixels[-1:], lacking, axis=0)])
-            valid = np.concatenate([valid, np.repeat(valid[-1:], lacking, axis=0)])
-        image = torch.from_numpy(pixels).to(self.device).float()
-        there = torch.from_numpy(valid).to(self.device)[:, None]
-        # Missing pixels become 0: the training mean.
-        image = ((image - self._mean) / self._std) * there
-        image = image.contiguous(memory_format=torch.channels_last)
-        logits = self.network(image, self.steps)[-1][:count]
-        foreground = logits.float().softmax(dim=1)[:, 1:]
-        return quantise(foreground.cpu().numpy())
+    @property
+    def mask(self) -> Path:
+        """0 background, then the classes; nodata 255."""
+        return self.files["mask"]
 
 
-def choose_device(name: str) -> torch.device:
-    """The device a name stands for; "auto" is the first GPU, or else the CPU.
+def band_count(models: Sequence[Model], settings: PredictionSettings) -> int:
+    """Bands that are blended: foreground classes, times the steps that are kept."""
+    network = models[0].network
+    steps = settings.steps or network.steps
+    return (network.classes - 1) * (steps if settings.save_steps else 1)
+
+
+def device_kind(settings: PredictionSettings) -> str:
+    """What results are the same bytes on: the kind of device and what computes there.
 
     Raises:
-        PipelineError: No such device here.
+        PipelineError: No such device.
     """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        first = str(error).splitlines()[0]
-        raise PipelineError(
-            f"device {name}: not usable here ({first}); give --device auto"
-        ) from error
-    return device
+    device = choose_device(settings.device)
+    kind = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return f"{kind}, torch {torch.__version__}"
 
 
-def predict_scene(
-    scene: Scene,
-    model: Model,
+def predictor_for(models: Sequence[Model], settings: PredictionSettings) -> NetworkPredictor:
+    """The networks on their device.
+
+    Raises:
+        PipelineError: No such device.
+    """
+    return NetworkPredictor(
+        models,
+        settings.steps,
+        choose_device(settings.device),
+        batch=settings.batch,
+        save_steps=settings.save_steps,
+        tta=settings.tta,
+        value_range=settings.value_ends,
+    )
+
+
+def grid_of(seen: Scene, settings: PredictionSettings) -> Grid:
+    """The tiles of what the network sees."""
+    return Grid(seen.height, seen.width, settings.tile, settings.overlap)
+
+
+def predict_parts(
+    seen: Scene,
+    store: PartStore,
+    parts: Sequence[Part],
     predictor: NetworkPredictor,
-    folder: Path,
-    settings: PredictionSettings,
     progress: Callable[[int], None] = lambda tiles: None,
-) -> Prediction:
-    """Predicts one scene and writes its two rasters.
-
-    Args:
-        scene: Where pixels come from.
-        model: What the tags of the rasters say was used.
-        predictor: The model's network on its device; shared by the scenes of a run.
-        folder: Where the rasters go.
-        settings: What the prediction depends on.
-        progress: Told how many tiles were done, each time some were.
+) -> None:
+    """Computes parts of a scene and writes them to their store.
 
     Raises:
         SceneError: The scene cannot be read.
-        SinkError: The rasters cannot be written.
+        SinkError: The disk refuses.
+        DeviceMemoryError: The device has no memory for two tiles.
+    """
+    stitch(seen, store.grid, parts, predictor, store.write, progress=progress)
+
+
+def predict_scene(
+    views: Views,
+    models: Sequence[Model],
+    settings: PredictionSettings,
+    folder: Path,
+    device: str,
+    compute: Callable[[PartStore, Sequence[Part]], None],
+    *,
+    png: bool = False,
+) -> Prediction:
+    """Computes what is missing of a scene's parts, and makes its rasters, unless they are there.
+
+    Args:
+        views: The scene.
+        models: What the tags of the rasters say was used.
+        settings: What the prediction depends on.
+        folder: Where the rasters go.
+        device: `device_kind` of where `compute` computes.
+        compute: Computes parts into the store, here (`predict_parts`) or elsewhere.
+        png: See `pipelines.assemble.assemble`.
+
+    Raises:
+        SceneError: The scene cannot be read.
+        SinkError: The disk refuses.
+        ManifestError: What is there was made with other settings.
     """
     start = time.perf_counter()
-    grid = _grid(scene, settings)
-    parts = grid.parts(settings.part_size)
-    tags = {
-        "RURNET_VERSION": version("rurnet"),
-        "RURNET_MODEL": model.name,
-        "RURNET_WEIGHTS_SHA256": model.digest,
-        "RURNET_STEPS": str(settings.steps or model.network.steps),
-        "RURNET_TILE": str(settings.tile),
-        "RURNET_OVERLAP": str(settings.overlap),
-        "RURNET_THRESHOLD": str(settings.threshold),
+    with working(
+        folder,
+        views.seen,
+        grid_of(views.seen, settings),
+        _result_settings(models, settings, device),
+        settings.part_size,
+        band_count(models, settings),
+        raw=settings.dtype == "float32",
+        overwrite=settings.overwrite,
+    ) as work:
+        store = work.store
+        missing: list[Part] = []
+        if work.finished:
+            files = named(folder / name for name in work.manifest.outputs)
+        else:
+            missing = store.missing()
+            compute(store, missing)
+            files = assemble(views, store, folder, models, settings, png=png)
+            work.finish(files)
+    seconds = time.perf_counter() - start
+    return Prediction(files, store.grid.tile_count, len(store.parts), len(missing), seconds)
+
+
+def _result_settings(
+    models: Sequence[Model], settings: PredictionSettings, device: str
+) -> dict[str, Any]:
+    """All that changes the result of a scene, as plain JSON values."""
+    values = settings.model_dump(mode="json")
+    area = values.get("aoi")
+    return {
+        "weights": [f"{model.name} {model.digest}" for model in models],
+        "steps": settings.steps or models[0].network.steps,
+        "gsd": values.get("gsd") or models[0].card.ground_sampling_distance,
+        "aoi": area and hashlib.sha256(Path(area).read_bytes()).hexdigest()[:16],
+        **{name: value for name, value in sorted(values.items()) if name in _RESULT_SETTINGS},
+        "device": device,
+        "engine": _ENGINE,
     }
-    sink = RasterSink(folder, scene, model.card.classes[1:], tags)
-    with sink.collecting():
-        batch = settings.batch + -settings.batch % predictor.multiple
-        done = stitch(scene, grid, parts, predictor, batch=batch, progress=progress)
-        for part, levels in done:
-            sink.write(part, levels)
-        probability, mask = sink.finish(parts, threshold_level(settings.threshold))
-    return Prediction(probability, mask, grid.tile_count, time.perf_counter() - start)
-
-
-def tiles_to_predict(scene: Scene, settings: PredictionSettings) -> int:
-    """Tiles that the network sees: those of the grid, at part borders once for each part."""
-    grid = _grid(scene, settings)
-    return sum(1 for part in grid.parts(settings.part_size) for _ in grid.tiles(part))
-
-
-def _grid(scene: Scene, settings: PredictionSettings) -> Grid:
-    return Grid(scene.height, scene.width, settings.tile, settings.overlap)
-
-
-def threshold_level(threshold: float) -> int:
-    """The level from which on a pixel is foreground: 127 for a probability of 0.5."""
-    return max(1, int(np.ceil(threshold * TOP - 1e-9)))

@@ -7,12 +7,13 @@ from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, TypeVar
 
-from pipelines.batch import Job, Progress, run_batch
+from pipelines.batch import Progress, run_batch
 from pipelines.config import PredictionSettings, TrainDrive, TrainRoads
 from pipelines.crops import FundusSource, RoadSource, band_statistics
 from pipelines.errors import DataError, PipelineError, WeightsError
 from pipelines.fundus import FundusSample, fundus_samples
-from pipelines.jobs import road_jobs, sample_job
+from pipelines.job import Job
+from pipelines.jobs import Reading, road_jobs, sample_job
 from pipelines.report import Result, build_report, write_report
 from pipelines.roads import RoadPair, road_pairs
 from pipelines.samples import write_drive_folder, write_roads_folder
@@ -46,7 +47,8 @@ def train_roads(config: TrainRoads, progress: Progress) -> Result:
         drawn = road_pairs(
             write_roads_folder(folder, train=6, valid=0, size=768, seed=1000), "train"
         )
-    jobs = road_jobs([str(t.image) for t in tests], tests[0].label.parent, white_is_nodata=True)
+    reading = Reading(white_is_nodata=True)
+    jobs = road_jobs([str(t.image) for t in tests], tests[0].label.parent, reading)
     return _train(
         config, "roads", ("background", "road"), 1.0, split,
         [RoadSource(pair) for pair in kept], [RoadSource(pair) for pair in drawn],
@@ -155,9 +157,9 @@ def _train(
     )
     save(path, trained.network, card)
     model = load(str(path))
-    inference = PredictionSettings()
-    outcomes = run_batch(tests, model, inference, config.output / split, progress)
-    report = build_report(model, outcomes, inference.model_dump(mode="json"))
+    inference = PredictionSettings(overwrite=True)
+    outcomes = run_batch(tests, [model], inference, config.output / split, progress)
+    report = build_report([model], outcomes, inference.model_dump(mode="json"))
     write_report(config.output / split, report, outcomes)
     if report["pooled"] is not None:
         # The same tensors once more, now with how they score.

@@ -18,13 +18,15 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.batch import SceneOutcome
+from pipelines.batch import SceneOutcome, as_levels
 from pipelines.errors import PipelineError
+from pipelines.plan import ScenePlan
 from pipelines.scores import Histogram
 from pipelines.weights import Model
 from tiling.blend import NODATA, TOP
 from tiling.errors import TilingError
-from tiling.scene import RasterScene
+from tiling.files import open_scene
+from tiling.raster import RasterScene
 
 matplotlib.rcParams["svg.hashsalt"] = "rurnet"  # The same report twice is the same bytes.
 
@@ -43,11 +45,13 @@ class Result:
         report: What `report.json` holds.
         folder: Where the report lies.
         weights: The weights file of a training.
+        plans: What there was to do, where only that was asked for.
     """
 
     report: dict[str, Any]
     folder: Path
     weights: Path | None = None
+    plans: list[ScenePlan] | None = None
 
 
 def pooled(histograms: Sequence[Histogram | None]) -> Histogram | None:
@@ -57,12 +61,12 @@ def pooled(histograms: Sequence[Histogram | None]) -> Histogram | None:
 
 
 def build_report(
-    model: Model, outcomes: Sequence[SceneOutcome], settings: dict[str, Any]
+    models: Sequence[Model], outcomes: Sequence[SceneOutcome], settings: dict[str, Any]
 ) -> dict[str, Any]:
     """Gathers a run's results as plain data: what `report.json` holds.
 
     Args:
-        model: What predicted.
+        models: What predicted; several were averaged.
         outcomes: What came of each scene.
         settings: What the run was asked for.
 
@@ -72,16 +76,19 @@ def build_report(
     """
     total = pooled([outcome.histogram for outcome in outcomes])
     second = pooled([outcome.second for outcome in outcomes])
-    vessels = model.card.task == "vessels"
+    first = models[0]
+    vessels = first.card.task == "vessels"
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": version("rurnet"),
         "model": {
-            "name": model.name,
-            "task": model.card.task,
-            "network": model.card.network,
-            "steps": settings.get("steps") or model.network.steps,
-            "weights_sha256": model.digest,
+            "name": " + ".join(model.name for model in models),
+            "task": first.card.task,
+            "bands": len(first.card.mean),
+            "classes": list(first.card.classes),
+            "network": " + ".join(dict.fromkeys(model.card.network for model in models)),
+            "steps": settings.get("steps") or first.network.steps,
+            "weights_sha256": ",".join(model.digest for model in models),
         },
         "settings": settings,
         "counted": "pixels inside the field of view" if vessels else "pixels that are not missing",
@@ -138,6 +145,8 @@ def _scene(outcome: SceneOutcome) -> dict[str, Any]:
         "height": outcome.height,
         "width": outcome.width,
         "tiles": prediction.tiles if prediction else None,
+        "parts": prediction.parts if prediction else None,
+        "parts_computed": prediction.computed if prediction else None,
         "seconds": round(prediction.seconds, 3) if prediction else None,
         "files": {kind: str(path) for kind, path in outcome.files.items()},
         **scores,
@@ -200,7 +209,7 @@ def _html(report: dict[str, Any], outcomes: Sequence[SceneOutcome]) -> str:
         report=report,
         rows=rows(report),
         curve=None if total is None else _curve(total),
-        pictures=[picture for outcome in shown if (picture := _picture(outcome)) is not None],
+        pictures=[p for outcome in shown if (p := _picture(outcome, report)) is not None],
         shown=PICTURES,
     )
 
@@ -228,41 +237,63 @@ def _curve(histogram: Histogram) -> str:
     return svg[svg.index("<svg") :]
 
 
-def _picture(outcome: SceneOutcome) -> dict[str, str] | None:
+def _picture(outcome: SceneOutcome, report: dict[str, Any]) -> dict[str, str] | None:
     """Image, probability, and agreement with the label, each as a PNG in a data URL."""
     if outcome.prediction is None:
         return None
+    model, chosen = report["model"], report["settings"].get("bands")
+    bands = [int(band) for band in chosen.split(",")] if chosen else model["bands"]
+    classes = range(1, len(model["classes"]))
     try:
-        with RasterScene(outcome.job.source, bands=3) as scene:
-            image = np.moveaxis(scene.overview(_PICTURE_SIDE), 0, -1)
+        with open_scene(outcome.job.source, bands=bands) as scene:
+            pixels = scene.overview(_PICTURE_SIDE)
+        mask = _small(outcome.prediction.mask, [1])[0]
+        levels = as_levels(_small(outcome.prediction.probability, classes))
+        label = None if outcome.label is None else _small(Path(outcome.label), [1])[0] > 0
     except TilingError:
         return None  # Gone or changed since it was predicted; the table still has its scores.
-    levels = _small(outcome.prediction.probability, image.shape[:2])
-    there = levels != NODATA
+    there = mask != NODATA
+    image = _for_display(pixels, there)
     grey = np.where(there, levels.astype(np.float64) / TOP * 255, 60).astype(np.uint8)
     picture = {
         "name": outcome.job.name,
         "image": _data_url(image),
         "probability": _data_url(np.repeat(grey[..., None], 3, axis=-1)),
     }
-    mask = _small(outcome.prediction.mask, image.shape[:2]) == 1
+    found = there & (mask > 0)
     dimmed = (image * 0.45).astype(np.uint8)
-    if outcome.label is None:
-        dimmed[mask & there] = (255, 214, 10)
+    if label is None:
+        dimmed[found] = (255, 214, 10)
         picture["mask"] = _data_url(dimmed)
     else:
-        label = _small(Path(outcome.label), image.shape[:2]) > 0
-        dimmed[mask & label & there] = (74, 222, 128)
-        dimmed[mask & ~label & there] = (239, 68, 68)
-        dimmed[~mask & label & there] = (96, 165, 250)
+        dimmed[found & label] = (74, 222, 128)
+        dimmed[found & ~label] = (239, 68, 68)
+        dimmed[there & ~found & label] = (96, 165, 250)
         picture["agreement"] = _data_url(dimmed)
     return picture
 
 
-def _small(path: Path, shape: tuple[int, int]) -> NDArray[np.uint8]:
-    with RasterScene(path, bands=1) as scene:
-        small: NDArray[np.uint8] = scene.overview(max(shape))[0]
-        return small
+def _small(path: Path, bands: Sequence[int]) -> NDArray[Any]:
+    with RasterScene(path, bands=bands) as scene:
+        return scene.overview(_PICTURE_SIDE)
+
+
+def _for_display(pixels: NDArray[Any], there: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Three bands of a scene [h, w, 3], of the size of `there`.
+
+    What is not of 8 bits is stretched from its 2nd to its 98th percentile.
+    """
+    pixels = pixels[:3] if len(pixels) >= 3 else np.repeat(pixels[:1], 3, axis=0)
+    # An OME-TIFF is decimated to another size than a raster.
+    rows, columns = (
+        np.arange(side) * own // side
+        for side, own in zip(there.shape, pixels.shape[1:], strict=True)
+    )
+    pixels = np.moveaxis(pixels[:, rows[:, None], columns], 0, -1)
+    if pixels.dtype != np.uint8:
+        low, high = np.percentile(pixels[there] if there.any() else pixels, (2, 98))
+        pixels = (pixels.astype(np.float64) - low) / max(high - low, 1e-9) * 255
+    return pixels.clip(0, 255).astype(np.uint8)
 
 
 def _data_url(pixels: NDArray[np.uint8]) -> str:

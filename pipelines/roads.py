@@ -1,10 +1,14 @@
 """Massachusetts Roads, in the layout of the University of Toronto."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import DataError
-from tiling.scene import RasterScene
+from tiling.raster import RasterScene
+from tiling.scene import Scene
+from tiling.white import WhiteScene
 
 LAYOUT = "DIR/{train,valid,test}/sat/*.tiff with DIR/.../map/*.tif of the same names"
 
@@ -23,9 +27,11 @@ class RoadPair:
     image: Path
     label: Path
 
-    def open_image(self) -> RasterScene:
+    @contextmanager
+    def open_image(self) -> Iterator[Scene]:
         """The scene, with its missing pixels told apart."""
-        return RasterScene(self.image, bands=3, white_is_nodata=True)
+        with RasterScene(self.image, bands=3) as scene:
+            yield WhiteScene(scene)
 
     def open_label(self) -> RasterScene:
         """The label, one band."""

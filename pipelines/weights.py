@@ -65,12 +65,14 @@ class Model:
         network: Ready to predict, on the CPU.
         card: Its metadata.
         digest: SHA-256 of the file, shortened to 16 hexadecimal digits.
+        source: Shipped name or absolute path, from which another process may load it.
     """
 
     name: str
     network: SegmentationNetwork
     card: WeightsCard
     digest: str
+    source: str
 
 
 def shipped() -> list[str]:
@@ -121,7 +123,8 @@ def load(name_or_path: str, task: Task | None = None) -> Model:
             f"{path}: its tensors are not those of network {card.network!r} with "
             f"{card.arguments} ({_shortened(error)}); the file is of another network or damaged"
         ) from error
-    return Model(path.stem, network.eval(), card, digest)
+    source = str(path.resolve()) if Path(name_or_path).is_file() else name_or_path
+    return Model(path.stem, network.eval(), card, digest, source)
 
 
 def card_of(name_or_path: str) -> WeightsCard:

@@ -1,5 +1,6 @@
 """What tests share: tiny rasters, and weights of fresh networks."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -14,9 +15,15 @@ from numpy.typing import NDArray
 
 from pipelines import weights
 from pipelines.batch import SceneOutcome
+from pipelines.config import PredictionSettings
+from pipelines.job import Views
+from pipelines.predict import Prediction, device_kind, predict_parts, predict_scene, predictor_for
 from pipelines.weights import Model, WeightsCard
 from rurnet.registry import create
-from tiling.scene import without_georeferencing_warning
+from tiling.part import Part
+from tiling.raster import without_georeferencing_warning
+from tiling.scene import Scene
+from tiling.store import PartStore
 
 # Two threads on a busy machine wait for each other: a tile then takes seconds.
 torch.set_num_threads(1)
@@ -73,10 +80,10 @@ def write_raster() -> WriteRaster:
         if crs is not None:
             profile |= {
                 "crs": crs,
-                "transform": transform or Affine(0.3, 0, 200_000.5, 0, -0.3, 900_000.25),
+                "transform": transform or Affine(1.0, 0, 200_000.5, 0, -1.0, 900_000.25),
             }
         if nodata_kind == "nodata":
-            pixels = np.where(valid, np.maximum(pixels, 1), 0).astype(pixels.dtype)
+            pixels = np.where(valid, np.where(pixels == 0, 1, pixels), 0).astype(pixels.dtype)
             profile["nodata"] = 0
         if nodata_kind == "alpha":
             alpha = (valid * 255).astype(pixels.dtype)
@@ -100,42 +107,116 @@ def write_raster() -> WriteRaster:
     return write
 
 
-def _fresh_weights(folder: Path, task: weights.Task, foreground: str) -> Path:
-    with torch.random.fork_rng():
-        torch.manual_seed(7)
-        network = create("dru4", in_channels=3, classes=2, steps=3)
-    card = WeightsCard(
-        task=task,
-        network="dru4",
-        arguments={"in_channels": 3, "classes": 2, "steps": 3},
-        classes=("background", foreground),
-        mean=(120.0, 118.0, 110.0),
-        std=(50.0, 48.0, 52.0),
-        ground_sampling_distance=1.0 if task == "roads" else None,
-        threshold=0.5,
-        version="0.1.0",
-    )
-    path = folder / f"fresh-{task}.safetensors"
-    weights.save(path, network, card)
-    return path
+class FreshWeights(Protocol):
+    """What the fixture `fresh_weights` returns."""
+
+    def __call__(
+        self,
+        path: Path,
+        classes: tuple[str, ...] = ("background", "road"),
+        *,
+        network: str = "dru4",
+        bands: int = 3,
+        seed: int = 7,
+        **card: object,
+    ) -> Path: ...
 
 
 @pytest.fixture(scope="session")
-def roads_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fresh_weights() -> FreshWeights:
+    """Writes weights of a network as it is before any training, for roads, and returns its path.
+
+    `seed` makes it, and what is given besides is the card's.
+    """
+
+    def write(
+        path: Path,
+        classes: tuple[str, ...] = ("background", "road"),
+        *,
+        network: str = "dru4",
+        bands: int = 3,
+        seed: int = 7,
+        **card: object,
+    ) -> Path:
+        arguments = {"in_channels": bands, "classes": len(classes)}
+        if not network.startswith("unet"):
+            arguments["steps"] = 3
+        known = {
+            "task": "roads", "mean": (120.0, 118.0, 110.0, 90.0)[:bands],
+            "std": (50.0, 48.0, 52.0, 40.0)[:bands], "ground_sampling_distance": 1.0,
+            "threshold": 0.5, "version": "0.1.0",
+        }  # fmt: skip
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            made = create(network, **arguments)
+        known |= {"network": network, "arguments": arguments, "classes": classes, **card}
+        weights.save(path, made, WeightsCard(**known))
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def roads_weights(fresh_weights: FreshWeights, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A weights file for roads: DRU(4) as it is before any training, always the same."""
-    return _fresh_weights(tmp_path_factory.mktemp("weights"), "roads", "road")
+    return fresh_weights(tmp_path_factory.mktemp("weights") / "fresh-roads.safetensors")
 
 
 @pytest.fixture(scope="session")
-def vessels_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def vessels_weights(fresh_weights: FreshWeights, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A weights file for vessels: DRU(4) as it is before any training, always the same."""
-    return _fresh_weights(tmp_path_factory.mktemp("weights"), "vessels", "vessel")
+    return fresh_weights(
+        tmp_path_factory.mktemp("weights") / "fresh-vessels.safetensors", ("background", "vessel"),
+        task="vessels", ground_sampling_distance=None,
+    )  # fmt: skip
 
 
 @pytest.fixture
 def roads_model(roads_weights: Path) -> Model:
     """What `roads_weights` holds."""
     return weights.load(str(roads_weights))
+
+
+class Predict(Protocol):
+    """What the fixture `predict` returns."""
+
+    def __call__(
+        self,
+        scene: Scene,
+        models: Sequence[Model],
+        settings: PredictionSettings,
+        folder: Path,
+        *,
+        seen: Scene | None = None,
+        png: bool = False,
+        progress: Callable[[int], None] = lambda tiles: None,
+    ) -> Prediction: ...
+
+
+@pytest.fixture(scope="session")
+def predict() -> Predict:
+    """Predicts a scene into a folder, as one process does it."""
+
+    def run(
+        scene: Scene,
+        models: Sequence[Model],
+        settings: PredictionSettings,
+        folder: Path,
+        *,
+        seen: Scene | None = None,
+        png: bool = False,
+        progress: Callable[[int], None] = lambda tiles: None,
+    ) -> Prediction:
+        predictor = predictor_for(models, settings)
+        views = Views(scene, seen or scene)
+
+        def compute(store: PartStore, parts: Sequence[Part]) -> None:
+            predict_parts(views.seen, store, parts, predictor, progress)
+
+        kind = device_kind(settings)
+        return predict_scene(views, models, settings, folder, kind, compute, png=png)
+
+    return run
 
 
 @dataclass
@@ -149,7 +230,7 @@ class Told:
     def scene(self, name: str, tiles: int) -> None:
         self.scenes[name] = tiles
 
-    def tiles(self, done: int) -> None:
+    def tiles(self, name: str, done: int) -> None:
         self.done += done
 
     def finished(self, outcome: SceneOutcome) -> None:

@@ -4,10 +4,13 @@ Probabilities come as 16-bit levels and weights are whole numbers, so sums are e
 partition, workers and interruptions cannot change a bit of the result.
 """
 
+import threading
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tiling.grid import Grid
+from tiling.part import Part
 from tiling.window import Window
 
 ONE = 65_535
@@ -19,8 +22,13 @@ NODATA = 255
 TOP = 254
 """Level of probability 1 in the written raster."""
 
-_STEEPEST = 256
-"""Weights end here: a longer overlap is not blended more finely, and sums stay in 64 bits."""
+Sums = NDArray[np.unsignedinteger]
+
+_STEEPEST = 64
+"""Weights end here: a longer overlap is not blended more finely, and sums stay in 32 bits."""
+
+_ROWS_AT_ONCE = 16
+"""Rows that are divided at once, so that what is held in between stays in the cache."""
 
 
 def quantise(probability: NDArray[np.floating]) -> NDArray[np.uint16]:
@@ -36,61 +44,93 @@ def ramp(length: int, overlap: int) -> NDArray[np.int64]:
     return weights
 
 
-class Accumulator:
-    """Sums of weighted levels over one part of a scene.
-
-    Holds 8 bytes per pixel and class, and one for validity; nothing else grows with the part.
+class Weights:
+    """Blend weights of a scene's grid.
 
     Args:
         grid: The scene's tiles.
-        part: The pixels to be summed.
-        classes: Foreground classes.
+
+    Attributes:
+        tile: Weight of each pixel of a tile [tile height, tile width].
+        dtype: Unsigned integers that hold every sum of weighted levels.
     """
 
-    def __init__(self, grid: Grid, part: Window, classes: int) -> None:
-        self.grid = grid
-        self.part = part
-        self.sums = np.zeros((classes, part.height, part.width), np.int64)
-        self.valid = np.zeros((part.height, part.width), bool)
+    def __init__(self, grid: Grid) -> None:
         rows, columns = (
             ramp(length, grid.overlap) for length in (grid.tile_height, grid.tile_width)
         )
-        self._weights = rows[:, None] * columns[None]
-        self._down = _total(grid.rows, rows, part.row, part.height)
-        self._across = _total(grid.columns, columns, part.column, part.width)
+        self._down = _total(grid.rows, rows, grid.height)
+        self._across = _total(grid.columns, columns, grid.width)
+        largest = int(self._down.max()) * int(self._across.max()) * ONE
+        self.dtype = np.dtype(np.uint32 if largest < 2**32 else np.uint64)
+        self.tile: Sums = (rows[:, None] * columns[None]).astype(self.dtype)
+
+    def levels(self, sums: Sums, window: Window) -> NDArray[np.uint8]:
+        """Sums of weighted levels [bands, h, w] of a window to blended levels 0 to 254.
+
+        round(254 * sum(w * q) / (65535 * sum(w))), halves up. Every tile that holds a valid
+        pixel has been added, so the sum of weights is that of the grid. The quotient is taken
+        in 64-bit floats, which is exact: numbers are whole and below 2^52, and a quotient that
+        is no whole number is further from the next one than floats can be off.
+        """
+        result = np.empty(sums.shape, np.uint8)
+        for first in range(0, window.height, _ROWS_AT_ONCE):
+            rows = slice(first, first + _ROWS_AT_ONCE)
+            whole = self._whole(window, rows)
+            result[:, rows] = (sums[:, rows] * float(TOP) + whole // 2) / whole
+        return result
+
+    def probability(self, sums: Sums, window: Window) -> NDArray[np.float32]:
+        """The same to probabilities 0 to 1."""
+        result = np.empty(sums.shape, np.float32)
+        for first in range(0, window.height, _ROWS_AT_ONCE):
+            rows = slice(first, first + _ROWS_AT_ONCE)
+            result[:, rows] = sums[:, rows] / self._whole(window, rows)
+        return result
+
+    def _whole(self, window: Window, rows: slice) -> NDArray[np.float64]:
+        """What the sums come to where every tile says 1, in some rows of a window."""
+        down = self._down[window.row : window.bottom][rows].astype(np.float64)
+        across = self._across[window.column : window.right].astype(np.float64)
+        return (down * ONE)[:, None] * across[None]
+
+
+class Accumulator:
+    """Sums of weighted levels over the extent of one part; tiles may be added by several threads.
+
+    Holds 4 bytes per pixel and band (8 where tiles overlap very much), and one for validity.
+
+    Args:
+        weights: Of the scene's grid.
+        part: Whose tiles are added.
+        bands: Classes, and steps, that are blended side by side.
+    """
+
+    def __init__(self, weights: Weights, part: Part, bands: int) -> None:
+        self.weights = weights
+        self.part = part
+        self.sums: Sums = np.zeros((bands, part.extent.height, part.extent.width), weights.dtype)
+        self.valid = np.zeros((part.extent.height, part.extent.width), bool)
+        self._lock = threading.Lock()
 
     def add(self, tile: Window, levels: NDArray[np.uint16], valid: NDArray[np.bool_]) -> None:
-        """Adds what a tile has to say of this part.
+        """Adds what a tile has to say.
 
         Args:
             tile: Where the tile lies in the scene.
-            levels: 16-bit levels [classes, h, w].
+            levels: 16-bit levels [bands, h, w]; more than the tile's pixels are cut off.
             valid: Which of its pixels are there [h, w].
         """
-        shared = tile.intersection(self.part)
-        here, there = shared.slices(self.part), shared.slices(tile)
-        self.sums[:, *here] += levels[:, *there] * self._weights[there]
-        self.valid[here] = valid[there]
-
-    def levels(self) -> NDArray[np.uint8]:
-        """The blended levels [classes, h, w], 0 to 254, 255 where no pixel is.
-
-        round(254 * sum(w * q) / (65535 * sum(w))), in integers, halves up. Every tile that
-        holds a valid pixel has been added, so the sum of weights is that of the grid.
-        """
-        whole = (self._down[:, None] * self._across[None]) * ONE
-        levels = (self.sums * TOP + whole // 2) // whole
-        result: NDArray[np.uint8] = np.where(self.valid, levels, NODATA).astype(np.uint8)
-        return result
+        rows, columns = tile.slices(self.part.extent)
+        weighted = levels[:, : tile.height, : tile.width] * self.weights.tile
+        with self._lock:
+            self.sums[:, rows, columns] += weighted
+            self.valid[rows, columns] = valid[: tile.height, : tile.width]
 
 
-def _total(
-    origins: tuple[int, ...], weights: NDArray[np.int64], start: int, length: int
-) -> NDArray[np.int64]:
-    """Sum of the tiles' weights along one axis, over `length` pixels from `start`."""
+def _total(origins: tuple[int, ...], weights: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    """Sum of the tiles' weights along one axis of the scene."""
     total = np.zeros(length, np.int64)
     for origin in origins:
-        first, last = max(origin, start), min(origin + weights.size, start + length)
-        if first < last:
-            total[first - start : last - start] += weights[first - origin : last - origin]
+        total[origin : origin + weights.size] += weights
     return total

@@ -9,9 +9,17 @@ class SceneError(TilingError, OSError):
     """A scene cannot be opened or read, or is not what was asked for."""
 
 
+class CodecError(SceneError):
+    """A scene's compression needs a package that is not installed."""
+
+
 class GridError(TilingError, ValueError):
     """Tile, overlap or part sizes that make no grid."""
 
 
 class SinkError(TilingError, OSError):
     """A result cannot be written."""
+
+
+class ManifestError(TilingError, ValueError):
+    """Results that are there were made with other settings."""

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tiling.errors import GridError
-from tiling.window import Window, split
+from tiling.part import Part, blocks
+from tiling.window import Window
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,11 @@ class Grid:
         return _origins(self.width, self.tile, self.overlap)
 
     @property
+    def stride(self) -> int:
+        """Pixels from one tile's origin to the next one's."""
+        return self.tile - self.overlap
+
+    @property
     def tile_height(self) -> int:
         """Rows of every tile."""
         return min(self.tile, self.height)
@@ -66,19 +72,23 @@ class Grid:
         """Tiles in the scene."""
         return len(self.rows) * len(self.columns)
 
-    def tiles(self, meeting: Window | None = None) -> Iterator[Window]:
-        """The tiles, row by row; only those that share a pixel with `meeting` where it is given."""
+    def tiles(self) -> Iterator[Window]:
+        """The tiles, row by row."""
         for row in self.rows:
             for column in self.columns:
-                tile = Window(row, column, self.tile_height, self.tile_width)
-                if meeting is None or tile.meets(meeting):
-                    yield tile
+                yield Window(row, column, self.tile_height, self.tile_width)
 
-    def parts(self, size: int) -> list[Window]:
-        """Cuts the scene into rectangles of final pixels, at most `size` by `size`."""
+    def parts(self, size: int) -> list[Part]:
+        """Cuts the tiles into blocks that touch at most `size` by `size` pixels, row by row.
+
+        Every tile is in one part. A block holds one tile at least, however small `size` is.
+        """
         if size < 1:
             raise GridError(f"part size must be at least 1 pixel, not {size}")
-        return list(split(self.height, self.width, size))
+        most = max(1, (size - self.overlap) // self.stride)
+        rows = list(blocks(self.rows, self.tile_height, most))
+        columns = list(blocks(self.columns, self.tile_width, most))
+        return [Part(row, column) for row in rows for column in columns]
 
 
 def _origins(length: int, tile: int, overlap: int) -> tuple[int, ...]:

@@ -1,60 +1,25 @@
 """A scene of which only a part counts."""
 
-from dataclasses import dataclass
-
 import numpy as np
-from affine import Affine
-from numpy.typing import NDArray
-from rasterio.crs import CRS
 
-from tiling.scene import Scene
+from tiling.scene import Pixels, Scene, Valid, WrappedScene
 from tiling.window import Window
 
 
-@dataclass(frozen=True)
-class MaskedScene:
+class MaskedScene(WrappedScene):
     """A scene whose pixels outside a mask are missing, like a fundus outside its field of view.
 
-    Attributes:
+    Args:
         scene: What is masked.
         mask: [h, w], True where pixels count; of the scene's size, or coarser, then each of
             its pixels stands for a block of the scene's.
     """
 
-    scene: Scene
-    mask: NDArray[np.bool_]
+    def __init__(self, scene: Scene, mask: Valid) -> None:
+        super().__init__(scene)
+        self.mask = mask
 
-    @property
-    def name(self) -> str:
-        """See `Scene`."""
-        return self.scene.name
-
-    @property
-    def height(self) -> int:
-        """See `Scene`."""
-        return self.scene.height
-
-    @property
-    def width(self) -> int:
-        """See `Scene`."""
-        return self.scene.width
-
-    @property
-    def bands(self) -> int:
-        """See `Scene`."""
-        return self.scene.bands
-
-    @property
-    def crs(self) -> CRS | None:
-        """See `Scene`."""
-        return self.scene.crs
-
-    @property
-    def transform(self) -> Affine:
-        """See `Scene`."""
-        return self.scene.transform
-
-    def read(self, window: Window) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    def read(self, window: Window) -> tuple[Pixels, Valid]:
         """See `Scene.read`."""
         pixels, valid = self.scene.read(window)
         rows = np.arange(window.row, window.bottom) * self.mask.shape[0] // self.height

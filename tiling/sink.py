@@ -1,160 +1,182 @@
-"""Where results go: parts, then two Cloud-Optimized GeoTIFFs that appear whole or not at all."""
+"""Where final pixels go: raster files that appear whole or not at all."""
 
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import rasterio
 import rasterio.shutil
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio._err import CPLE_BaseError
+from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 
-from tiling.blend import NODATA, TOP
-from tiling.errors import SinkError, TilingError
-from tiling.scene import Scene, without_georeferencing_warning
+from tiling.disk import refusals_named
+from tiling.raster import without_georeferencing_warning
 from tiling.window import Window
 
-PROBABILITY = "probability.tif"
-MASK = "mask.tif"
-
-_BLOCK = 512
-
-_REFUSALS = (OSError, rasterio.errors.RasterioError, CPLE_BaseError, SystemError)
-"""What a full disk is called by Python and, depending on when it notices, by rasterio."""
-
-Convert = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+BLOCK = 512
+"""Side of a block of the files; windows that are multiples of it are written once."""
 
 
-class RasterSink:
-    """Collects the parts of one scene and turns them into `probability.tif` and `mask.tif`.
+class Sink(Protocol):
+    """One raster of a result. Windows are written, then it is closed, then published."""
 
-    Parts lie in a hidden folder beside their final place; each is renamed into place when it
-    is whole, and so are the two rasters.
+    def write(self, window: Window, pixels: NDArray[Any]) -> None:
+        """Takes the pixels [bands, h, w] of a window; windows do not overlap."""
+        ...
+
+    def close(self) -> None:
+        """Makes the file, whole and checked, but not under its name yet."""
+        ...
+
+    def publish(self) -> Path:
+        """Gives the file its name."""
+        ...
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a raster is besides its pixels.
+
+    Attributes:
+        height: Rows.
+        width: Columns.
+        dtype: Type of the pixels.
+        nodata: Value of pixels that are not there; None for none.
+        bands: What each band shows.
+        crs: Coordinate reference system.
+        transform: From pixels to coordinates; the identity where there is none.
+        scale: What a value is multiplied with to get what it stands for.
+        tags: What else is noted.
+    """
+
+    height: int
+    width: int
+    dtype: str
+    nodata: float | None
+    bands: Sequence[str]
+    crs: CRS | None = None
+    transform: Affine = field(default_factory=Affine.identity)
+    scale: float | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class _CopiedSink:
+    """A plain GeoTIFF is written window by window, and copied to its final format in the end.
 
     Args:
-        folder: Where the rasters go; made with its parents.
-        scene: Whose size, CRS and transform they take.
-        classes: Names of the foreground classes, a band of probability each.
-        tags: What else is noted in both files.
+        path: The final name.
+        folder: Where the file lies until then; on the same disk.
+        description: What the raster is.
+        options: For rasterio's copy.
     """
 
     def __init__(
-        self, folder: Path, scene: Scene, classes: tuple[str, ...], tags: Mapping[str, str]
+        self, path: Path, folder: Path, description: Description, **options: object
     ) -> None:
-        self.folder = folder
-        self.scene = scene
-        self.classes = classes
-        self.tags = dict(tags)
-        self._parts = folder / ".parts"
+        self._options = options
+        self.path = path
+        self.description = description
+        self._raw = folder / f"{path.name}.raw"
+        self._built = folder / f"{path.name}.built"
+        self._sums: dict[Window, int] = {}
+        d = description
+        profile = {
+            "driver": "GTiff", "dtype": d.dtype, "count": len(d.bands), "nodata": d.nodata,
+            "height": d.height, "width": d.width, "interleave": "band",
+            "tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "bigtiff": "if_safer",
+        }  # fmt: skip
+        if d.crs is not None or d.transform != Affine.identity():
+            profile |= {"crs": d.crs, "transform": d.transform}
+        with refusals_named(path), without_georeferencing_warning():
+            self._raster = rasterio.open(self._raw, "w", **profile)
 
-    @contextmanager
-    def collecting(self) -> Iterator[None]:
-        """Makes the folder of parts, and removes it in the end, whatever happens.
+    def write(self, window: Window, pixels: NDArray[Any]) -> None:
+        """See `Sink.write`."""
+        self._sums[window] = _checksum(pixels)
+        with refusals_named(self.path):
+            self._raster.write(pixels, window=window.as_rasterio())
+
+    def close(self) -> None:
+        """See `Sink.close`.
 
         Raises:
             SinkError: The disk refuses.
         """
-        made = not self.folder.exists()
-        try:
-            shutil.rmtree(self._parts, ignore_errors=True)
-            self._parts.mkdir(parents=True)
-            yield
-        except TilingError:
-            raise  # Not the disk's word: an error of a scene, say.
-        except _REFUSALS as error:
-            raise SinkError(
-                f"{self.folder}: cannot be written ({' '.join(str(error).split())}); "
-                "free some space or choose another --output, then run again"
-            ) from error
-        finally:
-            shutil.rmtree(self._parts, ignore_errors=True)
-            if made and self.folder.is_dir() and not any(self.folder.iterdir()):
-                self.folder.rmdir()
+        d = self.description
+        with refusals_named(self.path), without_georeferencing_warning():
+            self._raster.update_tags(**d.tags)
+            self._raster.colorinterp = [ColorInterp.gray] + [ColorInterp.undefined] * (
+                len(d.bands) - 1
+            )
+            if d.scale is not None:
+                self._raster.scales = [d.scale] * len(d.bands)
+            for band, text in enumerate(d.bands, start=1):
+                self._raster.set_band_description(band, text)
+            self._raster.close()
+            # Without it a PNG would get a file of metadata at its side.
+            with rasterio.Env(GDAL_PAM_ENABLED="NO"):
+                rasterio.shutil.copy(self._raw, self._built, **self._options)
+            self._check()
+            self._raw.unlink()
 
-    def write(self, part: Window, levels: NDArray[np.uint8]) -> None:
-        """Keeps the levels [classes, h, w] of one part."""
-        path = self._parts / f"{part.row}-{part.column}.npy"
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
-            np.save(file, levels)
-        partial.replace(path)
+    def publish(self) -> Path:
+        """See `Sink.publish`."""
+        with refusals_named(self.path):
+            self._built.replace(self.path)
+        return self.path
 
-    def finish(self, parts: list[Window], threshold: int) -> tuple[Path, Path]:
-        """Assembles the rasters from all parts.
+    def _check(self) -> None:
+        """Reads the file back: of a disk that fills up while it closes one GDAL says nothing."""
+        with rasterio.open(self._built) as raster:
+            for window, checksum in self._sums.items():
+                if _checksum(raster.read(window=window.as_rasterio())) != checksum:
+                    raise OSError(f"{self.path.name} reads back otherwise than it was written")
 
-        Args:
-            parts: Every part of the scene; all were written.
-            threshold: Level from which on a pixel is foreground in the mask.
 
-        Returns:
-            The files of the probability (levels 0 to 254, nodata 255, a band per class) and of
-            the mask (0 and 1, nodata 255).
-        """
+class CogSink(_CopiedSink):
+    """A Cloud-Optimized GeoTIFF with overviews.
 
-        def as_is(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-            return levels
+    Args:
+        path: See `_CopiedSink`.
+        folder: See `_CopiedSink`.
+        description: See `_CopiedSink`.
+        overviews: How they are made: "average", or "mode" for classes.
+    """
 
-        def foreground(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-            classes = (levels[:1] >= threshold).astype(np.uint8)
-            return np.where(levels[:1] == NODATA, np.uint8(NODATA), classes)
-
-        # Both are built, and read back, before either appears.
-        probability = self._raw("probability", parts, len(self.classes), as_is)
-        mask = self._raw("mask", parts, 1, foreground)
-        built = self._cog(probability, "average"), self._cog(mask, "mode")
-        self._check(built[0], parts, as_is)
-        self._check(built[1], parts, foreground)
-        final = self.folder / PROBABILITY, self.folder / MASK
-        for partial, path in zip(built, final, strict=True):
-            partial.replace(path)
-        return final
-
-    def _raw(self, name: str, parts: list[Window], bands: int, convert: Convert) -> Path:
-        """A plain tiled GeoTIFF of all parts: what the COG is made from."""
-        path = self._parts / f"{name}.tif"
-        profile = {
-            "driver": "GTiff", "dtype": "uint8", "count": bands, "nodata": NODATA,
-            "height": self.scene.height, "width": self.scene.width,
-            "tiled": True, "blockxsize": _BLOCK, "blockysize": _BLOCK, "compress": "deflate",
-            "bigtiff": "if_safer",
-        }  # fmt: skip
-        if self.scene.crs is not None or self.scene.transform != Affine.identity():
-            profile |= {"crs": self.scene.crs, "transform": self.scene.transform}
-        with without_georeferencing_warning(), rasterio.open(path, "w", **profile) as raster:
-            for part in parts:
-                raster.write(convert(self._levels(part)), window=part.as_rasterio())
-            raster.update_tags(**self.tags)
-            raster.colorinterp = [ColorInterp.gray] + [ColorInterp.undefined] * (bands - 1)
-            if name == "mask":
-                raster.set_band_description(1, "class")
-            else:
-                raster.scales = [1 / TOP] * bands
-                for band, text in enumerate(self.classes, start=1):
-                    raster.set_band_description(band, f"probability of {text}")
-        return path
-
-    def _cog(self, source: Path, overviews: str) -> Path:
-        """Copies to a Cloud-Optimized GeoTIFF with overviews."""
-        partial = source.with_suffix(".cog")
-        with without_georeferencing_warning():
-            rasterio.shutil.copy(
-            source, partial, driver="COG", compress="DEFLATE", predictor="NO",
-            blocksize=_BLOCK, overview_resampling=overviews, bigtiff="IF_SAFER",
+    def __init__(self, path: Path, folder: Path, description: Description, overviews: str) -> None:
+        # Level 1 is twice as fast as the usual 6, for files 8 % larger.
+        super().__init__(
+            path, folder, description, driver="COG", compress="DEFLATE", level=1, predictor="NO",
+            num_threads="ALL_CPUS", blocksize=BLOCK, overview_resampling=overviews,
+            bigtiff="IF_SAFER",
         )  # fmt: skip
-        return partial
 
-    def _check(self, path: Path, parts: list[Window], convert: Convert) -> None:
-        """Reads a raster back: of a disk that fills up while it closes a file GDAL says nothing."""
-        with without_georeferencing_warning(), rasterio.open(path) as raster:
-            for part in parts:
-                written = raster.read(window=part.as_rasterio())
-                if not np.array_equal(written, convert(self._levels(part))):
-                    raise OSError(f"{path.name} reads back otherwise than it was written")
 
-    def _levels(self, part: Window) -> NDArray[np.uint8]:
-        levels: NDArray[np.uint8] = np.load(self._parts / f"{part.row}-{part.column}.npy")
-        return levels
+class PngSink(_CopiedSink):
+    """A PNG of one or three bands of 8 or 16 bits, for programs that know no GeoTIFF.
+
+    Args:
+        path: See `_CopiedSink`.
+        folder: See `_CopiedSink`.
+        description: See `_CopiedSink`.
+    """
+
+    def __init__(self, path: Path, folder: Path, description: Description) -> None:
+        super().__init__(path, folder, description, driver="PNG", zlevel=6)
+
+
+def publish(sinks: Iterable[Sink]) -> list[Path]:
+    """Closes all, then names all: either every file of a result appears, or none."""
+    sinks = list(sinks)
+    for sink in sinks:
+        sink.close()
+    return [sink.publish() for sink in sinks]
+
+
+def _checksum(pixels: NDArray[Any]) -> int:
+    return zlib.crc32(np.ascontiguousarray(pixels).data)

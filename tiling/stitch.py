@@ -1,119 +1,252 @@
-"""From a scene to its parts: read tiles, have them predicted, blend.
+"""From a scene to its blended parts: read, predict, blend and write, all at the same time.
 
-The next batch is read while the last one is predicted. What predicts is handed in.
+Rows of tiles are read ahead, batches are predicted in as many threads as the predictor asks
+for, and finished parts are written in a thread of their own. Sums are whole numbers, so the
+order in which tiles come back does not matter. What predicts is handed in.
 """
 
+import hashlib
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tiling.blend import Accumulator
+from tiling.blend import Accumulator, Weights
 from tiling.grid import Grid
+from tiling.part import Part
 from tiling.scene import Scene
 from tiling.window import Window
 
 Pixel = TypeVar("Pixel", bound=np.generic)
 
+_ROWS_AHEAD = 2
+"""Rows of tiles that each reading thread may be ahead."""
+
 
 class TilePredictor(Protocol):
     """What turns tiles into probabilities.
 
-    A tile's result must not depend on its place in the batch or on the batch's size.
+    A tile's result must not depend on its place in the batch, the batch's size or the thread.
     """
 
     @property
-    def classes(self) -> int:
-        """Foreground classes it returns."""
+    def bands(self) -> int:
+        """Bands it returns: foreground classes, times the steps that are kept."""
         ...
 
-    def __call__(self, pixels: NDArray[np.uint8], valid: NDArray[np.bool_]) -> NDArray[np.uint16]:
-        """Pixels [b, bands, t, t] and validity [b, t, t] to 16-bit levels [b, classes, t, t]."""
+    @property
+    def batch(self) -> int:
+        """Tiles it takes at once."""
         ...
+
+    @property
+    def lanes(self) -> int:
+        """Threads that may call it at the same time."""
+        ...
+
+    @property
+    def readers(self) -> int:
+        """Threads that read, so that it need not wait."""
+        ...
+
+    def __call__(self, pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.uint16]:
+        """Pixels [b, bands, t, t] and validity [b, t, t] to 16-bit levels [b, bands, t, t]."""
+        ...
+
+
+@dataclass
+class _Work:
+    """A part on its way: its sums, how many tiles they lack, and a hash of what was read."""
+
+    sums: Accumulator
+    lacking: int
+    digest: str = ""
 
 
 @dataclass(frozen=True)
-class TileBatch:
-    """Tiles read together.
+class _Tile:
+    """A tile as it was read: pixels [bands, h, w], valid [h, w]."""
 
-    Attributes:
-        windows: Where they lie in the scene.
-        pixels: [b, bands, t, t]; a scene smaller than a tile is reflected.
-        valid: Which pixels are there [b, t, t].
-        skipped: Tiles passed over since the last batch because none of their pixels is there.
-    """
-
-    windows: list[Window]
-    pixels: NDArray[np.uint8]
+    work: _Work
+    window: Window
+    pixels: NDArray[Any]
     valid: NDArray[np.bool_]
-    skipped: int
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The pixels that a row of tiles adds to those of the row above, and their hash."""
+
+    pixels: NDArray[Any]
+    valid: NDArray[np.bool_]
+    digest: bytes
 
 
 def stitch(
     scene: Scene,
     grid: Grid,
-    parts: Sequence[Window],
+    parts: Sequence[Part],
     predict: TilePredictor,
+    write: Callable[[Accumulator, str], None],
     *,
-    batch: int,
     progress: Callable[[int], None] = lambda tiles: None,
-) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
-    """Predicts the parts of a scene, one after the other.
+) -> None:
+    """Predicts parts of a scene, and writes each when its last tile has been blended.
+
+    Two parts are held at a time: while one is written or has its last tiles predicted, the next
+    has its first ones; more only where they have so few tiles that a batch holds several.
 
     Args:
         scene: Where pixels come from.
         grid: Its tiles.
-        parts: Rectangles of final pixels.
+        parts: What is to be predicted.
         predict: What turns tiles into probabilities.
-        batch: Tiles predicted at once.
+        write: Takes the sums of a part and its `part_digest`; called in a thread of its own,
+            for one part at a time.
         progress: Told how many tiles were done or skipped, each time some were.
-
-    Yields:
-        Each part and its levels [classes, h, w], 0 to 254, 255 where no pixel is.
 
     Raises:
         SceneError: Pixels cannot be read.
     """
-    # One thread for all parts: a scene opens its file anew for every thread that reads.
-    with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
-        for part in parts:
-            blended = Accumulator(grid, part, predict.classes)
-            for tiles in _read_ahead(reader, _batches(scene, grid, part, batch)):
-                if tiles.windows:
-                    predicted = predict(tiles.pixels, tiles.valid)
-                    for window, levels, valid in zip(
-                        tiles.windows, predicted, tiles.valid, strict=True
-                    ):
-                        blended.add(window, levels, valid)
-                progress(len(tiles.windows) + tiles.skipped)
-            yield part, blended.levels()
+    weights = Weights(grid)
+    with (
+        _threads(predict.readers, "read") as reading,
+        _threads(predict.lanes, "lane") as predicting,
+        _threads(1, "write") as writing,
+    ):
+        running: deque[Future[list[_Work]]] = deque()
+        writes: deque[Future[None]] = deque()
+        unfinished = 0
+
+        def done(work: _Work) -> None:
+            nonlocal unfinished
+            work.lacking -= 1
+            if not work.lacking:
+                unfinished -= 1
+                while writes:
+                    writes.popleft().result()
+                writes.append(writing.submit(write, work.sums, work.digest))
+
+        def settle(most: int) -> None:
+            """Waits until at most so many batches are under way."""
+            while len(running) > most:
+                finished = running.popleft().result()
+                for work in finished:
+                    done(work)
+                progress(len(finished))
+
+        def predicted(tiles: list[_Tile]) -> list[_Work]:
+            pixels = np.stack([_reflected(tile.pixels, grid.tile) for tile in tiles])
+            valid = np.stack([_reflected(tile.valid, grid.tile) for tile in tiles])
+            for tile, levels in zip(tiles, predict(pixels, valid), strict=True):
+                tile.work.sums.add(tile.window, levels, tile.valid)
+            return [tile.work for tile in tiles]
+
+        def submit(tiles: list[_Tile]) -> None:
+            # One batch in work and one waiting for each lane, so that none ever waits.
+            settle(2 * predict.lanes - 1)
+            running.append(predicting.submit(predicted, tiles))
+
+        def begin(part: Part) -> _Work:
+            nonlocal unfinished
+            while unfinished + len(writes) > 1 and (writes or running):
+                if writes:
+                    writes.popleft().result()
+                else:
+                    settle(len(running) - 1)
+            unfinished += 1
+            return _Work(Accumulator(weights, part, predict.bands), part.tile_count)
+
+        batch: list[_Tile] = []
+        rows = _rows(scene, grid, parts, reading, predict.readers)
+        for tile in _tiles(grid, parts, rows, begin):
+            if not tile.valid.any():
+                done(tile.work)
+                progress(1)
+                continue
+            batch.append(tile)
+            if len(batch) == predict.batch:
+                submit(batch)
+                batch = []
+        if batch:
+            submit(batch)
+        settle(0)
+        while writes:
+            writes.popleft().result()
 
 
-def _batches(scene: Scene, grid: Grid, part: Window, batch: int) -> Iterator[TileBatch]:
-    """Reads the tiles that meet a part, in full batches; the last one may be smaller."""
-    windows: list[Window] = []
-    pixels: list[NDArray[np.uint8]] = []
-    masks: list[NDArray[np.bool_]] = []
-    skipped = 0
-    for window in grid.tiles(part):
-        read, valid = scene.read(window)
-        if not valid.any():
-            skipped += 1
-            continue
-        windows.append(window)
-        pixels.append(_reflected(read, grid.tile))
-        masks.append(_reflected(valid, grid.tile))
-        if len(windows) == batch:
-            yield TileBatch(windows, np.stack(pixels), np.stack(masks), skipped)
-            windows, pixels, masks, skipped = [], [], [], 0
-    if windows:
-        yield TileBatch(windows, np.stack(pixels), np.stack(masks), skipped)
-    elif skipped:
-        nothing = np.zeros((0, scene.bands, grid.tile, grid.tile), np.uint8)
-        yield TileBatch([], nothing, nothing[:, 0].astype(bool), skipped)
+def part_digest(scene: Scene, grid: Grid, part: Part) -> str:
+    """A hash of the pixels of a part and of which of them are there: SHA-256, hexadecimal."""
+    digest = hashlib.sha256()
+    for window in _windows(grid, part):
+        digest.update(_read(scene, window).digest)
+    return digest.hexdigest()
+
+
+def _windows(grid: Grid, part: Part) -> Iterator[Window]:
+    """For each row of tiles, the pixels that the row above has not read yet."""
+    extent = part.extent
+    top = extent.row
+    for origin in part.rows.origins:
+        bottom = origin + grid.tile_height
+        yield Window(top, extent.column, bottom - top, extent.width)
+        top = bottom
+
+
+def _read(scene: Scene, window: Window) -> _Rows:
+    pixels, valid = scene.read(window)
+    digest = hashlib.sha256(np.ascontiguousarray(pixels).data)
+    digest.update(np.packbits(valid).data)
+    return _Rows(pixels, valid, digest.digest())
+
+
+def _rows(
+    scene: Scene, grid: Grid, parts: Sequence[Part], pool: ThreadPoolExecutor, readers: int
+) -> Iterator[_Rows]:
+    """Reads all rows of tiles in order, some of them ahead."""
+    coming: deque[Future[_Rows]] = deque()
+    for part in parts:
+        for window in _windows(grid, part):
+            coming.append(pool.submit(_read, scene, window))
+            if len(coming) > readers * _ROWS_AHEAD:
+                yield coming.popleft().result()
+    while coming:
+        yield coming.popleft().result()
+
+
+def _tiles(
+    grid: Grid, parts: Sequence[Part], rows: Iterator[_Rows], begin: Callable[[Part], _Work]
+) -> Iterator[_Tile]:
+    """The tiles of all parts, cut out of the rows."""
+    for part in parts:
+        work, digest, extent = begin(part), hashlib.sha256(), part.extent
+        strip: _Rows | None = None
+        for origin, window in zip(part.rows.origins, _windows(grid, part), strict=True):
+            new = next(rows)
+            digest.update(new.digest)
+            # Before its last tile is on its way the part cannot be finished.
+            work.digest = digest.hexdigest()
+            strip = new if strip is None else _joined(strip, new, origin - window.row)
+            for column in part.columns.origins:
+                across = slice(column - extent.column, column - extent.column + grid.tile_width)
+                tile = Window(origin, column, grid.tile_height, grid.tile_width)
+                yield _Tile(work, tile, strip.pixels[:, :, across], strip.valid[:, across])
+
+
+def _joined(above: _Rows, new: _Rows, start: int) -> _Rows:
+    """The next row of tiles: what it shares with the one above (`start` is negative), and more."""
+    if start == 0:
+        return new
+    return _Rows(
+        np.concatenate([above.pixels[:, start:], new.pixels], axis=1),
+        np.concatenate([above.valid[start:], new.valid]),
+        new.digest,
+    )
 
 
 def _reflected(array: NDArray[Pixel], tile: int) -> NDArray[Pixel]:
@@ -125,9 +258,11 @@ def _reflected(array: NDArray[Pixel], tile: int) -> NDArray[Pixel]:
     return np.pad(array, margins, mode="symmetric")
 
 
-def _read_ahead(reader: ThreadPoolExecutor, batches: Iterator[TileBatch]) -> Iterator[TileBatch]:
-    """The same, each read in the reader's thread while the one before is in use."""
-    coming = reader.submit(next, batches, None)
-    while (tiles := coming.result()) is not None:
-        coming = reader.submit(next, batches, None)
-        yield tiles
+@contextmanager
+def _threads(count: int, name: str) -> Iterator[ThreadPoolExecutor]:
+    """A pool that in the end waits for what runs, and drops what does not run yet."""
+    pool = ThreadPoolExecutor(count, thread_name_prefix=name)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,13 +1,20 @@
 """The command lines: one-line errors, exit status, and Prefect only where it is configured."""
 
+import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import rasterio
+from affine import Affine
 
-from flows.command import prefect_is_configured, with_fields
+from flows.command import command, prefect_is_configured, with_fields
 from pipelines.config import InferRoads
+from pipelines.inference import infer_roads
 from pipelines.samples import write_road_scene
 
 
@@ -46,7 +53,9 @@ def test_bad_scenes_are_named_in_a_line_each_and_the_others_finish(outcome):
     assert {p.name for p in (folder / "out").iterdir()} == {
         "scene", "report.json", "scores.csv", "report.html",
     }  # fmt: skip
-    assert {p.name for p in (folder / "out" / "scene").iterdir()} == {"mask.tif", "probability.tif"}
+    assert {p.name for p in (folder / "out" / "scene").iterdir()} == {
+        "mask.tif", "probability.tif", "manifest.json",
+    }  # fmt: skip
 
 
 def test_scores_and_report_are_printed(outcome):
@@ -74,6 +83,30 @@ def test_wrong_usage_is_status_2_and_one_line(words, named, tmp_path):
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
     assert named in done.stderr
+
+
+@pytest.mark.filterwarnings("ignore:Cyclopts application invoked")
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--bands", "0,1,2"], "--bands"),
+        (["--bands", "red"], "--bands"),
+        (["--value-range", "255"], "--value-range"),
+        (["--value-range", "9,3"], "value range"),
+        (["--dtype", "uint16"], "--dtype"),
+        (["--min-size", "2km"], "--min-size"),
+        (["--gsd", "0"], "--gsd"),
+        (["--workers=-1"], "--workers"),
+        (["--batch", "1"], "--batch"),
+    ],
+)
+def test_wrong_values_are_status_2_and_one_line_that_names_them(words, named, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["infer_roads", "x.tif", *words])
+    with pytest.raises(SystemExit) as ended:
+        command("infer_roads", InferRoads, infer_roads)
+    assert ended.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert named in line
 
 
 def test_training_without_data_says_how_to_get_it(tmp_path):
@@ -114,3 +147,72 @@ def test_a_function_with_a_models_fields_checks_them_by_the_model():
         function(tile=64, overlap=64)
     with pytest.raises(TypeError):
         function(unknown=1)
+
+
+@pytest.fixture(scope="module")
+def white_scene(tmp_path_factory, roads_weights, fresh_weights):
+    """A scene of four bands with a white patch, and two weights files, in a folder."""
+    folder = tmp_path_factory.mktemp("asked")
+    pixels = np.random.default_rng(2).integers(0, 235, (4, 90, 100)).astype(np.uint8)
+    pixels[:, :40, :40] = 255
+    with rasterio.open(
+        folder / "scene.tif", "w", driver="GTiff", dtype="uint8", count=4, height=90, width=100,
+        crs="EPSG:26986", transform=Affine(1, 0, 2e5, 0, -1, 9e5), photometric="minisblack",
+    ) as raster:  # fmt: skip
+        raster.write(pixels)
+    shutil.copy(roads_weights, folder / "a.safetensors")
+    fresh_weights(folder / "b.safetensors", seed=5)
+    return folder
+
+
+SMALL = ("--tile", "64", "--overlap", "16", "--steps", "1", "--device", "cpu")
+
+
+def test_options_with_several_values_leave_the_scene_alone(white_scene):
+    words = (
+        "flows.infer_roads", "--bands", "4,3,2", "--white-is-nodata", "--value-range=-5,300",
+        "--model", "a.safetensors", "--model", "b.safetensors", "scene.tif", *SMALL,
+        "--output", "out",
+    )  # fmt: skip
+    done = run(*words, cwd=white_scene)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((white_scene / "out" / "report.json").read_text())
+    assert report["model"]["name"] == "a + b"
+    assert [scene["input"] for scene in report["scenes"]] == ["scene.tif"]
+    assert report["settings"]["bands"] == "4,3,2"
+    assert report["settings"]["value_range"] == "-5,300"
+    with rasterio.open(white_scene / "out" / "scene" / "probability.tif") as raster:
+        assert raster.tags()["RURNET_MODEL"] == "a,b"
+        missing = raster.read(1) == 255
+    assert missing[:40, :40].all()
+    assert not missing[41:].any()
+
+    again = run(*words, cwd=white_scene)
+    assert again.returncode == 0
+    assert "1 of 1 parts were there already" in again.stderr
+
+    other = run(*words, "--threshold", "0.4", cwd=white_scene)
+    assert other.returncode == 1
+    [error] = [line for line in other.stderr.splitlines() if line.startswith("error: ")]
+    assert "threshold 0.5 (now 0.4); give --overwrite" in error
+
+
+def test_a_dry_run_prints_what_a_run_would_take_and_writes_nothing(white_scene, tmp_path):
+    (tmp_path / "text.tif").write_text("no raster")
+    done = run(
+        "flows.infer_roads", str(white_scene / "scene.tif"), "text.tif", "--bands", "1,2,3",
+        "--model", str(white_scene / "a.safetensors"), "--output", "out", *SMALL, "--dry-run",
+        "--part-size", "64", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 1
+    [error] = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert "text.tif" in error
+    header, line, last = done.stdout.splitlines()
+    for title in ("scene", "size", "tiles", "parts", "done twice", "memory", "disk", "time"):
+        assert title in header
+    assert line.split()[:7] == ["scene", "100", "x", "90", "4", "4", "0.0%"]
+    assert re.fullmatch(
+        r"scene +100 x 90 +4 +4 +0\.0% +\d\.\d GB +\d\.\d\d GB +\d+:\d\d:\d\d", line
+    )
+    assert "Nothing was written" in last
+    assert [path.name for path in tmp_path.iterdir()] == ["text.tif"]

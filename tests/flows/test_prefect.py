@@ -91,7 +91,7 @@ def served(tmp_path_factory, roads_weights):
 def test_the_short_name_runs_a_job_on_the_inbox_to_the_end(served, roads_weights):
     done = served.prefect(
         "deployment", "run", "infer-roads", "--watch",
-        "-p", f"model={roads_weights}", "-p", "tile=128", "-p", "overlap=32",
+        "-p", f'model=["{roads_weights}"]', "-p", "tile=128", "-p", "overlap=32",
         "-p", f"labels={served.folder / 'labels'}",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr + served.log.read_text()
@@ -109,7 +109,7 @@ def test_the_short_name_runs_a_job_on_the_inbox_to_the_end(served, roads_weights
 def test_a_run_with_a_bad_scene_fails_and_says_which(served, roads_weights):
     done = served.prefect(
         "deployment", "run", "infer-roads/infer-roads", "--watch",
-        "-p", f"model={roads_weights}", "-p", 'scenes=["missing.tif"]',
+        "-p", f'model=["{roads_weights}"]', "-p", 'scenes=["missing.tif"]',
     )  # fmt: skip
     assert "Failed" in done.stdout, done.stdout + done.stderr
     newest = served.read("flow_runs/filter", sort="EXPECTED_START_TIME_DESC", limit=1)[0]
@@ -184,7 +184,7 @@ def test_a_killed_run_is_crashed_and_gives_its_slot_back(tmp_path, roads_weights
     write_road_scene(tmp_path / "big.tif", None, size=3000, seed=4)
     service = Served(tmp_path)
     service.start()
-    slow = ("deployment", "run", "infer-roads", "-p", f"model={roads_weights}",
+    slow = ("deployment", "run", "infer-roads", "-p", f'model=["{roads_weights}"]',
             "-p", 'scenes=["big.tif"]', "-p", "tile=64", "-p", "overlap=48")  # fmt: skip
     try:
         assert service.prefect(*slow).returncode == 0
@@ -202,7 +202,7 @@ def test_a_killed_run_is_crashed_and_gives_its_slot_back(tmp_path, roads_weights
 
         (tmp_path / "inbox/roads").mkdir(parents=True)
         done = service.prefect("deployment", "run", "infer-roads", "--watch",
-                               "-p", f"model={roads_weights}")  # fmt: skip
+                               "-p", f'model=["{roads_weights}"]')  # fmt: skip
         assert "Completed" in done.stdout, done.stdout + done.stderr
     finally:
         service.stop()

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 from PIL import Image
 from rio_cogeo.cogeo import cog_validate
 
 from pipelines.config import InferDrive, InferRoads
-from pipelines.errors import DataError, WeightsError
+from pipelines.errors import DataError, PipelineError, WeightsError
 from pipelines.inference import infer_drive, infer_roads
 from pipelines.report import Result
 from pipelines.samples import draw_fundus, write_drive_folder, write_road_scene
-from tiling.scene import without_georeferencing_warning
+from tiling.raster import without_georeferencing_warning
 
 ROADS_SMALL = {"tile": 64, "overlap": 16, "batch": 4, "steps": 1, "device": "cpu"}
 FUNDUS_SMALL = {"tile": 256, "overlap": 32, "batch": 2, "steps": 1, "device": "cpu"}
@@ -46,7 +47,7 @@ class _Quiet:
     def scene(self, name, tiles):
         pass
 
-    def tiles(self, done):
+    def tiles(self, name, done):
         pass
 
     def finished(self, outcome):
@@ -68,7 +69,7 @@ def roads(road_folder, roads_weights):
     """A run over a folder of road scenes with labels."""
     config = InferRoads(
         scenes=[str(road_folder / "sat")], labels=road_folder / "map",
-        output=road_folder / "out", model=str(roads_weights), **ROADS_SMALL,
+        output=road_folder / "out", model=[str(roads_weights)], **ROADS_SMALL,
     )  # fmt: skip
     return Run(infer_roads(config, _Quiet()))
 
@@ -83,7 +84,7 @@ def vessels(drive, vessels_weights):
     """A run over DRIVE's test images, as the folder comes."""
     config = InferDrive(
         scenes=[str(drive / "test" / "images")], labels=drive / "test" / "1st_manual",
-        output=drive.parent / "out", model=str(vessels_weights), **FUNDUS_SMALL,
+        output=drive.parent / "out", model=[str(vessels_weights)], **FUNDUS_SMALL,
     )  # fmt: skip
     return Run(infer_drive(config, _Quiet()))
 
@@ -198,7 +199,7 @@ def test_the_result_is_what_the_report_file_holds(roads):
 def test_without_labels_there_is_no_score(road_folder, roads_weights, tmp_path):
     config = InferRoads(
         scenes=[str(road_folder / "sat" / "north.tif")], output=tmp_path,
-        model=str(roads_weights), **ROADS_SMALL,
+        model=[str(roads_weights)], **ROADS_SMALL,
     )  # fmt: skip
     run = Run(infer_roads(config, _Quiet()))
     assert run.report["pooled"] is None
@@ -211,7 +212,7 @@ def test_the_threshold_moves_the_mask_and_leaves_the_scores_at_half(
 ):
     config = InferRoads(
         scenes=[str(road_folder / "sat" / "north.tif")], labels=road_folder / "map",
-        output=tmp_path, model=str(roads_weights), threshold=0.53, **ROADS_SMALL,
+        output=tmp_path, model=[str(roads_weights)], threshold=0.53, **ROADS_SMALL,
     )  # fmt: skip
     run = Run(infer_roads(config, _Quiet()))
     assert run.report["scenes"][0]["foreground"] == roads.report["scenes"][0]["foreground"]
@@ -284,7 +285,7 @@ def test_an_empty_default_inbox_is_made_and_reported_as_nothing_to_do(
     weights = request.getfixturevalue(fixture)
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
-        run = Run(infer(config(model=str(weights), device="cpu"), _Quiet()))
+        run = Run(infer(config(model=[str(weights)], device="cpu"), _Quiet()))
         assert (tmp_path / inbox).is_dir()
         assert run.report["scenes"] == run.report["failed"] == []
         assert run.report["pooled"] is None
@@ -292,12 +293,19 @@ def test_an_empty_default_inbox_is_made_and_reported_as_nothing_to_do(
         (tmp_path / inbox / ".gitkeep").touch()
 
 
+def test_a_dry_run_of_an_inbox_that_is_not_there_makes_none(monkeypatch, roads_weights, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    config = InferRoads(model=[str(roads_weights)], device="cpu", dry_run=True)
+    assert infer_roads(config, _Quiet()).plans == []
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_inbox_with_nothing_but_other_files_is_an_error(monkeypatch, roads_weights, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "inbox" / "roads").mkdir(parents=True)
     (tmp_path / "inbox" / "roads" / "readme.txt").touch()
     with pytest.raises(DataError, match="inbox/roads"):
-        infer_roads(InferRoads(model=str(roads_weights), device="cpu"), _Quiet())
+        infer_roads(InferRoads(model=[str(roads_weights)], device="cpu"), _Quiet())
 
 
 def test_weights_of_the_other_task_are_refused_before_anything_runs(
@@ -305,8 +313,140 @@ def test_weights_of_the_other_task_are_refused_before_anything_runs(
 ):
     config = InferRoads(
         scenes=[str(road_folder / "sat")], output=tmp_path / "out",
-        model=str(vessels_weights), **ROADS_SMALL,
+        model=[str(vessels_weights)], **ROADS_SMALL,
     )  # fmt: skip
     with pytest.raises(WeightsError, match="vessels, not roads"):
         infer_roads(config, _Quiet())
     assert not (tmp_path / "out").exists()
+
+
+# What is asked for.
+
+
+def infer(scenes, weights, output, **changes):
+    return Run(
+        infer_roads(
+            InferRoads(
+                scenes=[str(scene) for scene in scenes], output=output, model=[str(weights)],
+                **{**ROADS_SMALL, **changes},
+            ),
+            _Quiet(),
+        )
+    )  # fmt: skip
+
+
+@pytest.fixture
+def four_bands(write_raster, tmp_path):
+    """A scene of four bands with a white corner, of half a metre per pixel, and its pixels."""
+    pixels = np.random.default_rng(1).integers(0, 235, (4, 100, 120)).astype(np.uint8)
+    pixels[:, :40, :40] = 255
+    place = Affine(0.5, 0, 200_000, 0, -0.5, 900_000)
+    return write_raster(tmp_path / "in" / "four.tif", pixels, transform=place), pixels
+
+
+def test_options_of_scenes_reach_them(four_bands, roads_weights, tmp_path):
+    path, _ = four_bands
+    run = infer([path], roads_weights, tmp_path / "out", bands="4,3,2", white_is_nodata=True)
+    assert run.report["failed"] == []
+    levels = run.read("four", "probability.tif")
+    assert (levels[:40, :40] == 255).all()
+    assert (levels[41:] != 255).all()
+    # The network's metres per pixel are the default of --gsd.
+    as_asked = infer([path], roads_weights, tmp_path / "same", bands="4,3,2",
+                     white_is_nodata=True, gsd=1.0)  # fmt: skip
+    np.testing.assert_array_equal(as_asked.read("four", "probability.tif"), levels)
+    finer = infer([path], roads_weights, tmp_path / "finer", bands="4,3,2",
+                  white_is_nodata=True, gsd=0.5)  # fmt: skip
+    assert finer.report["scenes"][0]["tiles"] > run.report["scenes"][0]["tiles"]
+    assert (finer.read("four", "probability.tif") != levels).any()
+    assert finer.read("four", "probability.tif").shape == levels.shape
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"bands": "1,2,3"}, "bands 4,3,2 (now 1,2,3)"),
+        ({"gsd": 0.5}, "gsd 1.0 (now 0.5)"),
+        ({"white_is_nodata": True}, "white_is_nodata False (now True)"),
+        ({"aoi": "area.geojson"}, "aoi None (now "),
+    ],
+)
+def test_other_scenes_options_are_refused_by_name(
+    four_bands, roads_weights, tmp_path, change, said
+):
+    path, _ = four_bands
+    with rasterio.open(path) as raster:
+        corners = [(0, 0), (120, 0), (120, 100), (0, 0)]
+        x, y = zip(*(raster.transform @ corner for corner in corners), strict=True)
+    crs = {"type": "name", "properties": {"name": "EPSG:26986"}}
+    ring = [list(place) for place in zip(x, y, strict=True)]
+    (tmp_path / "area.geojson").write_text(
+        json.dumps({"type": "Polygon", "crs": crs, "coordinates": [ring]})
+    )
+    if "aoi" in change:
+        change = {"aoi": tmp_path / "area.geojson"}
+    usual = {"bands": "4,3,2"}
+    infer([path], roads_weights, tmp_path / "out", **usual)
+    before = (tmp_path / "out" / "four" / "mask.tif").read_bytes()
+    run = infer([path], roads_weights, tmp_path / "out", **{**usual, **change})
+    [failed] = run.report["failed"]
+    assert said in failed["error"]
+    assert (tmp_path / "out" / "four" / "mask.tif").read_bytes() == before
+    run = infer([path], roads_weights, tmp_path / "out", overwrite=True, **{**usual, **change})
+    assert run.report["failed"] == []
+
+
+def test_a_rerun_says_that_nothing_was_computed(road_folder, roads_weights, tmp_path):
+    for computed in (1, 0):
+        run = infer([road_folder / "sat" / "north.tif"], roads_weights, tmp_path)
+        [scene] = run.report["scenes"]
+        assert (scene["parts"], scene["parts_computed"]) == (1, computed)
+
+
+def test_more_or_fewer_bands_than_the_network_takes_are_refused_before_anything_runs(
+    four_bands, roads_weights, tmp_path
+):
+    with pytest.raises(PipelineError, match=r"--bands 1,2: 2 bands, but .* takes 3"):
+        infer([four_bands[0]], roads_weights, tmp_path / "out", bands="1,2")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_area_that_is_not_there_is_refused_before_anything_runs(
+    road_folder, roads_weights, tmp_path
+):
+    with pytest.raises(DataError, match=r"no\.geojson: no such file; check --aoi"):
+        infer([road_folder / "sat"], roads_weights, tmp_path / "out", aoi=tmp_path / "no.geojson")
+    assert not (tmp_path / "out").exists()
+
+
+def test_metres_asked_of_a_scene_without_are_its_error(four_bands, roads_weights, tmp_path):
+    _, pixels = four_bands
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.moveaxis(pixels[:3], 0, -1)).save(photo)
+    run = infer([photo], roads_weights, tmp_path / "out", gsd=1.0)
+    [failed] = run.report["failed"]
+    assert "photo.png: its pixels have no size in metres" in failed["error"]
+    assert infer([photo], roads_weights, tmp_path / "out").report["failed"] == []
+
+
+def test_white_of_16_bits_is_an_error_of_the_scene(write_raster, roads_weights, tmp_path):
+    path = write_raster(tmp_path / "deep.tif", np.full((3, 80, 80), 900, np.uint16))
+    run = infer([path], roads_weights, tmp_path / "out", white_is_nodata=True)
+    assert "deep.tif" in run.report["failed"][0]["error"]
+
+
+def test_a_dry_run_writes_nothing_and_names_what_cannot_be_read(
+    road_folder, roads_weights, tmp_path
+):
+    result = infer_roads(
+        InferRoads(
+            scenes=[str(road_folder / "sat")], labels=road_folder / "map",
+            output=tmp_path / "out", model=[str(roads_weights)], dry_run=True, **ROADS_SMALL,
+        ),
+        _Quiet(),
+    )  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
+    assert [plan.name for plan in result.plans] == ["broken", "north", "south"]
+    [failed] = result.report["failed"]
+    assert "broken.tif" in failed["error"]
+    assert result.report["scenes"] == []

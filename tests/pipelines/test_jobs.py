@@ -8,10 +8,9 @@ from PIL import Image
 
 from pipelines.errors import DataError
 from pipelines.fundus import FundusSample
-from pipelines.jobs import fundus_jobs, road_jobs, sample_job, write_png
-from pipelines.predict import Prediction
+from pipelines.jobs import Reading, fundus_jobs, road_jobs, sample_job
 from pipelines.samples import draw_fundus, write_drive_folder
-from tiling.errors import SceneError, SinkError
+from tiling.errors import SceneError
 from tiling.window import Window
 
 
@@ -111,7 +110,7 @@ def test_white_is_missing_only_where_asked_for(write_raster, tmp_path):
     pixels[:, :40, :40] = 255
     source = str(write_raster(tmp_path / "snow.tif", pixels))
     for wanted in (False, True):
-        [job] = road_jobs([source], None, white_is_nodata=wanted)
+        [job] = road_jobs([source], None, Reading(white_is_nodata=wanted))
         with job.open() as opened:
             _, valid = opened.scene.read(Window(0, 0, 50, 50))
         assert valid[:40, :40].any() != wanted
@@ -227,35 +226,3 @@ def test_a_field_of_view_of_another_size_is_an_error_that_names_it(drive, tmp_pa
     job = sample_job(FundusSample("01", image, field=tmp_path / "mask.png"))
     with pytest.raises(DataError, match=r"mask\.png.*9 x 9"), job.open():
         pass
-
-
-# The PNG.
-
-
-@pytest.fixture
-def prediction(write_raster, tmp_path):
-    mask = np.full((1, 11, 17), 255, np.uint8)
-    mask[0, 2:9, 3:12] = 0
-    mask[0, 4, 5:9] = 1
-    path = write_raster(tmp_path / "mask.tif", mask, nodata=255, crs=None)
-    return Prediction(tmp_path / "probability.tif", path, 1, 0.0)
-
-
-def test_the_png_is_white_on_foreground_and_black_elsewhere(prediction):
-    files = write_png(prediction)
-    assert files == {"png": prediction.mask.with_suffix(".png")}
-    with Image.open(files["png"]) as png:
-        assert png.size == (17, 11)
-        assert png.mode == "L"
-        pixels = np.asarray(png)
-    expected = np.zeros((11, 17), np.uint8)
-    expected[4, 5:9] = 255
-    np.testing.assert_array_equal(pixels, expected)
-
-
-def test_a_png_that_cannot_be_written_is_an_error_that_names_it(prediction):
-    target = prediction.mask.with_suffix(".png")
-    target.mkdir()
-    with pytest.raises(SinkError, match=str(target)):
-        write_png(prediction)
-    assert sorted(path.name for path in target.parent.iterdir()) == ["mask.png", "mask.tif"]

@@ -24,7 +24,7 @@ from pipelines.recipes import train_roads, train_vessels
 from pipelines.samples import draw_fundus, write_drive_folder, write_roads_folder
 from pipelines.weights import load
 from rurnet import NetworkError
-from tiling.scene import without_georeferencing_warning
+from tiling.raster import without_georeferencing_warning
 
 TILE = 128
 
@@ -43,7 +43,7 @@ class Silent:
 
     def scene(self, name, tiles): ...
 
-    def tiles(self, done): ...
+    def tiles(self, name, done): ...
 
     def finished(self, outcome): ...
 
@@ -181,9 +181,16 @@ def test_other_settings_are_refused_naming_them(copied, roads, numbers):
 def test_overwrite_starts_afresh_with_other_settings(copied, roads, numbers):
     before = digest(copied / "roads.safetensors")
     config = roads_config(roads, copied, overwrite=True, iterations=2, scorings=1, seed=4)
+    mask = copied / "valid" / "sample_003" / "mask.tif"
+    with rasterio.open(mask) as raster:
+        earlier = raster.tags()["RURNET_WEIGHTS_SHA256"]
     result = train_roads(config, Silent())
     assert numbers == [0, 1]
     assert digest(result.weights) != before
+    # The rasters of the test split too: those of other weights are not in the way.
+    assert result.report["failed"] == []
+    with rasterio.open(mask) as raster:
+        assert raster.tags()["RURNET_WEIGHTS_SHA256"] != earlier
     assert load(str(result.weights)).card.training["iterations"] == 2
     numbers.clear()
     train_roads(config.model_copy(update={"overwrite": False}), Silent())

@@ -7,11 +7,14 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import rasterio
+import tifffile
 from PIL import Image
 
 from pipelines.batch import run_batch
 from pipelines.config import InferRoads
 from pipelines.errors import PipelineError
+from pipelines.inference import infer_roads
 from pipelines.jobs import road_jobs
 from pipelines.report import COLUMNS, PICTURES, build_report, pooled, row, write_report
 from pipelines.samples import draw_road_scene
@@ -60,7 +63,7 @@ class _Quiet:
     def scene(self, name, tiles):
         pass
 
-    def tiles(self, done):
+    def tiles(self, name, done):
         pass
 
     def finished(self, outcome):
@@ -77,7 +80,7 @@ def config(roads_weights, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     return InferRoads(
         scenes=[str(folder / "scenes")], labels=folder / "labels", output=folder / "out",
-        model=str(roads_weights), tile=64, overlap=16, batch=2, steps=1, device="cpu",
+        model=[str(roads_weights)], tile=64, overlap=16, batch=2, steps=1, device="cpu",
     )  # fmt: skip
 
 
@@ -94,11 +97,11 @@ def outcomes(config, model, write_raster):
             write_raster(folder / "labels" / f"{name}.tif", label[None])
     (folder / "scenes" / "bad <b>.tif").write_text("no raster")
     jobs = road_jobs(config.scenes, config.labels)
-    return run_batch(jobs, model, config, config.output, _Quiet())
+    return run_batch(jobs, [model], config, config.output, _Quiet())
 
 
 def written(folder, model, outcomes, config):
-    report = build_report(model, outcomes, config.model_dump(mode="json"))
+    report = build_report([model], outcomes, config.model_dump(mode="json"))
     write_report(folder, report, outcomes)
     return folder
 
@@ -172,6 +175,8 @@ def test_files_sizes_and_settings_are_kept(folder, config, model):
     assert report["settings"] == config.model_dump(mode="json")
     assert report["model"]["weights_sha256"] == model.digest
     assert (report["model"]["network"], report["model"]["steps"]) == ("dru4", 1)
+    assert report["model"]["bands"] == 3
+    assert report["model"]["classes"] == ["background", "road"]
     for scene in report["scenes"]:
         assert (scene["height"], scene["width"]) == (HEIGHT, WIDTH)
         assert scene["files"] == {
@@ -258,6 +263,108 @@ def test_pictures_have_the_scenes_size_and_say_what_they_are(page):
     assert alts[:3] == [f"{what} of {AWKWARD}" for what in ("image", "probability", "mask")]
 
 
+def pictures(folder):
+    """The pictures of a report as arrays [h, w, 3]."""
+    images = Page((folder / "report.html").read_text(encoding="utf-8")).images
+    arrays = []
+    for image in images:
+        data = base64.b64decode(image["src"].partition(",")[2])
+        with Image.open(io.BytesIO(data)) as picture:
+            arrays.append(np.asarray(picture))
+    return arrays
+
+
+def infer(scene, weights, output, **changes):
+    """Pictures of a run on one scene: image, probability, mask."""
+    config = InferRoads(
+        scenes=[str(scene)], output=output, model=[str(weights)], steps=1, device="cpu",
+        **{"tile": 64, "overlap": 16, **changes},
+    )  # fmt: skip
+    assert infer_roads(config, _Quiet()).report["failed"] == []
+    return pictures(output)
+
+
+def test_a_picture_shows_the_bands_that_were_chosen(roads_weights, write_raster, tmp_path):
+    four = np.random.default_rng(0).integers(0, 256, (4, HEIGHT, WIDTH)).astype(np.uint8)
+    path = write_raster(tmp_path / "four.tif", four)
+    image, _, _ = infer(path, roads_weights, tmp_path / "out", bands="4,3,2")
+    np.testing.assert_array_equal(image, np.moveaxis(four[[3, 2, 1]], 0, -1))
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "int16", "float32"])
+def test_other_types_are_stretched_from_the_2nd_to_the_98th_percentile(
+    roads_weights, write_raster, tmp_path, dtype
+):
+    ramp = np.linspace(0, 1, 3 * HEIGHT * WIDTH).reshape(3, HEIGHT, WIDTH)
+    values = (ramp if dtype == "float32" else ramp * 900 + 90).astype(dtype)
+    valid = np.ones((HEIGHT, WIDTH), bool)
+    valid[:30] = False
+    path = write_raster(tmp_path / "s.tif", values, nodata_kind="mask", valid=valid)
+    image, probability, _ = infer(path, roads_weights, tmp_path / "out")
+    assert (probability[:30] == 60).all()
+    seen = np.moveaxis(image, -1, 0)[:, valid]
+    assert (seen == 0).mean() == pytest.approx(0.02, abs=0.006)
+    assert (seen == 255).mean() == pytest.approx(0.02, abs=0.006)
+    straight = np.interp(values[:, valid], np.percentile(values[:, valid], (2, 98)), (0, 255))
+    assert np.abs(seen - straight).max() <= 1
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_a_scene_of_one_value_or_without_a_pixel_can_be_shown(
+    roads_weights, write_raster, tmp_path, dtype
+):
+    for name, there in (("even", True), ("gone", False)):
+        path = write_raster(
+            tmp_path / f"{name}.tif", np.full((3, HEIGHT, WIDTH), 1, dtype), nodata_kind="mask",
+            valid=np.full((HEIGHT, WIDTH), there),
+        )  # fmt: skip
+        assert len(infer(path, roads_weights, tmp_path / name)) == 3
+
+
+@pytest.mark.parametrize("size", [(80, 120), (1000, 777)])
+def test_an_ome_tiff_is_shown_too(roads_weights, tmp_path, size):
+    values = np.random.default_rng(0).integers(0, 4000, (4, *size)).astype(np.uint16)
+    path = tmp_path / "cells.ome.tif"
+    metadata = {"axes": "CYX"}
+    tifffile.imwrite(path, values, metadata=metadata, photometric="minisblack", tile=(64, 64))
+    image, probability, mask = infer(
+        path, roads_weights, tmp_path / "out", bands="4,2,1", value_range="0,4000", tile=256
+    )
+    assert image.shape == probability.shape == mask.shape
+    assert max(image.shape) <= 640
+    assert image.std() > 50
+    assert len({image[..., band].tobytes() for band in range(3)}) == 3
+
+
+def test_levels_of_floats_and_of_several_classes_are_shown(fresh_weights, write_raster, tmp_path):
+    weights = fresh_weights(tmp_path / "w.safetensors", ("background", "road", "path"), seed=3)
+    noise = np.random.default_rng(0).integers(0, 256, (3, HEIGHT, WIDTH)).astype(np.uint8)
+    valid = np.ones((HEIGHT, WIDTH), bool)
+    valid[:9] = False
+    path = write_raster(tmp_path / "s.tif", noise, nodata_kind="mask", valid=valid)
+    _, probability, mask = infer(path, weights, tmp_path / "out")
+    with rasterio.open(tmp_path / "out" / "s" / "probability.tif") as raster:
+        levels = np.minimum(raster.read().astype(int).sum(axis=0), 254)
+    with rasterio.open(tmp_path / "out" / "s" / "mask.tif") as raster:
+        classes = raster.read(1)
+    grey = np.where(valid, (levels / 254 * 255).astype(np.uint8), 60)
+    np.testing.assert_array_equal(probability, grey[..., None].repeat(3, axis=-1))
+    found = (mask == (255, 214, 10)).all(axis=-1)
+    np.testing.assert_array_equal(found, (classes > 0) & valid)
+    assert {1, 2} <= set(np.unique(classes))
+    # Floats are rounded for it.
+    floats = infer(path, weights, tmp_path / "floats", dtype="float32")
+    assert np.abs(floats[1].astype(int) - probability).max() <= 1
+    np.testing.assert_array_equal(floats[2], mask)
+
+
+def test_a_scene_of_one_band_is_shown_grey(fresh_weights, write_raster, tmp_path):
+    weights = fresh_weights(tmp_path / "w.safetensors", bands=1)
+    grey = np.random.default_rng(0).integers(0, 256, (1, HEIGHT, WIDTH)).astype(np.uint8)
+    image, _, _ = infer(write_raster(tmp_path / "s.tif", grey), weights, tmp_path / "out")
+    np.testing.assert_array_equal(image, np.moveaxis(grey, 0, -1).repeat(3, axis=-1))
+
+
 def test_only_the_first_scenes_have_pictures_but_all_are_in_the_table(
     model, outcomes, config, tmp_path
 ):
@@ -274,7 +381,7 @@ def test_a_scene_that_is_gone_since_has_scores_but_no_picture(
 ):
     pixels, _, _ = draw_road_scene(HEIGHT, WIDTH, 0)
     source = write_raster(tmp_path / "gone.tif", pixels)
-    gone = run_batch(road_jobs([str(source)], None), model, config, tmp_path, _Quiet())
+    gone = run_batch(road_jobs([str(source)], None), [model], config, tmp_path, _Quiet())
     source.unlink()
     written(tmp_path / "report", model, gone, config)
     html = Page((tmp_path / "report" / "report.html").read_text(encoding="utf-8"))
@@ -308,7 +415,7 @@ def test_the_second_observer_has_a_row_without_break_even(model, outcomes, confi
 
 
 def test_the_same_report_twice_is_the_same_bytes(outcomes, model, config, tmp_path):
-    report = build_report(model, outcomes, config.model_dump(mode="json"))
+    report = build_report([model], outcomes, config.model_dump(mode="json"))
     for name in ("one", "two"):
         write_report(tmp_path / name, report, outcomes)
     for name in ("report.json", "scores.csv", "report.html"):

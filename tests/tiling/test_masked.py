@@ -1,11 +1,8 @@
 import numpy as np
 import pytest
 
-from tiling.blend import NODATA, ONE, TOP
-from tiling.grid import Grid
 from tiling.masked import MaskedScene
-from tiling.scene import RasterScene
-from tiling.stitch import stitch
+from tiling.raster import RasterScene
 from tiling.window import Window
 
 HEIGHT, WIDTH = 90, 120
@@ -55,23 +52,3 @@ def test_a_coarser_mask_need_not_divide_the_scene(scene):
     assert valid[0, 10:].all()
     missing = ~valid[:, 10:]
     assert missing.sum() == pytest.approx(HEIGHT / 7 * WIDTH / 11, rel=0.3)
-
-
-def test_it_lies_where_its_scene_lies(scene, disc):
-    masked = MaskedScene(scene, disc)
-    for what in ("name", "height", "width", "bands", "crs", "transform"):
-        assert getattr(masked, what) == getattr(scene, what)
-
-
-def test_predictions_stop_at_the_masks_border(scene, disc):
-    class Everywhere:
-        classes = 1
-
-        def __call__(self, pixels, valid):
-            return np.full((len(pixels), 1, *pixels.shape[-2:]), ONE, np.uint16)
-
-    grid = Grid(HEIGHT, WIDTH, 32, 8)
-    masked = MaskedScene(scene, disc)
-    [(_, levels)] = stitch(masked, grid, [WHOLE], Everywhere(), batch=2)
-    there = disc & (np.arange(WIDTH) >= 10)
-    np.testing.assert_array_equal(levels[0], np.where(there, TOP, NODATA))

@@ -1,0 +1,190 @@
+"""`python -m benchmarks.inference [SIZE ...]`: bare network, ours and MONAI on one scene.
+
+Each measurement is a process of its own. Same network (roads-dru4), tile 512, overlap a quarter,
+batch 4. *Bare* is the network alone, in batches, on as many tiles as the grid has: nothing is
+read, blended or written. *Ours* reads a GeoTIFF and leaves two checked COGs. *MONAI* is
+`sliding_window_inference` (gaussian) on an array that is in memory already, and writes nothing.
+They take turns, `--rounds` times up to 5,000 pixels, once above. *Free* is ours with a network that costs nothing: the engine's
+own speed. Memory is the peak above that of the imports and one bare batch; of *free*, which has no
+network, above the imports.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import rasterio
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.config import PredictionSettings
+from pipelines.job import Views
+from pipelines.plan import peak_memory
+from pipelines.predict import device_kind, predict_parts, predict_scene, predictor_for
+from pipelines.samples import draw_road_scene
+from pipelines.weights import load
+from tiling.blend import ONE
+from tiling.grid import Grid
+from tiling.raster import RasterScene
+
+TILE, OVERLAP, BATCH = 512, 128, 4
+MANY_TURNS_UP_TO = 5000
+DRAWN = 3000
+"""Side of the drawn scene that larger ones repeat."""
+
+
+class Free:
+    """Costs nothing: says that what is bright is road."""
+
+    bands, batch, lanes, readers = 1, BATCH, 2, 1
+
+    def __call__(self, pixels, valid):
+        """See `tiling.stitch.TilePredictor`."""
+        return (pixels[:, :1] > 180) * np.uint16(ONE)
+
+
+def write_scene(path: Path, size: int) -> None:
+    """A JPEG-compressed GeoTIFF of `size` by `size`, as aerial surveys deliver them."""
+    pixels, _, _ = draw_road_scene(min(size, DRAWN), min(size, DRAWN), seed=3)
+    profile = {
+        "driver": "GTiff", "dtype": "uint8", "count": 3, "height": size, "width": size,
+        "tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "jpeg",
+        "photometric": "ycbcr", "jpeg_quality": 90, "num_threads": "ALL_CPUS",
+        "crs": "EPSG:26986", "transform": rasterio.transform.from_origin(0, size, 1, 1),
+    }  # fmt: skip
+    with rasterio.open(path, "w", **profile) as raster:
+        for row in range(0, size, DRAWN):
+            for column in range(0, size, DRAWN):
+                height, width = min(DRAWN, size - row), min(DRAWN, size - column)
+                window = rasterio.windows.Window(column, row, width, height)
+                raster.write(pixels[:, :height, :width], window=window)
+
+
+def measure(what: str, path: Path) -> dict[str, float]:
+    """Runs one thing on a scene, in this process."""
+    settings = PredictionSettings(tile=TILE, overlap=OVERLAP, batch=BATCH, device="cpu")
+    model = load("roads-dru4")
+    network = model.network.channels_last()
+    mean, std = (torch.tensor(v)[:, None, None] for v in (model.card.mean, model.card.std))
+
+    def bare(batch):
+        with torch.inference_mode():
+            laid_out = batch.contiguous(memory_format=torch.channels_last)
+            return network(laid_out, None)[-1].softmax(dim=1)[:, 1:]
+
+    with RasterScene(path) as scene, tempfile.TemporaryDirectory(dir=path.parent) as out:
+        grid = Grid(scene.height, scene.width, TILE, OVERLAP)
+        batch = torch.randn(BATCH, 3, TILE, TILE)
+        if what == "monai":
+            from monai.inferers import sliding_window_inference
+        if what != "free":
+            bare(batch)
+        before = peak_memory()
+        start = time.perf_counter()
+        if what == "bare":
+            for _ in range(grid.tile_count // BATCH):
+                bare(batch)
+            if grid.tile_count % BATCH:
+                bare(batch[: grid.tile_count % BATCH])
+        elif what == "monai":
+            with rasterio.open(path) as raster:
+                pixels = torch.from_numpy(raster.read()).float()
+            start = time.perf_counter()
+            image = ((pixels - mean) / std)[None]
+            with torch.inference_mode():
+                sliding_window_inference(
+                    image, TILE, BATCH, bare, overlap=OVERLAP / TILE, mode="gaussian"
+                )
+        else:
+            predictor = Free() if what == "free" else predictor_for([model], settings)
+
+            def compute(store, parts):
+                predict_parts(scene, store, parts, predictor)
+
+            kind = device_kind(settings)
+            predict_scene(Views(scene, scene), [model], settings, Path(out), kind, compute)
+        seconds = time.perf_counter() - start
+    return {"seconds": seconds, "memory": peak_memory() - before, "peak": peak_memory()}
+
+
+def _measured(what: str, path: Path) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.inference", "--measure", what, str(path)]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    result: dict[str, float] = json.loads(output.splitlines()[-1])
+    return result
+
+
+def compare(sizes: list[int], rounds: int, free: list[int], monai_up_to: int) -> None:
+    """Prints the tables."""
+    out = Console(soft_wrap=True, highlight=False)
+    out.print(
+        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, "
+        f"torch {torch.__version__}, tile {TILE}, overlap {OVERLAP}, batch {BATCH}; median (range)"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        table = Table("pixels", "", "Mpx/s", "of bare", "memory, MB", "rounds", box=None)
+        for size in sizes:
+            path = Path(folder) / f"{size}.tif"
+            write_scene(path, size)
+            whats = ["bare", "ours", *(["monai"] if size <= monai_up_to else [])]
+            found: dict[str, list[dict[str, float]]] = {what: [] for what in whats}
+            turns = rounds if size <= MANY_TURNS_UP_TO else 1
+            for _ in range(turns):
+                for what in whats:
+                    found[what].append(_measured(what, path))
+            for what in whats:
+                rates = [size**2 / 1e6 / one["seconds"] for one in found[what]]
+                ratios = [
+                    one["seconds"] / other["seconds"]
+                    for one, other in zip(found["bare"], found[what], strict=True)
+                ]
+                memory = max(one["memory"] for one in found[what]) / 1e6
+                table.add_row(
+                    f"{size} x {size}", what, _spread(rates), _spread(ratios), f"{memory:.0f}",
+                    str(turns),
+                )  # fmt: skip
+            path.unlink()
+        out.print(table)
+        table = Table("pixels", "", "Mpx/s", "memory, MB", "whole process, MB", box=None)
+        for size in free:
+            path = Path(folder) / f"{size}.tif"
+            write_scene(path, size)
+            result = _measured("free", path)
+            table.add_row(
+                f"{size} x {size}", "free", f"{size**2 / 1e6 / result['seconds']:.1f}",
+                f"{result['memory'] / 1e6:.0f}", f"{result['peak'] / 1e6:.0f}",
+            )  # fmt: skip
+            path.unlink()
+        out.print(table)
+
+
+def _spread(values: list[float]) -> str:
+    middle = f"{statistics.median(values):.2f}"
+    return f"{middle} ({min(values):.2f}-{max(values):.2f})" if len(values) > 1 else middle
+
+
+def main() -> None:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sizes", nargs="*", type=int, default=[3000, 12000])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--free", nargs="*", type=int, default=[5000, 12000, 30000])
+    parser.add_argument("--monai-up-to", type=int, default=12000)
+    parser.add_argument("--measure", nargs=2, metavar=("WHAT", "SCENE"))
+    options = parser.parse_args()
+    if options.measure:
+        print(json.dumps(measure(options.measure[0], Path(options.measure[1]))))
+    else:
+        compare(options.sizes, options.rounds, options.free, options.monai_up_to)
+
+
+if __name__ == "__main__":
+    main()

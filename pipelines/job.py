@@ -1,0 +1,73 @@
+"""One scene of a batch: where it comes from, and what it is scored by."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiling.scene import Scene
+from tiling.window import Window
+
+
+class Label(Protocol):
+    """Where the foreground is, by window."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        ...
+
+    def read(self, window: Window) -> NDArray[np.bool_]:
+        """True where the label is foreground [h, w]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Views:
+    """A scene as the user has it, and as the network sees it.
+
+    Attributes:
+        scene: Whose size, CRS and transform the results take.
+        seen: The same, or resampled to the network's ground sampling distance.
+    """
+
+    scene: Scene
+    seen: Scene
+
+
+@dataclass(frozen=True)
+class Opened(Views):
+    """A scene, ready to read, with what it is scored by."""
+
+    label: Label | None = None
+    second: Label | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One scene of a batch; may be sent to another process.
+
+    Attributes:
+        source: What was asked for: a path or URL.
+        name: Folder of its results; its stem.
+        open: Opens scene, label and second observer's label; the last two may be None.
+        png: Whether there is to be a `mask.png` too.
+    """
+
+    source: str
+    name: str
+    open: Callable[[], AbstractContextManager[Opened]]
+    png: bool = False

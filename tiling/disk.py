@@ -1,0 +1,46 @@
+"""Files that appear whole or not at all, and what it is called when the disk refuses."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import rasterio
+from rasterio._err import CPLE_BaseError
+
+from tiling.errors import SinkError, TilingError
+
+_REFUSALS = (OSError, rasterio.errors.RasterioError, CPLE_BaseError, SystemError)
+"""What a full disk is called by Python and, depending on when it notices, by rasterio."""
+
+
+@contextmanager
+def refusals_named(path: Path) -> Iterator[None]:
+    """Says of what the disk refuses which file or folder it is about, and what to do.
+
+    Raises:
+        SinkError: In place of the disk's own error.
+    """
+    try:
+        yield
+    except TilingError:
+        raise  # Not the disk's word: an error of a scene, say.
+    except _REFUSALS as error:
+        raise SinkError(
+            f"{path}: cannot be written ({' '.join(str(error).split())}); free some space or "
+            "choose another --output, then run again: what is computed is kept"
+        ) from error
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write to; renamed in the end, removed where that fails.
+
+    The name is of its own: several processes may be at one file, the last one stays.
+    """
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,274 @@
+"""What a scene's results were made from: so that a rerun goes on, starts anew, or is refused."""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tiling.disk import appearing, refusals_named
+from tiling.errors import ManifestError, SinkError
+from tiling.grid import Grid
+from tiling.scene import Scene
+from tiling.stitch import part_digest
+from tiling.store import SUFFIX, PartStore
+from tiling.window import Window
+
+MANIFEST = "manifest.json"
+
+PARTS = ".parts"
+"""Hidden folder, beside the results, of what is not finished yet."""
+
+_SAMPLES = 8
+"""Sample windows along each side of a scene."""
+
+_SAMPLE_SIDE = 64
+
+_FORM = ("height", "width", "bands", "type")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The fingerprint of a result and the plan it is made by.
+
+    Attributes:
+        input: Size, bands and type of the scene, a hash of samples of its pixels, and its
+            file's size and time, which only say whether it is worth while to look closer.
+        settings: Everything else that changes the result: weights, tile, overlap, ...
+        part_size: How the work is cut; a rerun keeps to it, whatever it is told.
+        parts: Of a finished result, a hash of the pixels of each part.
+        outputs: Of a finished result, its files and their sizes in bytes.
+    """
+
+    input: dict[str, Any]
+    settings: dict[str, Any]
+    part_size: int
+    parts: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path) -> "Manifest | None":
+        """What a file says; None where there is none.
+
+        Raises:
+            ManifestError: It is no manifest.
+        """
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError) as error:
+            raise ManifestError(
+                f"{path}: not a manifest of this version ({error}); "
+                "give --overwrite to start afresh, or another --output"
+            ) from error
+
+    def write(self, path: Path) -> None:
+        """Writes the file; it appears whole or not at all."""
+        with refusals_named(path), appearing(path) as partial:
+            partial.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Work:
+    """What there is of a scene's result, and what is to be done.
+
+    Attributes:
+        folder: Where the results go.
+        manifest: What they are made from.
+        store: The parts; its folder is there only while they are not finished.
+        finished: Whether the results are there already.
+    """
+
+    folder: Path
+    manifest: Manifest
+    store: PartStore
+    finished: bool
+
+    def finish(self, outputs: Mapping[str, Path]) -> None:
+        """Notes what was made, and removes the parts."""
+        digests = {part.name: self.store.digest(part) for part in self.store.parts}
+        sizes = {path.name: path.stat().st_size for path in outputs.values()}
+        replace(self.manifest, parts=digests, outputs=sizes).write(self.folder / MANIFEST)
+        shutil.rmtree(self.store.folder)
+
+
+def fingerprint(scene: Scene) -> dict[str, Any]:
+    """What tells one input from another: size, bands, type, a hash of samples, and file times."""
+    digest = hashlib.sha256()
+    height, width = min(_SAMPLE_SIDE, scene.height), min(_SAMPLE_SIDE, scene.width)
+    for row in np.unique(np.linspace(0, scene.height - height, _SAMPLES, dtype=int)):
+        for column in np.unique(np.linspace(0, scene.width - width, _SAMPLES, dtype=int)):
+            pixels, valid = scene.read(Window(int(row), int(column), height, width))
+            digest.update(np.ascontiguousarray(pixels).data)
+            digest.update(np.packbits(valid).data)
+    path = Path(scene.name)
+    stat = path.stat() if path.is_file() else None
+    return {
+        "height": scene.height,
+        "width": scene.width,
+        "bands": scene.bands,
+        "type": str(scene.dtype),
+        "samples": digest.hexdigest(),
+        "file": [stat.st_size, stat.st_mtime_ns] if stat else None,
+    }
+
+
+@contextmanager
+def working(
+    folder: Path,
+    scene: Scene,
+    grid: Grid,
+    settings: Mapping[str, Any],
+    part_size: int,
+    bands: int,
+    *,
+    raw: bool = False,
+    overwrite: bool = False,
+) -> Iterator[Work]:
+    """Opens the folder of a scene's results, to go on with what is there.
+
+    One run at a time works in a folder. What was computed stays when this ends with an error,
+    so that the next run goes on; a folder in which nothing was computed is removed again.
+
+    Args:
+        folder: Where the results go; made with its parents.
+        scene: What is read.
+        grid: Its tiles.
+        settings: Everything besides the scene that changes the result; plain JSON values.
+        part_size: How the work is cut, where it has not begun yet.
+        bands: Bands of the parts.
+        raw: See `PartStore`.
+        overwrite: Drop what is there.
+
+    Raises:
+        ManifestError: What is there was made with other settings.
+        SinkError: The disk refuses, or another run is at work.
+    """
+    now = Manifest(fingerprint(scene), dict(settings), part_size)
+    parts = folder / PARTS
+    made = not folder.exists()
+    with refusals_named(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        try:
+            if overwrite:
+                with suppress(ManifestError):
+                    _forget(folder, Manifest.read(folder / MANIFEST))
+                _forget(folder, None)
+            old = _kept(folder, now, scene, grid)
+            plan = old or now
+            store = PartStore(parts, grid, grid.parts(plan.part_size), bands, raw)
+            if old is None or not old.outputs:
+                with refusals_named(parts):
+                    parts.mkdir(exist_ok=True)
+                    for left in parts.iterdir():
+                        if left.suffix != SUFFIX:
+                            left.unlink()  # A killed run was at it, or a full disk ended it.
+                plan.write(parts / MANIFEST)
+            yield Work(folder, plan, store, bool(plan.outputs))
+        finally:
+            if not _parts_in(parts):
+                shutil.rmtree(parts, ignore_errors=True)
+            if made and not any(folder.iterdir()):
+                folder.rmdir()
+
+
+def _kept(folder: Path, now: Manifest, scene: Scene, grid: Grid) -> Manifest | None:
+    """The manifest of what can be used of an earlier run; what cannot be is removed.
+
+    Raises:
+        ManifestError: Settings differ.
+    """
+    ended = Manifest.read(folder / MANIFEST)
+    old = ended
+    if old is None and _parts_in(folder / PARTS):
+        old = Manifest.read(folder / PARTS / MANIFEST)
+    if old is not None and (differences := _differences(old.settings, now.settings)):
+        raise ManifestError(
+            f"{folder}: what is there was made with {differences}; "
+            "give --overwrite to start afresh, or another --output"
+        )
+    if ended is not None:
+        shutil.rmtree(folder / PARTS, ignore_errors=True)
+    if old is None or not _whole(folder, old) or not _same_form(old, now):
+        _forget(folder, old)
+        return None
+    if old.input == now.input:
+        return old
+    # The file was touched, or changed: its pixels will tell which parts are still right.
+    store = PartStore(folder / PARTS, grid, grid.parts(old.part_size), 1)
+    for part in store.parts:
+        if ended is not None:
+            if old.parts[part.name] != part_digest(scene, grid, part):
+                _forget(folder, old)
+                return None
+        elif store.path(part).exists() and store.digest(part) != part_digest(scene, grid, part):
+            store.path(part).unlink()
+    old = replace(old, input=now.input)
+    if ended is not None:
+        old.write(folder / MANIFEST)
+    return old
+
+
+def _parts_in(folder: Path) -> bool:
+    """Whether there is a part in a folder."""
+    return any(folder.glob(f"*{SUFFIX}"))
+
+
+def _forget(folder: Path, manifest: Manifest | None) -> None:
+    """Drops what there is of a result, finished rasters too: they are of something else."""
+    with refusals_named(folder):
+        for name in manifest.outputs if manifest else ():
+            (folder / name).unlink(missing_ok=True)
+        (folder / MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(folder / PARTS, ignore_errors=True)
+
+
+def _whole(folder: Path, manifest: Manifest) -> bool:
+    """Whether the files that a manifest names are there."""
+    return all(
+        (folder / name).is_file() and (folder / name).stat().st_size == size
+        for name, size in manifest.outputs.items()
+    )
+
+
+def _same_form(old: Manifest, now: Manifest) -> bool:
+    """Whether two inputs are of one size, number of bands and type."""
+    return all(old.input.get(key) == now.input[key] for key in _FORM)
+
+
+def _differences(old: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """The settings that differ, by name: "tile 512 (now 256)"."""
+    names = [name for name in {**old, **now} if old.get(name) != now.get(name)]
+    return ", ".join(f"{name} {old.get(name)} (now {now.get(name)})" for name in names)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keeps other runs out of a folder, until this one ends, however it does.
+
+    Raises:
+        SinkError: Another run is at work there.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SinkError(
+                f"{folder}: another run is writing there; "
+                "wait for its end, or give another --output"
+            ) from None
+        except OSError:
+            pass  # A file system without locks: two runs at once are the user's own care.
+        yield
+    finally:
+        os.close(handle)

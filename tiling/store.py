@@ -1,0 +1,156 @@
+"""Finished parts on disk: each is a file that appears whole, and any window can be read back."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiling.blend import NODATA, Accumulator, Sums, Weights
+from tiling.disk import appearing, refusals_named
+from tiling.errors import SinkError
+from tiling.grid import Grid
+from tiling.part import Part
+from tiling.window import Window
+
+Value = TypeVar("Value", bound=np.generic)
+
+SUFFIX = ".npz"
+
+
+@dataclass(frozen=True)
+class PartStore:
+    """The parts of one scene, in a folder.
+
+    A part's file holds the final levels of its core, the sums of its rims, to which its
+    neighbours' are added when they are read, and a hash of the pixels it was made from.
+    Several processes may write to one folder.
+
+    Attributes:
+        folder: Where the files lie; it exists.
+        grid: The scene's tiles.
+        parts: All parts of the scene.
+        bands: Bands of every part.
+        raw: Whether probabilities are kept besides their levels.
+    """
+
+    folder: Path
+    grid: Grid
+    parts: Sequence[Part]
+    bands: int
+    raw: bool = False
+
+    def path(self, part: Part) -> Path:
+        """The file of a part."""
+        return self.folder / f"{part.name}{SUFFIX}"
+
+    def missing(self) -> list[Part]:
+        """The parts that are still to be written."""
+        return [part for part in self.parts if not self.path(part).exists()]
+
+    def write(self, blended: Accumulator, digest: str) -> None:
+        """Writes a part.
+
+        Args:
+            blended: Sums of all its tiles.
+            digest: Hash of the pixels it was made from.
+
+        Raises:
+            SinkError: The disk refuses; no part of the file is left.
+        """
+        part, weights = blended.part, blended.weights
+        arrays: dict[str, NDArray[np.generic]] = {"digest": np.array(digest)}
+        rows, columns = part.core.slices(part.extent)
+        valid, sums = blended.valid[rows, columns], blended.sums[:, rows, columns]
+        levels = weights.levels(sums, part.core)
+        levels[:, ~valid] = NODATA
+        arrays["levels"] = levels
+        if self.raw:
+            probability = weights.probability(sums, part.core)
+            probability[:, ~valid] = np.nan
+            arrays["probability"] = probability
+        for index, rim in enumerate(part.rims):
+            rows, columns = rim.slices(part.extent)
+            arrays[f"sums{index}"] = blended.sums[:, rows, columns]
+            arrays[f"valid{index}"] = blended.valid[rows, columns]
+        path = self.path(part)
+        with refusals_named(path), appearing(path) as partial, partial.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+            # A power cut must not leave a name without its content.
+            file.flush()
+            os.fsync(file.fileno())
+
+    def digest(self, part: Part) -> str:
+        """Hash of the pixels that a written part was made from."""
+        with self._open(part) as arrays:
+            return str(arrays["digest"])
+
+    def levels(self, window: Window) -> NDArray[np.uint8]:
+        """Blended levels [bands, h, w] of a window, 0 to 254, 255 where no pixel is.
+
+        All parts that meet the window have been written.
+
+        Raises:
+            SinkError: A part cannot be read.
+        """
+        result = np.full((self.bands, window.height, window.width), NODATA, np.uint8)
+        return self._filled(window, result, "levels", self.weights.levels)
+
+    def probability(self, window: Window) -> NDArray[np.float32]:
+        """The same as probabilities 0 to 1, nan where no pixel is; only where `raw` is set."""
+        result = np.full((self.bands, window.height, window.width), np.nan, np.float32)
+        return self._filled(window, result, "probability", self.weights.probability)
+
+    @cached_property
+    def weights(self) -> Weights:
+        """Blend weights of the grid."""
+        return Weights(self.grid)
+
+    def _filled(
+        self,
+        window: Window,
+        result: NDArray[Value],
+        key: str,
+        blend: Callable[[Sums, Window], NDArray[Value]],
+    ) -> NDArray[Value]:
+        """Puts what the parts have of a window into `result`, which holds nodata so far."""
+        nodata = result.flat[0]
+        sums = np.zeros(result.shape, self.weights.dtype)
+        valid = np.zeros(result.shape[1:], bool)
+        rims = []
+        for part in self.parts:
+            if not part.extent.meets(window):
+                continue
+            with self._open(part) as arrays:
+                if (core := part.core.intersection(window)).pixels:
+                    result[:, *core.slices(window)] = arrays[key][:, *core.slices(part.core)]
+                for index, rim in enumerate(part.rims):
+                    if (shared := rim.intersection(window)).pixels:
+                        here, there = shared.slices(window), shared.slices(rim)
+                        sums[:, *here] += arrays[f"sums{index}"][:, *there]
+                        valid[here] |= arrays[f"valid{index}"][there]
+                        rims.append(shared)
+        for rim in rims:
+            here = rim.slices(window)
+            values = blend(sums[:, *here], rim)
+            values[:, ~valid[here]] = nodata
+            result[:, *here] = values
+        return result
+
+    @contextmanager
+    def _open(self, part: Part) -> Iterator[Mapping[str, NDArray[Any]]]:
+        path = self.path(part)
+        try:
+            # numpy leaves a damaged file open that it has opened itself.
+            with path.open("rb") as file, np.load(file) as arrays:
+                yield arrays
+        except Exception as error:  # Of a damaged file zipfile, zlib and numpy say all sorts.
+            raise SinkError(
+                f"{path}: cannot be read back ({' '.join(str(error).split())}); "
+                "delete it and run again"
+            ) from error
