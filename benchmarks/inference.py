@@ -4,9 +4,9 @@ Each measurement is a process of its own. Same network (roads-dru4), tile 512, o
 batch 4. *Bare* is the network alone, in batches, on as many tiles as the grid has: nothing is
 read, blended or written. *Ours* reads a GeoTIFF and leaves two checked COGs. *MONAI* is
 `sliding_window_inference` (gaussian) on an array that is in memory already, and writes nothing.
-They take turns, `--rounds` times up to 5,000 pixels, once above. *Free* is ours with a network that costs nothing: the engine's
-own speed. Memory is the peak above that of the imports and one bare batch; of *free*, which has no
-network, above the imports.
+They take turns, `--rounds` times up to 5,000 pixels, once above. *Free* is ours with a network that
+costs nothing: the engine's own speed. Memory is the peak above that of the imports and one bare
+batch; of *free*, which has no network, above the imports.
 """
 
 import argparse

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, and what it is called when the disk refuses."""
 
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,6 +42,8 @@ def appearing(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())  # A power cut must not leave a name without its content.
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -40,7 +40,7 @@ class Manifest:
 
     Attributes:
         input: Size, bands and type of the scene, a hash of samples of its pixels, and its
-            file's size and time, which only say whether it is worth while to look closer.
+            files' sizes and times, which only say whether it is worth while to look closer.
         settings: Everything else that changes the result: weights, tile, overlap, ...
         part_size: How the work is cut; a rerun keeps to it, whatever it is told.
         parts: Of a finished result, a hash of the pixels of each part.
@@ -109,15 +109,14 @@ def fingerprint(scene: Scene) -> dict[str, Any]:
             pixels, valid = scene.read(Window(int(row), int(column), height, width))
             digest.update(np.ascontiguousarray(pixels).data)
             digest.update(np.packbits(valid).data)
-    path = Path(scene.name)
-    stat = path.stat() if path.is_file() else None
+    stats = {name: Path(name).stat() for name in scene.files if Path(name).is_file()}
     return {
         "height": scene.height,
         "width": scene.width,
         "bands": scene.bands,
         "type": str(scene.dtype),
         "samples": digest.hexdigest(),
-        "file": [stat.st_size, stat.st_mtime_ns] if stat else None,
+        "files": {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()},
     }
 
 

@@ -73,6 +73,7 @@ class RasterScene:
         self.width: int = dataset.width
         self.crs: CRS | None = dataset.crs
         self.transform: Affine = dataset.transform
+        self.files: list[str] = dataset.files
         try:
             flags = dataset.mask_flag_enums
             meaning = dict(zip(dataset.indexes, dataset.colorinterp, strict=True))

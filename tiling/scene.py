@@ -1,5 +1,6 @@
 """Where pixels come from: anything with a size, bands and windows to read."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,6 +24,11 @@ class Scene(Protocol):
     @property
     def name(self) -> str:
         """What messages call it: a path or URL."""
+        ...
+
+    @property
+    def files(self) -> Sequence[str]:
+        """What it is read from, so far as that is known: a VRT's sources, a mask beside, ..."""
         ...
 
     @property
@@ -81,6 +87,11 @@ class WrappedScene:
     def name(self) -> str:
         """See `Scene`."""
         return self.scene.name
+
+    @property
+    def files(self) -> Sequence[str]:
+        """See `Scene`."""
+        return self.scene.files
 
     @property
     def height(self) -> int:

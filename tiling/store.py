@@ -1,6 +1,5 @@
 """Finished parts on disk: each is a file that appears whole, and any window can be read back."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,9 +80,6 @@ class PartStore:
         path = self.path(part)
         with refusals_named(path), appearing(path) as partial, partial.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
-            # A power cut must not leave a name without its content.
-            file.flush()
-            os.fsync(file.fileno())
 
     def digest(self, part: Part) -> str:
         """Hash of the pixels that a written part was made from."""

@@ -44,6 +44,7 @@ class TiffScene:
         import tifffile
 
         self.name = str(path)
+        self.files = [self.name]
         if not Path(path).exists():
             raise SceneError(f"{path}: no such file; check the path")
         try:

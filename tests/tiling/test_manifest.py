@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio.shutil
 
 from tiling.errors import ManifestError, SinkError, TilingError
 from tiling.grid import Grid
@@ -307,9 +308,21 @@ def test_samples_and_time_see_what_the_tests_above_say(write_raster, path):
         with RasterScene(path) as scene:
             now = fingerprint(scene)
         assert (now["samples"] != before["samples"]) == (pixel == SAMPLED)
-        assert (now["file"] != before["file"]) == (not keep_time)
+        assert (now["files"] != before["files"]) == (not keep_time)
         with_pixel_changed(write_raster, path, pixel, keep_time=True)
-        os.utime(path, ns=(before["file"][1], before["file"][1]))
+        os.utime(path, ns=(before["files"][str(path)][1], before["files"][str(path)][1]))
+
+
+def test_a_change_of_what_a_vrt_is_made_of_is_noticed(write_raster, path, tmp_path):
+    vrt = tmp_path / "scene.vrt"
+    rasterio.shutil.copy(path, vrt, driver="VRT")
+    with RasterScene(vrt) as scene:
+        before = fingerprint(scene)
+    with_pixel_changed(write_raster, path, NOT_SAMPLED, keep_time=False)
+    with RasterScene(vrt) as scene:
+        now = fingerprint(scene)
+    assert now["samples"] == before["samples"]
+    assert now["files"] != before["files"]
 
 
 def test_samples_see_a_pixel_that_is_no_longer_there(write_raster, tmp_path):
