@@ -55,11 +55,12 @@ def test_the_disk_is_enough_for_all_that_is_there_at_once(scene, model, tmp_path
     def watch():
         nonlocal largest
         while not ended.is_set():
-            used = 0
+            used = {}
             for path in tmp_path.rglob("*"):
-                with suppress(FileNotFoundError):  # Renamed meanwhile.
-                    used += path.stat().st_size if path.is_file() else 0
-            largest = max(largest, used)
+                with suppress(FileNotFoundError):  # Renamed meanwhile; by its number it is one.
+                    stat = path.stat()
+                    used[stat.st_ino] = stat.st_size if path.is_file() else 0
+            largest = max(largest, sum(used.values()))
 
     watching = Thread(target=watch)
     watching.start()
