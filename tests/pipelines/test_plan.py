@@ -56,8 +56,9 @@ def test_the_disk_is_enough_for_all_that_is_there_at_once(scene, model, tmp_path
         nonlocal largest
         while not ended.is_set():
             used = {}
-            for path in tmp_path.rglob("*"):
-                with suppress(FileNotFoundError):  # Renamed meanwhile; by its number it is one.
+            # Gone meanwhile, or renamed: by its number it is still one file.
+            with suppress(FileNotFoundError):
+                for path in tmp_path.rglob("*"):
                     stat = path.stat()
                     used[stat.st_ino] = stat.st_size if path.is_file() else 0
             largest = max(largest, sum(used.values()))
