@@ -24,8 +24,9 @@ TOP = 254
 
 Sums = NDArray[np.unsignedinteger]
 
-_STEEPEST = 64
-"""Weights end here: a longer overlap is not blended more finely, and sums stay in 32 bits."""
+_HIGHEST = 64
+"""Largest weight along an axis: a longer overlap rises to it in finer steps, and sums stay in
+32 bits."""
 
 _ROWS_AT_ONCE = 16
 """Rows that are divided at once, so that what is held in between stays in the cache."""
@@ -40,7 +41,9 @@ def quantise(probability: NDArray[np.floating]) -> NDArray[np.uint16]:
 def ramp(length: int, overlap: int) -> NDArray[np.int64]:
     """Weight along an axis of a tile [length]: rises over the overlap, flat inside, falls again."""
     from_border = np.minimum(np.arange(length), np.arange(length)[::-1]) + 1
-    weights: NDArray[np.int64] = np.minimum(from_border, max(1, min(overlap, _STEEPEST)))
+    rise = max(1, overlap)
+    # Rounded up, so that no pixel is without weight.
+    weights: NDArray[np.int64] = -(-np.minimum(from_border, rise) * min(rise, _HIGHEST) // rise)
     return weights
 
 

@@ -146,7 +146,8 @@ def test_weights_rise_from_the_border_and_are_never_nothing(length, overlap):
     [
         (Grid(2000, 2000, 512, 64), np.uint32),
         (Grid(2000, 2000, 1024, 512), np.uint32),
-        (Grid(3000, 3000, 1024, 896), np.uint64),
+        (Grid(3000, 3000, 1024, 896), np.uint32),
+        (Grid(3000, 3000, 1024, 1000), np.uint64),
         (Grid(2000, 2000, 256, 255), np.uint64),
         (Grid(9, 7, 512, 511), np.uint32),
     ],
@@ -184,7 +185,7 @@ def test_levels_are_rounded_half_up_to_the_last_bit(grid, seed):
 
 def test_levels_are_rounded_exactly_where_256_tiles_lie_over_each_other_each_way():
     grid = Grid(520, 513, 256, 255)
-    assert max(map(max, weight_of(grid))) > 2**27
+    assert max(map(max, weight_of(grid))) > 2**22
     check_rounding(grid, 0)
 
 
