@@ -34,6 +34,7 @@ def test_options_that_are_named_exist(page):
         for name in model.model_fields
     }
     fields |= set(serve.serve.__annotations__) | {"help"}
-    others = {"watch", "cron", "logdir", "nthreads"}  # prefect's, tensorboard's and dask's
+    # What prefect, tensorboard, dask and our benchmarks take.
+    others = {"watch", "cron", "logdir", "nthreads", "rounds", "free", "measure"}
     for option in re.findall(r"(?<![\w-])--([a-z][a-z-]+)", page.read_text()):
         assert option in fields | others, option
