@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pipelines.config import PredictionSettings
 from pipelines.errors import DataError
 from pipelines.job import Views
+from pipelines.predictor import steps_taken
 from pipelines.weights import Model
 from tiling.blend import NODATA, TOP
 from tiling.mask import class_mask, without_small_regions
@@ -193,7 +194,7 @@ def _tags(models: Sequence[Model], settings: PredictionSettings) -> dict[str, st
         "version": version("rurnet"),
         "model": ",".join(model.name for model in models),
         "weights_sha256": ",".join(model.digest for model in models),
-        "steps": settings.steps or models[0].network.steps,
+        "steps": steps_taken(models, settings.steps),
         "tile": settings.tile,
         "overlap": settings.overlap,
         "threshold": settings.threshold,

@@ -15,7 +15,7 @@ import torch
 from pipelines.assemble import assemble, named
 from pipelines.config import PredictionSettings
 from pipelines.job import Views
-from pipelines.predictor import NetworkPredictor, choose_device
+from pipelines.predictor import NetworkPredictor, choose_device, steps_taken
 from pipelines.weights import Model
 from tiling.grid import Grid
 from tiling.manifest import working
@@ -65,9 +65,8 @@ class Prediction:
 
 def band_count(models: Sequence[Model], settings: PredictionSettings) -> int:
     """Bands that are blended: foreground classes, times the steps that are kept."""
-    network = models[0].network
-    steps = settings.steps or network.steps
-    return (network.classes - 1) * (steps if settings.save_steps else 1)
+    steps = steps_taken(models, settings.steps) if settings.save_steps else 1
+    return (models[0].network.classes - 1) * steps
 
 
 def device_kind(settings: PredictionSettings) -> str:
@@ -178,7 +177,7 @@ def _result_settings(
     area = values.get("aoi")
     return {
         "weights": [f"{model.name} {model.digest}" for model in models],
-        "steps": settings.steps or models[0].network.steps,
+        "steps": steps_taken(models, settings.steps),
         "gsd": values.get("gsd") or models[0].card.ground_sampling_distance,
         "aoi": area and hashlib.sha256(Path(area).read_bytes()).hexdigest()[:16],
         **{name: value for name, value in sorted(values.items()) if name in _RESULT_SETTINGS},

@@ -56,7 +56,7 @@ class NetworkPredictor:
     ) -> None:
         self.device = device
         self.classes = models[0].network.classes - 1
-        self.steps = steps or models[0].network.steps
+        self.steps = steps_taken(models, steps)
         self.saved = self.steps if save_steps else 1
         self.bands = self.classes * self.saved
         self.value_range = value_range
@@ -77,7 +77,8 @@ class NetworkPredictor:
             DeviceMemoryError: Not even two tiles fit into the device's memory.
         """
         if self._on_cpu:
-            torch.set_num_threads(1)  # Of this thread alone.
+            # The threads of this thread alone; one that begins with torch later takes it over.
+            torch.set_num_threads(1)
         scaled = _scaled(pixels, self.value_range)
         results: list[NDArray[np.uint16]] = []
         while (start := sum(map(len, results))) < len(scaled):
@@ -85,7 +86,7 @@ class NetworkPredictor:
             chunk = slice(start, start + size)
             try:
                 results.append(self._predicted(scaled[chunk], valid[chunk], size))
-            except (torch.OutOfMemoryError, RuntimeError) as error:
+            except RuntimeError as error:
                 if not _out_of_memory(error):
                     raise
                 self._halve(size, error)
@@ -139,6 +140,11 @@ class _Member:
     def normalised(self, image: Tensor, there: Tensor) -> Tensor:
         """Missing pixels become 0: the training mean."""
         return ((image - self._mean) / self._std) * there
+
+
+def steps_taken(models: Sequence[Model], steps: int | None) -> int:
+    """Recurrent steps: as many as were asked for, or else as the networks were trained with."""
+    return steps or models[0].network.steps
 
 
 def cpu_threads() -> int:

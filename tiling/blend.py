@@ -73,8 +73,9 @@ class Weights:
 
         round(254 * sum(w * q) / (65535 * sum(w))), halves up. Every tile that holds a valid
         pixel has been added, so the sum of weights is that of the grid. The quotient is taken
-        in 64-bit floats, which is exact: numbers are whole and below 2^52, and a quotient that
-        is no whole number is further from the next one than floats can be off.
+        in 64-bit floats, which is exact: numbers are whole and below 2^52 (with up to 256 tiles
+        over each other each way), and a quotient that is no whole number is further from the next
+        one than floats can be off.
         """
         result = np.empty(sums.shape, np.uint8)
         for first in range(0, window.height, _ROWS_AT_ONCE):

@@ -6,8 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -19,7 +18,7 @@ from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning
 
 from tiling.bands import Bands, as_read, chosen_bands, pixel_type
 from tiling.errors import SceneError
-from tiling.scene import Pixels, Valid, first_line, unreadable
+from tiling.scene import FileScene, Pixels, Valid, first_line, unreadable
 from tiling.window import Window
 
 GDAL_ERRORS = (rasterio.errors.RasterioError, CPLE_BaseError)
@@ -46,7 +45,7 @@ def without_georeferencing_warning() -> AbstractContextManager[None]:
     return _without_warnings(NotGeoreferencedWarning)
 
 
-class RasterScene:
+class RasterScene(FileScene):
     """A file that GDAL reads: GeoTIFF, COG, VRT, PNG, JPEG, anything under a /vsi path.
 
     A pixel is there unless a nodata value, an alpha band or a mask band says otherwise, or it is
@@ -88,17 +87,6 @@ class RasterScene:
         )
         self._alphas = [band for band in alphas if band not in self._bands]
         self._masks = _bands_with_masks(self._bands, [flags[band - 1] for band in self._bands])
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Closes the file in every thread that opened it."""

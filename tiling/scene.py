@@ -1,7 +1,8 @@
 """Where pixels come from: anything with a size, bands and windows to read."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 import numpy as np
 from affine import Affine
@@ -71,6 +72,25 @@ class Scene(Protocol):
             SceneError: The pixels cannot be read.
         """
         ...
+
+
+class FileScene:
+    """A scene that holds a file open; use it as a context."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file."""
+        raise NotImplementedError
 
 
 class WrappedScene:

@@ -2,8 +2,7 @@
 
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from affine import Affine
@@ -11,7 +10,7 @@ from rasterio.crs import CRS
 
 from tiling.bands import Bands, as_read, chosen_bands, pixel_type
 from tiling.errors import CodecError, SceneError
-from tiling.scene import Pixels, Valid, first_line, unreadable
+from tiling.scene import FileScene, Pixels, Valid, first_line, unreadable
 from tiling.window import Window
 
 _ROWS_AT_ONCE = 512
@@ -20,7 +19,7 @@ _ROWS_AT_ONCE = 512
 # tifffile and zarr take half a second to import, so that is done where a TIFF needs them.
 
 
-class TiffScene:
+class TiffScene(FileScene):
     """The first series of an OME-TIFF or tiled TIFF, at its full resolution.
 
     Its bands are its channels (axis C) or samples (S); other axes but Y and X have length 1.
@@ -73,17 +72,6 @@ class TiffScene:
         except BaseException:
             self._file.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Closes the file."""
