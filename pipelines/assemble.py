@@ -1,8 +1,9 @@
 """From the finished parts of a scene to its rasters."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import count, takewhile
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,15 @@ from pipelines.job import Views
 from pipelines.predictor import steps_taken
 from pipelines.weights import Model
 from tiling.blend import NODATA, TOP
-from tiling.mask import class_mask, without_small_regions
+from tiling.mask import class_mask, threshold_level, without_small_regions
 from tiling.resample import Resampling, pixel_size
 from tiling.scene import Scene
 from tiling.sink import BLOCK, CogSink, Description, PngSink, Sink, publish
 from tiling.store import PartStore
 from tiling.window import Window, split
+
+STEP = "probability-step"
+"""What the raster of a step is called, before its number."""
 
 _AT_ONCE = 4 * BLOCK
 """Side of the windows that are written at once, in pixels."""
@@ -78,9 +82,10 @@ def named(paths: Iterable[Path]) -> dict[str, Path]:
     return {path.stem if path.suffix == ".tif" else path.suffix[1:]: path for path in paths}
 
 
-def threshold_level(threshold: float) -> int:
-    """The level from which on a pixel is foreground: 127 for a probability of 0.5."""
-    return max(1, int(np.ceil(threshold * TOP - 1e-9)))
+def steps_in(files: Mapping[str, Path]) -> list[Path]:
+    """The probability rasters of the recurrent steps among a scene's files, first step first."""
+    names = (f"{STEP}{number}" for number in count(1))
+    return [files[name] for name in takewhile(files.__contains__, names)]
 
 
 @dataclass(frozen=True)
@@ -175,9 +180,7 @@ def _products(
         ),
     ]
     if settings.save_steps:
-        products += [
-            probability(f"probability-step{step + 1}", step * len(classes)) for step in range(steps)
-        ]
+        products += [probability(f"{STEP}{step + 1}", step * len(classes)) for step in range(steps)]
     if png:
         products.append(
             _Product(

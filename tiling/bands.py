@@ -8,8 +8,8 @@ import numpy as np
 from tiling.errors import SceneError
 from tiling.scene import Pixels, Valid
 
-Bands = int | Sequence[int]
-"""So many, and the file has no others; or these, by their numbers from 1 on."""
+Bands = int | Sequence[int] | None
+"""So many, and no others; or these, by their numbers from 1 on; or all colours (None)."""
 
 TYPES = ("uint8", "uint16", "int16", "float32", "float64")
 """What a file's pixels may be; float64 is read as float32."""
@@ -27,6 +27,8 @@ def chosen_bands(name: str, wanted: Bands, colours: Sequence[int], count: int) -
     Raises:
         SceneError: It has not as many colour bands, or more, or not the ones that are wanted.
     """
+    if wanted is None:
+        return tuple(colours)
     if not isinstance(wanted, int):
         missing = [band for band in wanted if not 1 <= band <= count]
         if missing or not wanted:

@@ -12,6 +12,11 @@ from tiling.window import Window
 Read = Callable[[Window], NDArray[np.uint8]]
 
 
+def threshold_level(threshold: float) -> int:
+    """The level from which on a pixel is foreground: 127 for a probability of 0.5."""
+    return max(1, int(np.ceil(threshold * TOP - 1e-9)))
+
+
 def class_mask(levels: NDArray[np.uint8], threshold: int) -> NDArray[np.uint8]:
     """The class of each pixel: 0 background, 1 for the first band, ..., 255 not there.
 

@@ -3,7 +3,7 @@
 import os
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,8 @@ class RasterScene(FileScene):
 
     Args:
         path: File, or anything GDAL takes as one.
-        bands: How many colour bands it must have, or the numbers, from 1 on, of those to read.
+        bands: How many colour bands it must have, or the numbers, from 1 on, of those to read;
+            None reads all colour bands.
 
     Raises:
         SceneError: No such file, not a raster, without the bands that are wanted, or with pixels
@@ -72,6 +73,7 @@ class RasterScene(FileScene):
         self.width: int = dataset.width
         self.crs: CRS | None = dataset.crs
         self.transform: Affine = dataset.transform
+        self.nodata: float | None = dataset.nodata
         self.files: list[str] = dataset.files
         try:
             flags = dataset.mask_flag_enums
@@ -82,6 +84,8 @@ class RasterScene(FileScene):
         colours = [band for band in meaning if band not in alphas]
         self._bands = chosen_bands(self.name, bands, colours, dataset.count)
         self.bands = len(self._bands)
+        self.descriptions = [dataset.descriptions[band - 1] or "" for band in self._bands]
+        self.scales = [(dataset.scales[b - 1], dataset.offsets[b - 1]) for b in self._bands]
         self.dtype: np.dtype[Any] = pixel_type(
             self.name, [dataset.dtypes[band - 1] for band in self._bands]
         )
@@ -97,30 +101,38 @@ class RasterScene(FileScene):
 
     def read(self, window: Window) -> tuple[Pixels, Valid]:
         """See `Scene.read`."""
+        return self._read(window=window.as_rasterio())
+
+    def overview(self, longest: int) -> tuple[Pixels, Valid]:
+        """The whole scene as `read` gives it, decimated so that no side is over `longest` pixels.
+
+        Made from the file's overviews, where it has any.
+        """
+        factor = min(1.0, longest / max(self.height, self.width))
+        shape = (max(1, round(self.height * factor)), max(1, round(self.width * factor)))
+        return self._read(out_shape=shape)
+
+    def _read(
+        self, window: Any = None, out_shape: tuple[int, int] | None = None
+    ) -> tuple[Pixels, Valid]:
         dataset = self._dataset()
-        place = window.as_rasterio()
+
+        def bands(indexes: Sequence[int], read: Callable[..., Pixels] = dataset.read) -> Pixels:
+            shape = None if out_shape is None else (len(indexes), *out_shape)
+            return read(indexes=list(indexes), window=window, out_shape=shape)
+
         try:
-            pixels = dataset.read(indexes=list(self._bands), window=place)
+            pixels = bands(self._bands)
             valid = np.ones(pixels.shape[1:], dtype=bool)
             if self._alphas:
-                valid &= (dataset.read(indexes=self._alphas, window=place) > 0).all(axis=0)
+                valid &= (bands(self._alphas) > 0).all(axis=0)
             if self._masks:
                 with _without_warnings(NodataShadowWarning):  # Alpha is not forgotten here.
-                    masks = dataset.read_masks(indexes=self._masks, window=place)
+                    masks = bands(self._masks, dataset.read_masks)
                 valid &= (masks > 0).any(axis=0)
         except GDAL_ERRORS as error:
             raise unreadable(self.name, error) from error
         return as_read(pixels, valid, self.dtype)
-
-    def overview(self, longest: int) -> Pixels:
-        """The whole scene [bands, h, w], decimated so that no side is over `longest` pixels."""
-        factor = min(1.0, longest / max(self.height, self.width))
-        shape = (max(1, round(self.height * factor)), max(1, round(self.width * factor)))
-        try:
-            pixels = self._dataset().read(indexes=list(self._bands), out_shape=(self.bands, *shape))
-        except GDAL_ERRORS as error:
-            raise unreadable(self.name, error) from error
-        return as_read(pixels, np.ones(shape, bool), self.dtype)[0]
 
     def _dataset(self) -> rasterio.DatasetReader:
         dataset: rasterio.DatasetReader | None = getattr(self._local, "dataset", None)

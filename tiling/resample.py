@@ -8,7 +8,7 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 
-from tiling.scene import Pixels, Scene, Valid, WrappedScene
+from tiling.scene import Pixels, Raster, Scene, Valid, WrappedScene
 from tiling.window import Window, split
 
 _ROWS_AT_ONCE = 256
@@ -185,12 +185,12 @@ class ResampledScene(WrappedScene):
         return pixels, there
 
 
-def pixel_size(scene: Scene) -> float | None:
-    """Metres from pixel to pixel, where the scene's coordinates are lengths; else None."""
-    if scene.crs is None or not scene.crs.is_projected:
+def pixel_size(raster: Raster) -> float | None:
+    """Metres from pixel to pixel, where the raster's coordinates are lengths; else None."""
+    if raster.crs is None or not raster.crs.is_projected:
         return None
-    _, metres = scene.crs.linear_units_factor
-    return float(np.sqrt(abs(scene.transform.determinant)) * metres)
+    _, metres = raster.crs.linear_units_factor
+    return float(np.sqrt(abs(raster.transform.determinant)) * metres)
 
 
 def _as_type(pixels: NDArray[np.float32], dtype: np.dtype[Any]) -> Pixels:

@@ -19,17 +19,12 @@ Valid = NDArray[np.bool_]
 """[h, w], True where a scene has a pixel."""
 
 
-class Scene(Protocol):
-    """What the engine needs of an input. Several threads may read it at once."""
+class Raster(Protocol):
+    """A raster, so far as it can be laid on another one."""
 
     @property
     def name(self) -> str:
         """What messages call it: a path or URL."""
-        ...
-
-    @property
-    def files(self) -> Sequence[str]:
-        """What it is read from, so far as that is known: a VRT's sources, a mask beside, ..."""
         ...
 
     @property
@@ -43,16 +38,6 @@ class Scene(Protocol):
         ...
 
     @property
-    def bands(self) -> int:
-        """Bands that `read` returns."""
-        ...
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the pixels that `read` returns: one of `tiling.bands.TYPES`."""
-        ...
-
-    @property
     def crs(self) -> CRS | None:
         """Coordinate reference system, where there is one."""
         ...
@@ -60,6 +45,25 @@ class Scene(Protocol):
     @property
     def transform(self) -> Affine:
         """From pixels to coordinates; the identity where there is none."""
+        ...
+
+
+class Scene(Raster, Protocol):
+    """What the engine needs of an input. Several threads may read it at once."""
+
+    @property
+    def files(self) -> Sequence[str]:
+        """What it is read from, so far as that is known: a VRT's sources, a mask beside, ..."""
+        ...
+
+    @property
+    def bands(self) -> int:
+        """Bands that `read` returns."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the pixels that `read` returns: one of `tiling.bands.TYPES`."""
         ...
 
     def read(self, window: Window) -> tuple[Pixels, Valid]:
@@ -93,35 +97,57 @@ class FileScene:
         raise NotImplementedError
 
 
-class WrappedScene:
-    """A scene made from another one, which stays the caller's to close; `read` is its own.
+class WrappedRaster:
+    """A raster made from another one, which stays the caller's to close.
+
+    Args:
+        raster: The other one.
+    """
+
+    def __init__(self, raster: Raster) -> None:
+        self._raster = raster
+
+    @property
+    def name(self) -> str:
+        """See `Raster`."""
+        return self._raster.name
+
+    @property
+    def height(self) -> int:
+        """See `Raster`."""
+        return self._raster.height
+
+    @property
+    def width(self) -> int:
+        """See `Raster`."""
+        return self._raster.width
+
+    @property
+    def crs(self) -> CRS | None:
+        """See `Raster`."""
+        return self._raster.crs
+
+    @property
+    def transform(self) -> Affine:
+        """See `Raster`."""
+        return self._raster.transform
+
+
+class WrappedScene(WrappedRaster):
+    """A scene made from another one; `read` is its own.
 
     Args:
         scene: The other one.
     """
 
     def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
         self.scene = scene
-
-    @property
-    def name(self) -> str:
-        """See `Scene`."""
-        return self.scene.name
 
     @property
     def files(self) -> Sequence[str]:
         """See `Scene`."""
         return self.scene.files
-
-    @property
-    def height(self) -> int:
-        """See `Scene`."""
-        return self.scene.height
-
-    @property
-    def width(self) -> int:
-        """See `Scene`."""
-        return self.scene.width
 
     @property
     def bands(self) -> int:
@@ -132,16 +158,6 @@ class WrappedScene:
     def dtype(self) -> np.dtype[Any]:
         """See `Scene`."""
         return self.scene.dtype
-
-    @property
-    def crs(self) -> CRS | None:
-        """See `Scene`."""
-        return self.scene.crs
-
-    @property
-    def transform(self) -> Affine:
-        """See `Scene`."""
-        return self.scene.transform
 
 
 def unreadable(name: str, error: BaseException) -> SceneError:

@@ -1,4 +1,4 @@
-"""Small connected regions of a mask of any size, found window by window.
+"""Connected regions of a mask of any size, found and counted window by window.
 
 A region may cross any number of windows, and its size is that of the whole of it: how the scene
 is cut cannot be seen in the result. Only regions that touch their window's border are remembered,
@@ -107,21 +107,51 @@ def find(
     Raises:
         GridError: The windows do not cover a scene row by row.
     """
+    seams = _joined(read, windows, kind)
+    region, sizes = seams.regions()
+    return SmallRegions(kind, minimum, seams.first, (sizes < minimum)[region])
+
+
+def count(read: Callable[[Window], Mask], windows: Sequence[Window], kind: Kind) -> int:
+    """Counts the regions of a scene, reading each window once.
+
+    Args:
+        read: Gives the mask of a window, uint8 [h, w]: 0 background, 1 to 254 foreground, 255
+            not there.
+        windows: The whole scene, row by row (see `tiling.window.split`).
+        kind: `SPECKS` counts the connected parts of the foreground, `HOLES` the loops it makes:
+            background that reaches neither nodata nor the scene's border.
+
+    Raises:
+        GridError: The windows do not cover a scene row by row.
+    """
+    seams = _joined(read, windows, kind)
+    _, sizes = seams.regions()
+    return seams.inner + int(np.isfinite(sizes).sum())
+
+
+def _joined(read: Callable[[Window], Mask], windows: Sequence[Window], kind: Kind) -> "_Seams":
+    """The regions of all windows, joined."""
     _check(windows)
     seams = _Seams(windows[-1].bottom, windows[-1].right, kind)
     for window in windows:
         seams.add(window, read(window))
-    return SmallRegions(kind, minimum, seams.first, seams.sizes() < minimum)
+    return seams
 
 
 class _Seams:
     """Regions on the borders of windows, and which of them touch across.
 
     Numbers along the borders are kept for one row of windows only.
+
+    Attributes:
+        first: Number of the first region that touches each window's border.
+        inner: How many regions touch no window's border, those open to nodata left out.
     """
 
     def __init__(self, height: int, width: int, kind: Kind) -> None:
         self.first: dict[Window, int] = {}
+        self.inner = 0
         self._height, self._width, self._kind = height, width, kind
         self._beyond = _OPEN if kind.enclosed else _NO_REGION
         # A pixel more at either end: corners touch there.
@@ -140,6 +170,7 @@ class _Seams:
         self.first[window] = self._count
         self._count += crossing.size
         self._sizes.append(sizes[crossing])
+        self.inner += int(np.isfinite(sizes).sum() - np.isfinite(sizes[crossing]).sum())
 
         top, bottom, left, right = (
             np.where(mask[edge] == NODATA, self._beyond, numbers[labels[edge]]) for edge in _EDGES
@@ -156,16 +187,15 @@ class _Seams:
         self._bottoms[window.column + 1 : window.right + 1] = bottom
         self._left[1:-1] = right
 
-    def sizes(self) -> NDArray[np.float64]:
-        """Pixels of the whole region that each number is a piece of [numbers]."""
+    def regions(self) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """The region that each number is a piece of [numbers], and the regions' pixels."""
         one, other = np.divmod(np.concatenate(self._pairs), 2**32)
         touching = coo_array(
             (np.ones(one.size, bool), (one.astype(np.int32), other.astype(np.int32))),
             shape=(self._count, self._count),
         )
         _, region = connected_components(touching, directed=False)
-        whole: NDArray[np.float64] = np.bincount(region, np.concatenate(self._sizes))[region]
-        return whole
+        return region, np.bincount(region, np.concatenate(self._sizes)).astype(np.float64)
 
     def _outside(self, length: int) -> NDArray[np.int64]:
         return np.full(length, self._beyond, np.int64)

@@ -81,8 +81,8 @@ class TiffScene(FileScene):
         """See `Scene.read`."""
         return self._read(self._pixels, window)
 
-    def overview(self, longest: int) -> Pixels:
-        """The whole scene [bands, h, w], decimated so that no side is over `longest` pixels.
+    def overview(self, longest: int) -> tuple[Pixels, Valid]:
+        """The whole scene as `read` gives it, decimated so that no side is over `longest` pixels.
 
         Made of the smallest level that is not smaller; without levels all of the file is read.
         """
@@ -94,10 +94,13 @@ class TiffScene(FileScene):
         step = -(-max(height, width) // longest)
         at_once = step * max(1, _ROWS_AT_ONCE // step)
         strips = [
-            self._read(level, Window(row, 0, min(at_once, height - row), width))[0]
+            self._read(level, Window(row, 0, min(at_once, height - row), width))
             for row in range(0, height, at_once)
         ]
-        return np.concatenate([strip[:, ::step, ::step] for strip in strips], axis=1)
+        return (
+            np.concatenate([pixels[:, ::step, ::step] for pixels, _ in strips], axis=1),
+            np.concatenate([valid[::step, ::step] for _, valid in strips]),
+        )
 
     def _read(self, level: Any, window: Window) -> tuple[Pixels, Valid]:
         wanted = self._bands + self._alphas

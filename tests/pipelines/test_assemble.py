@@ -14,7 +14,6 @@ from rasterio.warp import transform
 from rio_cogeo.cogeo import cog_validate
 from scipy import ndimage
 
-from pipelines.assemble import threshold_level
 from pipelines.config import PredictionSettings
 from pipelines.errors import DataError
 from pipelines.jobs import Reading, road_jobs
@@ -22,6 +21,7 @@ from pipelines.samples import draw_road_scene
 from pipelines.weights import load
 from tiling.blend import NODATA
 from tiling.errors import SceneError, SinkError
+from tiling.mask import threshold_level
 from tiling.raster import RasterScene, without_georeferencing_warning
 from tiling.window import Window
 

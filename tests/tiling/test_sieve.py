@@ -8,7 +8,7 @@ from scipy.ndimage import binary_dilation, label
 
 from tiling.blend import NODATA
 from tiling.errors import GridError
-from tiling.sieve import HOLES, SPECKS, find
+from tiling.sieve import HOLES, SPECKS, count, find
 from tiling.window import Window, split
 
 SIDES = [[0, 1, 0], [1, 1, 1], [0, 1, 0]]
@@ -143,6 +143,36 @@ def test_a_speck_at_the_border_of_the_scene_goes():
     assert not (sieved(mask, cut(mask, 2), minimum=2) == 1).any()
 
 
+def counted(mask, size, kind):
+    return count(lambda window: mask[window.slices()], cut(mask, size), kind)
+
+
+@settings(max_examples=200)
+@given(masks(), st.integers(1, 27))
+def test_regions_are_counted_as_in_the_whole_scene(mask, size):
+    _, specks = label((mask > 0) & (mask < NODATA), SIDES_AND_CORNERS)
+    assert counted(mask, size, SPECKS) == specks
+    labels, holes = label(mask == 0, SIDES)
+    around = np.pad(mask == NODATA, 1, constant_values=True)
+    is_open = binary_dilation(around, SIDES)[1:-1, 1:-1]
+    assert counted(mask, size, HOLES) == holes - np.setdiff1d(labels[is_open], 0).size
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 8, 43])
+def test_a_snake_counts_once_and_so_does_a_winding_hole(size):
+    line = np.pad(snake(41), 1)
+    assert (counted(line, size, SPECKS), counted(line, size, HOLES)) == (1, 0)
+    ditch = np.pad(1 - snake(41), 1, constant_values=1)
+    assert counted(ditch, size, HOLES) == 1
+
+
+@pytest.mark.parametrize("value", [0, 1, NODATA])
+def test_a_scene_of_one_value_is_one_region_or_none(value):
+    mask = np.full((7, 9), value, np.uint8)
+    assert counted(mask, 3, SPECKS) == (value == 1)
+    assert counted(mask, 3, HOLES) == 0
+
+
 RING = np.array([[1, 1, 1, 1], [1, 0, 0, 1], [1, 1, 1, 1]], np.uint8)
 
 
@@ -183,3 +213,5 @@ def test_a_hole_is_not_open_over_a_corner(corner, size):
 def test_windows_in_another_order_are_refused(windows):
     with pytest.raises(GridError, match="regions need windows"):
         find(lambda window: np.zeros((window.height, window.width), np.uint8), windows, SPECKS, 2)
+    with pytest.raises(GridError, match="regions need windows"):
+        count(lambda window: np.zeros((window.height, window.width), np.uint8), windows, HOLES)

@@ -125,7 +125,7 @@ def test_a_pyramid_is_read_at_its_full_resolution(pyramid):
 )
 def test_an_overview_is_made_of_the_smallest_level_that_will_do(pyramid, longest, level):
     with TiffScene(pyramid) as scene:
-        made = scene.overview(longest)
+        made = scene.overview(longest)[0]
     assert set(np.unique(made // 1000)) == {level}
     assert longest / 2 < max(made.shape) <= longest
 
@@ -133,7 +133,7 @@ def test_an_overview_is_made_of_the_smallest_level_that_will_do(pyramid, longest
 @pytest.mark.parametrize(("longest", "step"), [(500, 1), (130, 1), (129, 2), (65, 2), (40, 4)])
 def test_an_overview_without_levels_is_of_every_so_many_pixels(tmp_path, longest, step):
     with TiffScene(write(tmp_path / "s.ome.tif", noise(), "CYX", **TILED)) as scene:
-        np.testing.assert_array_equal(scene.overview(longest), noise()[:, ::step, ::step])
+        np.testing.assert_array_equal(scene.overview(longest)[0], noise()[:, ::step, ::step])
 
 
 def test_overviews_of_many_strips_have_no_seam(tmp_path):
@@ -141,7 +141,7 @@ def test_overviews_of_many_strips_have_no_seam(tmp_path):
     path = tmp_path / "tall.ome.tif"
     tifffile.imwrite(path, tall, metadata={"axes": "CYX"}, photometric="minisblack")
     with TiffScene(path) as scene:
-        np.testing.assert_array_equal(scene.overview(400), tall[:, ::7, ::7])
+        np.testing.assert_array_equal(scene.overview(400)[0], tall[:, ::7, ::7])
 
 
 MEMORY = """
