@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
-from scipy.ndimage import binary_fill_holes, binary_opening, gaussian_filter, label
 
 from pipelines.errors import DataError
 
@@ -162,23 +161,6 @@ def read_binary(path: Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
         )
     binary: NDArray[np.bool_] = pixels > 0
     return binary
-
-
-def field_of_view(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Derives the field of view [h, w] of an image [3, h, w]: the large bright disc.
-
-    The threshold lies between the dark border and the retina (a fifth of the red channel's
-    upper quartile); specks are opened away, holes filled, the largest region kept.
-    """
-    red = gaussian_filter(image[0].astype(np.float32), max(1.0, max(image.shape) / 500))
-    inside = red > max(8.0, 0.2 * float(np.percentile(red, 75)))
-    inside = binary_opening(inside, iterations=3)
-    regions, count = label(inside)
-    if count == 0:
-        return np.ones(red.shape, dtype=bool)
-    largest = int(np.argmax(np.bincount(regions.ravel())[1:])) + 1
-    field: NDArray[np.bool_] = binary_fill_holes(regions == largest)
-    return field
 
 
 def _open(path: Path, mode: str) -> Image.Image:

@@ -28,7 +28,8 @@ from monai.transforms import (
 from numpy.typing import NDArray
 from skimage.transform import resize
 
-from pipelines.fundus import FundusSample, field_of_view, read_binary, read_image
+from pipelines.field import field_of_view
+from pipelines.fundus import FundusSample, read_binary, read_image
 from rurnet.loss import IGNORE
 
 KEYS = ("image", "label", "valid")

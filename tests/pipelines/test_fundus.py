@@ -8,14 +8,7 @@ import pytest
 from PIL import Image
 
 from pipelines.errors import DataError
-from pipelines.fundus import (
-    field_of_view,
-    fundus_samples,
-    images_in,
-    read_binary,
-    read_image,
-    sample_of,
-)
+from pipelines.fundus import fundus_samples, images_in, read_binary, read_image, sample_of
 from pipelines.samples import draw_fundus, write_drive_folder
 
 DATA = Path(os.environ.get("RURNET_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
@@ -123,24 +116,6 @@ def test_a_test_set_shipped_without_labels_has_images_and_fields_only(tmp_path):
     assert not list(folder.rglob("*manual*"))
 
 
-def test_the_field_of_view_is_found_in_the_image_alone():
-    for seed in range(2):
-        image, _, field = draw_fundus(seed)
-        found = field_of_view(image)
-        assert (found & field).sum() / (found | field).sum() > 0.98
-
-
-def test_the_field_of_view_scales_with_the_image():
-    image, _, field = draw_fundus(5)
-    small = np.ascontiguousarray(image[:, ::2, ::2])
-    found = field_of_view(small)
-    assert (found & field[::2, ::2]).sum() / (found | field[::2, ::2]).sum() > 0.97
-
-
-def test_an_image_without_any_disc_is_all_field():
-    assert field_of_view(np.zeros((3, 40, 50), np.uint8)).all()
-
-
 def test_chase_trains_on_subjects_1_to_10_and_tests_on_11_to_14(chase):
     train, test = fundus_samples(chase, "train"), fundus_samples(chase, "test")
     assert [s.name for s in train] == [f"Image_{n:02d}{e}" for n in range(1, 11) for e in "LR"]
@@ -242,12 +217,8 @@ def test_chase_itself():
     assert len(train) == 20
     assert len(test) == 8
     assert all(s.label and s.second and s.field is None for s in [*train, *test])
-    image = read_image(test[0].image)
-    assert image.shape == (3, 960, 999)
-    field = field_of_view(image)
-    vessels = read_binary(test[0].label, (960, 999))
-    assert 0.6 < field.mean() < 0.8
-    assert (vessels & field).sum() > 0.995 * vessels.sum()
+    assert read_image(test[0].image).shape == (3, 960, 999)
+    assert 0.03 < read_binary(test[0].label, (960, 999)).mean() < 0.15
 
 
 @with_hrf
@@ -255,8 +226,5 @@ def test_hrf_itself():
     samples = fundus_samples(HRF, "train")
     assert len(samples) == 15
     assert all(s.label and s.field for s in samples)
-    image = read_image(samples[0].image)
-    truth = read_binary(samples[0].field, (2336, 3504))
-    small = np.ascontiguousarray(image[:, ::4, ::4])
-    found = field_of_view(small)
-    assert (found & truth[::4, ::4]).sum() / (found | truth[::4, ::4]).sum() > 0.97
+    assert read_image(samples[0].image).shape == (3, 2336, 3504)
+    assert 0.8 < read_binary(samples[0].field, (2336, 3504)).mean() < 0.9
