@@ -6,7 +6,7 @@ import os
 import sys
 import tomllib
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from math import ceil
 from pathlib import Path
@@ -19,10 +19,11 @@ from rich.table import Table
 
 from flows.errors import FlowsError, ScenesFailedError
 from flows.progress import BarProgress, LogProgress
-from pipelines.batch import Progress
 from pipelines.errors import PipelineError
+from pipelines.outcome import Progress
 from pipelines.plan import ScenePlan
-from pipelines.report import Result, rows
+from pipelines.report.contents import Result
+from pipelines.report.table import SHOWN, rows
 from rurnet.errors import RurnetError
 from tiling.errors import TilingError
 
@@ -32,8 +33,8 @@ Run = Callable[[Config, Progress], Result]
 OWN_ERRORS = (PipelineError, TilingError, RurnetError, FlowsError)
 """Errors whose message says it all: they are printed in one line, without a traceback."""
 
-_POSITIONAL = "scenes"
-"""The field that takes what stands on a command line without an option's name."""
+_POSITIONAL = ("scenes", "predictions")
+"""Fields that take what stands on a command line without an option's name."""
 
 
 def with_fields(config: type[Config], body: Callable[[Config], Any]) -> Callable[..., Any]:
@@ -48,7 +49,7 @@ def with_fields(config: type[Config], body: Callable[[Config], Any]) -> Callable
 
     parameters = []
     # What follows an option with several values would be taken for one more of them.
-    several = _POSITIONAL not in config.model_fields
+    several = not any(name in config.model_fields for name in _POSITIONAL)
     for name, field in config.model_fields.items():
         option = Parameter(
             help=field.description,
@@ -60,7 +61,7 @@ def with_fields(config: type[Config], body: Callable[[Config], Any]) -> Callable
             inspect.Parameter(
                 name,
                 inspect.Parameter.POSITIONAL_OR_KEYWORD
-                if name == _POSITIONAL
+                if name in _POSITIONAL
                 else inspect.Parameter.KEYWORD_ONLY,
                 default=field.get_default(),
                 annotation=Annotated[
@@ -127,13 +128,38 @@ def summary(result: Result) -> Table:
     """A run's scores as a table for a terminal."""
     table = Table(box=None, pad_edge=False)
     table.add_column("scene")
-    for title in ("F1", "precision", "recall", "IoU", "break-even", "class-mean break-even"):
+    for title in SHOWN:
         table.add_column(title, justify="right")
-    keys = ("f1", "precision", "recall", "iou", "break_even", "class_mean_break_even")
     for name, scores in rows(result.report):
-        cells = (scores[key] for key in keys)
-        table.add_row(name, *("–" if cell is None else f"{cell:.3f}" for cell in cells))
+        cells = (scores.get(path) for path in SHOWN.values())
+        table.add_row(name, *(_shown(cell, "") for cell in cells))
     return table
+
+
+def comparison_table(comparison: Mapping[str, Any]) -> Table:
+    """How a second run differs from a first, with the 95 % interval of the difference."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column()
+    for title in ("A", "B", "B - A, pooled", "B - A, mean of scenes"):
+        table.add_column(title, justify="right", no_wrap=True)
+    by_path = {row["column"]: row for row in comparison["rows"]}
+    for title, path in SHOWN.items():
+        if (row := by_path.get(path)) is not None:
+            table.add_row(
+                title,
+                *(_shown(row[key], "") for key in ("a", "b")),
+                *(
+                    f"{_shown(row[value])} ({_shown(row[low])} to {_shown(row[high])})"
+                    for value, low, high in (
+                        ("difference", "low", "high"), ("mean", "mean_low", "mean_high")
+                    )
+                ),
+            )  # fmt: skip
+    return table
+
+
+def _shown(value: float | None, sign: str = "+") -> str:
+    return "–" if value is None else f"{value:{sign}.3f}"
 
 
 def plan_table(plans: Sequence[ScenePlan]) -> Table:
@@ -221,6 +247,9 @@ def _print(result: Result) -> None:
         out.print(summary(result))
     elif not report["failed"]:
         out.print("No scene to predict: the inbox is empty.")
+    if (comparison := report["comparison"]) is not None:
+        out.print(f"\nA: {comparison['a']}\nB: {comparison['b']}\n", markup=False)
+        out.print(comparison_table(comparison))
     if report["scenes"] and report["pooled"] is None:
         out.print("No label was given, so no score is possible.")
     if result.weights is not None:

@@ -21,7 +21,9 @@ def main() -> int:
     start = time.perf_counter()
     out.print(f"Drawing a scene: {SCENE}")
     write_road_scene(SCENE, LABELS / SCENE.name, size=1500, seed=7)
-    config = InferRoads(scenes=[str(SCENE)], labels=LABELS, output=Path("demo/out"))
+    config = InferRoads(
+        scenes=[str(SCENE)], labels=LABELS, output=Path("demo/out"), save_steps=True
+    )
     try:
         result = run_directly(config, infer_roads, errors)
     except OWN_ERRORS as error:

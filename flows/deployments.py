@@ -1,4 +1,4 @@
-"""The four Prefect flows and their deployments, each of the flow's own name."""
+"""The Prefect flows and their deployments, each of the flow's own name."""
 
 import logging
 import threading
@@ -19,11 +19,13 @@ from prefect.types.entrypoint import EntrypointType
 
 from flows.command import Config, Run, checked, with_fields
 from flows.progress import LogProgress, ManyProgress
-from pipelines.batch import SceneOutcome
-from pipelines.config import InferDrive, InferRoads, TrainDrive, TrainRoads
+from pipelines.config import Evaluate, InferDrive, InferRoads, TrainDrive, TrainRoads
+from pipelines.evaluation import evaluate as run_evaluate
 from pipelines.inference import infer_drive as run_infer_drive
 from pipelines.inference import infer_roads as run_infer_roads
-from pipelines.report import Result, rows
+from pipelines.outcome import SceneOutcome
+from pipelines.report.contents import Result
+from pipelines.report.table import SHOWN, rows
 
 _UPDATE_EVERY_S = 2.0
 
@@ -37,7 +39,7 @@ class ArtifactProgress:
         self._lock = threading.Lock()
 
     def scene(self, name: str, tiles: int) -> None:
-        """See `pipelines.batch.Progress`."""
+        """See `pipelines.outcome.Progress`."""
         with self._lock:
             self._total += tiles
             if self._artifact is None:
@@ -45,14 +47,14 @@ class ArtifactProgress:
                 self._artifact = cast(UUID, made)  # No coroutine: not called from one.
 
     def tiles(self, name: str, done: int) -> None:
-        """See `pipelines.batch.Progress`."""
+        """See `pipelines.outcome.Progress`."""
         with self._lock:
             self._done += done
             if time.monotonic() - self._last >= _UPDATE_EVERY_S:
                 self._update()
 
     def finished(self, outcome: SceneOutcome) -> None:
-        """See `pipelines.batch.Progress`."""
+        """See `pipelines.outcome.Progress`."""
         with self._lock:
             self._update()
 
@@ -84,10 +86,11 @@ def _leave_artifacts(name: str, result: Result) -> None:
     """Scores as a table, and the outcome in words."""
     report = result.report
     scores = [
-        {"scene": scene, **{key: None if v is None else round(v, 4) for key, v in values.items()}}
+        {"scene": scene, **{title: _rounded(values.get(path)) for title, path in SHOWN.items()}}
         for scene, values in rows(report)
     ]
-    create_table_artifact(scores, key=f"{name}-scores", description=f"Scores: {report['counted']}")
+    counted = report["scoring"]["counted"]
+    create_table_artifact(scores, key=f"{name}-scores", description=f"Scores: {counted}")
     lines = [f"# {name}", "", f"Report: `{result.folder.resolve() / 'report.html'}`", ""]
     if result.weights is not None:
         lines += [f"Weights: `{result.weights.resolve()}`", ""]
@@ -100,13 +103,16 @@ def _leave_artifacts(name: str, result: Result) -> None:
         if plan.error is None
     ]
     if scores:
-        shown = ("scene", "f1", "precision", "recall", "break_even")
-        lines += ["", "| " + " | ".join(shown) + " |", "|---" * len(shown) + "|"]
-        lines += ["| " + " | ".join(_cell(score[key]) for key in shown) + " |" for score in scores]
+        lines += ["", "| " + " | ".join(scores[0]) + " |", "|---" * len(scores[0]) + "|"]
+        lines += ["| " + " | ".join(map(_cell, score.values())) + " |" for score in scores]
     create_markdown_artifact("\n".join(lines), key=f"{name}-report")
 
 
-def _cell(value: Any) -> str:
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _cell(value: str | float | None) -> str:
     return "–" if value is None else str(value)
 
 
@@ -127,19 +133,21 @@ infer_roads = _flow("infer-roads", InferRoads, run_infer_roads)
 infer_drive = _flow("infer-drive", InferDrive, run_infer_drive)
 train_roads = _flow("train-roads", TrainRoads, _train_roads)
 train_drive = _flow("train-drive", TrainDrive, _train_drive)
+evaluate = _flow("evaluate", Evaluate, run_evaluate)
 
 FLOWS: dict[str, Callable[..., Result]] = {
     "infer-roads": infer_roads,
     "infer-drive": infer_drive,
     "train-roads": train_roads,
     "train-drive": train_drive,
+    "evaluate": evaluate,
 }
 
 
 def deployments() -> list[RunnerDeployment]:
     """One deployment per flow, named like it."""
     made = []
-    for one in (infer_roads, infer_drive, train_roads, train_drive):
+    for one in (infer_roads, infer_drive, train_roads, train_drive, evaluate):
         deployment = one.to_deployment(
             name=one.name,
             description=one.description,

@@ -1,6 +1,6 @@
 """Errors of flows and their server."""
 
-from pipelines.report import Result
+from pipelines.report.contents import Result
 
 
 class FlowsError(Exception):

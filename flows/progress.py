@@ -18,7 +18,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from pipelines import batch
+from pipelines import outcome as told
+from pipelines.outcome import SceneOutcome
 
 _LINE_EVERY_S = 15.0
 
@@ -54,17 +55,17 @@ class BarProgress:
         self._bar.stop()
 
     def scene(self, name: str, tiles: int) -> None:
-        """See `pipelines.batch.Progress`."""
+        """See `pipelines.outcome.Progress`."""
         self._tasks[name] = self._bar.add_task(name, total=tiles)
         self._bar.start()
 
     def tiles(self, name: str, done: int) -> None:
-        """See `pipelines.batch.Progress`."""
+        """See `pipelines.outcome.Progress`."""
         self._bar.advance(self._tasks[name], done)
 
-    def finished(self, outcome: batch.SceneOutcome) -> None:
-        """See `pipelines.batch.Progress`."""
-        task = self._tasks.pop(outcome.job.name, None)
+    def finished(self, outcome: SceneOutcome) -> None:
+        """See `pipelines.outcome.Progress`."""
+        task = self._tasks.pop(outcome.name, None)
         if task is not None:
             if not self._tasks:
                 self._bar.stop()
@@ -94,21 +95,21 @@ class LogProgress:
         """Nothing is held."""
 
     def scene(self, name: str, tiles: int) -> None:
-        """See `pipelines.batch.Progress`."""
+        """See `pipelines.outcome.Progress`."""
         self._under_way[name] = _Scene(tiles)
         self._logger.info("%s: %d tiles", name, tiles)
 
     def tiles(self, name: str, done: int) -> None:
-        """See `pipelines.batch.Progress`."""
+        """See `pipelines.outcome.Progress`."""
         scene = self._under_way[name]
         scene.done += done
         if time.monotonic() - scene.told >= _LINE_EVERY_S:
             scene.told = time.monotonic()
             self._logger.info("%s: %d of %d tiles", name, scene.done, scene.total)
 
-    def finished(self, outcome: batch.SceneOutcome) -> None:
-        """See `pipelines.batch.Progress`."""
-        self._under_way.pop(outcome.job.name, None)
+    def finished(self, outcome: SceneOutcome) -> None:
+        """See `pipelines.outcome.Progress`."""
+        self._under_way.pop(outcome.name, None)
         prediction = outcome.prediction
         if outcome.error is not None:
             self._logger.error("%s", outcome.error)
@@ -116,7 +117,7 @@ class LogProgress:
             there = prediction.parts - prediction.computed
             self._logger.info(
                 "%s: done in %.1f s%s",
-                outcome.job.name,
+                outcome.name,
                 prediction.seconds,
                 f", {there} of {prediction.parts} parts were there already" if there else "",
             )
@@ -134,20 +135,20 @@ class _Scene:
 class ManyProgress:
     """Tells several at once."""
 
-    def __init__(self, told: Sequence[batch.Progress]) -> None:
+    def __init__(self, told: Sequence[told.Progress]) -> None:
         self._told = told
 
     def scene(self, name: str, tiles: int) -> None:
-        """See `pipelines.batch.Progress`."""
+        """See `pipelines.outcome.Progress`."""
         for one in self._told:
             one.scene(name, tiles)
 
     def tiles(self, name: str, done: int) -> None:
-        """See `pipelines.batch.Progress`."""
+        """See `pipelines.outcome.Progress`."""
         for one in self._told:
             one.tiles(name, done)
 
-    def finished(self, outcome: batch.SceneOutcome) -> None:
-        """See `pipelines.batch.Progress`."""
+    def finished(self, outcome: SceneOutcome) -> None:
+        """See `pipelines.outcome.Progress`."""
         for one in self._told:
             one.finished(outcome)

@@ -6,63 +6,22 @@ Bad input ends its scene, not the batch.
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
-import rasterio
-from numpy.typing import NDArray
 
 from pipelines.config import PredictionSettings
-from pipelines.errors import LabelError, PipelineError
-from pipelines.job import Job, Label
-from pipelines.predict import Prediction, predict_scene
-from pipelines.scores import Histogram
+from pipelines.errors import PipelineError
+from pipelines.job import Job
+from pipelines.labels import Labelling, check_fits
+from pipelines.outcome import Progress, SceneOutcome
+from pipelines.predict import predict_scene
+from pipelines.scoring import score
 from pipelines.weights import Model
 from pipelines.workers import Workers, workers_for
 from rurnet.errors import RurnetError
-from tiling.blend import NODATA, TOP
 from tiling.errors import TilingError
 from tiling.part import Part
-from tiling.raster import without_georeferencing_warning
 from tiling.store import PartStore
-from tiling.window import Window, split
-
-_SCORED_AT_ONCE = 2048
-"""Side of the windows that scoring reads, in pixels."""
-
-
-@dataclass
-class SceneOutcome:
-    """What came of one scene; `error` says why nothing did."""
-
-    job: Job
-    height: int = 0
-    width: int = 0
-    prediction: Prediction | None = None
-    files: dict[str, Path] = field(default_factory=dict)
-    label: str | None = None
-    histogram: Histogram | None = None
-    second: Histogram | None = None
-    error: str | None = None
-
-
-class Progress(Protocol):
-    """Who is told how a batch gets on, by several threads where several scenes are under way."""
-
-    def scene(self, name: str, tiles: int) -> None:
-        """A scene begins, of which so many tiles are to be predicted."""
-        ...
-
-    def tiles(self, name: str, done: int) -> None:
-        """So many more tiles of a scene are done."""
-        ...
-
-    def finished(self, outcome: SceneOutcome) -> None:
-        """A scene has come to its end."""
-        ...
 
 
 def run_batch(
@@ -93,7 +52,7 @@ def run_batch(
     with workers_for(models, settings) as workers:
 
         def run(job: Job) -> SceneOutcome:
-            outcome = SceneOutcome(job)
+            outcome = SceneOutcome(job.name, job.source, image=job.source)
             try:
                 _run(job, outcome, models, workers, settings, output, progress)
             except (TilingError, PipelineError, RurnetError) as error:
@@ -156,21 +115,6 @@ def check_names(jobs: Sequence[Job]) -> None:
         seen[job.name] = job.source
 
 
-def score(probability: Path, label: Label) -> Histogram:
-    """Counts of a written probability raster against a label.
-
-    Args:
-        probability: Levels 0 to 254, or floats 0 to 1, a band per foreground class (their sum
-            counts); nodata is not.
-        label: Of the same size.
-    """
-    histogram = Histogram()
-    with without_georeferencing_warning(), rasterio.open(probability) as raster:
-        for window in split(raster.height, raster.width, _SCORED_AT_ONCE):
-            histogram.add(_levels(raster, window), label.read(window))
-    return histogram
-
-
 def _run(
     job: Job,
     outcome: SceneOutcome,
@@ -184,11 +128,8 @@ def _run(
         scene = opened.scene
         outcome.height, outcome.width = scene.height, scene.width
         for label in (opened.label, opened.second):
-            if label is not None and (label.height, label.width) != (scene.height, scene.width):
-                raise LabelError(
-                    f"{label.name}: {label.width} x {label.height} pixels, but its image "
-                    f"{scene.name} has {scene.width} x {scene.height}; give the label made for it"
-                )
+            if label is not None:
+                check_fits(label, scene)
 
         def compute(store: PartStore, parts: Sequence[Part]) -> None:
             progress.scene(job.name, sum(part.tile_count for part in parts))
@@ -201,32 +142,5 @@ def _run(
         outcome.files = prediction.files
         if opened.label is not None:
             outcome.label = opened.label.name
-            outcome.histogram = score(prediction.probability, opened.label)
-            if opened.second is not None:
-                outcome.second = _agreement(prediction.probability, opened.label, opened.second)
-
-
-def _agreement(probability: Path, label: Label, second: Label) -> Histogram:
-    """The second observer against the first, where the prediction counts."""
-    histogram = Histogram()
-    with without_georeferencing_warning(), rasterio.open(probability) as raster:
-        for window in split(raster.height, raster.width, _SCORED_AT_ONCE):
-            there = _levels(raster, window) != NODATA
-            levels = second.read(window).astype(np.uint8) * np.uint8(TOP)
-            histogram.add(levels, label.read(window), there)
-    return histogram
-
-
-def _levels(raster: rasterio.DatasetReader, window: Window) -> NDArray[np.uint8]:
-    """Levels [h, w] of a window of a probability raster."""
-    return as_levels(raster.read(window=window.as_rasterio()))
-
-
-def as_levels(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Levels [h, w] of the foreground in a probability raster's pixels, classes taken together."""
-    if pixels.dtype != np.uint8:
-        there = ~np.isnan(pixels)
-        pixels = np.where(there, np.rint(np.nan_to_num(pixels) * TOP), NODATA)
-    total = np.minimum(pixels.sum(axis=0, dtype=np.int64), TOP)
-    levels: NDArray[np.uint8] = np.where(pixels[0] == NODATA, NODATA, total).astype(np.uint8)
-    return levels
+            outcome.labelling = Labelling(len(models[0].card.classes), settings.ignored_values)
+            score(outcome, opened.label, opened.second, settings)

@@ -15,6 +15,7 @@ FUNDUS_INBOX = "inbox/fundus"
 Precision = Literal["auto", "32-true", "bf16-mixed"]
 
 _BANDS = r"[1-9]\d*(,[1-9]\d*)*"
+_VALUES = r"-?\d+(,-?\d+)*"
 _RANGE = r"-?\d+(\.\d+)?,-?\d+(\.\d+)?"
 _AREA = r"\d+|\d+(\.\d+)?m2"
 
@@ -26,14 +27,52 @@ def _whole_multiples(sizes: list[int]) -> list[int]:
     return sizes
 
 
+def _ends(value_range: str | None) -> tuple[float, float] | None:
+    """A range as in 0,2047 as numbers."""
+    if value_range is None:
+        return None
+    low, high = (float(end) for end in value_range.split(","))
+    if low >= high:
+        raise ValueError(f"value range must ascend, not {value_range}")
+    return low, high
+
+
 class Configuration(BaseModel):
     """Base of all: values do not change, and an unknown name is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class PredictionSettings(Configuration):
-    """What a prediction depends on besides scene and weights."""
+class ScoringSettings(Configuration):
+    """How predictions are scored against labels."""
+
+    threshold: Annotated[
+        float, Field(gt=0, le=1, description="Probability from which on a pixel is foreground.")
+    ] = 0.5
+    rho: Annotated[
+        float,
+        Field(ge=0, le=50, description="Pixels that a match may be away in the relaxed scores."),
+    ] = 3.0
+    ignore: Annotated[
+        str | None,
+        Field(pattern=f"^({_VALUES})$", description="Values of label pixels that are left out, "
+              "as in 255 or 254,255; a label's nodata is too, if it is not 0."),
+    ] = None  # fmt: skip
+    topology: Annotated[
+        bool, Field(description="Score connections too: clDice, APLS, components, loops.")
+    ] = True
+    figures: Annotated[
+        bool, Field(description="Write the report's figures as PNG files too, for papers.")
+    ] = False
+
+    @property
+    def ignored_values(self) -> tuple[int, ...]:
+        """`ignore` as numbers."""
+        return tuple(int(value) for value in self.ignore.split(",")) if self.ignore else ()
+
+
+class PredictionSettings(ScoringSettings):
+    """What a prediction depends on besides scene and weights, and how it is scored."""
 
     steps: Annotated[
         int | None, Field(ge=1, description="Recurrent steps; as many as in training by default.")
@@ -42,9 +81,6 @@ class PredictionSettings(Configuration):
     overlap: Annotated[
         int, Field(ge=0, description="Pixels that neighbouring tiles share; less than the tile.")
     ] = 128
-    threshold: Annotated[
-        float, Field(gt=0, le=1, description="Probability from which on a pixel is foreground.")
-    ] = 0.5
     device: Annotated[
         str, Field(description="auto (the first GPU, or else the CPU), cpu, cuda, cuda:1, ...")
     ] = "auto"
@@ -108,8 +144,7 @@ class PredictionSettings(Configuration):
 
     @model_validator(mode="after")
     def _range_ascends(self) -> Self:
-        if (ends := self.value_ends) is not None and ends[0] >= ends[1]:
-            raise ValueError(f"value range must ascend, not {self.value_range}")
+        _ends(self.value_range)
         return self
 
     @property
@@ -120,10 +155,7 @@ class PredictionSettings(Configuration):
     @property
     def value_ends(self) -> tuple[float, float] | None:
         """`value_range` as numbers."""
-        if self.value_range is None:
-            return None
-        low, high = self.value_range.split(",")
-        return float(low), float(high)
+        return _ends(self.value_range)
 
 
 class InferRoads(PredictionSettings):
@@ -173,6 +205,61 @@ class InferDrive(PredictionSettings):
         Field(min_length=1, description="Shipped weights by name, or a weights file; several are "
               "averaged."),
     ] = ["vessels-dru4"]  # fmt: skip
+
+
+class Evaluate(ScoringSettings):
+    """Score probability or mask rasters, ours or another tool's, against labels."""
+
+    predictions: Annotated[
+        list[str],
+        Field(min_length=1, description="A folder that was inferred to, a folder of rasters, or "
+              "rasters; two folders are compared with each other."),
+    ] = ["outbox/roads"]  # fmt: skip
+    labels: Annotated[Path, Field(description="Folder of labels with the predictions' names.")] = (
+        Path("labels")
+    )
+    fov: Annotated[
+        Path | None,
+        Field(description="Folder of masks of the field of view, outside of which nothing counts; "
+              "or of photographs, in which it is then found."),
+    ] = None  # fmt: skip
+    second: Annotated[
+        Path | None,
+        Field(description="Folder of a second observer's labels, which are scored too."),
+    ] = None
+    images: Annotated[
+        Path | None, Field(description="Folder of the images, for the report to show.")
+    ] = None
+    kind: Annotated[
+        Literal["auto", "probability", "mask"],
+        Field(description="Of the predicted rasters; auto finds out from their values."),
+    ] = "auto"
+    value_range: Annotated[
+        str | None,
+        Field(pattern=f"^({_RANGE})$", description="Pixel values that stand for probability 0 and "
+              "1, as in 0,100; by default those the raster declares, or 0,255, for floats 0,1."),
+    ] = None  # fmt: skip
+    classes: Annotated[
+        str | None,
+        Field(pattern="^[^,]+(,[^,]+)*$", description="Names of the foreground classes, as in "
+              "road,path; by default those in the rasters' bands."),
+    ] = None  # fmt: skip
+    output: Annotated[Path, Field(description="Folder of the report.")] = Path("outbox/evaluation")
+
+    @model_validator(mode="after")
+    def _range_ascends(self) -> Self:
+        _ends(self.value_range)
+        return self
+
+    @property
+    def value_ends(self) -> tuple[float, float] | None:
+        """`value_range` as numbers."""
+        return _ends(self.value_range)
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """`classes` one by one."""
+        return tuple(self.classes.split(",")) if self.classes else None
 
 
 class TrainingSettings(Configuration):

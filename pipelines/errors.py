@@ -17,5 +17,9 @@ class LabelError(PipelineError, ValueError):
     """A label that does not fit its image."""
 
 
+class PredictionError(PipelineError, ValueError):
+    """A predicted raster that cannot be scored."""
+
+
 class DeviceMemoryError(PipelineError, MemoryError):
     """Not even the smallest batch fits into the memory of the device."""

@@ -1,15 +1,27 @@
 """Inference over a batch of scenes, from configuration to report."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from pipelines.batch import Progress, run_batch
-from pipelines.config import FUNDUS_INBOX, ROADS_INBOX, InferDrive, InferRoads
+from pipelines.batch import run_batch
+from pipelines.config import (
+    FUNDUS_INBOX,
+    ROADS_INBOX,
+    InferDrive,
+    InferRoads,
+    PredictionSettings,
+)
 from pipelines.errors import DataError, PipelineError
 from pipelines.job import Job
 from pipelines.jobs import Reading, fundus_jobs, road_jobs
+from pipelines.labels import Labelling
+from pipelines.outcome import Progress, SceneOutcome
 from pipelines.plan import plan_batch
-from pipelines.report import Result, build_report, write_report
+from pipelines.predict import predictor_for
+from pipelines.report.contents import IN_FIELD, THERE, Result, build_report
+from pipelines.report.write import write_report
 from pipelines.weights import Model, Task, load
 
 
@@ -34,6 +46,7 @@ def infer_roads(config: InferRoads, progress: Progress) -> Result:
             gsd_wanted=config.gsd is not None,
             area=config.aoi,
             white_is_nodata=config.white_is_nodata,
+            labelling=_labelling(config, models),
         )
         return road_jobs(config.scenes, config.labels, reading)
 
@@ -53,7 +66,8 @@ def infer_drive(config: InferDrive, progress: Progress) -> Result:
 
     def jobs(models: list[Model]) -> list[Job]:
         bands = config.band_indexes or len(models[0].card.mean)
-        return fundus_jobs(config.scenes, config.labels, bands)
+        reading = Reading(bands=bands, labelling=_labelling(config, models))
+        return fundus_jobs(config.scenes, config.labels, reading)
 
     return _infer(config, "vessels", FUNDUS_INBOX, jobs, progress)
 
@@ -73,25 +87,59 @@ def _infer(
     jobs_for: Callable[[list[Model]], list[Job]],
     progress: Progress,
 ) -> Result:
+    start = time.perf_counter()
     models = [load(model, task) for model in config.model]
     _check_bands(config, models)
     empty = _empty_inbox(config.scenes, inbox)
     jobs = [] if empty else jobs_for(models)
     if config.dry_run:
         plans = plan_batch(jobs, models, config)
-        report = build_report(models, [], config.model_dump(mode="json"))
+        report = report_of([], models, config)
         report["failed"] = [{"input": p.name, "error": p.error} for p in plans if p.error]
         return Result(report, config.output, plans=plans)
     if empty:
         Path(inbox).mkdir(parents=True, exist_ok=True)
     outcomes = run_batch(jobs, models, config, config.output, progress)
-    report = build_report(models, outcomes, config.model_dump(mode="json"))
+    report = report_of(outcomes, models, config, time.perf_counter() - start)
     try:
         write_report(config.output, report, outcomes)
     except PipelineError as error:
         # Said after what befell the scenes: a disk that is full befalls them first.
         report["failed"].append({"input": str(config.output), "error": str(error)})
     return Result(report, config.output)
+
+
+def report_of(
+    outcomes: Sequence[SceneOutcome],
+    models: Sequence[Model],
+    settings: PredictionSettings,
+    seconds: float | None = None,
+) -> dict[str, Any]:
+    """What `report.json` holds of predicted scenes; steps that were kept and scored are timed.
+
+    Args:
+        outcomes: What came of each scene.
+        models: What predicted.
+        settings: What was asked for.
+        seconds: Wall time of the run.
+    """
+    card = models[0].card
+    timed = any(outcome.steps for outcome in outcomes)
+    return build_report(
+        outcomes,
+        settings,
+        models,
+        counted=IN_FIELD if card.task == "vessels" else THERE,
+        classes=card.classes[1:],
+        seconds=seconds,
+        step_seconds=predictor_for(models, settings).seconds_per_step(settings.tile)
+        if timed
+        else (),
+    )
+
+
+def _labelling(config: InferRoads | InferDrive, models: list[Model]) -> Labelling:
+    return Labelling(len(models[0].card.classes), config.ignored_values)
 
 
 def _check_bands(config: InferRoads | InferDrive, models: list[Model]) -> None:

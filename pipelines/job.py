@@ -8,30 +8,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tiling.scene import Scene
+from tiling.scene import Raster, Scene
 from tiling.window import Window
 
 
-class Label(Protocol):
-    """Where the foreground is, by window."""
+class Label(Raster, Protocol):
+    """The class of each pixel, by window."""
 
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        ...
-
-    @property
-    def height(self) -> int:
-        """Rows."""
-        ...
-
-    @property
-    def width(self) -> int:
-        """Columns."""
-        ...
-
-    def read(self, window: Window) -> NDArray[np.bool_]:
-        """True where the label is foreground [h, w]."""
+    def read(self, window: Window) -> NDArray[np.uint8]:
+        """Classes [h, w]: 0 background, 1 and on foreground, 255 left out."""
         ...
 
 

@@ -2,27 +2,37 @@
 
 import json
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, TypeVar
 
-from pipelines.batch import Progress, run_batch
+from pipelines.batch import run_batch
 from pipelines.config import PredictionSettings, TrainDrive, TrainRoads
 from pipelines.crops import FundusSource, RoadSource, band_statistics
 from pipelines.errors import DataError, PipelineError, WeightsError
 from pipelines.fundus import FundusSample, fundus_samples
+from pipelines.inference import report_of
 from pipelines.job import Job
 from pipelines.jobs import Reading, road_jobs, sample_job
-from pipelines.report import Result, build_report, write_report
+from pipelines.outcome import Progress
+from pipelines.report.contents import Result
+from pipelines.report.write import write_report
 from pipelines.roads import RoadPair, road_pairs
 from pipelines.samples import write_drive_folder, write_roads_folder
+from pipelines.scores.curve import HALF
+from pipelines.scores.histogram import curve_of, foreground_at
+from pipelines.scores.scores import as_dict
 from pipelines.training import Objective, train
 from pipelines.weights import Task, WeightsCard, load, save
 
 FUNDUS_LONGEST = (520.0, 1300.0)
 """Lengths of a fundus image's longer side, in pixels, that crops are resized to: from below DRIVE's
 to past CHASE_DB1's. A larger image goes up to its own size, so that it can be predicted at that."""
+
+_KEPT_SCORES = ("pixels", "foreground", "break_even", "class_mean", "relaxed", "topology")
+"""Scores of the test split that the weights' metadata keep."""
 
 _NOT_NOTED = {"data", "held_out", "output", "name", "network", "workers", "overwrite"}
 """What the weights' metadata says elsewhere, or what does not matter to them."""
@@ -113,11 +123,12 @@ def _train(
     progress: Progress,
 ) -> Result:
     """Trains, writes weights, then scores the test split and writes the scores into them."""
+    start = time.perf_counter()
     arguments: dict[str, Any] = {"in_channels": 3, "classes": len(classes)}
     if not config.network.startswith("unet"):
         arguments["steps"] = config.steps
     _agree_with_earlier(config)
-    mean, std, start = *band_statistics(sources), None
+    mean, std, tensors = *band_statistics(sources), None
     earlier: dict[str, Any] = {}
     if config.start_from is not None:
         model = load(config.start_from, task)
@@ -127,9 +138,11 @@ def _train(
                 f"{config.network}; give --network {model.card.network}"
             )
         # What the network learned was on that scale.
-        mean, std, start = model.card.mean, model.card.std, model.network.state_dict()
+        mean, std, tensors = model.card.mean, model.card.std, model.network.state_dict()
         arguments, earlier = {**model.card.arguments, **arguments}, model.card.training
-    objective = Objective(arguments, config.iterations, config.foreground_weight, mean, std, start)
+    objective = Objective(
+        arguments, config.iterations, config.foreground_weight, mean, std, tensors
+    )
     share = config.samples / 100
     weights = [(1 - share) / len(sources)] * len(sources)
     weights += [share / max(1, len(drawn))] * len(drawn)
@@ -152,18 +165,24 @@ def _train(
             **config.model_dump(mode="json", exclude=_NOT_NOTED),
             **({"earlier": earlier} if earlier else {}),
         },
-        scores={"held_out": trained.held_out.scores().as_dict()},
+        scores={
+            "held_out": {
+                "foreground": as_dict(foreground_at(trained.held_out, HALF)),
+                "break_even": as_dict(curve_of(trained.held_out).break_even()),
+            }
+        },
         version=version("rurnet"),
     )
     save(path, trained.network, card)
     model = load(str(path))
-    inference = PredictionSettings(overwrite=True)
+    inference = PredictionSettings(overwrite=True, save_steps=True)
     outcomes = run_batch(tests, [model], inference, config.output / split, progress)
-    report = build_report([model], outcomes, inference.model_dump(mode="json"))
+    report = report_of(outcomes, [model], inference, time.perf_counter() - start)
     write_report(config.output / split, report, outcomes)
     if report["pooled"] is not None:
         # The same tensors once more, now with how they score.
-        scores = {**card.scores, split: {"data": config.data[0].name, **report["pooled"]}}
+        pooled = {name: report["pooled"][name] for name in _KEPT_SCORES}
+        scores = {**card.scores, split: {"data": config.data[0].name, **pooled}}
         save(path, trained.network, replace(card, scores=scores))
     return Result(report, config.output / split, path)
 

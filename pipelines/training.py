@@ -26,7 +26,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from pipelines.config import Precision, TrainingSettings
 from pipelines.crops import CropBatches, CropPlan, CropSource, NumbersFrom
-from pipelines.scores import LEVELS, Histogram
+from pipelines.scores.curve import HALF
+from pipelines.scores.histogram import Counts, Histogram, curve_of, foreground_at
 from pipelines.transforms import KEYS, Normalised, augmentation
 from rurnet.loss import IGNORE, multi_step_loss
 from rurnet.network import SegmentationNetwork
@@ -129,9 +130,11 @@ class SegmentationModule(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Logs F1 at 0.5 and break-even of the held-out images."""
-        scores = self.histogram.scores()
-        self.log("held_out/f1", scores.foreground.f1, prog_bar=True)
-        self.log("held_out/break_even", scores.break_even.value, prog_bar=True)
+        counts = self.histogram.counts
+        f1 = float(foreground_at(counts, HALF).f1)
+        break_even = float(curve_of(counts).break_even().value)
+        self.log("held_out/f1", f1, prog_bar=True)
+        self.log("held_out/break_even", break_even, prog_bar=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the held-out counts with the weights they belong to."""
@@ -160,13 +163,14 @@ class Trained:
 
     Attributes:
         network: The weights of the best held-out break-even, in evaluation mode.
-        held_out: The held-out images' counts with these weights, by tiles of `HELD_OUT_TILE`.
+        held_out: The held-out images' counts [2, 255] with these weights, by tiles of
+            `HELD_OUT_TILE`.
         threshold: Probability of the highest held-out F1.
         iteration: When they were reached.
     """
 
     network: SegmentationNetwork
-    held_out: Histogram
+    held_out: Counts
     threshold: float
     iteration: int
 
@@ -313,10 +317,12 @@ def _best(settings: TrainingSettings, objective: Objective, path: Path) -> Train
     checkpoint = torch.load(path, map_location="cpu", weights_only=False)
     module = SegmentationModule(settings, objective)
     module.load_state_dict(checkpoint["state_dict"])
-    held_out = Histogram(np.array(checkpoint["held_out_counts"], np.int64))
+    held_out = np.array(checkpoint["held_out_counts"], np.int64)
+    best = float(curve_of(held_out).best().threshold)
     return Trained(
         network=module.network.eval(),
         held_out=held_out,
-        threshold=round(held_out.best_level() / (LEVELS - 1), 3),
+        # Where nothing is found at any threshold, none is better than one half.
+        threshold=0.5 if np.isnan(best) else round(best, 3),
         iteration=int(checkpoint["global_step"]),
     )

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
 from pipelines import weights
-from pipelines.batch import SceneOutcome
 from pipelines.config import PredictionSettings
 from pipelines.job import Views
+from pipelines.outcome import SceneOutcome
 from pipelines.predict import Prediction, device_kind, predict_parts, predict_scene, predictor_for
 from pipelines.weights import Model, WeightsCard
 from rurnet.registry import create
@@ -221,7 +221,7 @@ def predict() -> Predict:
 
 @dataclass
 class Told:
-    """A `pipelines.batch.Progress` that remembers what it was told."""
+    """A `pipelines.outcome.Progress` that remembers what it was told."""
 
     scenes: dict[str, int] = field(default_factory=dict)
     done: int = 0

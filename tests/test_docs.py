@@ -30,11 +30,14 @@ def test_options_that_are_named_exist(page):
 
     fields = {
         name.replace("_", "-")
-        for model in (config.InferRoads, config.InferDrive, config.TrainRoads, config.TrainDrive)
+        for model in (
+            config.InferRoads, config.InferDrive, config.TrainRoads, config.TrainDrive,
+            config.Evaluate,
+        )
         for name in model.model_fields
-    }
+    }  # fmt: skip
     fields |= set(serve.serve.__annotations__) | {"help"}
     # What prefect, tensorboard, dask and our benchmarks take.
     others = {"watch", "cron", "logdir", "nthreads", "rounds", "free", "measure"}
     for option in re.findall(r"(?<![\w-])--([a-z][a-z-]+)", page.read_text()):
-        assert option in fields | others, option
+        assert option.removeprefix("no-") in fields | others, option

@@ -102,8 +102,18 @@ def test_the_short_name_runs_a_job_on_the_inbox_to_the_end(served, roads_weights
     table = json.loads(artifacts["infer-roads-scores"]["data"])
     f1 = report["pooled"]["foreground"]["f1"]
     assert table[-1]["scene"] == "pooled"
-    assert table[-1]["f1"] == pytest.approx(f1, abs=1e-3)
+    assert table[-1]["F1"] == pytest.approx(f1, abs=1e-3)
     assert "report.html" in artifacts["infer-roads-report"]["data"]
+
+
+def test_what_a_job_left_is_evaluated_by_another(served):
+    done = served.prefect("deployment", "run", "evaluate", "--watch")
+    assert "Completed" in done.stdout, done.stdout + done.stderr + served.log.read_text()
+    report, first = (
+        json.loads((served.folder / "outbox" / name / "report.json").read_text())
+        for name in ("evaluation", "roads")
+    )
+    assert report["pooled"] == first["pooled"]
 
 
 def test_a_run_with_a_bad_scene_fails_and_says_which(served, roads_weights):
@@ -118,7 +128,9 @@ def test_a_run_with_a_bad_scene_fails_and_says_which(served, roads_weights):
 
 def test_every_flow_has_a_deployment_of_its_name_with_the_options_as_parameters(served):
     found = {d["name"]: d for d in served.read("deployments/filter")}
-    assert set(found) == {"infer-roads", "infer-drive", "train-roads", "train-drive"}
+    assert set(found) == {
+        "infer-roads", "infer-drive", "train-roads", "train-drive", "evaluate",
+    }  # fmt: skip
     properties = found["infer-roads"]["parameter_openapi_schema"]["properties"]
     assert {"scenes", "labels", "output", "model", "steps", "tile", "overlap"} <= set(properties)
 

@@ -6,7 +6,8 @@ import torch
 from pipelines.batch import check_names, run_batch
 from pipelines.config import PredictionSettings
 from pipelines.errors import PipelineError
-from pipelines.jobs import road_jobs
+from pipelines.jobs import Reading, road_jobs
+from pipelines.labels import Labelling
 from pipelines.samples import draw_road_scene
 from pipelines.weights import WeightsCard, load, save
 from rurnet.registry import create
@@ -52,8 +53,8 @@ def run(inputs, model, tmp_path_factory):
     names = ("a", *BAD, "z")
     jobs = road_jobs([str(inputs / "scenes" / f"{name}.tif") for name in names], inputs / "labels")
     outcomes = run_batch(jobs, [model], SETTINGS, output, _Quiet())
-    assert [outcome.job.name for outcome in outcomes] == list(names)
-    return {outcome.job.name: outcome for outcome in outcomes}, output
+    assert [outcome.name for outcome in outcomes] == list(names)
+    return {outcome.name: outcome for outcome in outcomes}, output
 
 
 class _Quiet:
@@ -88,7 +89,7 @@ def test_a_bad_scene_ends_with_a_line_that_names_its_file(run, name):
     assert f"{name}.tif" in outcome.error
     assert "\n" not in outcome.error
     assert outcome.prediction is None
-    assert outcome.histogram is None
+    assert outcome.counts is None
     assert outcome.files == {}
 
 
@@ -112,9 +113,9 @@ def test_a_label_of_another_size_is_told_with_both_sizes(run):
 def test_scenes_with_a_label_are_scored_and_those_without_are_not(run):
     outcomes, _ = run
     assert outcomes["a"].label.endswith("labels/a.tif")
-    assert outcomes["a"].histogram.counts.sum() > 0
+    assert outcomes["a"].counts.strict[0].sum() > 0
     assert outcomes["z"].label is None
-    assert outcomes["z"].histogram is None
+    assert outcomes["z"].counts is None
 
 
 def test_scores_count_the_written_levels_where_the_scene_is(run, inputs):
@@ -125,8 +126,8 @@ def test_scores_count_the_written_levels_where_the_scene_is(run, inputs):
     ):
         levels, road = probability.read(1), label.read(1) > 0
     assert (levels == NODATA).any()
-    for label, counts in ((False, outcomes["a"].histogram.counts[0]),
-                          (True, outcomes["a"].histogram.counts[1])):  # fmt: skip
+    for label, counts in ((False, outcomes["a"].counts.strict[0][0]),
+                          (True, outcomes["a"].counts.strict[0][1])):  # fmt: skip
         expected = [((levels == level) & (road == label)).sum() for level in range(255)]
         np.testing.assert_array_equal(counts, expected)
 
@@ -247,7 +248,7 @@ def test_a_rerun_computes_nothing_leaves_the_files_and_scores_the_same(both, mod
     assert [outcome.files for outcome in again] == [outcome.files for outcome in first]
     assert contents(tmp_path) == before
     assert told.done == 0
-    np.testing.assert_array_equal(again[0].histogram.counts, first[0].histogram.counts)
+    np.testing.assert_array_equal(again[0].counts.strict[0], first[0].counts.strict[0])
 
 
 def test_how_the_work_is_done_may_change_in_a_rerun(both, model, tmp_path):
@@ -362,8 +363,14 @@ def test_the_raster_of_two_networks_is_the_mean_of_theirs(both, model, fresh_wei
     assert np.abs((first + second) / 2 - mean).max() <= 1
 
 
-def test_several_classes_are_scored_together(both, fresh_weights, tmp_path):
+def test_several_classes_are_scored_together_and_one_by_one(
+    inputs, fresh_weights, write_raster, tmp_path
+):
     classes = ("background", "road", "path")
+    drawn = np.random.default_rng(0).integers(0, 3, (1, 90, 100)).astype(np.uint8)
+    write_raster(tmp_path / "labels" / "a.tif", drawn)
+    reading = Reading(labelling=Labelling(3))
+    both = road_jobs([str(inputs / "scenes" / "a.tif")], tmp_path / "labels", reading)
     three = load(str(fresh_weights(tmp_path / "three.safetensors", classes, seed=3)))
     [outcome] = run_batch(both[:1], [three], SETTINGS, tmp_path, _Quiet())
     with rasterio.open(outcome.prediction.probability) as raster:
@@ -371,16 +378,30 @@ def test_several_classes_are_scored_together(both, fresh_weights, tmp_path):
     there = levels[0] != NODATA
     total = np.minimum(levels.sum(axis=0), 254)[there]
     expected = np.bincount(total, minlength=255)
-    np.testing.assert_array_equal(outcome.histogram.counts.sum(axis=0), expected)
+    np.testing.assert_array_equal(outcome.counts.strict[0].sum(axis=0), expected)
+    for index in (1, 2):
+        one = np.bincount(levels[index - 1][there & (drawn[0] == index)], minlength=255)
+        np.testing.assert_array_equal(outcome.counts.strict[index, 1], one)
+
+
+def test_a_label_that_is_no_class_fails_its_scene_and_says_which(
+    inputs, fresh_weights, tmp_path
+):
+    classes = ("background", "road", "path")
+    three = load(str(fresh_weights(tmp_path / "three.safetensors", classes, seed=3)))
+    reading = Reading(labelling=Labelling(3))
+    jobs = road_jobs([str(inputs / "scenes" / "a.tif")], inputs / "labels", reading)
+    [outcome] = run_batch(jobs, [three], SETTINGS, tmp_path, _Quiet())
+    assert "value 255 is no class of 0 to 2; leave it out with --ignore" in outcome.error
 
 
 def test_floats_score_like_their_levels(both, model, tmp_path):
-    histograms = []
+    counts = []
     for dtype in ("uint8", "float32"):
         settings = SETTINGS.model_copy(update={"dtype": dtype})
         [outcome] = run_batch(both[:1], [model], settings, tmp_path / dtype, _Quiet())
-        histograms.append(outcome.histogram.counts)
-    np.testing.assert_array_equal(*histograms)
+        counts.append(outcome.counts.strict[0])
+    np.testing.assert_array_equal(*counts)
 
 
 # Memory.

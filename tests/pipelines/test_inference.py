@@ -12,7 +12,7 @@ from rio_cogeo.cogeo import cog_validate
 from pipelines.config import InferDrive, InferRoads
 from pipelines.errors import DataError, PipelineError, WeightsError
 from pipelines.inference import infer_drive, infer_roads
-from pipelines.report import Result
+from pipelines.report.contents import Result
 from pipelines.samples import draw_fundus, write_drive_folder, write_road_scene
 from tiling.raster import without_georeferencing_warning
 
@@ -40,7 +40,7 @@ class Run:
 
     def table(self):
         with (self.folder / "scores.csv").open(newline="") as file:
-            return {line["scene"]: line for line in csv.DictReader(file)}
+            return {(line["by"], line["of"], line["scene"]): line for line in csv.DictReader(file)}
 
 
 class _Quiet:
@@ -123,7 +123,8 @@ def by_hand(levels, label):
 
 
 def assert_scores(scores, expected):
-    assert scores["foreground"] == pytest.approx(expected["foreground"])
+    for key, value in expected["foreground"].items():
+        assert scores["foreground"][key] == pytest.approx(value)
     assert scores["break_even"]["value"] == pytest.approx(expected["break_even"])
     assert scores["class_mean"] == pytest.approx(expected["class_mean"])
     assert scores["pixels"] == expected["pixels"]
@@ -185,11 +186,17 @@ def test_one_bad_file_is_reported_and_the_others_are_done(roads):
 
 
 def test_the_table_has_every_scene_and_the_pool(roads):
-    assert list(roads.table()) == ["north", "south", "pooled"]
-    for scene in roads.report["scenes"]:
-        assert float(roads.table()[scene["name"]]["f1"]) == pytest.approx(
-            scene["foreground"]["f1"], abs=1e-6
+    table = roads.table()
+    assert list(table) == [
+        ("prediction", of, scene)
+        for of, scene in (
+            ("scene", "north"), ("scene", "south"), ("mean", ""), ("sd", ""), ("pooled", ""),
+            ("low", ""), ("high", ""),
         )
+    ]  # fmt: skip
+    for scene in roads.report["scenes"]:
+        line = table["prediction", "scene", scene["name"]]
+        assert float(line["foreground.f1"]) == pytest.approx(scene["foreground"]["f1"], abs=1e-6)
 
 
 def test_the_result_is_what_the_report_file_holds(roads):
@@ -253,7 +260,7 @@ def test_a_fundus_is_scored_inside_the_field_of_view_only(vessels, drive):
     assert scene["pixels"] == field.sum()
     assert_scores(scene, by_hand(levels, label))
     assert vessels.report["pooled"]["foreground"] == scene["foreground"]
-    assert "inside the field of view" in vessels.report["counted"]
+    assert "inside the field of view" in vessels.report["scoring"]["counted"]
 
 
 def test_the_second_observer_is_scored_where_the_first_is(vessels, drive):
@@ -261,12 +268,11 @@ def test_the_second_observer_is_scored_where_the_first_is(vessels, drive):
     first = read_label(drive / "test" / "1st_manual" / "01_manual1.gif")[field]
     second = read_label(drive / "test" / "2nd_manual" / "01_manual2.gif")[field]
     hit = (first & second).sum()
-    scores = vessels.report["second_observer"]["foreground"]
+    scores = vessels.report["second_observer"]["pooled"]["foreground"]
     assert scores["precision"] == pytest.approx(hit / second.sum())
     assert scores["recall"] == pytest.approx(hit / first.sum())
-    assert float(vessels.table()["second observer"]["recall"]) == pytest.approx(
-        hit / first.sum(), abs=1e-6
-    )
+    line = vessels.table()["second observer", "pooled", ""]
+    assert float(line["foreground.recall"]) == pytest.approx(hit / first.sum(), abs=1e-6)
 
 
 # Before anything runs.

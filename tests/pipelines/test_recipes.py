@@ -336,7 +336,7 @@ def test_several_folders_train_together_and_the_first_is_scored(tmp_path):
     assert {name[:5] for name in card.training["held_out"]} >= {"Image"}
     assert [scene["name"] for scene in result.report["scenes"]] == ["Image_11L"]
     assert card.scores["test"]["data"] == "CHASEDB1"
-    assert result.report["second_observer"]["foreground"]["f1"] > 0.2
+    assert result.report["second_observer"]["pooled"]["foreground"]["f1"] > 0.2
 
 
 def test_too_few_images_to_hold_some_out_are_refused(roads, tmp_path):

@@ -13,7 +13,7 @@ from pipelines import training
 from pipelines.config import TrainRoads
 from pipelines.crops import CropBatches, RoadSource, band_statistics
 from pipelines.roads import RoadPair
-from pipelines.scores import Histogram
+from pipelines.scores.histogram import Histogram, curve_of
 from pipelines.training import Objective, train
 
 SIDE = 64
@@ -88,7 +88,7 @@ def numbers(monkeypatch):
 
 def test_it_learns(sources, tmp_path):
     result = trained(sources, tmp_path, iterations=20, scorings=1, learning_rate=2e-2)
-    assert result.held_out.scores().break_even.value > 0.9
+    assert curve_of(result.held_out).break_even().value > 0.9
     # Uncertain of two classes at both steps would be 1.4 ln 2 = 0.97.
     assert scalars(tmp_path, "train/loss")[20] < 0.7
 
@@ -107,11 +107,11 @@ def test_the_held_out_counts_are_those_of_the_weights_returned(sources, tmp_path
     levels = np.round(probability * 254).astype(np.uint8)
     by_hand.add(levels, tile["label"][0] == 1, tile["valid"][0] == 1)
     # A level may be rounded the other way.
-    assert np.abs(by_hand.counts - result.held_out.counts).sum() <= 0.01 * SIDE**2
-    assert result.held_out.counts.sum() == SIDE**2 - 100
+    assert np.abs(by_hand.counts - result.held_out).sum() <= 0.01 * SIDE**2
+    assert result.held_out.sum() == SIDE**2 - 100
     assert not result.network.training
-    best = result.held_out.best_level()
-    assert result.threshold == pytest.approx(best / 254, abs=1e-3)
+    best = curve_of(result.held_out).best().threshold
+    assert result.threshold == pytest.approx(best, abs=1e-3)
 
 
 def test_the_weights_are_those_of_the_best_scoring(sources, tmp_path):
@@ -119,7 +119,7 @@ def test_the_weights_are_those_of_the_best_scoring(sources, tmp_path):
     scored = scalars(tmp_path, "held_out/break_even")
     assert sorted(scored) == [2, 4, 6, 8]
     assert result.iteration == max(scored, key=scored.get)
-    assert result.held_out.break_even().value == pytest.approx(scored[result.iteration], abs=1e-6)
+    assert curve_of(result.held_out).break_even().value == pytest.approx(scored[result.iteration], abs=1e-6)
 
 
 def test_the_seed_decides(sources, tmp_path):
@@ -159,7 +159,7 @@ def test_wherever_it_is_killed_it_ends_with_the_same_weights(
         assert numbers in (list(range(step, 4)), list(range(step - 1, 4)))
         assert resumed.iteration == unbroken.iteration
         assert same_weights(resumed, unbroken)
-        np.testing.assert_array_equal(resumed.held_out.counts, unbroken.held_out.counts)
+        np.testing.assert_array_equal(resumed.held_out, unbroken.held_out)
 
 
 def test_a_training_that_is_done_is_not_done_again(sources, tmp_path, numbers):
@@ -174,7 +174,7 @@ def test_held_out_images_without_any_road_do_not_end_it(sources, tmp_path, write
     write_raster(tmp_path / "none.tif", np.zeros((1, SIDE, SIDE), np.uint8))
     empty = RoadSource(RoadPair("empty", sources[2].pair.image, tmp_path / "none.tif"))
     result = trained([*sources[:2], empty], tmp_path / "run", iterations=2, scorings=2)
-    assert np.isnan(result.held_out.break_even().value)
+    assert np.isnan(curve_of(result.held_out).break_even().value)
     assert result.threshold == 0.5
 
 
@@ -184,7 +184,7 @@ def test_a_heavier_foreground_finds_more(sources, tmp_path):
         for weight in (0.3, 6.0)
     )
     levels = np.arange(255)
-    assert (heavy.counts * levels).sum() > (light.counts * levels).sum()
+    assert (heavy * levels).sum() > (light * levels).sum()
 
 
 def test_batch_norm_and_mixed_precision_train_too(sources, tmp_path):
@@ -193,7 +193,7 @@ def test_batch_norm_and_mixed_precision_train_too(sources, tmp_path):
     objective = Objective({"in_channels": 3, "classes": 2}, 2, 1.0, mean, std)
     result = train(config, objective, sources[:2], [1, 1], sources[2:], tmp_path)
     assert all(torch.isfinite(value).all() for value in result.network.state_dict().values())
-    assert result.held_out.counts.sum() == SIDE**2 - 100
+    assert result.held_out.sum() == SIDE**2 - 100
 
 
 def test_without_a_terminal_every_scoring_is_a_line_in_the_log(sources, tmp_path, caplog):

@@ -1,0 +1,261 @@
+"""Scores predicted rasters, ours or another tool's, from configuration to report."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import isnan
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.assemble import STEP, steps_in
+from pipelines.config import Evaluate
+from pipelines.errors import DataError, LabelError, PipelineError
+from pipelines.field import field_of_view
+from pipelines.fundus import read_binary
+from pipelines.jobs import FIELD_SEEN_AT, expanded, rasters_in, stem_of
+from pipelines.labels import FIELD, FIRST, SECOND, Labelling, check_fits, find_label, open_label
+from pipelines.levels import at_size, open_levels
+from pipelines.outcome import Progress, SceneOutcome
+from pipelines.report.contents import IN_FIELD, THERE, Comparison, Result, build_report
+from pipelines.report.write import write_report
+from pipelines.scores.intervals import differences
+from pipelines.scores.scores import per_scene
+from pipelines.scoring import AT_ONCE, score
+from tiling.errors import TilingError
+from tiling.files import open_scene
+from tiling.mask import threshold_level
+from tiling.window import split
+
+_OURS = ("probability", "mask")
+"""What our rasters are called; the folder they lie in has the scene's name."""
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Rasters that were predicted, by scene and by what they are ("probability", ...)."""
+
+    name: str
+    scenes: Mapping[str, Mapping[str, Path]]
+
+
+def evaluate(config: Evaluate, progress: Progress) -> Result:
+    """Scores one run, or two and how they differ.
+
+    Raises:
+        DataError: A folder is missing or holds no raster, or two rasters are of one scene.
+        PipelineError: The report cannot be written.
+    """
+    start = time.perf_counter()
+    for option, folder in (
+        ("labels", config.labels), ("fov", config.fov), ("second", config.second),
+        ("images", config.images),
+    ):  # fmt: skip
+        if folder is not None and not folder.is_dir():
+            raise DataError(f"{folder}: no such folder; check --{option}")
+    runs = _runs(config.predictions)
+    classes = config.class_names or _classes(runs[0], config)
+    every = [
+        [_evaluated(scene, files, classes, config, progress) for scene, files in run.scenes.items()]
+        for run in runs
+    ]
+    comparison = None
+    if len(runs) == 2:
+        comparison = _comparison(runs, every, classes, threshold_level(config.threshold))
+    report = build_report(
+        every[0],
+        config,
+        counted=THERE if config.fov is None else IN_FIELD,
+        classes=classes,
+        seconds=time.perf_counter() - start,
+        comparison=comparison,
+    )
+    for outcomes in every[1:]:
+        report["failed"] += [
+            {"input": outcome.source, "error": outcome.error}
+            for outcome in outcomes
+            if outcome.error is not None
+        ]
+    write_report(config.output, report, every[0])
+    return Result(report, config.output)
+
+
+def _runs(predictions: Sequence[str]) -> list[_Run]:
+    """One run, or two that are to be compared."""
+    folders = [name for name in predictions if Path(name).is_dir()]
+    if folders:
+        if len(folders) != len(predictions) or len(folders) > 2:
+            raise DataError(
+                f"{', '.join(predictions)}: give one folder, two that are to be compared, "
+                "or rasters"
+            )
+        return [_Run(folder, _in_folder(Path(folder))) for folder in folders]
+    paths = [Path(name) for name in expanded(predictions, rasters_in)]
+    scenes = [(_scene_of(path), {"probability": path}) for path in paths]
+    if len(scenes) == 2 and scenes[0][0] == scenes[1][0]:
+        return [_Run(str(files["probability"]), {scene: files}) for scene, files in scenes]
+    return [_Run(predictions[0], _by_scene(scenes))]
+
+
+def _in_folder(folder: Path) -> dict[str, dict[str, Path]]:
+    """The scenes of a folder that was inferred to, or of one of rasters."""
+    inferred = [_inferred(inside) for inside in (folder, *sorted(folder.iterdir()))]
+    if ours := [scene for scene in inferred if scene is not None]:
+        return _by_scene(ours)
+    paths = [Path(path) for path in rasters_in(folder)]
+    if not paths:
+        raise DataError(f"{folder}: no predicted rasters in it; check the path")
+    return _by_scene([(path.stem, {"probability": path}) for path in paths])
+
+
+def _inferred(folder: Path) -> tuple[str, dict[str, Path]] | None:
+    """The rasters of a folder of ours; a mask stands for probabilities that are not there."""
+    files = {path.stem: path for path in sorted(folder.glob("*.tif"))}
+    if not set(_OURS) & set(files):
+        return None
+    files = {"probability": files.get("probability", files.get("mask", folder)), **files}
+    return folder.resolve().name, files
+
+
+def _scene_of(path: Path) -> str:
+    ours = path.stem in _OURS or path.stem.startswith(STEP)
+    return path.resolve().parent.name if ours else stem_of(str(path))
+
+
+def _by_scene(scenes: Sequence[tuple[str, dict[str, Path]]]) -> dict[str, dict[str, Path]]:
+    found: dict[str, dict[str, Path]] = {}
+    for scene, files in scenes:
+        if scene in found:
+            raise DataError(
+                f"{found[scene]['probability']} and {files['probability']} are both of scene "
+                f"{scene}; leave one out"
+            )
+        found[scene] = files
+    return found
+
+
+def _chosen(files: Mapping[str, Path], config: Evaluate) -> dict[str, Path]:
+    """Without what is not to be scored: of a mask there are no steps."""
+    if config.kind == "mask" and "mask" in files:
+        return {"probability": files["mask"]}
+    return dict(files)
+
+
+def _classes(run: _Run, config: Evaluate) -> tuple[str, ...]:
+    """Names of the foreground classes, as the first raster that can be read has them."""
+    for files in run.scenes.values():
+        try:
+            path = _chosen(files, config)["probability"]
+            with open_levels(path, config.kind, config.value_ends) as levels:
+                return levels.classes
+        except (TilingError, PipelineError):
+            continue
+    return ("foreground",)
+
+
+def _evaluated(
+    scene: str,
+    files: Mapping[str, Path],
+    classes: tuple[str, ...],
+    config: Evaluate,
+    progress: Progress,
+) -> SceneOutcome:
+    files = _chosen(files, config)
+    outcome = SceneOutcome(scene, str(files["probability"]), files=files)
+    try:
+        _score(outcome, classes, config, progress)
+    except (TilingError, PipelineError) as error:
+        outcome.error = str(error)
+    progress.finished(outcome)
+    return outcome
+
+
+def _score(
+    outcome: SceneOutcome, classes: tuple[str, ...], config: Evaluate, progress: Progress
+) -> None:
+    scene, path = outcome.name, outcome.files["probability"]
+    opened = partial(open_levels, kind=config.kind, value_range=config.value_ends, classes=classes)
+    # Opened first, or a mistyped name would be said to lack a label.
+    with opened(path) as levels:
+        drawn = _wanted(config.labels, scene, "label", other_than=outcome.source)
+        second = (
+            None
+            if config.second is None
+            else _wanted(
+                config.second, scene, "second observer's label", SECOND, other_than=str(drawn)
+            )
+        )
+        image = None if config.images is None else find_label(config.images, scene, ("{stem}",))
+        outcome.labelling = Labelling(len(classes) + 1, config.ignored_values)
+        outcome.label, outcome.image = str(drawn), str(image) if image else None
+        outcome.height, outcome.width = levels.height, levels.width
+        with (
+            open_label(drawn, outcome.labelling) as label,
+            open_label(second, outcome.labelling) as other,
+        ):
+            assert label is not None
+            for one in (label, other):
+                if one is not None:
+                    check_fits(one, levels)
+            if config.fov is not None:
+                mask = _wanted(config.fov, scene, "field of view", FIELD)
+                opened = partial(opened, field=_field(mask, (levels.height, levels.width)))
+            outcome.open_raster = opened
+            rasters = max(1, len(steps_in(outcome.files))) + (other is not None)
+            windows = list(split(levels.height, levels.width, AT_ONCE))
+            progress.scene(scene, rasters * len(windows))
+            score(outcome, label, other, config, partial(progress.tiles, scene))
+
+
+def _wanted(
+    folder: Path,
+    scene: str,
+    what: str,
+    names: Sequence[str] = FIRST,
+    other_than: str | None = None,
+) -> Path:
+    path = find_label(folder, scene, names, other_than)
+    if path is None:
+        raise LabelError(f"{scene}: no {what} of this name in {folder}; add it, or leave it out")
+    return path
+
+
+def _field(path: Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """A field of view [h, w]: that of a mask, or found in a photograph."""
+    with open_scene(path, bands=None) as photograph:
+        pixels, _ = photograph.overview(FIELD_SEEN_AT)
+        size = photograph.height, photograph.width
+    if len(pixels) >= 3 and not np.isin(pixels, (0, 255)).all() and size == shape:
+        found: NDArray[np.bool_] = at_size(field_of_view(pixels[:3]), shape)
+        return found
+    return read_binary(path, shape)
+
+
+def _comparison(
+    runs: Sequence[_Run],
+    every: Sequence[Sequence[SceneOutcome]],
+    classes: Sequence[str],
+    level: int,
+) -> Comparison | None:
+    """How the second run differs on the scenes that both have; None where there is none."""
+    first, second = (
+        {outcome.name: outcome.counts for outcome in outcomes if outcome.counts is not None}
+        for outcomes in every
+    )
+    scenes = [scene for scene in first if scene in second]
+    if not scenes:
+        return None
+    a, b = ([counts[scene] for scene in scenes] for counts in (first, second))
+    f1 = (
+        [
+            None if isnan(value) else value
+            for value in per_scene(counts, level, classes)["foreground.f1"].tolist()
+        ]
+        for counts in (a, b)
+    )
+    return Comparison(
+        runs[0].name, runs[1].name, differences(a, b, level, classes),
+        [(scene, *of_both) for scene, *of_both in zip(scenes, *f1, strict=True)],
+    )  # fmt: skip

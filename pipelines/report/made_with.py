@@ -1,0 +1,44 @@
+"""What a run was made with, so that it can be made again."""
+
+import os
+import platform
+import shlex
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import rasterio
+import torch
+
+_PACKAGES = ("rurnet", "torch", "numpy", "scipy", "scikit-image", "rasterio")
+
+
+def made_with(seconds: float | None) -> dict[str, Any]:
+    """Command, versions, machine.
+
+    Args:
+        seconds: Wall time of the run, where it is known.
+    """
+    return {
+        "command": shlex.join(["python", *sys.orig_argv[1:]]),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "packages": {name: version(name) for name in _PACKAGES}
+        | {"GDAL": rasterio.__gdal_version__},
+        "seconds": None if seconds is None else round(seconds, 1),
+    }
+
+
+def _processor() -> str:
+    try:
+        # platform.processor() is empty, or names the architecture only.
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(
+            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
+        )
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

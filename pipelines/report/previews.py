@@ -1,0 +1,158 @@
+"""Small pictures of large scenes, for the viewers of the report."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipelines.assemble import steps_in
+from pipelines.errors import PipelineError
+from pipelines.labels import open_label
+from pipelines.levels import at_size
+from pipelines.outcome import SceneOutcome
+from pipelines.report.page import Picture
+from pipelines.scores.counts import IGNORED, together
+from tiling.blend import NODATA, TOP
+from tiling.errors import TilingError
+from tiling.files import open_scene
+
+MOST = 50
+"""Scenes that get a viewer."""
+
+_BYTES = 6_600_000
+"""Of all pictures together; in the page they are a third more: below 10 MB in all."""
+
+_LONGEST = 1280
+_SHORTEST = 160
+_GREYS = 16
+"""Steps between two levels that are told apart."""
+
+_BACKGROUND = 60
+
+
+@dataclass(frozen=True)
+class _Layers:
+    """What a picture is made of, all of one size."""
+
+    image: NDArray[np.uint8]
+    label: NDArray[np.uint8] | None
+    steps: Sequence[NDArray[np.uint8]]
+
+
+def previews(
+    outcomes: Sequence[SceneOutcome], report: Mapping[str, Any], threshold_level: int
+) -> list[Picture]:
+    """Pictures of the scenes that are worst by F1, or of the first ones where there are no scores.
+
+    All together they stay below a fixed size: the more there are the smaller they get.
+
+    Args:
+        outcomes: What came of each scene.
+        report: What `report.json` holds.
+        threshold_level: From this level on a pixel is foreground.
+    """
+    f1 = {
+        scene["name"]: scene["foreground"] and scene["foreground"]["f1"]
+        for scene in report["scenes"]
+    }
+    done = [outcome for outcome in outcomes if outcome.error is None]
+    worst = sorted(
+        done, key=lambda outcome: f1[outcome.name] if f1[outcome.name] is not None else 2
+    )
+    chosen = {outcome.name for outcome in worst[:MOST]}
+    shown = [outcome for outcome in done if outcome.name in chosen]
+    budget = _BYTES // max(1, len(shown))
+    made = [_picture(outcome, report, threshold_level, budget) for outcome in shown]
+    return [picture for picture in made if picture is not None]
+
+
+def _picture(
+    outcome: SceneOutcome, report: Mapping[str, Any], threshold_level: int, budget: int
+) -> Picture | None:
+    """The largest picture that the budget allows."""
+    longest = _LONGEST
+    while True:
+        try:
+            layers = _layers(outcome, report, longest)
+        except (TilingError, PipelineError):
+            return None  # Gone or changed since; the table still has its scores.
+        height, width = layers.steps[0].shape
+        picture = Picture(
+            name=outcome.name,
+            width=width,
+            height=height,
+            scale=width / outcome.width,
+            image=_encoded(layers.image, quality=75),
+            label=None if layers.label is None else _encoded(layers.label),
+            steps=tuple(_encoded(_coarse(step, threshold_level)) for step in layers.steps),
+            threshold_level=threshold_level,
+        )
+        size = sum(map(len, (picture.image, picture.label or b"", *picture.steps)))
+        if size <= budget or longest <= _SHORTEST:
+            return picture
+        longest = max(_SHORTEST, int(min(longest, max(height, width)) * sqrt(budget / size) * 0.95))
+
+
+def _layers(outcome: SceneOutcome, report: Mapping[str, Any], longest: int) -> _Layers:
+    files = steps_in(outcome.files) or [outcome.files["probability"]]
+    steps = []
+    for path in files:
+        with outcome.open_raster(path) as levels:
+            steps.append(together(levels.overview(longest)))
+    shape = steps[0].shape
+    label = None
+    if outcome.label is not None:
+        with open_label(Path(outcome.label), outcome.labelling) as drawn:
+            assert drawn is not None
+            classes = at_size(drawn.overview(longest), shape)
+            label = np.where(classes == IGNORED, NODATA, (classes > 0) * np.uint8(TOP))
+            label = label.astype(np.uint8)
+    return _Layers(_image(outcome, report, longest, steps[-1] != NODATA), label, steps)
+
+
+def _image(
+    outcome: SceneOutcome, report: Mapping[str, Any], longest: int, there: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
+    """Three bands of a scene [h, w, 3], of the size of `there`; grey where there is no picture.
+
+    What is not of 8 bits is stretched from its 2nd to its 98th percentile.
+    """
+    if outcome.image is None:
+        return np.full((*there.shape, 3), _BACKGROUND, np.uint8)
+    chosen = report["settings"].get("bands")
+    bands = [int(band) for band in chosen.split(",")] if chosen else None
+    with open_scene(outcome.image, bands=bands) as scene:
+        pixels = at_size(scene.overview(longest)[0], there.shape)
+    pixels = np.moveaxis(pixels[:3] if len(pixels) >= 3 else pixels[[0, 0, 0]], 0, -1)
+    if pixels.dtype != np.uint8:
+        low, high = np.percentile(pixels[there] if there.any() else pixels, (2, 98))
+        pixels = (pixels.astype(np.float64) - low) / max(high - low, 1e-9) * 255
+    return pixels.clip(0, 255).astype(np.uint8)
+
+
+def _coarse(levels: NDArray[np.uint8], threshold: int) -> NDArray[np.uint8]:
+    """Levels in few greys, which make small files, on the same side of the threshold."""
+    greys = np.arange(NODATA + 1)
+    coarse = np.minimum(greys // _GREYS * _GREYS + _GREYS // 2, TOP)
+    coarse = np.where(greys >= threshold, np.maximum(coarse, threshold), coarse)
+    coarse = np.where(greys < threshold, np.minimum(coarse, threshold - 1), coarse)
+    # What is certain stays so: most of a picture is plain background.
+    coarse[: min(_GREYS // 2, threshold)] = 0
+    coarse[NODATA] = NODATA
+    result: NDArray[np.uint8] = coarse.astype(np.uint8)[levels]
+    return result
+
+
+def _encoded(pixels: NDArray[np.uint8], quality: int | None = None) -> bytes:
+    """A WebP, lossless where no quality is given."""
+    data = io.BytesIO()
+    # Lossless and at its fastest it is smaller than the best PNG, in a quarter of the time.
+    how = {"lossless": True, "method": 0} if quality is None else {"quality": quality}
+    Image.fromarray(pixels).save(data, format="WEBP", **how)
+    return data.getvalue()

@@ -1,0 +1,54 @@
+"""Writes a report's files, each whole or not at all."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipelines.errors import PipelineError
+from pipelines.outcome import SceneOutcome
+from pipelines.report.figures import write_figures
+from pipelines.report.page import render_page
+from pipelines.report.previews import previews
+from pipelines.report.table import as_csv
+from tiling.mask import threshold_level
+
+
+def write_report(folder: Path, report: Mapping[str, Any], outcomes: Sequence[SceneOutcome]) -> Path:
+    """Writes `report.json`, `scores.csv` and `report.html`, and figures where asked for.
+
+    Args:
+        folder: Where to; it is made.
+        report: From `pipelines.report.contents.build_report`.
+        outcomes: The same ones, for pictures.
+
+    Returns:
+        `folder/report.html`.
+
+    Raises:
+        PipelineError: The disk refuses.
+    """
+    html = folder / "report.html"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / "report.json", json.dumps(report, indent=2, default=str) + "\n")
+        _write(folder / "scores.csv", as_csv(report))
+        level = threshold_level(report["scoring"]["threshold"])
+        _write(html, render_page(dict(report), previews(outcomes, report, level)))
+        if report["settings"]["figures"]:
+            write_figures(folder, dict(report))
+    except OSError as error:
+        raise PipelineError(
+            f"{folder}: the report cannot be written ({error}); free some space or choose "
+            "another --output"
+        ) from error
+    return html
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,84 @@
+"""Relaxed precision and recall: a pixel may match one nearby (Mnih, 2013, section 6.1).
+
+Precision is the share of predicted pixels with a labelled one within rho, recall the share of
+labelled pixels with a predicted one within rho. Both are exact at every threshold: a labelled
+pixel is found at the thresholds up to the highest level within rho of it.
+"""
+
+from dataclasses import dataclass, field
+from math import floor
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
+
+from pipelines.scores.curve import LEVELS, Curve
+from pipelines.scores.histogram import Counts, Histogram, curve_of
+from tiling.window import Window
+
+
+@dataclass(frozen=True)
+class Disc:
+    """The pixels within a Euclidean distance of one.
+
+    Attributes:
+        rho: The distance in pixels; 0 is the pixel alone.
+    """
+
+    rho: float
+
+    @property
+    def margin(self) -> int:
+        """Pixels around a window that its counts depend on."""
+        return floor(self.rho)
+
+    def highest(self, values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The highest value within the distance of each pixel [h, w]; there is none outside."""
+        if not self.margin:
+            return values
+        along = np.arange(-self.margin, self.margin + 1)
+        near = along[:, None] ** 2 + along**2 <= self.rho**2
+        found: NDArray[np.uint8] = maximum_filter(values, footprint=near, mode="constant")
+        return found
+
+
+@dataclass(frozen=True)
+class RelaxedHistogram:
+    """Counts of a scene, window by window.
+
+    Attributes:
+        disc: What is near.
+        near: Pixels by whether a labelled one is near (0 no, 1 yes) and their level.
+        reached: Labelled pixels by the highest level near them [255].
+    """
+
+    disc: Disc
+    near: Histogram = field(default_factory=Histogram)
+    reached: Counts = field(default_factory=lambda: np.zeros(LEVELS, np.int64))
+
+    def add(
+        self, levels: NDArray[np.uint8], label: NDArray[np.bool_], window: Window, around: Window
+    ) -> None:
+        """Counts the pixels of a window.
+
+        Args:
+            levels: Probability levels [h, w] of `around`; what is 255 neither counts nor matches.
+            label: True where the label is foreground [h, w].
+            window: What is counted.
+            around: The same, grown by the margin and cut off at the scene's border.
+        """
+        inside = window.slices(around)
+        counted = levels < LEVELS
+        labelled = label & counted
+        near = self.disc.highest(labelled.astype(np.uint8)) > 0
+        self.near.add(levels[inside], near[inside])
+        reached = self.disc.highest(np.where(counted, levels, np.uint8(0)))
+        self.reached.__iadd__(np.bincount(reached[inside][labelled[inside]], minlength=LEVELS))
+
+
+def relaxed_curve_of(near: Counts, reached: Counts) -> Curve:
+    """The curve of counts [..., 2, 255] and [..., 255]."""
+    of_predicted = curve_of(near)
+    tail = reached[..., ::-1].cumsum(axis=-1)[..., ::-1].astype(np.float64)
+    found = np.concatenate([tail, np.zeros((*tail.shape[:-1], 1))], axis=-1)
+    return Curve(of_predicted.right, of_predicted.predicted, found, found[..., 0])
