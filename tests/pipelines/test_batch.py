@@ -384,9 +384,7 @@ def test_several_classes_are_scored_together_and_one_by_one(
         np.testing.assert_array_equal(outcome.counts.strict[index, 1], one)
 
 
-def test_a_label_that_is_no_class_fails_its_scene_and_says_which(
-    inputs, fresh_weights, tmp_path
-):
+def test_a_label_that_is_no_class_fails_its_scene_and_says_which(inputs, fresh_weights, tmp_path):
     classes = ("background", "road", "path")
     three = load(str(fresh_weights(tmp_path / "three.safetensors", classes, seed=3)))
     reading = Reading(labelling=Labelling(3))

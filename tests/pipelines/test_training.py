@@ -119,7 +119,9 @@ def test_the_weights_are_those_of_the_best_scoring(sources, tmp_path):
     scored = scalars(tmp_path, "held_out/break_even")
     assert sorted(scored) == [2, 4, 6, 8]
     assert result.iteration == max(scored, key=scored.get)
-    assert curve_of(result.held_out).break_even().value == pytest.approx(scored[result.iteration], abs=1e-6)
+    assert curve_of(result.held_out).break_even().value == pytest.approx(
+        scored[result.iteration], abs=1e-6
+    )
 
 
 def test_the_seed_decides(sources, tmp_path):
