@@ -149,9 +149,10 @@ def comparison_table(comparison: Mapping[str, Any]) -> Table:
                 title,
                 *(_shown(row[key], "") for key in ("a", "b")),
                 *(
-                    f"{_shown(row[value])} ({_shown(row[low])} to {_shown(row[high])})"
+                    _shown(row[value])
+                    + ("" if row[low] is None else f" ({row[low]:+.3f} to {row[high]:+.3f})")
                     for value, low, high in (
-                        ("difference", "low", "high"), ("mean", "mean_low", "mean_high")
+                        ("difference", "low", "high"), ("mean", "mean_low", "mean_high"),
                     )
                 ),
             )  # fmt: skip
@@ -250,6 +251,8 @@ def _print(result: Result) -> None:
     if (comparison := report["comparison"]) is not None:
         out.print(f"\nA: {comparison['a']}\nB: {comparison['b']}\n", markup=False)
         out.print(comparison_table(comparison))
+        if comparison["unpaired"]:
+            out.print(f"Not in both: {', '.join(comparison['unpaired'])}", markup=False)
     if report["scenes"] and report["pooled"] is None:
         out.print("No label was given, so no score is possible.")
     if result.weights is not None:

@@ -258,4 +258,5 @@ def _comparison(
     return Comparison(
         runs[0].name, runs[1].name, differences(a, b, level, classes),
         [(scene, *of_both) for scene, *of_both in zip(scenes, *f1, strict=True)],
+        sorted({*runs[0].scenes, *runs[1].scenes} - {*scenes}),
     )  # fmt: skip

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipelines.errors import LabelError
 from pipelines.scores.counts import IGNORED
+from tiling.bands import CLASS_TYPES
 from tiling.raster import RasterScene
 from tiling.scene import Pixels, Raster, Valid, WrappedRaster
 from tiling.window import Window
@@ -94,7 +95,7 @@ def open_label(path: Path | None, labelling: Labelling) -> Iterator[RasterLabel 
     if path is None:
         yield None
         return
-    with RasterScene(path, bands=1) as scene:
+    with RasterScene(path, bands=1, types=CLASS_TYPES) as scene:
         yield RasterLabel(scene, labelling)
 
 
@@ -128,7 +129,7 @@ def check_fits(label: Raster, scene: Raster) -> None:
     made_for_it = "give the label made for it"
     if (label.height, label.width) != (scene.height, scene.width):
         raise LabelError(
-            f"{label.name}: {label.width} x {label.height} pixels, but its image "
+            f"{label.name}: {label.width} x {label.height} pixels, but "
             f"{scene.name} has {scene.width} x {scene.height}; {made_for_it}"
         )
     if label.crs is None or scene.crs is None:

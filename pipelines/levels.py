@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import PredictionError
+from tiling.bands import CLASS_TYPES
 from tiling.blend import NODATA, TOP
 from tiling.raster import RasterScene
 from tiling.scene import WrappedRaster
@@ -20,6 +21,11 @@ _AT_ONCE = 4096
 _OF_PROBABILITY = "probability of "
 """How the bands of `probability.tif` are described."""
 
+
+_MOST_CLASSES = 31
+"""Integers up to here are hardly probabilities."""
+
+_PERCENT = 100
 
 _SLACK = 1e-3
 """What a softmax may be off by."""
@@ -83,16 +89,16 @@ class RasterLevels(WrappedRaster):
 
     def _of_classes(self, values: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
         count = len(self.classes)
-        if count == 1:
-            levels: NDArray[np.uint8] = ((values != 0) * np.uint8(TOP))[None]
-            return levels
-        unknown = valid & ((values < 0) | (values > count))
+        known = (0, 1, 255) if count == 1 else range(count + 1)
+        unknown = valid & ~np.isin(values, known)
         if unknown.any():
             raise PredictionError(
                 f"{self.name}: value {values[unknown][0]} is no class of 0 to {count}; "
                 "name the foreground classes with --classes"
             )
-        return np.stack([(values == index) * np.uint8(TOP) for index in range(1, count + 1)])
+        found = [values != 0] if count == 1 else [values == one for one in range(1, count + 1)]
+        levels: NDArray[np.uint8] = np.stack(found) * np.uint8(TOP)
+        return levels
 
     def _graded(
         self, pixels: NDArray[Any], valid: NDArray[np.bool_], low: float, high: float
@@ -135,38 +141,39 @@ def open_levels(
 
     Floats are probabilities, integers with a scale (as in `probability.tif`) are too. Other
     integers are a mask where they hold no other values than 0 and 1, 0 and 255, or the numbers
-    of the classes, and else probabilities of which the type's highest value stands for 1.
+    of the classes, and else probabilities of which the type's highest value stands for 1. Where
+    that may well be wrong it is an error.
 
     Args:
         path: Probabilities with a band for each foreground class, or a mask of one band.
         kind: Which of the two; "auto" finds out.
         value_range: Pixel values that stand for probability 0 and 1.
         classes: Names of the foreground classes; by default those in the descriptions of the
-            bands, or else "foreground", or "class 1" and so on.
+            bands, or else "foreground".
         field: Outside of it nothing counts [h, w], of the raster's size; None counts all.
 
     Raises:
         SceneError: It cannot be read.
-        PredictionError: It does not have the bands that the classes want.
+        PredictionError: It does not have the bands that the classes want, or may be either kind.
     """
-    with RasterScene(path, bands=None) as scene:
-        scale = _declared_ends(scene)
-        if kind == "auto":
-            scaled = value_range is not None or scale is not None
-            graded = scaled or scene.dtype.kind == "f" or not _is_mask(scene, classes)
-            kind = "probability" if graded else "mask"
+    with RasterScene(path, bands=None, types=CLASS_TYPES) as scene:
+        scale = value_range or _declared_ends(scene)
+        graded = scale is not None or scene.dtype.kind == "f"
         if kind == "mask":
+            if graded:
+                raise PredictionError(f"{path}: holds probabilities; leave --kind mask out")
             if scene.bands != 1:
                 raise PredictionError(f"{path}: {scene.bands} bands, but a mask has one")
+        if kind == "mask" or (kind == "auto" and not graded and _is_mask(scene, classes)):
             yield RasterLevels(scene, classes or ("foreground",), None, field)
             return
-        if classes is not None and len(classes) != scene.bands:
+        names = classes or _names(scene)
+        if len(names) != scene.bands:
             raise PredictionError(
-                f"{path}: {scene.bands} bands of probabilities, but {len(classes)} foreground "
-                f"classes ({', '.join(classes)}); give a band for each, none for the background"
+                f"{path}: {scene.bands} bands of probabilities, but {len(names)} foreground "
+                f"classes ({', '.join(names)}); give a band for each, none for the background"
             )
-        ends = value_range or scale or _ends_of(scene.dtype)
-        yield RasterLevels(scene, classes or _names(scene.descriptions), ends, field)
+        yield RasterLevels(scene, names, scale or _ends_of(scene.dtype), field)
 
 
 def _declared_ends(scene: RasterScene) -> tuple[float, float] | None:
@@ -179,23 +186,37 @@ def _ends_of(dtype: np.dtype[Any]) -> tuple[float, float]:
     return (0.0, 1.0) if dtype.kind == "f" else (0.0, float(np.iinfo(dtype).max))
 
 
-def _names(descriptions: list[str]) -> tuple[str, ...]:
-    if all(text.startswith(_OF_PROBABILITY) for text in descriptions):
-        return tuple(text.removeprefix(_OF_PROBABILITY) for text in descriptions)
-    if len(descriptions) == 1:
+def _names(scene: RasterScene) -> tuple[str, ...]:
+    """Names of the classes, from the descriptions of the bands."""
+    if all(scene.descriptions):
+        return tuple(text.removeprefix(_OF_PROBABILITY) for text in scene.descriptions)
+    if scene.bands == 1:
         return ("foreground",)
-    return tuple(text or f"class {band}" for band, text in enumerate(descriptions, start=1))
+    raise PredictionError(
+        f"{scene.name}: {scene.bands} bands, but nothing says of which classes; name them with "
+        "--classes, or keep one band, e.g. gdal_translate -b 1"
+    )
 
 
 def _is_mask(scene: RasterScene, classes: tuple[str, ...] | None) -> bool:
-    """Whether no pixel has another value than a mask can have."""
+    """Whether no pixel of integers has another value than a mask can have.
+
+    Raises:
+        PredictionError: The values may be classes without names, or percent.
+    """
     if scene.bands != 1:
         return False
     found: set[int] = set()
-    highest = max(1, len(classes or ()))
     for window in split(scene.height, scene.width, _AT_ONCE):
         pixels, valid = scene.read(window)
         found.update(np.unique(pixels[0][valid]).tolist())
-        if not (found <= {0, 255} or found <= set(range(highest + 1))):
-            return False
-    return True
+    if found <= {0, 255} or found <= set(range(max(1, len(classes or ())) + 1)):
+        return True
+    highest = max(found)
+    if highest <= _MOST_CLASSES or highest == _PERCENT:
+        raise PredictionError(
+            f"{scene.name}: values up to {highest} may be classes, percent or probabilities; name "
+            f"the foreground classes with --classes, or say with --value-range 0,{_PERCENT} or "
+            "0,255 which values stand for probability 0 and 1"
+        )
+    return False

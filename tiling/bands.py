@@ -14,6 +14,9 @@ Bands = int | Sequence[int] | None
 TYPES = ("uint8", "uint16", "int16", "float32", "float64")
 """What a file's pixels may be; float64 is read as float32."""
 
+CLASS_TYPES = (*TYPES, "int8", "uint32", "int32", "uint64", "int64")
+"""What pixels that are numbers of classes may be."""
+
 
 def chosen_bands(name: str, wanted: Bands, colours: Sequence[int], count: int) -> tuple[int, ...]:
     """Numbers, from 1 on, of the bands to read.
@@ -52,7 +55,7 @@ def chosen_bands(name: str, wanted: Bands, colours: Sequence[int], count: int) -
     )
 
 
-def pixel_type(name: str, types: Iterable[str]) -> np.dtype[Any]:
+def pixel_type(name: str, types: Iterable[str], allowed: Sequence[str] = TYPES) -> np.dtype[Any]:
     """The type in which pixels of a file's `types`, one for each band, are read.
 
     Raises:
@@ -64,7 +67,7 @@ def pixel_type(name: str, types: Iterable[str]) -> np.dtype[Any]:
             f"{name}: its bands have the types {', '.join(found)}; "
             "give them one, e.g. gdal_translate -ot Float32"
         )
-    if found[0] not in TYPES:
+    if found[0] not in allowed:
         raise SceneError(
             f"{name}: pixels are {found[0]}, which no network takes; "
             "convert them, e.g. gdal_translate -ot Float32"

@@ -16,7 +16,7 @@ from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning
 
-from tiling.bands import Bands, as_read, chosen_bands, pixel_type
+from tiling.bands import TYPES, Bands, as_read, chosen_bands, pixel_type
 from tiling.errors import SceneError
 from tiling.scene import FileScene, Pixels, Valid, first_line, unreadable
 from tiling.window import Window
@@ -56,13 +56,14 @@ class RasterScene(FileScene):
         path: File, or anything GDAL takes as one.
         bands: How many colour bands it must have, or the numbers, from 1 on, of those to read;
             None reads all colour bands.
+        types: What its pixels may be.
 
     Raises:
         SceneError: No such file, not a raster, without the bands that are wanted, or with pixels
-            of another type than `tiling.bands.TYPES`.
+            of another type than `types`.
     """
 
-    def __init__(self, path: str | Path, *, bands: Bands = 3) -> None:
+    def __init__(self, path: str | Path, *, bands: Bands = 3, types: Sequence[str] = TYPES) -> None:
         self.name = str(path)
         self._local = threading.local()
         self._opened: list[rasterio.DatasetReader] = []
@@ -87,7 +88,7 @@ class RasterScene(FileScene):
         self.descriptions = [dataset.descriptions[band - 1] or "" for band in self._bands]
         self.scales = [(dataset.scales[b - 1], dataset.offsets[b - 1]) for b in self._bands]
         self.dtype: np.dtype[Any] = pixel_type(
-            self.name, [dataset.dtypes[band - 1] for band in self._bands]
+            self.name, [dataset.dtypes[band - 1] for band in self._bands], types
         )
         self._alphas = [band for band in alphas if band not in self._bands]
         self._masks = _bands_with_masks(self._bands, [flags[band - 1] for band in self._bands])

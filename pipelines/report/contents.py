@@ -77,12 +77,14 @@ class Comparison:
         b: What the second is called.
         differences: By the scores' paths.
         f1: Name of each scene, and its F1 in both.
+        unpaired: Scenes that only one of the two has, or that could be scored in one only.
     """
 
     a: str
     b: str
     differences: Mapping[str, Difference]
     f1: Sequence[tuple[str, float | None, float | None]]
+    unpaired: Sequence[str] = ()
 
 
 def build_report(
@@ -273,6 +275,7 @@ def _compared(comparison: Comparison) -> dict[str, Any]:
         "a": comparison.a,
         "b": comparison.b,
         "scenes": len(comparison.f1),
+        "unpaired": list(comparison.unpaired),
         "rows": [
             {
                 "column": path,

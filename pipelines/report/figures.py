@@ -259,4 +259,7 @@ def _equal_f1_lines(axes: Axes) -> None:
 
 def _legend_below(figure: Figure, columns: int) -> None:
     """A legend that covers no data."""
-    figure.legend(loc="outside lower center", ncols=columns, handlelength=2.2, columnspacing=1.6)
+    if any(axes.get_legend_handles_labels()[0] for axes in figure.axes):
+        figure.legend(
+            loc="outside lower center", ncols=columns, handlelength=2.2, columnspacing=1.6
+        )

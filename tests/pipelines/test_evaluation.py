@@ -289,7 +289,7 @@ def test_the_kind_that_is_asked_for_goes_before_what_it_looks_like(
     tool, write_raster, tmp_path, kind
 ):
     for name, label in tool.items():
-        pixels = label * 255 if kind == "probability" else (label + 1) * 100
+        pixels = label * 255
         write_raster(tmp_path / "odd" / f"{name}.tif", pixels.astype(np.uint8)[None])
     report = scored(tmp_path / "odd", tmp_path / "labels", tmp_path / "out", kind=kind)
     assert ungraded(report["pooled"]) == (kind == "mask")

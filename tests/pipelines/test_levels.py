@@ -187,7 +187,7 @@ def test_one_band_that_is_no_probability_is_enough(write_raster, tmp_path):
     pixels[1, 4, 4] = 2.5
     path = write_raster(tmp_path / "odd.tif", pixels)
     with pytest.raises(PredictionError, match=r"odd\.tif: value 2\.5 .* --value-range"):
-        read(path)
+        read(path, classes=("road", "rail"))
 
 
 def test_floats_of_0_and_1_are_probabilities_that_are_certain(write_raster, tmp_path):
@@ -260,7 +260,13 @@ def test_a_number_that_is_no_class_is_an_error_that_names_the_option(write_raste
 def test_what_is_asked_for_goes_before_what_it_looks_like(write_raster, tmp_path):
     grey = np.rint(PROBABILITY * 255).astype(np.uint8)
     path = write_raster(tmp_path / "grey.tif", grey)
-    np.testing.assert_array_equal(read(path, kind="mask"), (grey != 0) * np.uint8(TOP))
+    with pytest.raises(PredictionError, match=r"grey\.tif: value .* is no class .* --classes"):
+        read(path, kind="mask")
+    for name, options in (("floats", {}), ("scaled", {"value_range": (0, 100)})):
+        pixels = PROBABILITY if name == "floats" else grey
+        path = write_raster(tmp_path / f"{name}.tif", pixels)
+        with pytest.raises(PredictionError, match=rf"{name}\.tif: holds probabilities"):
+            read(path, kind="mask", **options)
     white = ((PROBABILITY > 0.5) * 255).astype(np.uint8)
     path = write_raster(tmp_path / "white.tif", white)
     assert is_graded(path, kind="probability")
@@ -279,25 +285,50 @@ def test_masks_are_found_window_by_window(write_raster, tmp_path, monkeypatch):
 # Bands.
 
 
-def test_several_bands_are_classes_that_are_numbered_or_named(write_raster, tmp_path):
+@pytest.mark.parametrize("highest", [3, 31, 100])
+def test_numbers_that_may_be_classes_or_percent_are_not_guessed_at(write_raster, tmp_path, highest):
+    pixels = np.rint(PROBABILITY * highest).astype(np.uint8)
+    pixels[0, 0, 0] = highest
+    path = write_raster(tmp_path / "odd.tif", pixels)
+    with pytest.raises(
+        PredictionError, match=rf"odd\.tif: values up to {highest} .*--classes.*--val"
+    ):
+        read(path)
+    np.testing.assert_array_equal(read(path, value_range=(0, highest)), of(pixels / highest))
+    assert is_graded(path, kind="probability")
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint32", "int64", "int8"])
+def test_a_mask_may_be_of_any_integers(write_raster, tmp_path, dtype):
+    drawn = PROBABILITY > 0.5
+    path = write_raster(tmp_path / "mask.tif", drawn.astype(dtype))
+    np.testing.assert_array_equal(read(path), drawn * np.uint8(TOP))
+
+
+def test_several_bands_are_classes_that_are_named(write_raster, tmp_path):
     pixels = np.stack([PROBABILITY[0], 1 - PROBABILITY[0]]) / 2
     path = write_raster(tmp_path / "p.tif", pixels)
-    with open_levels(path) as levels:
-        assert levels.classes == ("class 1", "class 2")
-        np.testing.assert_array_equal(levels.read(WHOLE), of(pixels))
     with open_levels(path, classes=("road", "rail")) as levels:
         assert levels.classes == ("road", "rail")
+        np.testing.assert_array_equal(levels.read(WHOLE), of(pixels))
     with rasterio.open(path, "r+") as raster:
         raster.set_band_description(2, "rail")
+    with (
+        pytest.raises(PredictionError, match=r"p\.tif: 2 bands, but nothing says of which"),
+        open_levels(path),
+    ):
+        pass
+    with rasterio.open(path, "r+") as raster:
+        raster.set_band_description(1, "probability of road")
     with open_levels(path) as levels:
-        assert levels.classes == ("class 1", "rail")
+        assert levels.classes == ("road", "rail")
 
 
 def test_bands_are_probabilities_though_one_could_be_a_mask(write_raster, tmp_path):
     pixels = np.stack([np.zeros((HEIGHT, WIDTH)), PROBABILITY[0] * 255]).astype(np.uint8)
     path = write_raster(tmp_path / "p.tif", pixels)
-    assert is_graded(path)
-    np.testing.assert_array_equal(read(path), of(pixels / 255))
+    assert is_graded(path, classes=("road", "rail"))
+    np.testing.assert_array_equal(read(path, classes=("road", "rail")), of(pixels / 255))
 
 
 def test_one_band_is_the_foreground(write_raster, tmp_path):

@@ -54,9 +54,12 @@ def at_once(levels, label, rho, *, graded=True):
     return counter.counts(None, graded=graded)
 
 
+NAMES = ("road", "rail", "path")
+
+
 def counted(raster, label, settings=PLAIN, classes=2, **options):
     with (
-        open_levels(raster, "probability", (0, TOP), **options) as levels,
+        open_levels(raster, "probability", (0, TOP), NAMES[: classes - 1], **options) as levels,
         open_label(label, Labelling(classes, ignore=(9,))) as drawn,
     ):
         return count(levels, drawn, settings)
@@ -214,7 +217,10 @@ def test_a_drawing_leaves_out_what_either_does(write_raster, tmp_path):
     drawn = np.array([[0, 1, 2, 9]] * 4, np.uint8)
     with (
         open_levels(
-            write_raster(tmp_path / "p.tif", levels, nodata=NODATA), "probability", (0, TOP)
+            write_raster(tmp_path / "p.tif", levels, nodata=NODATA),
+            "probability",
+            (0, TOP),
+            NAMES[: len(levels)],
         ) as within,
         open_label(
             write_raster(tmp_path / "l.tif", drawn[None]), Labelling(3, ignore=(9,))
@@ -242,7 +248,7 @@ def test_every_window_is_told_once_for_each_raster(outcome, monkeypatch):
 def test_a_label_with_a_value_that_is_no_class_is_an_error(rasters):
     _, _, raster, drawn = rasters(3)
     with (
-        open_levels(raster, "probability", (0, TOP)) as levels,
+        open_levels(raster, "probability", (0, TOP), NAMES[:2]) as levels,
         open_label(drawn, Labelling(3)) as label,
         pytest.raises(LabelError, match="value 9 is no class"),
     ):
