@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from math import isnan
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from pipelines.field import field_of_view
 from pipelines.fundus import read_binary
 from pipelines.jobs import FIELD_SEEN_AT, expanded, rasters_in, stem_of
 from pipelines.labels import FIELD, FIRST, SECOND, Labelling, check_fits, find_label, open_label
-from pipelines.levels import at_size, open_levels
+from pipelines.levels import RasterLevels, at_size, open_levels
 from pipelines.outcome import Progress, SceneOutcome
 from pipelines.report.contents import IN_FIELD, THERE, Comparison, Result, build_report
 from pipelines.report.write import write_report
@@ -49,6 +50,7 @@ def evaluate(config: Evaluate, progress: Progress) -> Result:
         PipelineError: The report cannot be written.
     """
     start = time.perf_counter()
+    _field.cache_clear()  # Of a run before, whose files may have changed since.
     for option, folder in (
         ("labels", config.labels), ("fov", config.fov), ("second", config.second),
         ("images", config.images),
@@ -175,22 +177,14 @@ def _evaluated(
 def _score(
     outcome: SceneOutcome, classes: tuple[str, ...], config: Evaluate, progress: Progress
 ) -> None:
-    scene, path = outcome.name, outcome.files["probability"]
     opened = partial(open_levels, kind=config.kind, value_range=config.value_ends, classes=classes)
     # Opened first, or a mistyped name would be said to lack a label.
-    with opened(path) as levels:
-        drawn = _wanted(config.labels, scene, "label", other_than=outcome.source)
-        second = (
-            None
-            if config.second is None
-            else _wanted(
-                config.second, scene, "second observer's label", SECOND, other_than=str(drawn)
-            )
-        )
-        image = None if config.images is None else find_label(config.images, scene, ("{stem}",))
+    with opened(outcome.files["probability"]) as levels:
+        drawn, second, field = _annotations(outcome, config)
         outcome.labelling = Labelling(len(classes) + 1, config.ignored_values)
-        outcome.label, outcome.image = str(drawn), str(image) if image else None
-        outcome.height, outcome.width = levels.height, levels.width
+        outcome.label = str(drawn)
+        outcome.height, outcome.width = shape = levels.height, levels.width
+        outcome.open_raster = opened if field is None else partial(_within, opened, field, shape)
         with (
             open_label(drawn, outcome.labelling) as label,
             open_label(second, outcome.labelling) as other,
@@ -199,29 +193,52 @@ def _score(
             for one in (label, other):
                 if one is not None:
                     check_fits(one, levels)
-            if config.fov is not None:
-                mask = _wanted(config.fov, scene, "field of view", FIELD)
-                opened = partial(opened, field=_field(mask, (levels.height, levels.width)))
-            outcome.open_raster = opened
             rasters = max(1, len(steps_in(outcome.files))) + (other is not None)
             windows = list(split(levels.height, levels.width, AT_ONCE))
-            progress.scene(scene, rasters * len(windows))
-            score(outcome, label, other, config, partial(progress.tiles, scene))
+            progress.scene(outcome.name, rasters * len(windows))
+            score(outcome, label, other, config, partial(progress.tiles, outcome.name))
 
 
-def _wanted(
-    folder: Path,
-    scene: str,
-    what: str,
-    names: Sequence[str] = FIRST,
-    other_than: str | None = None,
-) -> Path:
-    path = find_label(folder, scene, names, other_than)
-    if path is None:
-        raise LabelError(f"{scene}: no {what} of this name in {folder}; add it, or leave it out")
-    return path
+def _annotations(outcome: SceneOutcome, config: Evaluate) -> tuple[Path, Path | None, Path | None]:
+    """Label, second observer's label and field of view of a scene; its image is noted.
+
+    Raises:
+        LabelError: One that was asked for is not there.
+    """
+
+    def wanted(folder: Path, what: str, names: Sequence[str], other_than: str | None) -> Path:
+        path = find_label(folder, outcome.name, names, other_than)
+        if path is None:
+            raise LabelError(
+                f"{outcome.name}: no {what} of this name in {folder}; add it, or leave it out"
+            )
+        return path
+
+    drawn = wanted(config.labels, "label", FIRST, outcome.source)
+    second = field = None
+    if config.second is not None:
+        second = wanted(config.second, "second observer's label", SECOND, str(drawn))
+    if config.fov is not None:
+        field = wanted(config.fov, "field of view", FIELD, None)
+    if config.images is not None:
+        image = find_label(config.images, outcome.name, ("{stem}",))
+        outcome.image = str(image) if image else None
+    return drawn, second, field
 
 
+def _within(
+    opened: Callable[..., AbstractContextManager[RasterLevels]],
+    field: Path,
+    shape: tuple[int, int],
+    raster: Path,
+) -> AbstractContextManager[RasterLevels]:
+    """A raster that counts inside a field of view only."""
+    levels: AbstractContextManager[RasterLevels] = opened(raster, field=_field(field, shape))
+    return levels
+
+
+# The last one only: all fields of a large set would fill the memory.
+@lru_cache(maxsize=1)
 def _field(path: Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """A field of view [h, w]: that of a mask, or found in a photograph."""
     with open_scene(path, bands=None) as photograph:
