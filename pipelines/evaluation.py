@@ -1,7 +1,7 @@
 """Scores predicted rasters, ours or another tool's, from configuration to report."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache, partial
