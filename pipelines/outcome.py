@@ -63,3 +63,16 @@ class Progress(Protocol):
     def finished(self, outcome: SceneOutcome) -> None:
         """A scene has come to its end."""
         ...
+
+
+class Silence:
+    """A `Progress` that nobody follows: for calls from Python."""
+
+    def scene(self, name: str, tiles: int) -> None:
+        """See `Progress`."""
+
+    def tiles(self, name: str, done: int) -> None:
+        """See `Progress`."""
+
+    def finished(self, outcome: SceneOutcome) -> None:
+        """See `Progress`."""

@@ -8,6 +8,7 @@ from pipelines.config import PredictionSettings
 from pipelines.errors import PipelineError
 from pipelines.jobs import Reading, road_jobs
 from pipelines.labels import Labelling
+from pipelines.outcome import Silence
 from pipelines.samples import draw_road_scene
 from pipelines.weights import WeightsCard, load, save
 from rurnet.registry import create
@@ -52,20 +53,9 @@ def run(inputs, model, tmp_path_factory):
     output = tmp_path_factory.mktemp("output")
     names = ("a", *BAD, "z")
     jobs = road_jobs([str(inputs / "scenes" / f"{name}.tif") for name in names], inputs / "labels")
-    outcomes = run_batch(jobs, [model], SETTINGS, output, _Quiet())
+    outcomes = run_batch(jobs, [model], SETTINGS, output, Silence())
     assert [outcome.name for outcome in outcomes] == list(names)
     return {outcome.name: outcome for outcome in outcomes}, output
-
-
-class _Quiet:
-    def scene(self, name, tiles):
-        pass
-
-    def tiles(self, name, done):
-        pass
-
-    def finished(self, outcome):
-        pass
 
 
 def test_good_scenes_finish_whatever_the_others_do(run, inputs):
@@ -144,7 +134,7 @@ def test_progress_hears_of_every_scene_and_of_all_tiles(inputs, model, tmp_path,
 
 def test_a_second_run_gives_the_same_bytes(run, inputs, model, tmp_path):
     jobs = road_jobs([str(inputs / "scenes" / "a.tif")], None)
-    run_batch(jobs, [model], SETTINGS, tmp_path, _Quiet())
+    run_batch(jobs, [model], SETTINGS, tmp_path, Silence())
     for name in ("probability.tif", "mask.tif"):
         assert (tmp_path / "a" / name).read_bytes() == (run[1] / "a" / name).read_bytes()
 
@@ -152,7 +142,7 @@ def test_a_second_run_gives_the_same_bytes(run, inputs, model, tmp_path):
 def test_an_output_that_cannot_be_written_ends_the_scene_with_its_name(inputs, model, tmp_path):
     (tmp_path / "a").write_text("in the way")
     jobs = road_jobs([str(inputs / "scenes" / f"{name}.tif") for name in "az"], None)
-    first, second = run_batch(jobs, [model], SETTINGS, tmp_path, _Quiet())
+    first, second = run_batch(jobs, [model], SETTINGS, tmp_path, Silence())
     assert first.error.startswith(f"{tmp_path / 'a'}: ")
     assert second.error is None
 
@@ -205,7 +195,7 @@ def test_a_one_shot_network_refuses_two_steps_before_anything_runs(
 def test_a_one_shot_network_predicts_in_one_step(inputs, one_shot, tmp_path, steps):
     jobs = road_jobs([str(inputs / "scenes" / "a.tif")], None)
     settings = SETTINGS.model_copy(update={"steps": steps})
-    [outcome] = run_batch(jobs, [one_shot], settings, tmp_path, _Quiet())
+    [outcome] = run_batch(jobs, [one_shot], settings, tmp_path, Silence())
     assert outcome.error is None
     assert outcome.prediction.probability.is_file()
 
@@ -214,12 +204,12 @@ def test_a_device_that_is_not_there_is_refused_before_anything_runs(inputs, mode
     jobs = road_jobs([str(inputs / "scenes" / "a.tif")], None)
     settings = SETTINGS.model_copy(update={"device": "cuda:99"})
     with pytest.raises(PipelineError, match="cuda:99"):
-        run_batch(jobs, [model], settings, tmp_path / "out", _Quiet())
+        run_batch(jobs, [model], settings, tmp_path / "out", Silence())
     assert not (tmp_path / "out").exists()
 
 
 def test_no_scenes_are_no_outcomes(model, tmp_path):
-    assert run_batch([], [model], SETTINGS, tmp_path, _Quiet()) == []
+    assert run_batch([], [model], SETTINGS, tmp_path, Silence()) == []
 
 
 # Again.
@@ -240,7 +230,7 @@ def both(inputs):
 
 
 def test_a_rerun_computes_nothing_leaves_the_files_and_scores_the_same(both, model, tmp_path, told):
-    first = run_batch(both, [model], SETTINGS, tmp_path, _Quiet())
+    first = run_batch(both, [model], SETTINGS, tmp_path, Silence())
     assert [outcome.prediction.computed for outcome in first] == [4, 4]
     before = contents(tmp_path)
     again = run_batch(both, [model], SETTINGS, tmp_path, told)
@@ -252,10 +242,10 @@ def test_a_rerun_computes_nothing_leaves_the_files_and_scores_the_same(both, mod
 
 
 def test_how_the_work_is_done_may_change_in_a_rerun(both, model, tmp_path):
-    run_batch(both, [model], SETTINGS, tmp_path, _Quiet())
+    run_batch(both, [model], SETTINGS, tmp_path, Silence())
     before = contents(tmp_path)
     other = SETTINGS.model_copy(update={"part_size": 4096, "batch": 7})
-    again = run_batch(both, [model], other, tmp_path, _Quiet())
+    again = run_batch(both, [model], other, tmp_path, Silence())
     assert [outcome.prediction.computed for outcome in again] == [0, 0]
     assert contents(tmp_path) == before
 
@@ -277,10 +267,10 @@ def test_how_the_work_is_done_may_change_in_a_rerun(both, model, tmp_path):
 def test_other_settings_are_refused_by_name_and_the_other_scenes_go_on(
     both, model, tmp_path, change, said
 ):
-    run_batch(both[:1], [model], SETTINGS, tmp_path, _Quiet())
+    run_batch(both[:1], [model], SETTINGS, tmp_path, Silence())
     before = contents(tmp_path / "a")
     other = SETTINGS.model_copy(update=change)
-    refused, done = run_batch(both, [model], other, tmp_path, _Quiet())
+    refused, done = run_batch(both, [model], other, tmp_path, Silence())
     assert refused.error.startswith(f"{tmp_path / 'a'}: ")
     assert f"was made with {said}; give --overwrite" in refused.error
     assert refused.prediction is None
@@ -290,25 +280,25 @@ def test_other_settings_are_refused_by_name_and_the_other_scenes_go_on(
 
 
 def test_other_weights_are_refused_by_name(both, model, fresh_weights, tmp_path):
-    run_batch(both[:1], [model], SETTINGS, tmp_path / "out", _Quiet())
+    run_batch(both[:1], [model], SETTINGS, tmp_path / "out", Silence())
     other = load(str(fresh_weights(tmp_path / "other.safetensors", seed=9)))
-    [refused] = run_batch(both[:1], [other], SETTINGS, tmp_path / "out", _Quiet())
+    [refused] = run_batch(both[:1], [other], SETTINGS, tmp_path / "out", Silence())
     assert model.name in refused.error
     assert f"other {other.digest}" in refused.error
 
 
 def test_overwrite_starts_afresh(both, model, tmp_path):
-    run_batch(both, [model], SETTINGS, tmp_path / "out", _Quiet())
+    run_batch(both, [model], SETTINGS, tmp_path / "out", Silence())
     other = SETTINGS.model_copy(update={"overlap": 32, "overwrite": True})
-    again = run_batch(both, [model], other, tmp_path / "out", _Quiet())
+    again = run_batch(both, [model], other, tmp_path / "out", Silence())
     assert [outcome.error for outcome in again] == [None, None]
     fresh = SETTINGS.model_copy(update={"overlap": 32})
-    run_batch(both, [model], fresh, tmp_path / "fresh", _Quiet())
+    run_batch(both, [model], fresh, tmp_path / "fresh", Silence())
     for name, (pixels, _) in contents(tmp_path / "fresh").items():
         assert (tmp_path / "out" / name).read_bytes() == pixels
 
 
-class _Interrupted(_Quiet):
+class _Interrupted(Silence):
     """Someone presses Ctrl-C when a scene has ended."""
 
     def finished(self, outcome):
@@ -320,7 +310,7 @@ def test_an_interrupted_batch_goes_on_with_the_next_scene(both, model, run, tmp_
         run_batch(both, [model], SETTINGS, tmp_path, _Interrupted())
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     before = contents(tmp_path)
-    first, second = run_batch(both, [model], SETTINGS, tmp_path, _Quiet())
+    first, second = run_batch(both, [model], SETTINGS, tmp_path, Silence())
     assert (first.prediction.computed, second.prediction.computed) == (0, 4)
     assert {**contents(tmp_path), **before} == contents(tmp_path)
     for name in ("probability.tif", "mask.tif"):
@@ -355,7 +345,7 @@ def test_the_raster_of_two_networks_is_the_mean_of_theirs(both, model, fresh_wei
     other = load(str(fresh_weights(tmp_path / "other.safetensors", seed=9)))
     levels = []
     for place, models in enumerate(([model], [other], [model, other])):
-        [outcome] = run_batch(both[:1], models, SETTINGS, tmp_path / str(place), _Quiet())
+        [outcome] = run_batch(both[:1], models, SETTINGS, tmp_path / str(place), Silence())
         with rasterio.open(outcome.prediction.probability) as raster:
             levels.append(raster.read(1).astype(float))
     first, second, mean = levels
@@ -372,7 +362,7 @@ def test_several_classes_are_scored_together_and_one_by_one(
     reading = Reading(labelling=Labelling(3))
     both = road_jobs([str(inputs / "scenes" / "a.tif")], tmp_path / "labels", reading)
     three = load(str(fresh_weights(tmp_path / "three.safetensors", classes, seed=3)))
-    [outcome] = run_batch(both[:1], [three], SETTINGS, tmp_path, _Quiet())
+    [outcome] = run_batch(both[:1], [three], SETTINGS, tmp_path, Silence())
     with rasterio.open(outcome.prediction.probability) as raster:
         levels = raster.read().astype(int)
     there = levels[0] != NODATA
@@ -389,7 +379,7 @@ def test_a_label_that_is_no_class_fails_its_scene_and_says_which(inputs, fresh_w
     three = load(str(fresh_weights(tmp_path / "three.safetensors", classes, seed=3)))
     reading = Reading(labelling=Labelling(3))
     jobs = road_jobs([str(inputs / "scenes" / "a.tif")], inputs / "labels", reading)
-    [outcome] = run_batch(jobs, [three], SETTINGS, tmp_path, _Quiet())
+    [outcome] = run_batch(jobs, [three], SETTINGS, tmp_path, Silence())
     assert "value 255 is no class of 0 to 2; leave it out with --ignore" in outcome.error
 
 
@@ -397,7 +387,7 @@ def test_floats_score_like_their_levels(both, model, tmp_path):
     counts = []
     for dtype in ("uint8", "float32"):
         settings = SETTINGS.model_copy(update={"dtype": dtype})
-        [outcome] = run_batch(both[:1], [model], settings, tmp_path / dtype, _Quiet())
+        [outcome] = run_batch(both[:1], [model], settings, tmp_path / dtype, Silence())
         counts.append(outcome.counts.strict[0])
     np.testing.assert_array_equal(*counts)
 
@@ -417,7 +407,7 @@ def test_a_scene_that_finds_no_memory_fails_and_the_others_go_on(
     model.network.register_forward_pre_hook(refuse)
     write_raster(tmp_path / "white.tif", np.full((3, 90, 100), 255, np.uint8))
     jobs = road_jobs([str(tmp_path / "white.tif"), str(inputs / "scenes" / "a.tif")], None)
-    failed, done = run_batch(jobs, [model], SETTINGS, tmp_path / "out", _Quiet())
+    failed, done = run_batch(jobs, [model], SETTINGS, tmp_path / "out", Silence())
     assert "out of memory" in failed.error
     assert "--tile" in failed.error
     assert not (tmp_path / "out" / "white").exists()

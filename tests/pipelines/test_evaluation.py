@@ -15,6 +15,7 @@ from pipelines.config import Evaluate, InferRoads
 from pipelines.errors import DataError, PipelineError
 from pipelines.evaluation import evaluate
 from pipelines.inference import infer_roads
+from pipelines.outcome import Silence
 from pipelines.report.contents import flattened
 from pipelines.samples import draw_fundus, write_road_scene
 
@@ -23,17 +24,6 @@ GROUPS = (
     "pixels", "foreground_share", "foreground", "at_threshold", "best", "break_even", "roc_auc",
     "average_precision", "calibration", "class_mean", "classes", "relaxed", "topology",
 )  # fmt: skip
-
-
-class _Quiet:
-    def scene(self, name, tiles):
-        pass
-
-    def tiles(self, name, done):
-        pass
-
-    def finished(self, outcome):
-        pass
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +49,7 @@ def scored(predictions, labels, output, progress=None, **options):
     config = Evaluate(
         predictions=[str(path) for path in predictions], labels=labels, output=output, **options
     )
-    result = evaluate(config, progress or _Quiet())
+    result = evaluate(config, progress or Silence())
     assert result.folder == output
     assert not list(output.rglob("*.partial"))
     report = json.loads((output / "report.json").read_text(), parse_constant=not_json)
@@ -151,7 +141,7 @@ def inferred(tmp_path_factory, roads_weights):
         model=[str(roads_weights)], tile=64, overlap=16, steps=2, device="cpu", save_steps=True,
         threshold=0.4, rho=2,
     )  # fmt: skip
-    infer_roads(config, _Quiet())
+    infer_roads(config, Silence())
     return folder, json.loads((folder / "out" / "report.json").read_text())
 
 
@@ -550,7 +540,7 @@ def error_of(tmp_path, predictions, **options):
     given = {"labels": tmp_path / "labels", "output": tmp_path / "out", **options}
     config = Evaluate(predictions=[str(tmp_path / one) for one in predictions], **given)
     with pytest.raises(PipelineError) as error:
-        evaluate(config, _Quiet())
+        evaluate(config, Silence())
     assert isinstance(error.value, DataError)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
@@ -590,7 +580,7 @@ def test_a_report_that_cannot_be_written_is_an_error(tool, tmp_path):
         output=tmp_path / "file" / "out", topology=False,
     )  # fmt: skip
     with pytest.raises(PipelineError, match=r"the report cannot be written .* --output"):
-        evaluate(config, _Quiet())
+        evaluate(config, Silence())
 
 
 # Fields of view, second observers, values and classes.

@@ -12,6 +12,7 @@ from rio_cogeo.cogeo import cog_validate
 from pipelines.config import InferDrive, InferRoads
 from pipelines.errors import DataError, PipelineError, WeightsError
 from pipelines.inference import infer_drive, infer_roads
+from pipelines.outcome import Silence
 from pipelines.report.contents import Result
 from pipelines.samples import draw_fundus, write_drive_folder, write_road_scene
 from tiling.raster import without_georeferencing_warning
@@ -43,17 +44,6 @@ class Run:
             return {(line["by"], line["of"], line["scene"]): line for line in csv.DictReader(file)}
 
 
-class _Quiet:
-    def scene(self, name, tiles):
-        pass
-
-    def tiles(self, name, done):
-        pass
-
-    def finished(self, outcome):
-        pass
-
-
 @pytest.fixture(scope="module")
 def road_folder(tmp_path_factory):
     """Two drawn scenes with labels, and a file that is no scene."""
@@ -71,7 +61,7 @@ def roads(road_folder, roads_weights):
         scenes=[str(road_folder / "sat")], labels=road_folder / "map",
         output=road_folder / "out", model=[str(roads_weights)], **ROADS_SMALL,
     )  # fmt: skip
-    return Run(infer_roads(config, _Quiet()))
+    return Run(infer_roads(config, Silence()))
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +76,7 @@ def vessels(drive, vessels_weights):
         scenes=[str(drive / "test" / "images")], labels=drive / "test" / "1st_manual",
         output=drive.parent / "out", model=[str(vessels_weights)], **FUNDUS_SMALL,
     )  # fmt: skip
-    return Run(infer_drive(config, _Quiet()))
+    return Run(infer_drive(config, Silence()))
 
 
 def by_hand(levels, label):
@@ -208,7 +198,7 @@ def test_without_labels_there_is_no_score(road_folder, roads_weights, tmp_path):
         scenes=[str(road_folder / "sat" / "north.tif")], output=tmp_path,
         model=[str(roads_weights)], **ROADS_SMALL,
     )  # fmt: skip
-    run = Run(infer_roads(config, _Quiet()))
+    run = Run(infer_roads(config, Silence()))
     assert run.report["pooled"] is None
     assert [scene["foreground"] for scene in run.report["scenes"]] == [None]
     assert (run.folder / "north" / "mask.tif").is_file()
@@ -221,7 +211,7 @@ def test_the_threshold_moves_the_mask_and_leaves_the_scores_at_half(
         scenes=[str(road_folder / "sat" / "north.tif")], labels=road_folder / "map",
         output=tmp_path, model=[str(roads_weights)], threshold=0.53, **ROADS_SMALL,
     )  # fmt: skip
-    run = Run(infer_roads(config, _Quiet()))
+    run = Run(infer_roads(config, Silence()))
     assert run.report["scenes"][0]["foreground"] == roads.report["scenes"][0]["foreground"]
     levels, mask = run.read("north", "probability.tif"), run.read("north", "mask.tif")
     np.testing.assert_array_equal(mask == 1, (levels >= 0.53 * 254) & (levels != 255))
@@ -291,7 +281,7 @@ def test_an_empty_default_inbox_is_made_and_reported_as_nothing_to_do(
     weights = request.getfixturevalue(fixture)
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
-        run = Run(infer(config(model=[str(weights)], device="cpu"), _Quiet()))
+        run = Run(infer(config(model=[str(weights)], device="cpu"), Silence()))
         assert (tmp_path / inbox).is_dir()
         assert run.report["scenes"] == run.report["failed"] == []
         assert run.report["pooled"] is None
@@ -302,7 +292,7 @@ def test_an_empty_default_inbox_is_made_and_reported_as_nothing_to_do(
 def test_a_dry_run_of_an_inbox_that_is_not_there_makes_none(monkeypatch, roads_weights, tmp_path):
     monkeypatch.chdir(tmp_path)
     config = InferRoads(model=[str(roads_weights)], device="cpu", dry_run=True)
-    assert infer_roads(config, _Quiet()).plans == []
+    assert infer_roads(config, Silence()).plans == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -311,7 +301,7 @@ def test_an_inbox_with_nothing_but_other_files_is_an_error(monkeypatch, roads_we
     (tmp_path / "inbox" / "roads").mkdir(parents=True)
     (tmp_path / "inbox" / "roads" / "readme.txt").touch()
     with pytest.raises(DataError, match="inbox/roads"):
-        infer_roads(InferRoads(model=[str(roads_weights)], device="cpu"), _Quiet())
+        infer_roads(InferRoads(model=[str(roads_weights)], device="cpu"), Silence())
 
 
 def test_weights_of_the_other_task_are_refused_before_anything_runs(
@@ -322,7 +312,7 @@ def test_weights_of_the_other_task_are_refused_before_anything_runs(
         model=[str(vessels_weights)], **ROADS_SMALL,
     )  # fmt: skip
     with pytest.raises(WeightsError, match="vessels, not roads"):
-        infer_roads(config, _Quiet())
+        infer_roads(config, Silence())
     assert not (tmp_path / "out").exists()
 
 
@@ -336,7 +326,7 @@ def infer(scenes, weights, output, **changes):
                 scenes=[str(scene) for scene in scenes], output=output, model=[str(weights)],
                 **{**ROADS_SMALL, **changes},
             ),
-            _Quiet(),
+            Silence(),
         )
     )  # fmt: skip
 
@@ -449,7 +439,7 @@ def test_a_dry_run_writes_nothing_and_names_what_cannot_be_read(
             scenes=[str(road_folder / "sat")], labels=road_folder / "map",
             output=tmp_path / "out", model=[str(roads_weights)], dry_run=True, **ROADS_SMALL,
         ),
-        _Quiet(),
+        Silence(),
     )  # fmt: skip
     assert list(tmp_path.iterdir()) == []
     assert [plan.name for plan in result.plans] == ["broken", "north", "south"]

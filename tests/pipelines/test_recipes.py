@@ -20,6 +20,7 @@ from pipelines import recipes, training
 from pipelines.config import PredictionSettings, TrainDrive, TrainRoads
 from pipelines.crops import CropBatches
 from pipelines.errors import DataError, PipelineError, WeightsError
+from pipelines.outcome import Silence
 from pipelines.recipes import train_roads, train_vessels
 from pipelines.samples import draw_fundus, write_drive_folder, write_roads_folder
 from pipelines.weights import load
@@ -36,16 +37,6 @@ FEW = {
     "held_out": 1,
     "scorings": 1,
 }
-
-
-class Silent:
-    """Progress that nobody follows."""
-
-    def scene(self, name, tiles): ...
-
-    def tiles(self, name, done): ...
-
-    def finished(self, outcome): ...
 
 
 def roads_config(data, output, **changed):
@@ -86,7 +77,7 @@ def roads(tmp_path_factory):
 @pytest.fixture(scope="module")
 def unbroken(roads):
     """A training of roads from beginning to end."""
-    return train_roads(roads_config(roads, roads.parent / "unbroken"), Silent())
+    return train_roads(roads_config(roads, roads.parent / "unbroken"), Silence())
 
 
 @pytest.fixture
@@ -160,7 +151,7 @@ def test_its_log_and_checkpoints_are_kept(unbroken):
 
 def test_the_same_command_again_trains_nothing_and_ends_the_same(copied, roads, numbers):
     before = digest(copied / "roads.safetensors")
-    result = train_roads(roads_config(roads, copied, workers=1), Silent())
+    result = train_roads(roads_config(roads, copied, workers=1), Silence())
     assert numbers == []
     assert digest(result.weights) == before
 
@@ -168,7 +159,7 @@ def test_the_same_command_again_trains_nothing_and_ends_the_same(copied, roads, 
 def test_other_settings_are_refused_naming_them(copied, roads, numbers):
     before = {p: p.stat().st_mtime_ns for p in copied.rglob("*") if p.is_file()}
     with pytest.raises(PipelineError) as caught:
-        train_roads(roads_config(roads, copied, alpha=1.0, seed=4), Silent())
+        train_roads(roads_config(roads, copied, alpha=1.0, seed=4), Silence())
     message = str(caught.value)
     assert "another alpha, seed;" in message
     assert str(copied) in message
@@ -184,7 +175,7 @@ def test_overwrite_starts_afresh_with_other_settings(copied, roads, numbers):
     mask = copied / "valid" / "sample_003" / "mask.tif"
     with rasterio.open(mask) as raster:
         earlier = raster.tags()["RURNET_WEIGHTS_SHA256"]
-    result = train_roads(config, Silent())
+    result = train_roads(config, Silence())
     assert numbers == [0, 1]
     assert digest(result.weights) != before
     # The rasters of the test split too: those of other weights are not in the way.
@@ -193,7 +184,7 @@ def test_overwrite_starts_afresh_with_other_settings(copied, roads, numbers):
         assert raster.tags()["RURNET_WEIGHTS_SHA256"] != earlier
     assert load(str(result.weights)).card.training["iterations"] == 2
     numbers.clear()
-    train_roads(config.model_copy(update={"overwrite": False}), Silent())
+    train_roads(config.model_copy(update={"overwrite": False}), Silence())
     assert numbers == []
 
 
@@ -210,7 +201,7 @@ def test_a_killed_training_resumes_and_ends_as_if_it_had_not_been(
         "from pipelines.recipes import train_roads\n"
         "class Silent:\n"
         "    scene = tiles = finished = lambda self, *_: None\n"
-        "train_roads(TrainRoads.model_validate_json(sys.argv[1]), Silent())\n"
+        "train_roads(TrainRoads.model_validate_json(sys.argv[1]), Silence())\n"
     )
     last = config.output / "checkpoints" / "last.ckpt"
     child = subprocess.Popen(
@@ -231,7 +222,7 @@ def test_a_killed_training_resumes_and_ends_as_if_it_had_not_been(
     reached = torch.load(last, weights_only=False)["global_step"]
     assert 0 < reached < 12
 
-    result = train_roads(config, Silent())
+    result = train_roads(config, Silence())
     assert numbers == list(range(reached, 12))
     assert torch.load(last, weights_only=False)["global_step"] == 12
     # Every byte: the tensors, the scores, and what was noted.
@@ -241,10 +232,10 @@ def test_a_killed_training_resumes_and_ends_as_if_it_had_not_been(
 def test_mistakes_in_a_first_command_do_not_stand_in_the_way_of_the_next(roads, tmp_path):
     few = {"iterations": 1, "scorings": 1}
     with pytest.raises(NetworkError):
-        train_roads(roads_config(roads, tmp_path, **few, network="dru9"), Silent())
+        train_roads(roads_config(roads, tmp_path, **few, network="dru9"), Silence())
     with pytest.raises(WeightsError):
-        train_roads(roads_config(roads, tmp_path, **few, start_from="nothing"), Silent())
-    assert train_roads(roads_config(roads, tmp_path, **few), Silent()).weights.is_file()
+        train_roads(roads_config(roads, tmp_path, **few, start_from="nothing"), Silence())
+    assert train_roads(roads_config(roads, tmp_path, **few), Silence()).weights.is_file()
 
 
 def test_drawn_images_are_mixed_in_and_a_test_split_goes_before_valid(
@@ -258,7 +249,7 @@ def test_drawn_images_are_mixed_in_and_a_test_split_goes_before_valid(
     shutil.copytree(roads, data)
     (data / "valid").rename(data / "test")
     config = roads_config(data, tmp_path / "out", iterations=2, scorings=1, samples=50)
-    result = train_roads(config, Silent())
+    result = train_roads(config, Silence())
     assert result.folder == tmp_path / "out" / "test"
     assert len(list((tmp_path / "out" / "samples" / "train" / "sat").iterdir())) == 6
     card = load(str(result.weights)).card
@@ -270,7 +261,7 @@ def test_drawn_images_are_mixed_in_and_a_test_split_goes_before_valid(
 def test_weights_to_start_from_bring_their_normalisation_and_are_noted(unbroken, roads, tmp_path):
     few = {"iterations": 1, "scorings": 1, "learning_rate": 1e-9}
     config = roads_config(roads, tmp_path / "on", start_from=str(unbroken.weights), **few)
-    found = load(str(train_roads(config, Silent()).weights))
+    found = load(str(train_roads(config, Silence()).weights))
     start = load(str(unbroken.weights))
     assert (found.card.mean, found.card.std) == (start.card.mean, start.card.std)
     assert found.card.training["earlier"] == start.card.training
@@ -283,15 +274,15 @@ def test_weights_of_another_network_or_task_are_no_start(
 ):
     config = roads_config(roads, tmp_path, start_from=str(unbroken.weights), network="sru4")
     with pytest.raises(WeightsError, match="--network dru4"):
-        train_roads(config, Silent())
+        train_roads(config, Silence())
     with pytest.raises(WeightsError, match="find vessels, not roads"):
-        train_roads(roads_config(roads, tmp_path, start_from=str(vessels_weights)), Silent())
+        train_roads(roads_config(roads, tmp_path, start_from=str(vessels_weights)), Silence())
 
 
 def test_drive_without_test_labels_is_predicted_and_not_scored(tmp_path):
     data = quartered(write_drive_folder(tmp_path / "DRIVE", train=2, test=1, labelled_test=False))
     config = TrainDrive(**FEW, iterations=2, data=[data], output=tmp_path / "out")
-    result = train_vessels(config, Silent())
+    result = train_vessels(config, Silence())
     assert result.report["pooled"] is None
     assert json.loads((result.folder / "report.json").read_text())["pooled"] is None
     assert result.folder == tmp_path / "out" / "test"
@@ -329,7 +320,7 @@ def test_several_folders_train_together_and_the_first_is_scored(tmp_path):
     config = TrainDrive(
         **{**FEW, "held_out": 2}, iterations=1, data=[chase, hrf], output=tmp_path / "out"
     )
-    result = train_vessels(config, Silent())
+    result = train_vessels(config, Silence())
     card = load(str(result.weights)).card
     assert card.training["data"] == ["CHASEDB1", "HRF"]
     assert len(card.training["images"]) == len(card.training["held_out"]) == 2
@@ -341,7 +332,7 @@ def test_several_folders_train_together_and_the_first_is_scored(tmp_path):
 
 def test_too_few_images_to_hold_some_out_are_refused(roads, tmp_path):
     with pytest.raises(DataError, match="--held-out"):
-        train_roads(roads_config(roads, tmp_path / "out", held_out=3), Silent())
+        train_roads(roads_config(roads, tmp_path / "out", held_out=3), Silence())
     assert not (tmp_path / "out").exists()
 
 
@@ -350,6 +341,6 @@ def test_too_few_images_to_hold_some_out_are_refused(roads, tmp_path):
 )
 def test_missing_data_leave_no_folder_behind(train, config, tmp_path):
     with pytest.raises(DataError) as caught:
-        train(config(data=[tmp_path / "nowhere"], output=tmp_path / "out"), Silent())
+        train(config(data=[tmp_path / "nowhere"], output=tmp_path / "out"), Silence())
     assert str(tmp_path / "nowhere") in str(caught.value)
     assert not (tmp_path / "out").exists()

@@ -23,6 +23,7 @@ from test_resume import CUT, GUARD_S, PARTS, SMALL, Command, finished, marked, p
 from pipelines.batch import run_batch
 from pipelines.config import PredictionSettings
 from pipelines.jobs import road_jobs
+from pipelines.outcome import Silence
 from pipelines.samples import write_road_scene
 from pipelines.weights import load
 
@@ -249,19 +250,6 @@ def test_the_parts_of_a_killed_worker_are_done_by_the_others(cluster, words, alo
     assert finished(tmp_path / "out/scene", alone)
 
 
-class Quiet:
-    """Progress that nobody hears of."""
-
-    def scene(self, name: str, tiles: int) -> None:
-        pass
-
-    def tiles(self, name: str, done: int) -> None:
-        pass
-
-    def finished(self, outcome: object) -> None:
-        pass
-
-
 def test_a_worker_with_other_weights_under_the_name_is_refused(
     cluster, scene, roads_weights, vessels_weights, tmp_path
 ):
@@ -271,7 +259,7 @@ def test_a_worker_with_other_weights_under_the_name_is_refused(
     shutil.copy(vessels_weights, path)
     settings = PredictionSettings(tile=64, overlap=16, steps=1, scheduler=cluster.address)
     [outcome] = run_batch(
-        road_jobs([str(scene)], None), models, settings, tmp_path / "out", Quiet()
+        road_jobs([str(scene)], None), models, settings, tmp_path / "out", Silence()
     )
     assert f"{path}: a worker has other weights under this name" in outcome.error
     assert not (tmp_path / "out/scene").exists()

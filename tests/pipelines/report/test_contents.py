@@ -18,7 +18,7 @@ from pipelines.config import Evaluate, InferRoads
 from pipelines.inference import report_of
 from pipelines.jobs import Reading, road_jobs
 from pipelines.labels import Labelling, open_label
-from pipelines.outcome import SceneOutcome
+from pipelines.outcome import SceneOutcome, Silence
 from pipelines.report.contents import PATHS, SCHEMA, THERE, Comparison, build_report, flattened
 from pipelines.report.write import write_report
 from pipelines.samples import draw_road_scene
@@ -40,17 +40,6 @@ OWN = {"settings", "files", "packages", "mean", "sd", "intervals"}
 
 MASKS_LACK = ("best", "break_even", "roc_auc", "average_precision", "calibration")
 """Scores that take all thresholds."""
-
-
-class _Quiet:
-    def scene(self, name, tiles):
-        pass
-
-    def tiles(self, name, done):
-        pass
-
-    def finished(self, outcome):
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +75,7 @@ def outcomes(config, model, write_raster):
     (folder / "scenes" / f"{BAD}.tif").write_text("no raster")
     labelling = Labelling(3, (9,))
     jobs = road_jobs(config.scenes, config.labels, Reading(labelling=labelling))
-    found = run_batch(jobs, [model], config, config.output, _Quiet())
+    found = run_batch(jobs, [model], config, config.output, Silence())
     for outcome in found:
         if outcome.label is not None:
             second = Path(outcome.label.replace("labels", "second"))

@@ -44,18 +44,20 @@ def outcomes(write_raster, tmp_path):
     return [scene, replace(scene, name="plain")]
 
 
-@pytest.fixture
-def full_disk():
-    """Makes files of more than so many bytes impossible, as a disk that is full does."""
+@contextmanager
+def full_disk(size):
+    """Makes files of more than so many bytes impossible, as a disk that is full does.
+
+    Only as long as the report is written: what pytest prints may go to a file too.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-
-    def limit(size):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-
-    yield limit
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def names_in(folder):
@@ -124,12 +126,9 @@ def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(report, tmp_path
 
 
 @pytest.mark.parametrize("size", [0, 5_000, 30_000])
-def test_a_full_disk_is_one_error_and_leaves_nothing_partial(
-    report, outcomes, tmp_path, full_disk, size
-):
+def test_a_full_disk_is_one_error_and_leaves_nothing_partial(report, outcomes, tmp_path, size):
     folder = tmp_path / "report"
-    full_disk(size)
-    with pytest.raises(PipelineError, match="cannot be written") as caught:
+    with pytest.raises(PipelineError, match="cannot be written") as caught, full_disk(size):
         write_report(folder, report(), outcomes)
     assert str(caught.value).startswith(f"{folder}: ")
     assert "--output" in str(caught.value)
@@ -139,11 +138,10 @@ def test_a_full_disk_is_one_error_and_leaves_nothing_partial(
     assert all((folder / name).stat().st_size > 0 for name in whole)
 
 
-def test_a_full_disk_leaves_the_report_before_as_it_was(report, outcomes, tmp_path, full_disk):
+def test_a_full_disk_leaves_the_report_before_as_it_was(report, outcomes, tmp_path):
     folder = tmp_path / "report"
     write_report(folder, report(("formerly",)), [])
     before = {name: (folder / name).read_bytes() for name in FILES}
-    full_disk(100)
-    with pytest.raises(PipelineError):
+    with pytest.raises(PipelineError), full_disk(100):
         write_report(folder, report(), outcomes)
     assert {name: (folder / name).read_bytes() for name in names_in(folder)} == before
