@@ -3,6 +3,7 @@
 import json
 import resource
 import signal
+from contextlib import contextmanager
 from dataclasses import replace
 from html import unescape
 
