@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar
 from cyclopts import App, CycloptsError, Parameter
 from pydantic import BaseModel, Field, ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from flows.errors import FlowsError, ScenesFailedError
@@ -132,7 +133,7 @@ def summary(result: Result) -> Table:
         table.add_column(title, justify="right")
     for name, scores in rows(result.report):
         cells = (scores.get(path) for path in SHOWN.values())
-        table.add_row(name, *(_shown(cell, "") for cell in cells))
+        table.add_row(escape(name), *(_shown(cell, "") for cell in cells))
     return table
 
 
@@ -172,7 +173,7 @@ def plan_table(plans: Sequence[ScenePlan]) -> Table:
     for plan in plans:
         if plan.error is None:
             table.add_row(
-                plan.name,
+                escape(plan.name),
                 f"{plan.width} x {plan.height}",
                 str(plan.tiles),
                 str(plan.parts),
@@ -251,13 +252,16 @@ def _print(result: Result) -> None:
     if (comparison := report["comparison"]) is not None:
         out.print(f"\nA: {comparison['a']}\nB: {comparison['b']}\n", markup=False)
         out.print(comparison_table(comparison))
+        if comparison["unlike"]:
+            unlike = ", ".join(comparison["unlike"])
+            out.print(f"A and B do not count the same pixels of: {unlike}", markup=False)
         if comparison["unpaired"]:
             out.print(f"Not in both: {', '.join(comparison['unpaired'])}", markup=False)
     if report["scenes"] and report["pooled"] is None:
         out.print("No label was given, so no score is possible.")
     if result.weights is not None:
-        out.print(f"weights: {result.weights}")
-    out.print(f"report: {result.folder / 'report.html'}")
+        out.print(f"weights: {result.weights}", markup=False)
+    out.print(f"report: {result.folder / 'report.html'}", markup=False)
 
 
 def _say(errors: Console, text: str) -> None:

@@ -1,5 +1,6 @@
 """Scores predicted rasters, ours or another tool's, from configuration to report."""
 
+import glob
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -13,14 +14,24 @@ from numpy.typing import NDArray
 
 from pipelines.assemble import STEP, steps_in
 from pipelines.config import Evaluate
-from pipelines.errors import DataError, LabelError, PipelineError
+from pipelines.errors import DataError, LabelError, PipelineError, PredictionError
 from pipelines.field import field_of_view
-from pipelines.fundus import read_binary
 from pipelines.jobs import FIELD_SEEN_AT, expanded, rasters_in, stem_of
-from pipelines.labels import FIELD, FIRST, SECOND, Labelling, check_fits, find_label, open_label
-from pipelines.levels import RasterLevels, at_size, open_levels
+from pipelines.labels import (
+    EXTENSIONS,
+    FIELD,
+    FIRST,
+    SECOND,
+    Labelling,
+    check_fits,
+    find_label,
+    name_of,
+    open_label,
+)
+from pipelines.levels import Kind, RasterLevels, at_size, open_levels
 from pipelines.outcome import Progress, SceneOutcome
 from pipelines.report.contents import IN_FIELD, THERE, Comparison, Result, build_report
+from pipelines.report.figures import FIGURES
 from pipelines.report.write import write_report
 from pipelines.scores.intervals import differences
 from pipelines.scores.scores import per_scene
@@ -28,7 +39,8 @@ from pipelines.scoring import AT_ONCE, score
 from tiling.errors import TilingError
 from tiling.files import open_scene
 from tiling.mask import threshold_level
-from tiling.window import split
+from tiling.raster import is_local
+from tiling.window import Window, split
 
 _OURS = ("probability", "mask")
 """What our rasters are called; the folder they lie in has the scene's name."""
@@ -58,11 +70,15 @@ def evaluate(config: Evaluate, progress: Progress) -> Result:
         if folder is not None and not folder.is_dir():
             raise DataError(f"{folder}: no such folder; check --{option}")
     runs = _runs(config.predictions)
+    _make(config.output)
     classes = config.class_names or _classes(runs[0], config)
-    every = [
-        [_evaluated(scene, files, classes, config, progress) for scene, files in run.scenes.items()]
-        for run in runs
-    ]
+    every = []
+    for run in runs:
+        of_run = config.model_copy(update={"kind": _kind(run, classes, config)})
+        every.append([
+            _evaluated(scene, files, classes, of_run, progress)
+            for scene, files in run.scenes.items()
+        ])  # fmt: skip
     comparison = None
     if len(runs) == 2:
         comparison = _comparison(runs, every, classes, threshold_level(config.threshold))
@@ -84,8 +100,21 @@ def evaluate(config: Evaluate, progress: Progress) -> Result:
     return Result(report, config.output)
 
 
+def _make(folder: Path) -> None:
+    """Makes the output's folder, before an hour of scoring ends with one that cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PipelineError(
+            f"{folder}: cannot be made ({error}); choose another --output"
+        ) from error
+
+
 def _runs(predictions: Sequence[str]) -> list[_Run]:
     """One run, or two that are to be compared."""
+    for name in predictions:
+        if is_local(name) and not glob.has_magic(name) and not Path(name).exists():
+            raise DataError(f"{name}: no such file or folder; check the path")
     folders = [name for name in predictions if Path(name).is_dir()]
     if folders:
         if len(folders) != len(predictions) or len(folders) > 2:
@@ -94,7 +123,7 @@ def _runs(predictions: Sequence[str]) -> list[_Run]:
                 "or rasters"
             )
         return [_Run(folder, _in_folder(Path(folder))) for folder in folders]
-    paths = [Path(name) for name in expanded(predictions, rasters_in)]
+    paths = [Path(name) for name in expanded(predictions, rasters_in)]  # Globs.
     scenes = [(_scene_of(path), {"probability": path}) for path in paths]
     if len(scenes) == 2 and scenes[0][0] == scenes[1][0]:
         return [_Run(str(files["probability"]), {scene: files}) for scene, files in scenes]
@@ -106,9 +135,11 @@ def _in_folder(folder: Path) -> dict[str, dict[str, Path]]:
     inferred = [_inferred(inside) for inside in (folder, *sorted(folder.iterdir()))]
     if ours := [scene for scene in inferred if scene is not None]:
         return _by_scene(ours)
-    paths = [Path(path) for path in rasters_in(folder)]
+    paths = [path for path in _rasters_in(folder) if path.stem not in FIGURES]
     if not paths:
-        raise DataError(f"{folder}: no predicted rasters in it; check the path")
+        raise DataError(
+            f"{folder}: no predicted rasters in it ({', '.join(EXTENSIONS)}); check the path"
+        )
     return _by_scene([(path.stem, {"probability": path}) for path in paths])
 
 
@@ -117,8 +148,16 @@ def _inferred(folder: Path) -> tuple[str, dict[str, Path]] | None:
     files = {path.stem: path for path in sorted(folder.glob("*.tif"))}
     if not set(_OURS) & set(files):
         return None
-    files = {"probability": files.get("probability", files.get("mask", folder)), **files}
+    files.setdefault("probability", files[_OURS[1] if _OURS[0] not in files else _OURS[0]])
     return folder.resolve().name, files
+
+
+def _rasters_in(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
+    )
 
 
 def _scene_of(path: Path) -> str:
@@ -155,6 +194,27 @@ def _classes(run: _Run, config: Evaluate) -> tuple[str, ...]:
         except (TilingError, PipelineError):
             continue
     return ("foreground",)
+
+
+def _kind(run: _Run, classes: tuple[str, ...], config: Evaluate) -> Kind:
+    """Whether a run holds masks: where not one of its rasters must be of probabilities.
+
+    Asked of all of them together, for a scene with next to nothing in it looks like a mask.
+    """
+    if config.kind != "auto":
+        return config.kind
+    doubtful = False
+    for files in run.scenes.values():
+        try:
+            opened = open_levels(files["probability"], "auto", config.value_ends, classes)
+            with opened as levels:
+                if levels.graded:
+                    return "probability"
+        except PredictionError:
+            doubtful = True
+        except TilingError:
+            continue  # Said where it is scored.
+    return "auto" if doubtful else "mask"
 
 
 def _evaluated(
@@ -210,7 +270,9 @@ def _annotations(outcome: SceneOutcome, config: Evaluate) -> tuple[Path, Path | 
         path = find_label(folder, outcome.name, names, other_than)
         if path is None:
             raise LabelError(
-                f"{outcome.name}: no {what} of this name in {folder}; add it, or leave it out"
+                f"{outcome.name}: no {what} of this name in {folder} "
+                f"({', '.join(name_of(pattern, outcome.name) for pattern in names)}); add or "
+                "rename it, or score without this raster"
             )
         return path
 
@@ -241,13 +303,21 @@ def _within(
 @lru_cache(maxsize=1)
 def _field(path: Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """A field of view [h, w]: that of a mask, or found in a photograph."""
-    with open_scene(path, bands=None) as photograph:
-        pixels, _ = photograph.overview(FIELD_SEEN_AT)
-        size = photograph.height, photograph.width
-    if len(pixels) >= 3 and not np.isin(pixels, (0, 255)).all() and size == shape:
-        found: NDArray[np.bool_] = at_size(field_of_view(pixels[:3]), shape)
-        return found
-    return read_binary(path, shape)
+    with open_scene(path, bands=None) as scene:
+        if (scene.height, scene.width) != shape:
+            raise LabelError(
+                f"{path}: {scene.width} x {scene.height} pixels, but its image has "
+                f"{shape[1]} x {shape[0]}; give the one made for this image"
+            )
+        pixels, _ = scene.overview(FIELD_SEEN_AT)
+        if scene.bands >= 3 and not np.isin(pixels, (0, 255)).all():
+            found: NDArray[np.bool_] = at_size(field_of_view(pixels[:3]), shape)
+            return found
+        if scene.dtype.kind == "f":
+            raise LabelError(f"{path}: floats are no mask; give one of 0 and 255, or a photograph")
+        pixels, valid = scene.read(Window(0, 0, *shape))
+    mask: NDArray[np.bool_] = (pixels[0] > 0) & valid
+    return mask
 
 
 def _comparison(
@@ -276,4 +346,5 @@ def _comparison(
         runs[0].name, runs[1].name, differences(a, b, level, classes),
         [(scene, *of_both) for scene, *of_both in zip(scenes, *f1, strict=True)],
         sorted({*runs[0].scenes, *runs[1].scenes} - {*scenes}),
+        [s for s in scenes if first[s].strict[0].sum() != second[s].strict[0].sum()],
     )  # fmt: skip

@@ -111,13 +111,18 @@ def find_label(
         other_than: A file that is not meant: the scene itself.
     """
     for name in names:
-        wanted = name.format(stem=stem, number=stem.split("_")[0])
+        wanted = name_of(name, stem)
         for path in sorted(folder.glob(f"{glob.escape(wanted)}.*")):
             # The glob alone would take roads.2.tif for a label of roads.tif.
             fits = path.stem == wanted and path.suffix.lower() in EXTENSIONS
             if fits and (other_than is None or path.resolve() != Path(other_than).resolve()):
                 return path
     return None
+
+
+def name_of(pattern: str, stem: str) -> str:
+    """The stem of a file that belongs to a scene, as one of `FIRST`, `SECOND` or `FIELD` has it."""
+    return pattern.format(stem=stem, number=stem.split("_")[0])
 
 
 def check_fits(label: Raster, scene: Raster) -> None:

@@ -38,6 +38,8 @@ class RasterLevels(WrappedRaster):
         scene: The raster.
         classes: Names of the foreground classes.
         ends: Pixel values that stand for probability 0 and 1; None for a raster of classes.
+        rounded: Whether probabilities are rounded to levels, as ours are; else they go down to
+            the next one, so that a level of 127 is reached from 0.5 on exactly.
         field: Outside of it nothing counts [h, w]; None counts all.
     """
 
@@ -46,9 +48,11 @@ class RasterLevels(WrappedRaster):
         scene: RasterScene,
         classes: tuple[str, ...],
         ends: tuple[float, float] | None,
+        rounded: bool = True,
         field: NDArray[np.bool_] | None = None,
     ) -> None:
         super().__init__(scene)
+        self._upward = 0.5 if rounded else _SLACK
         self._field = field
         self.classes = classes
         self._scene = scene
@@ -108,7 +112,8 @@ class RasterLevels(WrappedRaster):
         values = np.arange(256.0) if of_bytes else pixels.astype(np.float32)
         probability = (values - low) / (high - low)
         wrong = (probability < -_SLACK) | (probability > 1 + _SLACK)
-        levels: NDArray[np.uint8] = np.rint(probability.clip(0, 1) * TOP).astype(np.uint8)
+        scaled = np.floor(probability.clip(0, 1) * TOP + self._upward)
+        levels: NDArray[np.uint8] = scaled.astype(np.uint8)
         if of_bytes:
             wrong, levels = wrong[pixels], levels[pixels]
         outside = valid & wrong.any(axis=0)
@@ -165,7 +170,7 @@ def open_levels(
             if scene.bands != 1:
                 raise PredictionError(f"{path}: {scene.bands} bands, but a mask has one")
         if kind == "mask" or (kind == "auto" and not graded and _is_mask(scene, classes)):
-            yield RasterLevels(scene, classes or ("foreground",), None, field)
+            yield RasterLevels(scene, classes or ("foreground",), None, field=field)
             return
         names = classes or _names(scene)
         if len(names) != scene.bands:
@@ -173,7 +178,13 @@ def open_levels(
                 f"{path}: {scene.bands} bands of probabilities, but {len(names)} foreground "
                 f"classes ({', '.join(names)}); give a band for each, none for the background"
             )
-        yield RasterLevels(scene, names, scale or _ends_of(scene.dtype), field)
+        ours = all(text.startswith(_OF_PROBABILITY) for text in scene.descriptions)
+        if ours and names != (own := _names(scene)):
+            raise PredictionError(
+                f"{path}: bands of {', '.join(own)}, but {', '.join(names)} are scored; score "
+                "runs of the same classes, in the same order"
+            )
+        yield RasterLevels(scene, names, scale or _ends_of(scene.dtype), ours, field)
 
 
 def _declared_ends(scene: RasterScene) -> tuple[float, float] | None:

@@ -16,13 +16,14 @@ from pipelines.outcome import SceneOutcome
 from pipelines.plan import ScenePlan
 from pipelines.report.made_with import made_with
 from pipelines.scores.counts import SceneCounts, combined
-from pipelines.scores.curve import HALF, LEVELS, TOP, Values, mean_of_defined
+from pipelines.scores.curve import HALF, LEVELS, Values, mean_of_defined
 from pipelines.scores.histogram import curve_of
 from pipelines.scores.intervals import Difference, intervals
 from pipelines.scores.relaxed import relaxed_curve_of
 from pipelines.scores.scores import Scores, as_dict, flat, per_scene, scores_of
 from pipelines.scores.topology import TopologyCounts
 from pipelines.weights import Model
+from tiling.blend import TOP
 from tiling.mask import threshold_level
 
 SCHEMA = 2
@@ -78,6 +79,7 @@ class Comparison:
         differences: By the scores' paths.
         f1: Name of each scene, and its F1 in both.
         unpaired: Scenes that only one of the two has, or that could be scored in one only.
+        unlike: Scenes in which the two do not count the same pixels.
     """
 
     a: str
@@ -85,6 +87,7 @@ class Comparison:
     differences: Mapping[str, Difference]
     f1: Sequence[tuple[str, float | None, float | None]]
     unpaired: Sequence[str] = ()
+    unlike: Sequence[str] = ()
 
 
 def build_report(
@@ -276,6 +279,7 @@ def _compared(comparison: Comparison) -> dict[str, Any]:
         "b": comparison.b,
         "scenes": len(comparison.f1),
         "unpaired": list(comparison.unpaired),
+        "unlike": list(comparison.unlike),
         "rows": [
             {
                 "column": path,

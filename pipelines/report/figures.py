@@ -165,7 +165,7 @@ def steps_figure(report: dict[str, Any]) -> Figure | None:
     return figure
 
 
-_FIGURES: dict[str, Callable[[dict[str, Any]], Figure | None]] = {
+FIGURES: dict[str, Callable[[dict[str, Any]], Figure | None]] = {
     "pr-curve": curve_figure,
     "reliability": reliability_figure,
     "steps": steps_figure,
@@ -221,7 +221,7 @@ def write_figures(folder: Path, report: dict[str, Any]) -> list[Path]:
         OSError: The disk refuses.
     """
     written = []
-    for name, draw in _FIGURES.items():
+    for name, draw in FIGURES.items():
         figure = draw(report)
         if figure is None:
             continue

@@ -91,6 +91,13 @@ _OF_CLASSES = (
     "foreground.f1", "foreground.precision", "foreground.recall", "foreground.iou",
     "break_even.value", "best.f1", "average_precision", "roc_auc",
 )  # fmt: skip
+_COMPARED = (
+    "foreground.f1", "foreground.precision", "foreground.recall", "foreground.iou",
+    "break_even.value", "best.f1", "relaxed.f1", "relaxed.break_even", "topology.cldice",
+    "topology.apls", "class_mean.iou", "average_precision", "roc_auc", "foreground.mcc",
+)  # fmt: skip
+"""Of which more is better."""
+
 _SIGNATURES = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"RIFF", "image/webp"))
 
 
@@ -261,11 +268,11 @@ def _compared(comparison: dict[str, Any] | None) -> dict[str, Any] | None:
         return None
     rows = []
     for row in comparison["rows"]:
-        if row["column"] not in _BY_PATH:
+        if row["column"] not in _COMPARED:
             continue  # It is in report.json.
         low, high = row["low"], row["high"]
         clear = low is not None and high is not None and (low > 0 or high < 0)
-        higher = comparison["b" if (row["b"] or 0) > (row["a"] or 0) else "a"]
+        higher = "B" if (row["b"] or 0) > (row["a"] or 0) else "A"
         column = _BY_PATH[row["column"]]
         rows.append(row | {"column": column, "higher": higher if clear else None})
     pairs = [p for p in comparison["paired"] if p["a"] is not None and p["b"] is not None]

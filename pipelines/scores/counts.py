@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.scores.curve import HALF, LEVELS
+from pipelines.scores.curve import HALF
 from pipelines.scores.histogram import Histogram
 from pipelines.scores.relaxed import Disc, RelaxedHistogram
 from pipelines.scores.topology import TopologyCounts
+from tiling.blend import NODATA, TOP
 from tiling.mask import class_mask
 from tiling.window import Window
 
@@ -96,7 +97,7 @@ class Counter:
             around: The same with what may lie near, cut off at the scene's border.
         """
         inside = window.slices(around)
-        left_out = (levels[0] == LEVELS) | (label == IGNORED)
+        left_out = (levels[0] == NODATA) | (label == IGNORED)
         targets = [(together(levels), label > 0)]
         if self._classes > 2:
             targets += [(band, label == index) for index, band in enumerate(levels, start=1)]
@@ -109,7 +110,7 @@ class Counter:
         for strict, relaxed, (of_target, truth) in zip(
             self._strict, self._relaxed, targets, strict=True
         ):
-            of_target = np.where(left_out, np.uint8(LEVELS), of_target)
+            of_target = np.where(left_out, np.uint8(NODATA), of_target)
             strict.add(of_target[inside], truth[inside])
             relaxed.add(of_target, truth, window, around)
 
@@ -137,6 +138,6 @@ def together(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if len(levels) == 1:
         only: NDArray[np.uint8] = levels[0]
         return only
-    total = np.minimum(levels.sum(axis=0, dtype=np.int64), LEVELS - 1)
-    whole: NDArray[np.uint8] = np.where(levels[0] == LEVELS, LEVELS, total).astype(np.uint8)
+    total = np.minimum(levels.sum(axis=0, dtype=np.int64), TOP)
+    whole: NDArray[np.uint8] = np.where(levels[0] == NODATA, NODATA, total).astype(np.uint8)
     return whole

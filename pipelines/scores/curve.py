@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tiling.blend import TOP
+
 Values = NDArray[np.float64]
 """A number for each set of counts [...]."""
 
-LEVELS = 255
+LEVELS = TOP + 1
 """Number of probability levels, 0 to 254."""
-
-TOP = LEVELS - 1
 
 HALF = 127
 """The level of probability 0.5: from it on a pixel is foreground."""

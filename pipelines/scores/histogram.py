@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import LabelError
-from pipelines.scores.curve import LEVELS, TOP, Curve, Values, ratio
+from pipelines.scores.curve import LEVELS, Curve, Values, ratio
+from tiling.blend import TOP
 
 Counts = NDArray[np.int64]
 

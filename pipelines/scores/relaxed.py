@@ -5,7 +5,7 @@ labelled pixels with a predicted one within rho. Both are exact at every thresho
 pixel is found at the thresholds up to the highest level within rho of it.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import floor
 
 import numpy as np
@@ -14,6 +14,7 @@ from scipy.ndimage import maximum_filter
 
 from pipelines.scores.curve import LEVELS, Curve
 from pipelines.scores.histogram import Counts, Histogram, curve_of
+from tiling.blend import NODATA
 from tiling.window import Window
 
 
@@ -42,19 +43,21 @@ class Disc:
         return found
 
 
-@dataclass(frozen=True)
 class RelaxedHistogram:
     """Counts of a scene, window by window.
 
-    Attributes:
+    Args:
         disc: What is near.
+
+    Attributes:
         near: Pixels by whether a labelled one is near (0 no, 1 yes) and their level.
         reached: Labelled pixels by the highest level near them [255].
     """
 
-    disc: Disc
-    near: Histogram = field(default_factory=Histogram)
-    reached: Counts = field(default_factory=lambda: np.zeros(LEVELS, np.int64))
+    def __init__(self, disc: Disc) -> None:
+        self._disc = disc
+        self.near = Histogram()
+        self.reached: Counts = np.zeros(LEVELS, np.int64)
 
     def add(
         self, levels: NDArray[np.uint8], label: NDArray[np.bool_], window: Window, around: Window
@@ -68,12 +71,12 @@ class RelaxedHistogram:
             around: The same, grown by the margin and cut off at the scene's border.
         """
         inside = window.slices(around)
-        counted = levels < LEVELS
+        counted = levels != NODATA
         labelled = label & counted
-        near = self.disc.highest(labelled.astype(np.uint8)) > 0
+        near = self._disc.highest(labelled.astype(np.uint8)) > 0
         self.near.add(levels[inside], near[inside])
-        reached = self.disc.highest(np.where(counted, levels, np.uint8(0)))
-        self.reached.__iadd__(np.bincount(reached[inside][labelled[inside]], minlength=LEVELS))
+        reached = self._disc.highest(np.where(counted, levels, np.uint8(0)))
+        self.reached += np.bincount(reached[inside][labelled[inside]], minlength=LEVELS)
 
 
 def relaxed_curve_of(near: Counts, reached: Counts) -> Curve:

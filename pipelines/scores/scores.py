@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.scores.counts import SceneCounts, combined
-from pipelines.scores.curve import HALF, TOP, Best, BreakEven, Values, mean_of_defined, ratio
+from pipelines.scores.curve import HALF, Best, BreakEven, Values, mean_of_defined, ratio
 from pipelines.scores.histogram import (
     Calibration,
     Foreground,
@@ -19,6 +19,7 @@ from pipelines.scores.histogram import (
 )
 from pipelines.scores.relaxed import relaxed_curve_of
 from pipelines.scores.topology import Topology, TopologyCounts
+from tiling.blend import TOP
 
 _COUNTED = ("pixels", "components", "label_components", "loops", "label_loops", "parts")
 """Scores that are whole numbers."""

@@ -128,7 +128,7 @@ def test_what_failed_is_status_1_and_a_line_for_each_scene(folder):
         "moved": ("labels/moved.tif", "7.0 pixels", "spoilt/moved.tif", "mend its transform"),
         "percent": ("spoilt/percent.tif", "value 50", "--value-range"),
         "small": ("labels/small.tif", "64 x 47", "spoilt/small.tif", "64 x 48", "made for it"),
-        "unlabelled": ("unlabelled", "no label", "in labels", "add it, or leave it out"),
+        "unlabelled": ("unlabelled", "no label", "in labels (unlabelled_manual1", "rename it"),
     }.items():
         for word in words:
             assert word in said[what]

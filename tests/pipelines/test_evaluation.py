@@ -237,7 +237,7 @@ def test_a_flat_folder_of_probabilities_is_scored_by_its_stems(tool, tmp_path):
     assert names(report) == ["a", "b", "c"]
     every = []
     for name, label in tool.items():
-        predicted = np.rint(probability(tmp_path, name) * 254) >= 127
+        predicted = probability(tmp_path, name) >= 0.5
         assert_foreground(scene(report, name), by_hand(predicted, label))
         every.append((predicted, label))
     predicted, labels = map(np.stack, zip(*every, strict=True))
@@ -259,19 +259,20 @@ def test_globs_and_files_are_scored_too(tool, tmp_path, chosen):
     assert report["pooled"] == whole["pooled"]
 
 
-def test_masks_and_probabilities_of_other_types_and_formats_are_told_apart(tool, tmp_path):
+@pytest.mark.parametrize("graded", [True, False])
+def test_masks_and_probabilities_in_other_formats_are_told_apart(tool, tmp_path, graded):
     expected = {}
     (tmp_path / "mixed").mkdir()
     for name, label in tool.items():
         guessed = probability(tmp_path, name)
-        white = (guessed > 0.5) if name != "c" else guessed
+        white = guessed if graded else guessed > 0.5
         pixels = np.rint(white * 255).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / "mixed" / f"{name}.png")
-        expected[name] = by_hand(np.rint(pixels / 255 * 254) >= 127, label)
+        expected[name] = by_hand(pixels / 255 >= 0.5, label)
     report = scored(tmp_path / "mixed", tmp_path / "labels", tmp_path / "out")
     for name in "abc":
         assert_foreground(scene(report, name), expected[name])
-        assert ungraded(scene(report, name)) == (name != "c")
+        assert ungraded(scene(report, name)) == (not graded)
 
 
 @pytest.mark.parametrize("kind", ["probability", "mask"])
@@ -301,13 +302,13 @@ def test_a_range_of_values_is_that_of_all_rasters(tool, write_raster, tmp_path):
         tmp_path / "percent", tmp_path / "labels", tmp_path / "out", value_range="0,100"
     )
     for name, label in tool.items():
-        predicted = np.rint(np.rint(probability(tmp_path, name) * 100) * 2.54) >= 127
+        predicted = np.rint(probability(tmp_path, name) * 100) >= 50
         assert_foreground(scene(report, name), by_hand(predicted, label))
 
 
 def test_the_threshold_is_the_chosen_one(tool, tmp_path):
     report = scored(tmp_path / "tool", tmp_path / "labels", tmp_path / "out", threshold=0.7)
-    predicted = probability(tmp_path, "b") * 254 >= 177.5
+    predicted = probability(tmp_path, "b") * 254 >= 178
     found = scene(report, "b")["at_threshold"]
     expected = by_hand(predicted, tool["b"])
     assert (found["precision"], found["recall"]) == pytest.approx(expected)
@@ -522,15 +523,42 @@ def test_what_is_wrong_with_one_scene_ends_that_one_alone(
     assert [outcome.error is None for outcome in told.outcomes] == [True, False, True]
 
 
-def test_a_mistyped_prediction_is_named_and_not_its_label(tool, tmp_path):
-    chosen = [tmp_path / "tool" / "a.tif", tmp_path / "toool" / "b.tif"]
-    report = scored(chosen, tmp_path / "labels", tmp_path / "out")
-    [failed] = report["failed"]
-    assert failed["error"] == f"{chosen[1]}: no such file; check the path"
-    report = scored(tmp_path / "toool", tmp_path / "labels", tmp_path / "out")
-    assert report["scenes"] == []
-    assert report["pooled"] is None
-    assert report["failed"][0]["error"] == f"{tmp_path / 'toool'}: no such file; check the path"
+@pytest.mark.parametrize("missing", ["toool/b.tif", "toool"])
+def test_a_mistyped_prediction_is_named_before_anything_is_written(tool, tmp_path, missing):
+    chosen = [tmp_path / "tool" / "a.tif", tmp_path / missing]
+    with pytest.raises(DataError, match=rf"{missing}: no such file or folder; check the path"):
+        scored(chosen, tmp_path / "labels", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_one_scene_looks_like_does_not_decide_for_the_others(tool, write_raster, tmp_path):
+    for name in tool:
+        grey = np.rint(probability(tmp_path, name) * 255).astype(np.uint8)
+        # Hardly anything in it: by itself it would be a mask.
+        grey = (grey > 200).astype(np.uint8) if name == "c" else grey
+        write_raster(tmp_path / "grey" / f"{name}.tif", grey[None])
+    report = scored(tmp_path / "grey", tmp_path / "labels", tmp_path / "out")
+    assert not any(ungraded(scene(report, name)) for name in tool)
+    assert scene(report, "c")["foreground"]["recall"] == 0
+    assert report["pooled"]["average_precision"] is not None
+
+
+def test_runs_that_count_other_pixels_are_told(tool, write_raster, tmp_path):
+    for name in tool:
+        pixels = probability(tmp_path, name).astype(np.float32)
+        if name == "b":
+            pixels[:7] = np.nan
+        write_raster(tmp_path / "holes" / f"{name}.tif", pixels[None])
+    both = [tmp_path / "tool", tmp_path / "holes"]
+    report = scored(both, tmp_path / "labels", tmp_path / "out")
+    assert report["comparison"]["unlike"] == ["b"]
+
+
+def test_figures_of_an_earlier_run_are_no_predictions(tool, tmp_path):
+    for _ in range(2):
+        report = scored(tmp_path / "tool", tmp_path / "labels", tmp_path / "tool", figures=True)
+        assert report["failed"] == []
+        assert len(report["scenes"]) == len(tool)
 
 
 # What goes wrong before anything is scored.
@@ -579,7 +607,7 @@ def test_a_report_that_cannot_be_written_is_an_error(tool, tmp_path):
         predictions=[str(tmp_path / "tool")], labels=tmp_path / "labels",
         output=tmp_path / "file" / "out", topology=False,
     )  # fmt: skip
-    with pytest.raises(PipelineError, match=r"the report cannot be written .* --output"):
+    with pytest.raises(PipelineError, match=r"cannot be made .* --output"):
         evaluate(config, Silence())
 
 
@@ -601,7 +629,7 @@ def test_nothing_counts_outside_the_masks_of_the_field_of_view(tool, tmp_path, m
         mask.save(tmp_path / "fov" / f"{name}_mask.png")
     report = scored(tmp_path / "tool", tmp_path / "labels", tmp_path / "out", fov=tmp_path / "fov")
     for name, label in tool.items():
-        predicted = np.rint(probability(tmp_path, name) * 254) >= 127
+        predicted = probability(tmp_path, name) >= 0.5
         assert_foreground(scene(report, name), by_hand(predicted, label, field))
         assert scene(report, name)["pixels"] == field.sum()
     assert "inside the field of view" in report["scoring"]["counted"]
@@ -716,7 +744,7 @@ def test_values_to_ignore_do_not_count(tool, write_raster, tmp_path):
         write_raster(tmp_path / "labels" / f"{name}.tif", pixels[None])
     report = scored(tmp_path / "tool", tmp_path / "labels", tmp_path / "out", ignore="254,255")
     for name, label in tool.items():
-        predicted = np.rint(probability(tmp_path, name) * 254) >= 127
+        predicted = probability(tmp_path, name) >= 0.5
         assert_foreground(scene(report, name), by_hand(predicted, label, disc()))
     assert report["scoring"]["ignore"] == [254, 255]
 
@@ -758,7 +786,7 @@ def test_a_band_for_each_class_is_scored_class_by_class(write_raster, tmp_path):
         raster.descriptions = ("probability of road", "probability of rail")
     report = scored(tmp_path / "tool", tmp_path / "labels", tmp_path / "out")
     assert list(report["pooled"]["classes"]) == ["road", "rail"]
-    predicted = np.rint(bands[0] * 254) >= 127
+    predicted = np.rint(bands[0] * 254) >= 127  # Described as ours are, which are rounded.
     road = report["pooled"]["classes"]["road"]
     assert_foreground(road, by_hand(predicted, label == 1))
     assert road["break_even"]["value"] is not None

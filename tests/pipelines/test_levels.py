@@ -29,8 +29,8 @@ def is_graded(path, **options):
 
 
 def of(probability):
-    """Levels of probabilities, as `probability.tif` has them."""
-    return np.rint(probability.astype(np.float64) * TOP).astype(np.uint8)
+    """Levels of another tool's probabilities: the highest that is reached."""
+    return np.floor(probability.astype(np.float64) * TOP + 1e-3).astype(np.uint8)
 
 
 # Probabilities.

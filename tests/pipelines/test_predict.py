@@ -79,15 +79,14 @@ threads, weights, scene, output = int(sys.argv[1]), *sys.argv[2:]
 if threads:
     torch.set_num_threads(threads)
 from pipelines.batch import run_batch
+from pipelines.outcome import Silence
 from pipelines.config import PredictionSettings
 from pipelines.jobs import road_jobs
 from pipelines.weights import load
-class Silent:
-    scene = tiles = finished = lambda self, *_: None
 settings = PredictionSettings(tile=64, overlap=16, device="cpu", steps=1, batch=4)
 models = [load(weights)]
 before = torch.get_num_threads()
-[outcome] = run_batch(road_jobs([scene], None), models, settings, Path(output), Silent())
+[outcome] = run_batch(road_jobs([scene], None), models, settings, Path(output), Silence())
 assert outcome.error is None, outcome.error
 print(before, torch.get_num_threads())
 """

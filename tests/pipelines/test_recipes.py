@@ -199,8 +199,7 @@ def test_a_killed_training_resumes_and_ends_as_if_it_had_not_been(
         f"training.HELD_OUT_TILE = {TILE}\n"
         "from pipelines.config import TrainRoads\n"
         "from pipelines.recipes import train_roads\n"
-        "class Silent:\n"
-        "    scene = tiles = finished = lambda self, *_: None\n"
+        "from pipelines.outcome import Silence\n"
         "train_roads(TrainRoads.model_validate_json(sys.argv[1]), Silence())\n"
     )
     last = config.output / "checkpoints" / "last.ckpt"

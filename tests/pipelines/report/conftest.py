@@ -207,7 +207,7 @@ def build_report(
         ],
         "comparison": {
             "a": "vessels-dru4", "b": "vessels-unet", "scenes": len(names),
-            "unpaired": [],
+            "unpaired": [], "unlike": [],
             "rows": [
                 {"column": "foreground.f1", "a": 0.781, "b": 0.764, "difference": -0.017,
                  "low": -0.026, "high": -0.009,

@@ -218,7 +218,7 @@ def test_steps_show_their_gain(full, sample_report):
 def test_a_clear_difference_is_named(full):
     rows = [row for row in full.rows if row[0] in ("F1", "break-even", "APLS")]
     assert {row[0]: row[-1] for row in rows} == {
-        "F1": "vessels-dru4", "break-even": "not clear", "APLS": "–",
+        "F1": "A", "break-even": "not clear", "APLS": "–",
     }  # fmt: skip
 
 

@@ -188,7 +188,7 @@ def test_probabilities_of_floats_and_of_another_tool_are_shown_too(outcome_of, w
     path = write_raster(Path(outcome.source).parent / "theirs.tif", probability, nodata=np.nan)
     shown = greys(picture_of(replace(outcome, files={"probability": path})).steps[0])
     assert (shown[:9] == 255).all()
-    np.testing.assert_array_equal(shown[9:] >= 127, np.rint(probability[0, 9:] * 254) >= 127)
+    np.testing.assert_array_equal(shown[9:] >= 127, probability[0, 9:] >= 0.5)
 
 
 def test_what_lies_outside_the_field_of_view_is_missing(outcome_of):
