@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 help:
 	@echo "make demo    set up, then find the roads of a generated sample scene"
 	@echo "make test    set up, then run the tests (minutes)"
-	@echo "make soak    set up, then run what takes longer: browser, kills"
+	@echo "make soak    set up, then run what takes longer: many kills, whole trainings"
 	@echo "make lint    set up, then ruff and mypy"
 	@echo "make format  set up, then let ruff mend what it can"
 	@echo "make clean   remove what the others made"

@@ -72,13 +72,12 @@ def evaluate(config: Evaluate, progress: Progress) -> Result:
     runs = _runs(config.predictions)
     _make(config.output)
     classes = config.class_names or _classes(runs[0], config)
-    every = []
-    for run in runs:
-        of_run = config.model_copy(update={"kind": _kind(run, classes, config)})
-        every.append([
-            _evaluated(scene, files, classes, of_run, progress)
-            for scene, files in run.scenes.items()
-        ])  # fmt: skip
+    # Of the second run only the scores are asked for.
+    settings = [config, config.model_copy(update={"second": None})]
+    every = [
+        _evaluated(run, classes, of_run, progress, steps=run is runs[0])
+        for run, of_run in zip(runs, settings, strict=False)
+    ]
     comparison = None
     if len(runs) == 2:
         comparison = _comparison(runs, every, classes, threshold_level(config.threshold))
@@ -218,20 +217,23 @@ def _kind(run: _Run, classes: tuple[str, ...], config: Evaluate) -> Kind:
 
 
 def _evaluated(
-    scene: str,
-    files: Mapping[str, Path],
-    classes: tuple[str, ...],
-    config: Evaluate,
-    progress: Progress,
-) -> SceneOutcome:
-    files = _chosen(files, config)
-    outcome = SceneOutcome(scene, str(files["probability"]), files=files)
-    try:
-        _score(outcome, classes, config, progress)
-    except (TilingError, PipelineError) as error:
-        outcome.error = str(error)
-    progress.finished(outcome)
-    return outcome
+    run: _Run, classes: tuple[str, ...], config: Evaluate, progress: Progress, *, steps: bool
+) -> list[SceneOutcome]:
+    """What comes of each scene of a run, with its recurrent steps or without."""
+    config = config.model_copy(update={"kind": _kind(run, classes, config)})
+    outcomes = []
+    for scene, every in run.scenes.items():
+        files = _chosen(every, config)
+        if not steps:
+            files = {"probability": files["probability"]}
+        outcome = SceneOutcome(scene, str(files["probability"]), files=files)
+        try:
+            _score(outcome, classes, config, progress)
+        except (TilingError, PipelineError) as error:
+            outcome.error = str(error)
+        progress.finished(outcome)
+        outcomes.append(outcome)
+    return outcomes
 
 
 def _score(
