@@ -33,8 +33,8 @@ class Labelling:
     """What the values of a label mean.
 
     Attributes:
-        classes: How many there are. Of two, all other values than 0 are the foreground; of more,
-            values are their numbers.
+        classes: How many there are. Of two, all other values than 0 are the foreground (of a JPEG
+            those above 127); of more, values are their numbers.
         ignore: Values of pixels that are left out.
     """
 
@@ -57,6 +57,7 @@ class RasterLabel(WrappedRaster):
         super().__init__(scene)
         self._scene = scene
         self._labelling = labelling
+        self._lossy = Path(scene.name).suffix.lower() in (".jpg", ".jpeg")
 
     def read(self, window: Window) -> NDArray[np.uint8]:
         """See `pipelines.job.Label`.
@@ -76,7 +77,9 @@ class RasterLabel(WrappedRaster):
         if self._scene.nodata != 0:
             left_out |= ~valid
         if self._labelling.classes == 2:
-            classes: NDArray[np.uint8] = (values != 0).astype(np.uint8)
+            # What JPEG makes of a drawing is a little more than 0 all around it.
+            drawn = values > 127 if self._lossy else values != 0
+            classes: NDArray[np.uint8] = drawn.astype(np.uint8)
         else:
             unknown = ~left_out & ((values < 0) | (values >= self._labelling.classes))
             if unknown.any():

@@ -319,3 +319,14 @@ def test_pixels_not_metres_say_what_is_far(write_raster, tmp_path):
             pytest.raises(LabelError, match=r"0\.6 pixels"),
         ):
             check_fits(label, on)
+
+
+def test_what_jpeg_adds_to_a_drawing_is_no_foreground(tmp_path):
+    drawn = np.zeros((40, 50), np.uint8)
+    drawn[10:14, 5:45] = drawn[5:35, 20:24] = 255
+    path = tmp_path / "label.jpg"
+    Image.fromarray(drawn).save(path, quality=85)
+    with Image.open(path) as image:
+        assert ((np.asarray(image) > 0) & (drawn == 0)).any()
+    with open_label(path, Labelling()) as label:
+        np.testing.assert_array_equal(label.read(Window(0, 0, 40, 50)), drawn > 0)
