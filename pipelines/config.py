@@ -27,20 +27,30 @@ def _whole_multiples(sizes: list[int]) -> list[int]:
     return sizes
 
 
-def _ends(value_range: str | None) -> tuple[float, float] | None:
-    """A range as in 0,2047 as numbers."""
-    if value_range is None:
-        return None
-    low, high = (float(end) for end in value_range.split(","))
-    if low >= high:
-        raise ValueError(f"value range must ascend, not {value_range}")
-    return low, high
-
-
 class Configuration(BaseModel):
     """Base of all: values do not change, and an unknown name is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RangeSettings(Configuration):
+    """Which pixel values stand for the ends of a scale; who inherits it says of which one."""
+
+    value_range: str | None = None
+
+    @model_validator(mode="after")
+    def _range_ascends(self) -> Self:
+        if (ends := self.value_ends) is not None and ends[0] >= ends[1]:
+            raise ValueError(f"value range must ascend, not {self.value_range}")
+        return self
+
+    @property
+    def value_ends(self) -> tuple[float, float] | None:
+        """`value_range` as numbers."""
+        if self.value_range is None:
+            return None
+        low, high = self.value_range.split(",")
+        return float(low), float(high)
 
 
 class ScoringSettings(Configuration):
@@ -71,7 +81,7 @@ class ScoringSettings(Configuration):
         return tuple(int(value) for value in self.ignore.split(",")) if self.ignore else ()
 
 
-class PredictionSettings(ScoringSettings):
+class PredictionSettings(ScoringSettings, RangeSettings):
     """What a prediction depends on besides scene and weights, and how it is scored."""
 
     steps: Annotated[
@@ -142,20 +152,10 @@ class PredictionSettings(ScoringSettings):
             raise ValueError(f"overlap ({self.overlap}) must be less than tile ({self.tile})")
         return self
 
-    @model_validator(mode="after")
-    def _range_ascends(self) -> Self:
-        _ends(self.value_range)
-        return self
-
     @property
     def band_indexes(self) -> tuple[int, ...] | None:
         """`bands` as numbers, from 1."""
         return tuple(int(band) for band in self.bands.split(",")) if self.bands else None
-
-    @property
-    def value_ends(self) -> tuple[float, float] | None:
-        """`value_range` as numbers."""
-        return _ends(self.value_range)
 
 
 class InferRoads(PredictionSettings):
@@ -207,7 +207,7 @@ class InferDrive(PredictionSettings):
     ] = ["vessels-dru4"]  # fmt: skip
 
 
-class Evaluate(ScoringSettings):
+class Evaluate(ScoringSettings, RangeSettings):
     """Score probability or mask rasters, ours or another tool's, against labels."""
 
     predictions: Annotated[
@@ -245,16 +245,6 @@ class Evaluate(ScoringSettings):
               "road,path; by default those in the rasters' bands."),
     ] = None  # fmt: skip
     output: Annotated[Path, Field(description="Folder of the report.")] = Path("outbox/evaluation")
-
-    @model_validator(mode="after")
-    def _range_ascends(self) -> Self:
-        _ends(self.value_range)
-        return self
-
-    @property
-    def value_ends(self) -> tuple[float, float] | None:
-        """`value_range` as numbers."""
-        return _ends(self.value_range)
 
     @property
     def class_names(self) -> tuple[str, ...] | None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from math import isnan
 from pathlib import Path
 
 import numpy as np
@@ -72,11 +71,11 @@ def evaluate(config: Evaluate, progress: Progress) -> Result:
     runs = _runs(config.predictions)
     _make(config.output)
     classes = config.class_names or _classes(runs[0], config)
-    # Of the second run only the scores are asked for.
+    # Of the second run neither steps nor observer are asked for.
     settings = [config, config.model_copy(update={"second": None})]
     every = [
-        _evaluated(run, classes, of_run, progress, steps=run is runs[0])
-        for run, of_run in zip(runs, settings, strict=False)
+        _evaluated(run, classes, of_run, progress)
+        for run, of_run in zip([runs[0], *map(_last_step, runs[1:])], settings, strict=False)
     ]
     comparison = None
     if len(runs) == 2:
@@ -134,7 +133,7 @@ def _in_folder(folder: Path) -> dict[str, dict[str, Path]]:
     inferred = [_inferred(inside) for inside in (folder, *sorted(folder.iterdir()))]
     if ours := [scene for scene in inferred if scene is not None]:
         return _by_scene(ours)
-    paths = [path for path in _rasters_in(folder) if path.stem not in FIGURES]
+    paths = [path for path in map(Path, rasters_in(folder, EXTENSIONS)) if path.stem not in FIGURES]
     if not paths:
         raise DataError(
             f"{folder}: no predicted rasters in it ({', '.join(EXTENSIONS)}); check the path"
@@ -147,16 +146,9 @@ def _inferred(folder: Path) -> tuple[str, dict[str, Path]] | None:
     files = {path.stem: path for path in sorted(folder.glob("*.tif"))}
     if not set(_OURS) & set(files):
         return None
-    files.setdefault("probability", files[_OURS[1] if _OURS[0] not in files else _OURS[0]])
+    if "probability" not in files:
+        files["probability"] = files["mask"]
     return folder.resolve().name, files
-
-
-def _rasters_in(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
-    )
 
 
 def _scene_of(path: Path) -> str:
@@ -174,6 +166,17 @@ def _by_scene(scenes: Sequence[tuple[str, dict[str, Path]]]) -> dict[str, dict[s
             )
         found[scene] = files
     return found
+
+
+def _last_step(run: _Run) -> _Run:
+    """The same without the rasters of its recurrent steps."""
+    return _Run(
+        run.name,
+        {
+            scene: {kind: path for kind, path in files.items() if kind in _OURS}
+            for scene, files in run.scenes.items()
+        },
+    )
 
 
 def _chosen(files: Mapping[str, Path], config: Evaluate) -> dict[str, Path]:
@@ -217,15 +220,13 @@ def _kind(run: _Run, classes: tuple[str, ...], config: Evaluate) -> Kind:
 
 
 def _evaluated(
-    run: _Run, classes: tuple[str, ...], config: Evaluate, progress: Progress, *, steps: bool
+    run: _Run, classes: tuple[str, ...], config: Evaluate, progress: Progress
 ) -> list[SceneOutcome]:
-    """What comes of each scene of a run, with its recurrent steps or without."""
+    """What comes of each scene of a run."""
     config = config.model_copy(update={"kind": _kind(run, classes, config)})
     outcomes = []
     for scene, every in run.scenes.items():
         files = _chosen(every, config)
-        if not steps:
-            files = {"probability": files["probability"]}
         outcome = SceneOutcome(scene, str(files["probability"]), files=files)
         try:
             _score(outcome, classes, config, progress)
@@ -337,16 +338,10 @@ def _comparison(
     if not scenes:
         return None
     a, b = ([counts[scene] for scene in scenes] for counts in (first, second))
-    f1 = (
-        [
-            None if isnan(value) else value
-            for value in per_scene(counts, level, classes)["foreground.f1"].tolist()
-        ]
-        for counts in (a, b)
-    )
+    f1 = (per_scene(counts, level, classes)["foreground.f1"].tolist() for counts in (a, b))
     return Comparison(
         runs[0].name, runs[1].name, differences(a, b, level, classes),
-        [(scene, *of_both) for scene, *of_both in zip(scenes, *f1, strict=True)],
+        list(zip(scenes, *f1, strict=True)),
         sorted({*runs[0].scenes, *runs[1].scenes} - {*scenes}),
         [s for s in scenes if first[s].strict[0].sum() != second[s].strict[0].sum()],
     )  # fmt: skip

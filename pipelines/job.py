@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 from tiling.scene import Raster, Scene
 from tiling.window import Window
 
+IGNORED = 255
+"""The class of label pixels that are left out."""
+
 
 class Label(Raster, Protocol):
     """The class of each pixel, by window."""
 
     def read(self, window: Window) -> NDArray[np.uint8]:
-        """Classes [h, w]: 0 background, 1 and on foreground, 255 left out."""
+        """Classes [h, w]: 0 background, 1 and on foreground, `IGNORED` left out."""
         ...
 
 

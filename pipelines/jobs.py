@@ -163,12 +163,12 @@ def stem_of(source: str) -> str:
     return PurePosixPath(source).stem
 
 
-def rasters_in(folder: Path) -> list[str]:
+def rasters_in(folder: Path, extensions: Sequence[str] = SCENE_EXTENSIONS) -> list[str]:
     """The rasters of a folder by name."""
     return sorted(
         str(path)
         for path in folder.iterdir()
-        if path.suffix.lower() in SCENE_EXTENSIONS and not path.name.startswith(".")
+        if path.suffix.lower() in extensions and not path.name.startswith(".")
     )
 
 

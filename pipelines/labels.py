@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import LabelError
-from pipelines.scores.counts import IGNORED
+from pipelines.job import IGNORED
 from tiling.bands import CLASS_TYPES
 from tiling.raster import RasterScene
 from tiling.scene import Pixels, Raster, Valid, WrappedRaster

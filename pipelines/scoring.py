@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from pipelines.assemble import steps_in
 from pipelines.config import ScoringSettings
-from pipelines.job import Label
+from pipelines.job import IGNORED, Label
 from pipelines.outcome import SceneOutcome
-from pipelines.scores.counts import IGNORED, Counter, SceneCounts, together
+from pipelines.scores.counts import Counter, SceneCounts, together
 from pipelines.scores.relaxed import Disc
 from pipelines.scores.topology import TopologyCounts, count_topology
 from tiling.blend import NODATA, TOP

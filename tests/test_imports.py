@@ -79,10 +79,12 @@ def every_module_of(package):
     ("statement", "absent"),
     [
         ("import pipelines.predict", HEAVY),
+        # What a Dask worker is sent: jobs, and functions of this module.
+        ("import pipelines.jobs, pipelines.workers", HEAVY | {"skimage"}),
         (every_module_of("rurnet"), HEAVY | {"rasterio", "tifffile"}),
         (every_module_of("tiling"), HEAVY | {"torch"}),
     ],
-    ids=["pipelines.predict", "rurnet", "tiling"],
+    ids=["pipelines.predict", "pipelines.workers", "rurnet", "tiling"],
 )
 def test_a_worker_starts_without_what_it_does_not_need(statement, absent):
     modules = modules_after(statement)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pipelines.config import ScoringSettings
 from pipelines.outcome import SceneOutcome
 from pipelines.plan import ScenePlan
+from pipelines.predictor import steps_taken
 from pipelines.report.made_with import made_with
 from pipelines.scores.counts import SceneCounts, combined
 from pipelines.scores.curve import HALF, LEVELS, Values, mean_of_defined
@@ -77,7 +78,7 @@ class Comparison:
         a: What the first is called.
         b: What the second is called.
         differences: By the scores' paths.
-        f1: Name of each scene, and its F1 in both.
+        f1: Name of each scene, and its F1 in both, nan where undefined.
         unpaired: Scenes that only one of the two has, or that could be scored in one only.
         unlike: Scenes in which the two do not count the same pixels.
     """
@@ -85,7 +86,7 @@ class Comparison:
     a: str
     b: str
     differences: Mapping[str, Difference]
-    f1: Sequence[tuple[str, float | None, float | None]]
+    f1: Sequence[tuple[str, float, float]]
     unpaired: Sequence[str] = ()
     unlike: Sequence[str] = ()
 
@@ -133,7 +134,7 @@ def build_report(
 
     done = [outcome for outcome in outcomes if outcome.error is None]
     counts = [outcome.counts for outcome in done if outcome.counts is not None]
-    seconds_drawn = [(one.name, one.second) for one in done if one.second is not None]
+    drawings = [(one.name, one.second) for one in done if one.second is not None]
     return {
         "schema": SCHEMA,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -150,10 +151,10 @@ def build_report(
         },
         **summed(counts),
         "second_observer": {
-            **summed([second for _, second in seconds_drawn]),
-            "scenes": [{"name": name, **as_dict(scored(second))} for name, second in seconds_drawn],
+            **summed([second for _, second in drawings]),
+            "scenes": [{"name": name, **as_dict(scored(second))} for name, second in drawings],
         }
-        if seconds_drawn
+        if drawings
         else None,
         "steps": _steps(
             [outcome.steps for outcome in done if outcome.counts is not None],
@@ -198,7 +199,7 @@ def _model(models: Sequence[Model], settings: ScoringSettings) -> dict[str, Any]
         "bands": len(first.card.mean),
         "classes": list(first.card.classes),
         "network": " + ".join(dict.fromkeys(model.card.network for model in models)),
-        "steps": getattr(settings, "steps", None) or first.network.steps,
+        "steps": steps_taken(models, getattr(settings, "steps", None)),
         "weights_sha256": ",".join(model.digest for model in models),
     }
 
@@ -293,7 +294,7 @@ def _compared(comparison: Comparison) -> dict[str, Any]:
             for path, difference in comparison.differences.items()
         ],
         "paired": [
-            {"scene": scene, "a": a, "b": b, "difference": None if None in (a, b) else b - a}  # type: ignore[operator]
+            {"scene": scene, "a": _number(a), "b": _number(b), "difference": _number(b - a)}
             for scene, a, b in comparison.f1
         ],
     }

@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
+from tiling.disk import appearing
+
 INK, SOFT, LINE = "#1b1f24", "#5b6570", "#dcdfe3"
 FIRST, SECOND, THIRD, FOURTH = "#0a6c94", "#b4530a", "#6b4fa0", "#3f7d3a"
 
@@ -62,17 +64,17 @@ def curve_figure(report: dict[str, Any]) -> Figure | None:
         relaxed, chosen = pooled["relaxed"] or {}, pooled["at_threshold"]
         threshold = chosen["threshold"]
         drawn = (
-            ("strict", FIRST, "-", "", pooled["break_even"], chosen),
-            (f"relaxed, {relaxed.get('rho', 0):g} px", SECOND, "--", "relaxed_", relaxed, relaxed),
-        )
-        for name, color, line, prefix, break_even, at_chosen in drawn:
+            ("strict", FIRST, "-", "", (pooled["break_even"] or {}).get("value"), chosen),
+            (f"relaxed, {relaxed.get('rho', 0):g} px", SECOND, "--", "relaxed_",
+             relaxed.get("break_even"), relaxed),
+        )  # fmt: skip
+        for name, color, line, prefix, value, at_chosen in drawn:
             recall = _floats(curve[f"{prefix}recall"])
             precision = _floats(curve[f"{prefix}precision"])
             there = np.isfinite(recall) & np.isfinite(precision)
             if not there.any():
                 continue
             axes.plot(recall[there], precision[there], line, color=color, lw=1.8, label=name)
-            value = (break_even or {}).get("value" if prefix == "" else "break_even")
             if value is not None:
                 _mark(axes, value, value, "o", color, f"break-even {value:.3f}")
             if at_chosen.get("recall") is not None and at_chosen.get("precision") is not None:
@@ -226,10 +228,8 @@ def write_figures(folder: Path, report: dict[str, Any]) -> list[Path]:
         if figure is None:
             continue
         path = folder / f"{name}.png"
-        partial = path.with_name(f".{path.name}.partial")
-        with matplotlib.rc_context(_STYLE):
+        with appearing(path) as partial, matplotlib.rc_context(_STYLE):
             figure.savefig(partial, format="png", dpi=_RESOLUTION, metadata={"Software": None})
-        partial.replace(path)
         written.append(path)
     return written
 

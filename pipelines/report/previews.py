@@ -13,11 +13,12 @@ from PIL import Image
 
 from pipelines.assemble import steps_in
 from pipelines.errors import PipelineError
+from pipelines.job import IGNORED
 from pipelines.labels import open_label
 from pipelines.levels import at_size
 from pipelines.outcome import SceneOutcome
 from pipelines.report.page import Picture
-from pipelines.scores.counts import IGNORED, together
+from pipelines.scores.counts import together
 from tiling.blend import NODATA, TOP
 from tiling.errors import TilingError
 from tiling.files import open_scene

@@ -11,6 +11,7 @@ from pipelines.report.figures import write_figures
 from pipelines.report.page import render_page
 from pipelines.report.previews import previews
 from pipelines.report.table import as_csv
+from tiling.disk import appearing
 from tiling.mask import threshold_level
 
 
@@ -46,9 +47,5 @@ def write_report(folder: Path, report: Mapping[str, Any], outcomes: Sequence[Sce
 
 
 def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with appearing(path) as partial:
         partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.job import IGNORED
 from pipelines.scores.curve import HALF
 from pipelines.scores.histogram import Histogram
 from pipelines.scores.relaxed import Disc, RelaxedHistogram
@@ -14,9 +15,6 @@ from pipelines.scores.topology import TopologyCounts
 from tiling.blend import NODATA, TOP
 from tiling.mask import class_mask
 from tiling.window import Window
-
-IGNORED = 255
-"""The class of label pixels that are left out."""
 
 
 @dataclass(frozen=True)

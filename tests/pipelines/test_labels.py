@@ -6,8 +6,8 @@ from affine import Affine
 from PIL import Image
 
 from pipelines.errors import LabelError
+from pipelines.job import IGNORED
 from pipelines.labels import FIELD, SECOND, Labelling, check_fits, find_label, open_label
-from pipelines.scores.counts import IGNORED
 from tiling.errors import SceneError
 from tiling.raster import RasterScene
 from tiling.window import Window

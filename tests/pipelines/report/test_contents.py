@@ -94,7 +94,7 @@ def comparison(outcomes):
     there = [outcome for outcome in outcomes if outcome.counts is not None]
     a, b = ([getattr(one, what) for one in there] for what in ("counts", "second"))
     f1 = [(one.name, 0.5 + index, 0.25) for index, one in enumerate(there)]
-    f1[1] = (f1[1][0], None, 0.25)
+    f1[1] = (f1[1][0], float("nan"), 0.25)
     return Comparison("ours", "drawn", differences(a, b, threshold_level(0.6), CLASSES), f1)
 
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix
 
-from pipelines.scores.counts import IGNORED, Counter, SceneCounts, combined, together
+from pipelines.job import IGNORED
+from pipelines.scores.counts import Counter, SceneCounts, combined, together
 from pipelines.scores.curve import HALF
 from pipelines.scores.relaxed import Disc
 from pipelines.scores.topology import TopologyCounts

@@ -15,7 +15,8 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from pipelines.scores.counts import IGNORED, Counter, combined
+from pipelines.job import IGNORED
+from pipelines.scores.counts import Counter, combined
 from pipelines.scores.curve import HALF
 from pipelines.scores.relaxed import Disc
 from pipelines.scores.scores import as_dict, flat, per_scene, scores_of
