@@ -6,7 +6,7 @@ from rich.table import Table
 from rurnet.network import parameter_count
 from rurnet.registry import NETWORKS, create
 
-PAPER = {"dru4": "0.36 M", "unet-g": "under 0.5 M", "unet-b": "under 0.5 M"}
+PAPER = {"dru-4": "0.36 M", "unet-gn": "under 0.5 M", "unet-bn": "under 0.5 M"}
 
 
 def main() -> None:

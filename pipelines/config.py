@@ -255,9 +255,9 @@ class Evaluate(ScoringSettings, RangeSettings):
 class TrainingSettings(Configuration):
     """What both trainings are told."""
 
-    network: Annotated[str, Field(description="dru0 to dru4, sru0 to sru4, unet-g or unet-b.")] = (
-        "dru4"
-    )
+    network: Annotated[
+        str, Field(description="dru-0 to dru-4, sru-0 to sru-4, unet-gn or unet-bn.")
+    ] = "dru-4"
     steps: Annotated[int, Field(ge=1, description="Recurrent steps in training.")] = 3
     start_from: Annotated[
         str | None,

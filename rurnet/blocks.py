@@ -14,6 +14,9 @@ Norm = Literal["group", "batch"]
 CHANNELS = (8, 16, 32, 64, 128)
 """Channels at levels 0 (full resolution) to 4 (one sixteenth)."""
 
+MULTIPLE = 2 ** (len(CHANNELS) - 1)
+"""Four poolings: what the height and width of an image must divide by."""
+
 
 def normalisation(norm: Norm, channels: int) -> nn.Module:
     """Group norm in min(8, channels) groups, or batch norm."""

@@ -1,7 +1,7 @@
 """The contract every network keeps: a state that starts, and a step that refines it."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +9,7 @@ from torch.nn import functional
 
 from rurnet.errors import NetworkError
 
-MULTIPLE = 16
-"""Four poolings: networks work on sizes that divide by this; others are padded inside."""
+Hidden = tuple[Tensor, ...]
 
 
 class State(NamedTuple):
@@ -18,12 +17,12 @@ class State(NamedTuple):
 
     Attributes:
         mask: [B, classes, H, W], the softmax of the last logits, at the image's own size.
-        hidden: [B, channels, h, w], the recurrent unit's hidden tensor (of the padded image);
-            without channels in a network that has none.
+        hidden: Tensors [B, ...] of the network's own: what its recurrent unit remembers, and
+            what it computes of the image once and not at every step. Empty where it has neither.
     """
 
     mask: Tensor
-    hidden: Tensor
+    hidden: Hidden
 
 
 class SegmentationNetwork(nn.Module):
@@ -36,7 +35,10 @@ class SegmentationNetwork(nn.Module):
         in_channels: Channels of the image.
         classes: Number of classes, background included.
         steps: Steps the network was made for; 1 in a one-shot network.
+        multiple: Images are padded, inside, to a height and width that divide by this.
     """
+
+    multiple: ClassVar[int] = 1
 
     def __init__(self, in_channels: int, classes: int, steps: int) -> None:
         super().__init__()
@@ -50,11 +52,12 @@ class SegmentationNetwork(nn.Module):
         self.steps = steps
 
     def initial_state(self, image: Tensor, mask: Tensor | None = None) -> State:
-        """State before the first step: uniform mask (1 / classes) and a hidden tensor of zeros.
+        """State before the first step: a uniform mask (1 / classes), and nothing remembered.
 
         Args:
             image: [B, in_channels, H, W], any floating type.
-            mask: [B, classes, H, W], an earlier mask to refine instead of the uniform one.
+            mask: [B, classes, H, W], an earlier mask to refine instead of the uniform one:
+                probabilities. A network that feeds no mask back pays it no heed.
 
         Raises:
             NetworkError: The image has another number of channels, or the mask another shape.
@@ -69,7 +72,7 @@ class SegmentationNetwork(nn.Module):
             mask = image.new_full(shape, 1 / self.classes)
         elif tuple(mask.shape) != shape:
             raise NetworkError(f"the mask must be {list(shape)}, not {list(mask.shape)}")
-        return State(mask, self._initial_hidden(image))
+        return State(mask, self._initial_hidden(self._pad(image), self._pad(mask)))
 
     def step(self, image: Tensor, state: State) -> tuple[Tensor, State]:
         """One step of refinement.
@@ -82,7 +85,7 @@ class SegmentationNetwork(nn.Module):
             Logits [B, classes, H, W] and the next state.
         """
         height, width = image.shape[-2:]
-        logits, hidden = self._step(pad(image), pad(state.mask), state.hidden)
+        logits, hidden = self._step(self._pad(image), self._pad(state.mask), state.hidden)
         logits = logits[..., :height, :width]
         return logits, State(logits.softmax(dim=1), hidden)
 
@@ -115,27 +118,23 @@ class SegmentationNetwork(nn.Module):
             every.append(logits)
         return every
 
-    def _initial_hidden(self, image: Tensor) -> Tensor:
-        """Hidden tensor before the first step; none here."""
-        return image.new_zeros((image.shape[0], 0, 1, 1))
+    def _initial_hidden(self, image: Tensor, mask: Tensor) -> Hidden:
+        """What `State.hidden` starts as, of a padded image and mask; nothing here."""
+        return ()
 
-    def _step(self, image: Tensor, mask: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """A step on tensors whose height and width divide by `MULTIPLE`."""
+    def _step(self, image: Tensor, mask: Tensor, hidden: Hidden) -> tuple[Tensor, Hidden]:
+        """A step on padded tensors: logits like the mask, and the next hidden tensors."""
         raise NotImplementedError
 
-
-def padded_size(size: int) -> int:
-    """The next multiple of `MULTIPLE`."""
-    return -(-size // MULTIPLE) * MULTIPLE
-
-
-def pad(tensor: Tensor) -> Tensor:
-    """Repeats the last row and column until height and width divide by `MULTIPLE`."""
-    height, width = tensor.shape[-2:]
-    bottom, right = padded_size(height) - height, padded_size(width) - width
-    if not (bottom or right):
-        return tensor
-    return functional.pad(tensor, (0, right, 0, bottom), mode="replicate")
+    def _pad(self, tensor: Tensor) -> Tensor:
+        """Repeats the last row and column until height and width divide by `multiple`."""
+        if self.multiple == 1:
+            return tensor
+        bottom, right = (-size % self.multiple for size in tensor.shape[-2:])
+        # An exported network pads every size, by nothing where nothing lacks.
+        if not torch.compiler.is_exporting() and not (bottom or right):
+            return tensor
+        return functional.pad(tensor, (0, right, 0, bottom), mode="replicate")
 
 
 def parameter_count(network: nn.Module) -> int:

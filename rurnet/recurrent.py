@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from rurnet.blocks import CHANNELS, EncoderDecoder, Level, Norm, conv_block
+from rurnet.blocks import CHANNELS, MULTIPLE, EncoderDecoder, Level, Norm, conv_block
 from rurnet.errors import NetworkError
-from rurnet.network import SegmentationNetwork, padded_size
+from rurnet.network import Hidden, SegmentationNetwork
 
 Unit = Literal["dru", "sru"]
 
@@ -82,10 +82,14 @@ class RecurrentUNet(SegmentationNetwork):
         channels: Channels of each level.
         hidden_channels: Channels of the hidden tensor; None for those of the level, 32 at most.
         gate_relu: See `RecurrentUnit`.
+        mask_fed_back: Whether a step sees the mask of the one before (section 4.3 leaves it out
+            for comparison); without it only the hidden tensor changes from step to step.
 
     Raises:
         NetworkError: No such level or unit.
     """
+
+    multiple = MULTIPLE
 
     def __init__(
         self,
@@ -99,6 +103,7 @@ class RecurrentUNet(SegmentationNetwork):
         channels: tuple[int, ...] = CHANNELS,
         hidden_channels: int | None = None,
         gate_relu: bool = True,
+        mask_fed_back: bool = True,
     ) -> None:
         super().__init__(in_channels, classes, steps)
         channels = tuple(channels)
@@ -107,8 +112,9 @@ class RecurrentUNet(SegmentationNetwork):
         if unit not in ("dru", "sru"):
             raise NetworkError(f"unit must be dru or sru, not {unit!r}")
         self.level = level
+        self.mask_fed_back = mask_fed_back
         self.hidden_channels = hidden_channels or min(channels[level], HIDDEN_CHANNELS)
-        width = in_channels + classes
+        width = in_channels + classes * mask_fed_back
         levels = []
         for index in range(level):
             here = channels[index]
@@ -122,18 +128,18 @@ class RecurrentUNet(SegmentationNetwork):
         outputs = channels[0] if level else self.hidden_channels
         self.classify = nn.Conv2d(outputs, classes, 1)
 
-    def _initial_hidden(self, image: Tensor) -> Tensor:
-        height, width = (padded_size(size) >> self.level for size in image.shape[-2:])
-        return image.new_zeros((image.shape[0], self.hidden_channels, height, width))
+    def _initial_hidden(self, image: Tensor, mask: Tensor) -> Hidden:
+        height, width = (size >> self.level for size in image.shape[-2:])
+        return (image.new_zeros((image.shape[0], self.hidden_channels, height, width)),)
 
-    def _step(self, image: Tensor, mask: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        features = torch.cat([image, mask], dim=1)
+    def _step(self, image: Tensor, mask: Tensor, hidden: Hidden) -> tuple[Tensor, Hidden]:
+        features = torch.cat([image, mask], dim=1) if self.mask_fed_back else image
         levels = [module for module in self.levels if isinstance(module, Level)]
         skips = []
         for level in levels:
             skip, features = level.down(features)
             skips.append(skip)
-        features, hidden = self.unit(features, hidden)
+        features, remembered = self.unit(features, *hidden)
         for level, skip in zip(reversed(levels), reversed(skips), strict=True):
             features = level.up(skip, features)
-        return self.classify(features), hidden
+        return self.classify(features), (remembered,)

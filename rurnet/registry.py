@@ -6,19 +6,21 @@ from typing import Any
 
 from rurnet.errors import NetworkError
 from rurnet.network import SegmentationNetwork
+from rurnet.rec_simple import RecSimple
 from rurnet.recurrent import RecurrentUNet
 from rurnet.unet import UNet
 
 NETWORKS: dict[str, Callable[..., SegmentationNetwork]] = {
-    "unet-g": partial(UNet, norm="group"),
-    "unet-b": partial(UNet, norm="batch"),
+    "unet-gn": partial(UNet, norm="group"),
+    "unet-bn": partial(UNet, norm="batch"),
     **{
-        f"{unit}{level}": partial(RecurrentUNet, unit=unit, level=level)
+        f"{unit}-{level}": partial(RecurrentUNet, unit=unit, level=level)
         for unit in ("dru", "sru")
         for level in range(5)
     },
+    "rec-simple": RecSimple,
 }
-"""`dru4` is the paper's DRU(4), `sru0` its SRU(0), `unet-g` and `unet-b` U-Net-G and U-Net-B."""
+"""`dru-4` is the paper's DRU(4), `sru-0` its SRU(0), `unet-gn` and `unet-bn` U-Net-G and U-Net-B."""
 
 
 def create(name: str, **arguments: Any) -> SegmentationNetwork:

@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from rurnet.blocks import CHANNELS, EncoderDecoder, Norm
-from rurnet.network import SegmentationNetwork
+from rurnet.blocks import CHANNELS, MULTIPLE, EncoderDecoder, Norm
+from rurnet.network import Hidden, SegmentationNetwork
 
 
 class UNet(SegmentationNetwork):
@@ -15,6 +15,8 @@ class UNet(SegmentationNetwork):
         norm: "group" (U-Net-G) or "batch" (U-Net-B).
         channels: Channels of each level.
     """
+
+    multiple = MULTIPLE
 
     def __init__(
         self,
@@ -28,5 +30,5 @@ class UNet(SegmentationNetwork):
         self.body = EncoderDecoder(in_channels, tuple(channels), channels[0], norm)
         self.classify = nn.Conv2d(channels[0], classes, 1)
 
-    def _step(self, image: Tensor, mask: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    def _step(self, image: Tensor, mask: Tensor, hidden: Hidden) -> tuple[Tensor, Hidden]:
         return self.classify(self.body(image)), hidden

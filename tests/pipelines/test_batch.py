@@ -169,13 +169,13 @@ def test_scenes_of_different_stems_are_fine(inputs):
 def one_shot(tmp_path_factory):
     """A plain U-Net: a network of one step."""
     card = WeightsCard(
-        task="roads", network="unet-g", arguments={}, classes=("background", "road"),
+        task="roads", network="unet-gn", arguments={}, classes=("background", "road"),
         mean=(120.0,) * 3, std=(50.0,) * 3, ground_sampling_distance=1.0, threshold=0.5,
     )  # fmt: skip
     path = tmp_path_factory.mktemp("weights") / "one-shot.safetensors"
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        save(path, create("unet-g"), card)
+        save(path, create("unet-gn"), card)
     return load(str(path))
 
 
@@ -326,7 +326,7 @@ def test_an_interrupted_batch_goes_on_with_the_next_scene(both, model, run, tmp_
         ({"classes": ("background", "road", "path")}, "classes"),
         ({"bands": 4}, "bands 3 and 4"),
         ({"ground_sampling_distance": 0.5}, "metres per pixel 1.0 and 0.5"),
-        ({"network": "unet-g"}, "steps 3 and 1"),
+        ({"network": "unet-gn"}, "steps 3 and 1"),
     ],
 )
 def test_networks_that_do_not_fit_are_refused_by_name_before_anything_runs(

@@ -109,7 +109,7 @@ def test_a_training_leaves_weights_that_load_with_what_they_were_made_of(unbroke
     model = load(str(unbroken.weights), task="roads")
     card = model.card
     assert unbroken.weights.name == "roads.safetensors"
-    assert card.network == "dru4"
+    assert card.network == "dru-4"
     assert card.arguments == {"in_channels": 3, "classes": 2, "steps": 2}
     assert card.classes == ("background", "road")
     assert card.ground_sampling_distance == 1.0
@@ -271,8 +271,8 @@ def test_weights_to_start_from_bring_their_normalisation_and_are_noted(unbroken,
 def test_weights_of_another_network_or_task_are_no_start(
     unbroken, roads, tmp_path, vessels_weights
 ):
-    config = roads_config(roads, tmp_path, start_from=str(unbroken.weights), network="sru4")
-    with pytest.raises(WeightsError, match="--network dru4"):
+    config = roads_config(roads, tmp_path, start_from=str(unbroken.weights), network="sru-4")
+    with pytest.raises(WeightsError, match="--network dru-4"):
         train_roads(config, Silence())
     with pytest.raises(WeightsError, match="find vessels, not roads"):
         train_roads(roads_config(roads, tmp_path, start_from=str(vessels_weights)), Silence())

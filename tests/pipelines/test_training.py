@@ -190,7 +190,7 @@ def test_a_heavier_foreground_finds_more(sources, tmp_path):
 
 
 def test_batch_norm_and_mixed_precision_train_too(sources, tmp_path):
-    config = settings(network="unet-b", iterations=2, scorings=1, precision="bf16-mixed")
+    config = settings(network="unet-bn", iterations=2, scorings=1, precision="bf16-mixed")
     mean, std = band_statistics(sources[:2])
     objective = Objective({"in_channels": 3, "classes": 2}, 2, 1.0, mean, std)
     result = train(config, objective, sources[:2], [1, 1], sources[2:], tmp_path)

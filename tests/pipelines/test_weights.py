@@ -18,7 +18,7 @@ from rurnet.registry import create
 
 CARD = WeightsCard(
     task="roads",
-    network="sru3",
+    network="sru-3",
     arguments={"in_channels": 4, "classes": 3, "steps": 2, "channels": [8, 8, 16, 16]},
     classes=("background", "road", "path"),
     mean=(101.5, 99.0, 80.25, 17.0),
@@ -86,9 +86,9 @@ def test_the_card_alone_is_the_same(written):
 
 
 def test_batch_norm_keeps_its_running_statistics(tmp_path):
-    network = create("unet-b").train()
+    network = create("unet-bn").train()
     network(torch.randn(2, 3, 32, 32) * 5 + 3)
-    card = replace(CARD, network="unet-b", arguments={"in_channels": 3, "classes": 2})
+    card = replace(CARD, network="unet-bn", arguments={"in_channels": 3, "classes": 2})
     save(tmp_path / "b.safetensors", network, card)
     found = load(str(tmp_path / "b.safetensors")).network.state_dict()
     assert all(torch.equal(found[key], value) for key, value in network.state_dict().items())
@@ -176,13 +176,13 @@ def test_metadata_that_cannot_be_understood_are_refused(written, tmp_path, card)
 @pytest.mark.parametrize(
     "changed",
     [
-        {"network": "dru3"},
-        {"network": "sru2"},
+        {"network": "dru-3"},
+        {"network": "sru-2"},
         {"network": "no-such-network"},
         {"arguments": {"in_channels": 3, "classes": 3}},
         {"arguments": {"colour": "blue"}},
         {"arguments": "none"},
-        {"network": ["sru3"]},
+        {"network": ["sru-3"]},
     ],
     ids=str,
 )

@@ -7,7 +7,7 @@ from rurnet import NETWORKS, NetworkError, create
 from rurnet.network import parameter_count
 
 RECURRENT = [name for name in NETWORKS if not name.startswith("unet")]
-GROUP_NORM = [name for name in NETWORKS if name != "unet-b"]
+GROUP_NORM = [name for name in NETWORKS if name != "unet-bn"]
 
 
 def network(name, **arguments):
@@ -69,14 +69,14 @@ def test_items_of_a_batch_do_not_influence_each_other(name):
         assert torch.equal(a[0], c[1])
 
 
-@pytest.mark.parametrize("name", ["dru4", "sru1"])
+@pytest.mark.parametrize("name", ["dru-4", "sru-1"])
 def test_tiles_can_leave_a_batch_between_steps(name):
     net = network(name)
     image = images(3, 32, 32)
     together = net(image)
     state = net.step(image, net.initial_state(image))[1]
     stays = [0, 2]
-    state = type(state)(*(tensor[stays] for tensor in state))
+    state = type(state)(state.mask[stays], tuple(tensor[stays] for tensor in state.hidden))
     logits, _ = net.step(image[stays], state)
     torch.testing.assert_close(logits, together[1][stays], rtol=1e-4, atol=1e-5)
 
@@ -86,11 +86,11 @@ def test_the_first_state_is_a_uniform_mask_and_no_memory(name):
     state = network(name, classes=3).initial_state(images(2, 20, 40))
     assert state.mask.shape == (2, 3, 20, 40)
     assert (state.mask == torch.tensor(1 / 3)).all()
-    assert (state.hidden == 0).all()
+    assert all((hidden == 0).all() for hidden in state.hidden)
 
 
 def test_the_mask_handed_on_is_the_softmax_of_the_logits():
-    net = network("dru4")
+    net = network("dru-4")
     image = images(1, 17, 33)
     logits, state = net.step(image, net.initial_state(image))
     exponentials = logits.exp()
@@ -106,20 +106,20 @@ def test_logits_depend_on_the_mask_fed_in(name):
     uniform = net.initial_state(image)
     refined = net.initial_state(image, mask)
     assert torch.equal(refined.mask, mask)
-    assert torch.equal(refined.hidden, uniform.hidden)
+    assert all(map(torch.equal, refined.hidden, uniform.hidden))
     with_mask, _ = net.step(image, refined)
     without, _ = net.step(image, uniform)
     assert (with_mask - without).abs().max() > 1e-3
 
 
 def test_an_image_of_another_size_is_padded_with_its_own_border():
-    net = network("dru4")
+    net = network("dru-4")
     image = images(1, 30, 41)
     padded = torch.nn.functional.pad(image, (0, 7, 0, 2), mode="replicate")
     assert torch.equal(net(image, 1)[0], net(padded, 1)[0][..., :30, :41])
 
 
-@pytest.mark.parametrize("name", ["unet-g", "unet-b"])
+@pytest.mark.parametrize("name", ["unet-gn", "unet-bn"])
 def test_a_one_shot_network_refuses_a_second_step(name):
     net = network(name)
     image = images(1, 16, 16)
@@ -130,13 +130,13 @@ def test_a_one_shot_network_refuses_a_second_step(name):
 
 def test_no_step_is_refused():
     with pytest.raises(NetworkError, match="at least 1"):
-        network("dru4")(images(1, 16, 16), 0)
+        network("dru-4")(images(1, 16, 16), 0)
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 16, 16), (1, 1, 16, 16), (3, 16, 16)])
 def test_an_image_of_other_channels_is_refused_naming_both(shape):
     with pytest.raises(NetworkError) as caught:
-        network("dru4")(torch.zeros(shape))
+        network("dru-4")(torch.zeros(shape))
     assert "[B, 3, H, W]" in str(caught.value)
     assert str(list(shape)) in str(caught.value)
 
@@ -144,7 +144,7 @@ def test_an_image_of_other_channels_is_refused_naming_both(shape):
 @pytest.mark.parametrize("shape", [(1, 3, 16, 16), (2, 2, 16, 16), (1, 2, 16, 8)])
 def test_a_mask_of_another_shape_is_refused(shape):
     with pytest.raises(NetworkError, match="mask"):
-        network("dru4").initial_state(images(1, 16, 16), torch.zeros(shape))
+        network("dru-4").initial_state(images(1, 16, 16), torch.zeros(shape))
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_a_mask_of_another_shape_is_refused(shape):
 )
 def test_numbers_that_make_no_network_are_refused(arguments):
     with pytest.raises(NetworkError, match=next(iter(arguments))):
-        create("dru4", **arguments)
+        create("dru-4", **arguments)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -161,14 +161,14 @@ def test_other_bands_and_classes(name):
     assert net(torch.zeros(1, 4, 16, 32))[-1].shape == (1, 5, 16, 32)
 
 
-@pytest.mark.parametrize("name", ["dru4", "unet-g"])
+@pytest.mark.parametrize("name", ["dru-4", "unet-gn"])
 def test_it_runs_in_the_images_own_precision(name):
     image = images(1, 16, 16).double()
     assert network(name).double()(image)[-1].dtype == torch.float64
 
 
 def test_channels_last_is_the_same_network():
-    net = network("dru3")
+    net = network("dru-3")
     image = images(2, 32, 48)
     usual = net(image)[-1]
     laid_out = net.channels_last()(image.contiguous(memory_format=torch.channels_last))[-1]
@@ -176,7 +176,7 @@ def test_channels_last_is_the_same_network():
 
 
 def test_frozen_values_are_not_counted_as_trained():
-    net = network("dru4")
+    net = network("dru-4")
     before = parameter_count(net)
     frozen = net.classify.weight.requires_grad_(False).numel()
     assert parameter_count(net) == before - frozen

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rurnet import NetworkError, create
+from rurnet import NetworkError, State, create
 from rurnet.blocks import CHANNELS
 from rurnet.network import parameter_count
 from rurnet.recurrent import RecurrentUnit
@@ -76,18 +76,18 @@ def test_rectified_branches_keep_gates_above_one_half(unit):
 
 @pytest.mark.parametrize("level", range(5))
 def test_memory_lives_at_the_units_level(level):
-    state = create(f"dru{level}").initial_state(torch.zeros(1, 3, 60, 90))
-    assert state.hidden.shape[2:] == (64 >> level, 96 >> level)
-    assert state.hidden.shape[1] == min(CHANNELS[level], 32)
+    state = create(f"dru-{level}").initial_state(torch.zeros(1, 3, 60, 90))
+    (hidden,) = state.hidden
+    assert hidden.shape == (1, min(CHANNELS[level], 32), 64 >> level, 96 >> level)
 
 
 def test_dru4_has_the_papers_size():
-    assert parameter_count(create("dru4")) == pytest.approx(360_000, rel=0.15)
+    assert parameter_count(create("dru-4")) == pytest.approx(360_000, rel=0.15)
 
 
 @pytest.mark.parametrize("level", range(5))
 def test_a_reset_gate_costs_parameters(level):
-    dru, sru = create(f"dru{level}"), create(f"sru{level}")
+    dru, sru = create(f"dru-{level}"), create(f"sru-{level}")
     assert dru.unit.reset is not None
     assert parameter_count(sru) < parameter_count(dru)
     # Two encoder-decoders in place of three.
@@ -97,7 +97,7 @@ def test_a_reset_gate_costs_parameters(level):
 @torch.inference_mode()
 def test_all_that_a_step_takes_from_the_one_before_is_mask_and_memory():
     torch.manual_seed(2)
-    net = create("dru4").eval()
+    net = create("dru-4").eval()
     image = torch.randn(1, 3, 32, 32)
     logits, state = net.step(image, net.initial_state(image))
     second, _ = net.step(image, state)
@@ -112,14 +112,26 @@ def test_all_that_a_step_takes_from_the_one_before_is_mask_and_memory():
 @pytest.mark.parametrize("way", ["mask", "hidden"])
 def test_the_second_steps_loss_teaches_the_first_step_by_mask_and_memory(way):
     torch.manual_seed(2)
-    net = create("dru4")
+    net = create("dru-4")
     image = torch.randn(1, 3, 32, 32)
-    _, state = net.step(image, net.initial_state(image))
-    cut = state._replace(**{way: getattr(state, way).detach().requires_grad_()})
-    other = "hidden" if way == "mask" else "mask"
+    _, (mask, (hidden,)) = net.step(image, net.initial_state(image))
+    start = mask if way == "mask" else hidden
+    cut = State(mask, (hidden.detach(),)) if way == "mask" else State(mask.detach(), (hidden,))
     second, _ = net.step(image, cut)
-    (through_other,) = torch.autograd.grad(second[:, 1].sum(), getattr(state, other))
-    assert through_other.abs().max() > 0
+    (slope,) = torch.autograd.grad(second[:, 1].sum(), start)
+    assert slope.abs().max() > 0
+
+
+@torch.inference_mode()
+def test_without_the_mask_fed_back_only_memory_goes_from_step_to_step():
+    torch.manual_seed(2)
+    net = create("dru-4", mask_fed_back=False).eval()
+    image = torch.randn(1, 3, 32, 32)
+    first, state = net.step(image, net.initial_state(image))
+    second, _ = net.step(image, state)
+    blind, _ = net.step(image, state._replace(mask=net.initial_state(image).mask))
+    assert torch.equal(second, blind)
+    assert (second - first).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize(
@@ -128,4 +140,4 @@ def test_the_second_steps_loss_teaches_the_first_step_by_mask_and_memory(way):
 )
 def test_what_there_is_not_is_refused(arguments, named):
     with pytest.raises(NetworkError, match=named):
-        create("dru4", **arguments)
+        create("dru-4", **arguments)

@@ -7,8 +7,8 @@ from rurnet import NETWORKS, NetworkError, SegmentationNetwork, create
 
 
 def test_the_papers_networks_are_there():
-    levels = [f"{unit}{level}" for unit in ("dru", "sru") for level in range(5)]
-    assert set(NETWORKS) == {"unet-g", "unet-b", *levels}
+    levels = [f"{unit}-{level}" for unit in ("dru", "sru") for level in range(5)]
+    assert set(NETWORKS) == {"unet-gn", "unet-bn", *levels, "rec-simple"}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -40,7 +40,7 @@ def test_an_unknown_name_is_refused_and_the_known_ones_are_listed():
     assert all(name in str(caught.value) for name in NETWORKS)
 
 
-@pytest.mark.parametrize(("name", "argument"), [("dru4", "depth"), ("unet-g", "steps")])
+@pytest.mark.parametrize(("name", "argument"), [("dru-4", "depth"), ("unet-gn", "steps")])
 def test_an_argument_it_does_not_have_is_refused_by_name(name, argument):
     with pytest.raises(NetworkError, match=argument):
         create(name, **{argument: 3})

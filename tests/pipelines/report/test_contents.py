@@ -263,13 +263,13 @@ def test_pixels_count_where_they_are_there_and_not_left_out(report):
 def test_the_model_is_what_predicted(report, model, outcomes, config):
     assert report["model"] == {
         "name": model.name, "task": "roads", "bands": 3, "classes": ["background", *CLASSES],
-        "network": "dru4", "steps": 3, "weights_sha256": model.digest,
+        "network": "dru-4", "steps": 3, "weights_sha256": model.digest,
     }  # fmt: skip
     fewer = config.model_copy(update={"steps": 2})
     assert built(outcomes, fewer, models=[model])["model"]["steps"] == 2
     both = built(outcomes, config, models=[model, replace(model, name="other", digest="ab12")])
     assert both["model"]["name"] == f"{model.name} + other"
-    assert both["model"]["network"] == "dru4"
+    assert both["model"]["network"] == "dru-4"
     assert both["model"]["weights_sha256"] == f"{model.digest},ab12"
 
 
