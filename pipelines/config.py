@@ -7,11 +7,12 @@ result. Defaults stand here and nowhere else.
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 ROADS_INBOX = "inbox/roads"
 FUNDUS_INBOX = "inbox/fundus"
 
+Argument = bool | int | float | str
 Precision = Literal["auto", "32-true", "bf16-mixed"]
 
 _BANDS = r"[1-9]\d*(,[1-9]\d*)*"
@@ -25,6 +26,11 @@ def _whole_multiples(sizes: list[int]) -> list[int]:
     if not sizes or any(size < 32 or size % 16 for size in sizes):
         raise ValueError("crop sizes must be multiples of 16 from 32 on")
     return sizes
+
+
+def _underscored(arguments: dict[str, Argument]) -> dict[str, Argument]:
+    """Names as Python has them: a command line has hyphens."""
+    return {name.replace("-", "_"): value for name, value in arguments.items()}
 
 
 class Configuration(BaseModel):
@@ -252,13 +258,42 @@ class Evaluate(ScoringSettings, RangeSettings):
         return tuple(self.classes.split(",")) if self.classes else None
 
 
+Iterations = Annotated[int, Field(ge=1, description="Optimizer steps.")]
+
+ForegroundWeight = Annotated[
+    PositiveFloat | Literal["median"],
+    Field(description="Weight of foreground pixels in the cross entropy; median balances the "
+          "classes by their median frequency."),
+]  # fmt: skip
+
+
 class TrainingSettings(Configuration):
     """What both trainings are told."""
 
-    network: Annotated[
-        str, Field(description="dru-0 to dru-4, sru-0 to sru-4, unet-gn or unet-bn.")
+    iterations: Iterations
+    foreground_weight: ForegroundWeight
+    model: Annotated[
+        str, Field(description="Network to train, by the name that python -m rurnet lists.")
     ] = "dru-4"
-    steps: Annotated[int, Field(ge=1, description="Recurrent steps in training.")] = 3
+    steps: Annotated[
+        int | None,
+        Field(ge=1, description="Recurrent steps in training; by default as many as its authors'."),
+    ] = None
+    network_arguments: Annotated[
+        dict[str, Argument],
+        AfterValidator(_underscored),
+        Field(description="What else the network's constructor takes: "
+              "--network-arguments.hidden-channels 16."),
+    ] = {}  # fmt: skip
+    encoder_weights: Annotated[
+        str,
+        Field(description="ImageNet weights of the network's encoder in torchvision's layout: a "
+              "file or a URL; none starts it at random."),
+    ] = "none"  # fmt: skip
+    encoder_sha256: Annotated[
+        str | None,
+        Field(pattern="^[0-9a-fA-F]{64}$", description="What the file of encoder weights must be."),
+    ] = None
     start_from: Annotated[
         str | None,
         Field(description="Weights to start from, by name or file; fresh ones by default."),
@@ -267,9 +302,14 @@ class TrainingSettings(Configuration):
         float, Field(gt=0, description="Highest of the one-cycle schedule, for AdamW.")
     ] = 4e-3
     alpha: Annotated[
-        float,
-        Field(gt=0, le=1, description="Weight of a step's loss against the next one's."),
-    ] = 0.4
+        float | None,
+        Field(ge=0, le=1, description="Weight of a step's loss against the next one's; 0 trains "
+              "the last step alone. By default as the network's authors do."),
+    ] = None  # fmt: skip
+    dice: Annotated[float, Field(ge=0, description="Weight of soft Dice in the loss.")] = 0.0
+    cldice: Annotated[
+        float, Field(ge=0, description="Weight of soft clDice, for connected thin structures.")
+    ] = 0.0
     crop_sizes: Annotated[
         list[int],
         AfterValidator(_whole_multiples),
@@ -305,10 +345,8 @@ class TrainRoads(TrainingSettings):
         Path, Field(description="Folder of weights, checkpoints, log and report.")
     ] = Path("runs/train-roads")
     name: Annotated[str, Field(description="Name of the weights file.")] = "roads"
-    iterations: Annotated[int, Field(ge=1, description="Optimizer steps.")] = 2000
-    foreground_weight: Annotated[
-        float, Field(gt=0, description="Weight of road pixels in the cross entropy.")
-    ] = 2.3
+    iterations: Iterations = 2000
+    foreground_weight: ForegroundWeight = 2.3
     held_out: Annotated[
         int, Field(ge=1, description="Training scenes held out to choose the weights.")
     ] = 3
@@ -325,10 +363,8 @@ class TrainDrive(TrainingSettings):
         Path, Field(description="Folder of weights, checkpoints, log and report.")
     ] = Path("runs/train-drive")
     name: Annotated[str, Field(description="Name of the weights file.")] = "vessels"
-    iterations: Annotated[int, Field(ge=1, description="Optimizer steps.")] = 1400
-    foreground_weight: Annotated[
-        float, Field(gt=0, description="Weight of vessel pixels in the cross entropy.")
-    ] = 1.5
+    iterations: Iterations = 1400
+    foreground_weight: ForegroundWeight = 1.5
     held_out: Annotated[
         int, Field(ge=1, description="Training images held out to choose the weights.")
     ] = 4

@@ -211,6 +211,14 @@ def band_statistics(sources: Sequence[CropSource]) -> tuple[tuple[float, ...], t
     return tuple(round(float(m), 3) for m in mean), tuple(round(float(s), 3) for s in std)
 
 
+def label_pixels(source: CropSource, classes: int) -> list[int]:
+    """How many labelled pixels of each class an image has."""
+    counts = np.zeros(classes, np.int64)
+    for tile in source.tiles(512):
+        counts += np.bincount(tile["label"][tile["label"] != IGNORE], minlength=classes)[:classes]
+    return counts.tolist()
+
+
 def _padded(sample: Sample, size: int) -> Sample:
     """A crop of a scene smaller than `size`: the rest is missing pixels."""
     height, width = sample["image"].shape[1:]

@@ -6,16 +6,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pipelines.batch import run_batch
 from pipelines.config import PredictionSettings, TrainDrive, TrainRoads
-from pipelines.crops import FundusSource, RoadSource, band_statistics
-from pipelines.errors import DataError, PipelineError, WeightsError
+from pipelines.crops import FundusSource, RoadSource
+from pipelines.errors import DataError, PipelineError
 from pipelines.fundus import FundusSample, fundus_samples
 from pipelines.inference import report_of
 from pipelines.job import Job
 from pipelines.jobs import Reading, road_jobs, sample_job
+from pipelines.objective import objective_of
 from pipelines.outcome import Progress
 from pipelines.report.contents import Result
 from pipelines.report.write import write_report
@@ -24,7 +25,7 @@ from pipelines.samples import write_drive_folder, write_roads_folder
 from pipelines.scores.curve import HALF
 from pipelines.scores.histogram import curve_of, foreground_at
 from pipelines.scores.scores import as_dict
-from pipelines.training import Objective, train
+from pipelines.training import train
 from pipelines.weights import Task, WeightsCard, load, save
 
 FUNDUS_LONGEST = (520.0, 1300.0)
@@ -34,7 +35,7 @@ to past CHASE_DB1's. A larger image goes up to its own size, so that it can be p
 _KEPT_SCORES = ("pixels", "foreground", "break_even", "class_mean", "relaxed", "topology")
 """Scores of the test split that the weights' metadata keep."""
 
-_NOT_NOTED = {"data", "held_out", "output", "name", "network", "workers", "overwrite"}
+_NOT_NOTED = {"data", "held_out", "output", "name", "model", "workers", "overwrite"}
 """What the weights' metadata says elsewhere, or what does not matter to them."""
 
 Source = RoadSource | FundusSource
@@ -124,25 +125,8 @@ def _train(
 ) -> Result:
     """Trains, writes weights, then scores the test split and writes the scores into them."""
     start = time.perf_counter()
-    arguments: dict[str, Any] = {"in_channels": 3, "classes": len(classes)}
-    if not config.network.startswith("unet"):
-        arguments["steps"] = config.steps
     _agree_with_earlier(config)
-    mean, std, tensors = *band_statistics(sources), None
-    earlier: dict[str, Any] = {}
-    if config.start_from is not None:
-        model = load(config.start_from, task)
-        if model.card.network != config.network:
-            raise WeightsError(
-                f"{config.start_from}: weights of network {model.card.network}, not "
-                f"{config.network}; give --network {model.card.network}"
-            )
-        # What the network learned was on that scale.
-        mean, std, tensors = model.card.mean, model.card.std, model.network.state_dict()
-        arguments, earlier = {**model.card.arguments, **arguments}, model.card.training
-    objective = Objective(
-        arguments, config.iterations, config.foreground_weight, mean, std, tensors
-    )
+    objective = objective_of(config, task, len(classes), sources)
     share = config.samples / 100
     weights = [(1 - share) / len(sources)] * len(sources)
     weights += [share / max(1, len(drawn))] * len(drawn)
@@ -150,11 +134,11 @@ def _train(
     path = config.output / f"{config.name}.safetensors"
     card = WeightsCard(
         task=task,
-        network=config.network,
-        arguments=arguments,
+        network=config.model,
+        arguments=objective.arguments,
         classes=classes,
-        mean=mean,
-        std=std,
+        mean=objective.mean,
+        std=objective.std,
         ground_sampling_distance=ground_sampling_distance,
         threshold=trained.threshold,
         training={
@@ -163,7 +147,7 @@ def _train(
             "held_out": [source.name for source in held_out],
             "chosen_iteration": trained.iteration,
             **config.model_dump(mode="json", exclude=_NOT_NOTED),
-            **({"earlier": earlier} if earlier else {}),
+            **({"earlier": objective.earlier} if objective.earlier else {}),
         },
         scores={
             "held_out": {

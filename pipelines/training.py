@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from pipelines.config import Precision, TrainingSettings
 from pipelines.crops import CropBatches, CropPlan, CropSource, NumbersFrom
+from pipelines.objective import Objective
 from pipelines.scores.curve import HALF
 from pipelines.scores.histogram import Counts, Histogram, curve_of, foreground_at
 from pipelines.transforms import KEYS, Normalised, augmentation
@@ -39,28 +40,6 @@ _SCORED = ("f1", "break_even")
 
 HELD_OUT_TILE = 512
 """Side of the tiles that held-out images are scored by during training."""
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What is trained, and on which scale.
-
-    Attributes:
-        arguments: What the network's constructor takes.
-        iterations: Optimizer steps.
-        foreground_weight: Weight of foreground pixels in the cross entropy. F1 is highest where
-            the probability is about F1 / 2; a weight of (2 - F1) / F1 moves that point to 0.5.
-        mean: Mean of each band in the training images.
-        std: Standard deviation of each band.
-        start: Tensors to start from; None for fresh ones.
-    """
-
-    arguments: dict[str, Any]
-    iterations: int
-    foreground_weight: float
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    start: dict[str, Tensor] | None = None
 
 
 class HeldOutTiles(Dataset[dict[str, Tensor]]):
@@ -96,12 +75,12 @@ class SegmentationModule(lightning.LightningModule):
         super().__init__()
         self.settings = settings
         self.objective = objective
-        self.network = create(settings.network, **objective.arguments).channels_last()
+        self.network = create(settings.model, **objective.arguments).channels_last()
         if objective.start is not None:
             self.network.load_state_dict(objective.start)
         self.histogram = Histogram()
-        weights = torch.ones(self.network.classes)
-        weights[1:] = objective.foreground_weight
+        self.alpha = self.network.alpha if settings.alpha is None else settings.alpha
+        weights = torch.tensor(objective.class_weights)
         self.register_buffer("class_weights", weights, persistent=False)
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
@@ -110,8 +89,10 @@ class SegmentationModule(lightning.LightningModule):
         loss = multi_step_loss(
             self.network(image),
             batch["label"][:, 0],
-            alpha=self.settings.alpha,
+            alpha=self.alpha,
             class_weights=self.get_buffer("class_weights"),
+            dice=self.settings.dice,
+            cldice=self.settings.cldice,
         )
         self.log("train/loss", loss, prog_bar=True)
         return loss
@@ -148,7 +129,7 @@ class SegmentationModule(lightning.LightningModule):
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=self.settings.learning_rate,
-            total_steps=self.objective.iterations,
+            total_steps=self.settings.iterations,
             pct_start=0.1,
         )
         return {
@@ -201,7 +182,7 @@ def train(
     mean, std = objective.mean, objective.std
     module = SegmentationModule(settings, objective)
     checkpoints = folder / "checkpoints"
-    interval = max(1, objective.iterations // settings.scorings)
+    interval = max(1, settings.iterations // settings.scorings)
     best = ModelCheckpoint(
         checkpoints, filename="best", monitor="held_out/break_even", mode="max",
         save_top_k=1, enable_version_counter=False,
@@ -212,12 +193,12 @@ def train(
         accelerator="auto",
         devices="auto" if torch.cuda.is_available() else 1,
         precision=_precision(settings.precision),
-        max_steps=objective.iterations,
+        max_steps=settings.iterations,
         val_check_interval=interval,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         gradient_clip_val=1.0,
-        log_every_n_steps=min(20, objective.iterations),
+        log_every_n_steps=min(20, settings.iterations),
         callbacks=[best, last, LearningRateMonitor("step"), told],
         enable_progress_bar=isinstance(told, RichProgressBar),
         logger=TensorBoardLogger(folder, name="", version="tensorboard"),
@@ -228,7 +209,7 @@ def train(
     loader: DataLoader[dict[str, Tensor]] = DataLoader(
         batches,
         batch_size=None,
-        sampler=NumbersFrom(objective.iterations, lambda: trainer.global_step),
+        sampler=NumbersFrom(settings.iterations, lambda: trainer.global_step),
         num_workers=settings.workers,
         persistent_workers=settings.workers > 0,
         # A fork would take over the threads and signal handlers of a Prefect run, and end badly.

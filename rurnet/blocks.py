@@ -93,7 +93,39 @@ class EncoderDecoder(nn.Module):
         return self.level.up(skip, self.below(pooled))
 
 
-class Level(nn.Module):
+class Up(nn.Module):
+    """The way up to one level of a U-Net: transposed convolution, and a block beside the skip.
+
+    Args:
+        lower: Channels of what comes from below.
+        skip: Channels of what was encoded at this level.
+        channels: Channels that the transposed convolution makes.
+        outputs: Channels that go out.
+        norm: Kind of normalisation.
+        final_relu: Whether the block is rectified at its end.
+    """
+
+    def __init__(
+        self,
+        lower: int,
+        skip: int,
+        channels: int,
+        outputs: int,
+        norm: Norm,
+        *,
+        final_relu: bool = True,
+    ) -> None:
+        super().__init__()
+        self.upsample = nn.ConvTranspose2d(lower, channels, 2, stride=2)
+        self.decode = conv_block(skip + channels, outputs, norm, final_relu=final_relu)
+
+    def up(self, skip: Tensor, lower: Tensor) -> Tensor:
+        """Skip [B, skip, h, w] and lower [B, lower, h/2, w/2] to [B, outputs, h, w]."""
+        decoded: Tensor = self.decode(torch.cat([skip, self.upsample(lower)], dim=1))
+        return decoded
+
+
+class Level(Up):
     """One level of a U-Net: the block on the way down, the pooling, and the way back up.
 
     Args:
@@ -115,18 +147,11 @@ class Level(nn.Module):
         *,
         final_relu: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__(lower, channels, channels, outputs, norm, final_relu=final_relu)
         self.encode = conv_block(inputs, channels, norm)
         self.pool = nn.MaxPool2d(2)
-        self.upsample = nn.ConvTranspose2d(lower, channels, 2, stride=2)
-        self.decode = conv_block(2 * channels, outputs, norm, final_relu=final_relu)
 
     def down(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """[B, inputs, h, w] to skip [B, channels, h, w] and pooled [B, channels, h/2, w/2]."""
         skip: Tensor = self.encode(features)
         return skip, self.pool(skip)
-
-    def up(self, skip: Tensor, lower: Tensor) -> Tensor:
-        """Skip [B, channels, h, w] and lower [B, lower, h/2, w/2] to [B, outputs, h, w]."""
-        decoded: Tensor = self.decode(torch.cat([skip, self.upsample(lower)], dim=1))
-        return decoded

@@ -36,9 +36,11 @@ class SegmentationNetwork(nn.Module):
         classes: Number of classes, background included.
         steps: Steps the network was made for; 1 in a one-shot network.
         multiple: Images are padded, inside, to a height and width that divide by this.
+        alpha: Weight of a step's loss against the next one's that its authors train it with.
     """
 
     multiple: ClassVar[int] = 1
+    alpha: ClassVar[float] = 0.4
 
     def __init__(self, in_channels: int, classes: int, steps: int) -> None:
         super().__init__()

@@ -4,23 +4,51 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from rurnet.blocks import CHANNELS
+from rurnet.canvas import Canvas
+from rurnet.deeplab import DeepLabV3Plus
+from rurnet.encoder_unet import EncoderUNet, RecurrentEncoderUNet
 from rurnet.errors import NetworkError
+from rurnet.icnet import ICNet
 from rurnet.network import SegmentationNetwork
+from rurnet.rec_last import RecLast
+from rurnet.rec_middle import RecMiddle
 from rurnet.rec_simple import RecSimple
-from rurnet.recurrent import RecurrentUNet
+from rurnet.recurrent import HIDDEN_CHANNELS, RecurrentUNet
+from rurnet.refinenet import RefineNet
+from rurnet.reseg import ReSeg
 from rurnet.unet import UNet
 
+_TWICE = partial(
+    RecurrentUNet,
+    channels=tuple(2 * channels for channels in CHANNELS),
+    hidden_channels=2 * HIDDEN_CHANNELS,
+)
+
 NETWORKS: dict[str, Callable[..., SegmentationNetwork]] = {
-    "unet-gn": partial(UNet, norm="group"),
     "unet-bn": partial(UNet, norm="batch"),
+    "unet-gn": partial(UNet, norm="group"),
     **{
         f"{unit}-{level}": partial(RecurrentUNet, unit=unit, level=level)
         for unit in ("dru", "sru")
         for level in range(5)
     },
+    "dru-4-x2": partial(_TWICE, unit="dru", level=4),
+    "rec-last": RecLast,
+    "rec-middle": RecMiddle,
     "rec-simple": RecSimple,
+    "unet-vgg16": partial(EncoderUNet, encoder="vgg16"),
+    "dru-vgg16": partial(RecurrentEncoderUNet, encoder="vgg16"),
+    "unet-resnet50": partial(EncoderUNet, encoder="resnet50"),
+    "dru-resnet50": partial(RecurrentEncoderUNet, encoder="resnet50"),
+    "deeplab-v3plus": DeepLabV3Plus,
+    "refinenet": RefineNet,
+    "icnet": ICNet,
+    "canvas": Canvas,
+    "reseg": ReSeg,
 }
-"""`dru-4` is the paper's DRU(4), `sru-0` its SRU(0), `unet-gn` and `unet-bn` U-Net-G and U-Net-B."""
+"""`dru-4` is the paper's DRU(4), `dru-4-x2` the one with twice the channels (Table 6), `sru-0` its
+SRU(0); `unet-gn` and `unet-bn` are its U-Net-G and U-Net-B."""
 
 
 def create(name: str, **arguments: Any) -> SegmentationNetwork:

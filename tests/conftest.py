@@ -1,9 +1,9 @@
-"""What tests share: tiny rasters, and weights of fresh networks."""
+"""What tests share: tiny rasters, small networks, and weights of fresh ones."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from pipelines.job import Views
 from pipelines.outcome import SceneOutcome
 from pipelines.predict import Prediction, device_kind, predict_parts, predict_scene, predictor_for
 from pipelines.weights import Model, WeightsCard
+from rurnet.network import SegmentationNetwork
 from rurnet.registry import create
 from tiling.part import Part
 from tiling.raster import without_georeferencing_warning
@@ -37,6 +38,16 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.load_profile("house")
+
+ON_AN_ENCODER = (
+    "unet-vgg16", "dru-vgg16", "unet-resnet50", "dru-resnet50", "deeplab-v3plus", "refinenet",
+    "icnet", "canvas",
+)  # fmt: skip
+NARROW: dict[str, dict[str, int]] = {
+    **{name: {"width": 8} for name in ON_AN_ENCODER},
+    "reseg": {"width": 8, "units": 8},
+}
+"""What makes the large ones small."""
 
 NodataKind = Literal["nodata", "alpha", "mask", "none"]
 
@@ -241,3 +252,14 @@ class Told:
 def told() -> Told:
     """Progress that remembers."""
     return Told()
+
+
+@pytest.fixture(scope="session")
+def narrow() -> Callable[..., SegmentationNetwork]:
+    """Builds a network by name from a fixed seed, the large ones with few channels."""
+
+    def build(name: str, *, seed: int = 3, **arguments: Any) -> SegmentationNetwork:
+        torch.manual_seed(seed)
+        return create(name, **{**NARROW.get(name, {}), **arguments})
+
+    return build

@@ -231,7 +231,7 @@ def test_a_killed_training_resumes_and_ends_as_if_it_had_not_been(
 def test_mistakes_in_a_first_command_do_not_stand_in_the_way_of_the_next(roads, tmp_path):
     few = {"iterations": 1, "scorings": 1}
     with pytest.raises(NetworkError):
-        train_roads(roads_config(roads, tmp_path, **few, network="dru9"), Silence())
+        train_roads(roads_config(roads, tmp_path, **few, model="dru9"), Silence())
     with pytest.raises(WeightsError):
         train_roads(roads_config(roads, tmp_path, **few, start_from="nothing"), Silence())
     assert train_roads(roads_config(roads, tmp_path, **few), Silence()).weights.is_file()
@@ -271,8 +271,8 @@ def test_weights_to_start_from_bring_their_normalisation_and_are_noted(unbroken,
 def test_weights_of_another_network_or_task_are_no_start(
     unbroken, roads, tmp_path, vessels_weights
 ):
-    config = roads_config(roads, tmp_path, start_from=str(unbroken.weights), network="sru-4")
-    with pytest.raises(WeightsError, match="--network dru-4"):
+    config = roads_config(roads, tmp_path, start_from=str(unbroken.weights), model="sru-4")
+    with pytest.raises(WeightsError, match="--model dru-4"):
         train_roads(config, Silence())
     with pytest.raises(WeightsError, match="find vessels, not roads"):
         train_roads(roads_config(roads, tmp_path, start_from=str(vessels_weights)), Silence())

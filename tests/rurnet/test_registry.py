@@ -8,27 +8,30 @@ from rurnet import NETWORKS, NetworkError, SegmentationNetwork, create
 
 def test_the_papers_networks_are_there():
     levels = [f"{unit}-{level}" for unit in ("dru", "sru") for level in range(5)]
-    assert set(NETWORKS) == {"unet-gn", "unet-bn", *levels, "rec-simple"}
+    recurrent = [*levels, "dru-4-x2", "rec-last", "rec-middle", "rec-simple", "canvas"]
+    encoders = [
+        f"{kind}-{encoder}" for kind in ("unet", "dru") for encoder in ("vgg16", "resnet50")
+    ]
+    one_shot = ["unet-gn", "unet-bn", "deeplab-v3plus", "refinenet", "icnet", "reseg"]
+    assert set(NETWORKS) == {*recurrent, *encoders, *one_shot}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_value_of_every_network_is_trained(name):
-    torch.manual_seed(1)
-    net = create(name)
+def test_every_value_of_every_network_is_trained(narrow, name):
+    net = narrow(name).train()
     assert isinstance(net, SegmentationNetwork)
-    logits = net(torch.randn(2, 3, 16, 16))[-1]
-    torch.nn.functional.cross_entropy(logits, torch.ones(2, 16, 16, dtype=torch.long)).backward()
+    logits = net(torch.randn(2, 3, 64, 64), 2 if net.steps > 1 else None)[-1]
+    torch.nn.functional.cross_entropy(logits, torch.ones(2, 64, 64, dtype=torch.long)).backward()
     without = [key for key, value in net.named_parameters() if value.grad is None]
     assert without == []
+    still = [key for key, value in net.named_parameters() if not value.grad.any()]
+    assert still == []
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_same_seed_makes_the_same_network(name):
-    made = []
-    for seed in (4, 4, 5):
-        torch.manual_seed(seed)
-        made.append(create(name).state_dict())
-    first, again, other = made
+def test_the_same_seed_makes_the_same_network(narrow, name):
+    first, again = narrow(name).state_dict(), narrow(name).state_dict()
+    other = narrow(name, seed=5).state_dict()
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert any(not torch.equal(first[key], other[key]) for key in first)
 

@@ -1,0 +1,302 @@
+"""`python -m benchmarks.study STUDY CHASE_DB1`: the studies of the papers, on a few real images.
+
+    networks  U-Net, mask fed back, recurrent unit: does recursion pay?  (Wang et al., Table 4)
+    alpha     weight of a step's loss against the next one's              (Wang et al., supplement)
+    steps     steps in training and in testing                            (Wang et al., supplement)
+    level     where the recurrent unit begins                             (Wang et al., Table 3)
+    feedback  with and without the mask fed back                          (Wang et al., 4.3)
+    gates     with and without a ReLU ahead of the gates                  (open in Wang et al.)
+    reseg     without VGG, contrast normalisation, class balance          (ReSeg, Tables 1, 4)
+    recovery  from a wrong mask, and staying on the right one            (McIntosh et al., 4.2, 4.4)
+
+Every run is `flows.train_drive`'s, with crops of one size and one budget; runs of one seed see the
+same crops in the same order. *networks* trains on subjects 1 to 10 and scores the test images (11
+to 14); all others train on 1 to 8 and score 9 and 10, so that nothing is chosen by the test images.
+A run that is done in --output is not done again. Two runs are compared image by image: the interval
+(95 %) is of the mean difference, with images and seeds drawn anew 2,000 times.
+"""
+
+import argparse
+import json
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from dataclasses import field as field_of
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.config import InferDrive, TrainDrive
+from pipelines.fundus import fundus_samples
+from pipelines.inference import infer_drive
+from pipelines.outcome import Silence
+from pipelines.recipes import train_vessels
+from pipelines.transforms import LoadFundusd
+from pipelines.weights import load
+from rurnet.loss import IGNORE
+
+DRAWS = 2000
+TESTED_STEPS = (1, 3, 6, 9, 12)
+SCORED_SUBJECTS = ("09", "10")
+"""Of the training images of CHASE_DB1: what the studies are scored on."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What is trained.
+
+    Attributes:
+        name: Of the row, and of the run's folder: variants of one name are one run.
+        settings: What differs from `flows.train_drive`'s defaults.
+    """
+
+    name: str
+    settings: Mapping[str, Any] = field_of(default_factory=dict)
+
+
+def _network(name: str, **arguments: Any) -> Variant:
+    """A network, with other arguments than its own."""
+    told = " ".join(f"{key}={value}" for key, value in arguments.items())
+    return Variant(f"{name} {told}".strip(), {"model": name, "network_arguments": arguments})
+
+
+DRU = _network("dru-4")
+STUDIES: dict[str, list[Variant]] = {
+    "networks": [DRU, _network("unet-gn"), _network("rec-simple")],
+    "alpha": [DRU, *(Variant(f"dru-4 alpha={a}", {"alpha": a}) for a in (1.0, 0.7, 0.1, 0.0))],
+    "steps": [DRU, *(Variant(f"dru-4 steps={n}", {"steps": n}) for n in (1, 6))],
+    "level": [DRU, *(_network(f"{u}-{n}") for u in ("dru", "sru") for n in (3, 0)),
+              _network("sru-4")],
+    "feedback": [DRU, _network("dru-4", mask_fed_back=False), _network("rec-middle"),
+                 _network("rec-last")],
+    "gates": [DRU, _network("dru-4", gate_relu=False)],
+    "reseg": [_network("reseg"), _network("reseg", vgg=False),
+              _network("reseg", contrast_normalisation=True),
+              Variant("reseg median frequency", {"model": "reseg", "foreground_weight": "median"})],
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a study reads and writes, and how long it trains."""
+
+    data: Path
+    output: Path
+    iterations: int
+    crop: int
+    seeds: tuple[int, ...]
+
+    def folder(self, variant: Variant, seed: int) -> Path:
+        """Of one run."""
+        return self.output / f"{re.sub(r'[^a-z0-9.-]+', '-', variant.name)}-{seed}"
+
+    def trained(self, variant: Variant, seed: int) -> dict[str, Any]:
+        """The test report of one run, which is trained unless it is there."""
+        folder = self.folder(variant, seed)
+        report = folder / "test" / "report.json"
+        if not report.is_file():
+            config = TrainDrive(
+                data=[self.data], output=folder, name="weights", seed=seed,
+                iterations=self.iterations, crop_sizes=[self.crop],
+                batch_pixels=2 * self.crop**2, **variant.settings,
+            )  # fmt: skip
+            train_vessels(config, Silence())
+        read: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+        return read
+
+    def weights(self, variant: Variant, seed: int) -> Path:
+        """What a run ended with."""
+        (path,) = self.folder(variant, seed).glob("*.safetensors")
+        return path
+
+
+def without_test_images(chase: Path, output: Path) -> Path:
+    """The training images of CHASE_DB1 alone, in DRIVE's layout: some are its test split."""
+    root = output / "data"
+    for sample in fundus_samples(chase, "train"):
+        split = "test" if sample.name[6:8] in SCORED_SUBJECTS else "training"
+        for kind, path in (("images", sample.image), ("1st_manual", sample.label)):
+            link = root / split / kind / path.name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            if not link.exists():
+                link.symlink_to(path.resolve())
+    return root
+
+
+def paired(first: NDArray[Any], second: NDArray[Any]) -> tuple[float, float, float]:
+    """Mean of second - first [seeds, images], and its 95 % interval."""
+    difference = second - first
+    random = np.random.default_rng(0)
+    seeds, images = difference.shape
+    means = [
+        difference[random.integers(seeds, size=seeds)][:, random.integers(images, size=images)]
+        for _ in range(DRAWS)
+    ]
+    low, high = np.percentile(np.mean(means, axis=(1, 2)), (2.5, 97.5))
+    return float(difference.mean()), float(low), float(high)
+
+
+def of_images(reports: Sequence[Mapping[str, Any]]) -> NDArray[Any]:
+    """MIoU [seeds, images]."""
+    return np.array([[s["scores"]["class_mean"]["iou"] for s in r["scenes"]] for r in reports])
+
+
+def compared(study: str, place: Place) -> Table:
+    """A row for each variant, the first of which the others are compared with."""
+    table = Table(study, "mIoU", "F1", "break-even", "mIoU by step", "difference in mIoU", box=None)
+    base = None
+    for variant in STUDIES[study]:
+        reports = [place.trained(variant, seed) for seed in place.seeds]
+        ours = of_images(reports)
+        base = ours if base is None else base
+        pooled = [report["pooled"] for report in reports]
+        steps = np.array(
+            [[s["pooled"]["class_mean"]["iou"] for s in r["steps"]] for r in reports]
+        ).mean(axis=0)
+        difference = "{:+.4f} ({:+.4f} to {:+.4f})".format(*paired(base, ours))
+        table.add_row(
+            variant.name,
+            _mean(p["class_mean"]["iou"] for p in pooled),
+            _mean(p["foreground"]["f1"] for p in pooled),
+            _mean(p["break_even"]["value"] for p in pooled),
+            " ".join(f"{step:.3f}" for step in steps),
+            "" if ours is base else difference,
+        )
+    return table
+
+
+def tested_steps(place: Place) -> Table:
+    """Steps in training by steps in testing: mIoU."""
+    table = Table("steps in training", *(f"tested with {n}" for n in TESTED_STEPS), box=None)
+    images = place.data / "test" / "images"
+    for variant in STUDIES["steps"]:
+        found = []
+        for seed in place.seeds:
+            place.trained(variant, seed)
+            config = InferDrive(
+                scenes=[str(images)], labels=images.parent / "1st_manual", save_steps=True,
+                steps=max(TESTED_STEPS), model=[str(place.weights(variant, seed))], topology=False,
+                output=place.folder(variant, seed) / "more-steps", overwrite=True,
+            )  # fmt: skip
+            every = infer_drive(config, Silence()).report["steps"]
+            found.append([every[n - 1]["pooled"]["class_mean"]["iou"] for n in TESTED_STEPS])
+        table.add_row(variant.name, *(f"{value:.3f}" for value in np.mean(found, axis=0)))
+    return table
+
+
+def _starts(truth: NDArray[Any], other: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any] | None]]:
+    """Masks to start from, by name."""
+    yield "nothing (uniform)", None
+    yield "the label", truth
+    yield "the label, foreground and background swapped", ~truth
+    yield "another image's label", other
+    barred = truth.copy()
+    middle = truth.shape[0] // 2
+    barred[middle - 6 : middle + 6] = True
+    yield "the label with a bar across", barred
+
+
+def recovery(place: Place, variants: Sequence[Variant]) -> Table:
+    """F1 of each step by the mask that a network starts from, seeds and images averaged."""
+    table = Table(
+        "network", "started from", "its F1", *(f"step {n}" for n in range(1, 7)), box=None
+    )
+    samples = fundus_samples(place.data, "test")
+    read = [LoadFundusd()({"sample": sample}) for sample in samples]
+    for variant in variants:
+        networks = []
+        for seed in place.seeds:
+            place.trained(variant, seed)
+            networks.append(load(str(place.weights(variant, seed))))
+        found: dict[str, list[list[float]]] = {}
+        for number, sample in enumerate(read):
+            there = sample["label"][0] != IGNORE
+            truth = (sample["label"][0] == 1) & there
+            other = read[number - 1]["label"][0]
+            stale = np.zeros_like(truth)
+            height, width = (min(a, b) for a, b in zip(truth.shape, other.shape, strict=True))
+            stale[:height, :width] = other[:height, :width] == 1
+            for name, start in _starts(truth, stale):
+                begun = np.zeros_like(truth) if start is None else start
+                for model in networks:
+                    masks = [begun, *_masks(model, sample, start, 6)]
+                    found.setdefault(name, []).append([_f1(m, truth, there) for m in masks])
+        for name, rows in found.items():
+            mean = np.mean(rows, axis=0)
+            shown = "–" if name.startswith("nothing") else f"{mean[0]:.3f}"
+            table.add_row(variant.name, name, shown, *(f"{value:.3f}" for value in mean[1:]))
+    return table
+
+
+@torch.inference_mode()
+def _masks(model: Any, sample: Any, start: NDArray[Any] | None, steps: int) -> Iterator[Any]:
+    """Foreground after each step."""
+    mean = np.array(model.card.mean)[:, None, None]
+    std = np.array(model.card.std)[:, None, None]
+    image = (sample["image"] - mean) / std * sample["valid"]
+    tensor = torch.from_numpy(image.astype(np.float32))[None]
+    mask = None
+    if start is not None:
+        mask = torch.from_numpy(np.stack([~start, start]).astype(np.float32))[None]
+    state = model.network.initial_state(tensor, mask)
+    for _ in range(steps):
+        _, state = model.network.step(tensor, state)
+        yield (state.mask[0, 1] >= 0.5).numpy()
+
+
+def _f1(mask: NDArray[Any], truth: NDArray[Any], there: NDArray[Any]) -> float:
+    both = (mask & truth & there).sum()
+    return float(2 * both / max(1, (mask & there).sum() + (truth & there).sum()))
+
+
+def _mean(values: Iterator[float]) -> str:
+    listed = list(values)
+    spread = f" ± {np.std(listed, ddof=1):.3f}" if len(listed) > 1 else ""
+    return f"{np.mean(listed):.3f}{spread}"
+
+
+def main() -> None:
+    """Prints a study's tables."""
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks.study", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("study", choices=[*STUDIES, "recovery"])
+    parser.add_argument("data", type=Path, help="CHASE_DB1")
+    parser.add_argument("--output", type=Path, default=Path("runs/study"))
+    parser.add_argument("--iterations", type=int, help="1500 for networks, else 300")
+    parser.add_argument("--crop", type=int, help="side in pixels; 256 for networks, else 192")
+    parser.add_argument("--seeds", type=int, nargs="+", help="1 2 3 for networks, else 1")
+    given = parser.parse_args()
+    long = given.study in ("networks", "recovery")
+    output = given.output / ("networks" if long else "short")
+    place = Place(
+        given.data if long else without_test_images(given.data, output),
+        output,
+        given.iterations or (1500 if long else 300),
+        given.crop or (256 if long else 192),
+        tuple(given.seeds or ([1, 2, 3] if long else [1])),
+    )
+    tables: list[Callable[[], Table]] = {
+        "recovery": [lambda: recovery(place, [DRU, STUDIES["networks"][2]])],
+        "steps": [lambda: compared("steps", place), lambda: tested_steps(place)],
+    }.get(given.study, [lambda: compared(given.study, place)])
+    console = Console(width=160)
+    for table in tables:
+        console.print(table())
+        console.print()
+    console.print(
+        f"{place.iterations} iterations of 2 crops of {place.crop} px, seeds "
+        f"{', '.join(map(str, place.seeds))}; scored: {place.data}, test split"
+    )
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    main()

@@ -1,0 +1,95 @@
+"""What is trained: the network's arguments, its scale, its class weights, what it starts from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pipelines.config import TrainingSettings
+from pipelines.crops import CropSource, band_statistics, label_pixels
+from pipelines.encoder_weights import read_encoder_weights
+from pipelines.errors import WeightsError
+from pipelines.weights import Task, load
+from rurnet.errors import NetworkError
+from rurnet.loss import median_frequency_weights
+from rurnet.pretrained import load_encoder
+from rurnet.registry import create
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is trained, and on which scale.
+
+    Attributes:
+        arguments: What the network's constructor takes.
+        class_weights: Weight of each class in the cross entropy. F1 is highest where the
+            probability is about F1 / 2; a foreground weight of (2 - F1) / F1 moves that to 0.5.
+        mean: Mean of each band in the training images.
+        std: Standard deviation of each band.
+        start: Tensors to start from; None for fresh ones.
+        earlier: How the weights that it starts from were trained.
+    """
+
+    arguments: dict[str, Any]
+    class_weights: tuple[float, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    start: dict[str, Tensor] | None = None
+    earlier: dict[str, Any] = field(default_factory=dict)
+
+
+def objective_of(
+    settings: TrainingSettings,
+    task: Task,
+    classes: int,
+    sources: Sequence[CropSource],
+) -> Objective:
+    """What settings and training images make of it.
+
+    Args:
+        settings: What training depends on.
+        task: What earlier weights must have been trained for.
+        classes: Number of classes, background included.
+        sources: Training images.
+
+    Raises:
+        WeightsError: Weights to start from that do not fit.
+        NetworkError: No such network, or an argument it does not have.
+    """
+    arguments = {"in_channels": 3, "classes": classes, **settings.network_arguments}
+    if settings.steps is not None:
+        arguments["steps"] = settings.steps
+    mean, std = band_statistics(sources)
+    start, earlier = None, {}
+    if settings.start_from is not None:
+        model = load(settings.start_from, task)
+        if model.card.network != settings.model:
+            raise WeightsError(
+                f"{settings.start_from}: weights of network {model.card.network}, not "
+                f"{settings.model}; give --model {model.card.network}"
+            )
+        # What the network learned was on that scale.
+        mean, std, start = model.card.mean, model.card.std, model.network.state_dict()
+        arguments, earlier = {**model.card.arguments, **arguments}, model.card.training
+    elif settings.encoder_weights != "none":
+        start = _with_encoder(settings, arguments)
+    if settings.foreground_weight == "median":
+        pixels = [label_pixels(source, classes) for source in sources]
+        weights = [round(weight, 4) for weight in median_frequency_weights(pixels).tolist()]
+    else:
+        weights = [1.0] + [settings.foreground_weight] * (classes - 1)
+    return Objective(arguments, tuple(weights), mean, std, start, earlier)
+
+
+def _with_encoder(settings: TrainingSettings, arguments: dict[str, Any]) -> dict[str, Tensor]:
+    """A fresh network's tensors, those of its encoder from a file or a URL."""
+    torch.manual_seed(settings.seed)
+    network = create(settings.model, **arguments)
+    source = settings.encoder_weights
+    try:
+        load_encoder(network, read_encoder_weights(source, settings.encoder_sha256))
+    except NetworkError as error:
+        raise WeightsError(f"{source}, for network {settings.model}: {error}") from error
+    return network.state_dict()

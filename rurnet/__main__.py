@@ -1,0 +1,108 @@
+"""`python -m rurnet [NAME ...]`: every network, its parameters, its cost and its speed here.
+
+Cost is in multiply-adds of convolutions and matrix products, of the first step and of each further
+one, for one image; where the papers give a figure, it stands beside ours.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from rurnet.network import SegmentationNetwork, parameter_count
+from rurnet.registry import NETWORKS, create
+
+PAPER_PARAMETERS = {
+    "unet-gn": "< 0.5 M",
+    "unet-bn": "< 0.5 M",
+    "dru-4": "0.36 M",
+    "dru-vgg16": "41.38 M",
+    "deeplab-v3plus": "~ 40 M",
+    "refinenet": "118 M",
+}
+"""Wang et al., ICCV 2019; the last two as the networks' own papers have them."""
+
+PAPER_COST = {"canvas": "61.1 + 6.6"}
+"""McIntosh et al., Table 3, at 513 px: 94.3 GFLOPs for six steps."""
+
+SIZE = {"canvas": 513}
+"""Side of the image in pixels, where the paper's cost is for another than the others'."""
+
+TIMED = 256
+"""Side of the image in pixels that is timed."""
+
+HEADINGS = ("network", "steps", "parameters", "paper", "px", "G multiply-adds", "paper", "Mpx/s")
+WIDTHS = (16, 5, 11, 9, 4, 16, 11, 7)
+
+
+def cost(network: SegmentationNetwork, size: int) -> list[float]:
+    """Multiply-adds of the first step and of each further one.
+
+    Args:
+        network: May be on the meta device: nothing is computed.
+        size: Side of the image in pixels.
+    """
+    found = []
+    device = next(network.parameters()).device
+    image = torch.zeros(1, network.in_channels, size, size, device=device)
+    with torch.inference_mode():
+        for steps in range(1, min(network.steps, 2) + 1):
+            with FlopCounterMode(display=False) as counter:
+                network(image, steps)
+            # The counter takes a multiply-add for two.
+            found.append(counter.get_total_flops() / 2)
+    return [after - before for before, after in zip([0.0, *found], found, strict=False)]
+
+
+@torch.inference_mode()
+def speed(network: SegmentationNetwork) -> float:
+    """Megapixels per second with all steps, on the GPU if there is one; the best of three."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = network.to(device).eval().channels_last()
+    image = torch.zeros(1, network.in_channels, TIMED, TIMED, device=device)
+    image = image.contiguous(memory_format=torch.channels_last)
+    seconds = []
+    for _ in range(4):  # The first warms up.
+        start = time.perf_counter()
+        network(image)[-1].sum().item()  # Waits for a GPU.
+        seconds.append(time.perf_counter() - start)
+    return TIMED**2 / 1e6 / min(seconds[1:])
+
+
+def rows(names: list[str]) -> Iterator[tuple[str, ...]]:
+    """A row for each network."""
+    for name in names:
+        with torch.device("meta"):
+            network = create(name)
+        size = SIZE.get(name, 512)
+        yield (
+            name,
+            str(network.steps),
+            f"{parameter_count(network) / 1e6:.3f} M",
+            PAPER_PARAMETERS.get(name, ""),
+            str(size),
+            " + ".join(f"{each / 1e9:.2f}" for each in cost(network, size)),
+            PAPER_COST.get(name, ""),
+            f"{speed(create(name)):.2f}",
+        )
+
+
+def main() -> None:
+    """Prints the table, a row as soon as it is known."""
+    parser = argparse.ArgumentParser("python -m rurnet", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    names = parser.parse_args().names or list(NETWORKS)
+    if unknown := [name for name in names if name not in NETWORKS]:
+        parser.error(f"no network is called {unknown[0]}; there are {', '.join(NETWORKS)}")
+    for row in (HEADINGS, *rows(names)):
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, WIDTHS, strict=True)).rstrip()
+        )
+    device = "the GPU" if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
+    print(f"\nMpx/s: one image of {TIMED} px, all steps, on {device}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Rec-Middle of Wang et al., ICCV 2019 (section 4.2): a recurrent unit as a U-Net's bottleneck.
+
+After Poudel et al., MICCAI workshops 2016, with the same image at every step.
+"""
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from rurnet.blocks import CHANNELS, MULTIPLE, Level, Norm
+from rurnet.cells import ConvGRU
+from rurnet.network import Hidden, SegmentationNetwork
+
+
+class RecMiddle(SegmentationNetwork):
+    """U-Net with a ConvGRU between encoder and decoder; no mask is fed back.
+
+    The encoder sees the image alone, so it runs once, in `initial_state`; a step is the
+    ConvGRU, the decoder and the classifier. The state holds the skips, first level first, the
+    pooled features [B, channels[-2], H/16, W/16] and h, which starts at zero and has the
+    channels of the bottleneck it replaces (128).
+
+    Args:
+        in_channels: Channels of the image.
+        classes: Number of classes, background included.
+        steps: Steps it is trained with.
+        norm: Kind of normalisation.
+        channels: Channels of each level, the bottleneck's last.
+    """
+
+    multiple = MULTIPLE
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        classes: int = 2,
+        *,
+        steps: int = 3,
+        norm: Norm = "group",
+        channels: tuple[int, ...] = CHANNELS,
+    ) -> None:
+        super().__init__(in_channels, classes, steps)
+        self.hidden_channels = channels[-1]
+        levels = []
+        width = in_channels
+        for here, lower in pairwise(channels):
+            levels.append(Level(width, here, lower, here, norm))
+            width = here
+        self.levels = nn.ModuleList(levels)
+        self.unit = ConvGRU(width, self.hidden_channels)
+        self.classify = nn.Conv2d(channels[0], classes, 1)
+
+    def _initial_hidden(self, image: Tensor, mask: Tensor) -> Hidden:
+        features = image
+        skips = []
+        for level in self._levels():
+            skip, features = level.down(features)
+            skips.append(skip)
+        batch, _, height, width = features.shape
+        remembered = image.new_zeros((batch, self.hidden_channels, height, width))
+        return *skips, features, remembered
+
+    def _step(self, image: Tensor, mask: Tensor, hidden: Hidden) -> tuple[Tensor, Hidden]:
+        *skips, pooled, remembered = hidden
+        remembered = self.unit(pooled, remembered)
+        features = remembered
+        for level, skip in zip(reversed(self._levels()), reversed(skips), strict=True):
+            features = level.up(skip, features)
+        return self.classify(features), (*skips, pooled, remembered)
+
+    def _levels(self) -> list[Level]:
+        return [module for module in self.levels if isinstance(module, Level)]
