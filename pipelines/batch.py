@@ -80,7 +80,7 @@ def check_models(models: Sequence[Model], settings: PredictionSettings) -> None:
     """
     first = models[0]
     for model in models:
-        if settings.steps is not None and settings.steps > 1 and model.network.steps == 1:
+        if settings.steps is not None and settings.steps > 1 and model.network.one_shot:
             raise PipelineError(
                 f"{model.name}: a one-shot network has one step, not {settings.steps}; "
                 "leave --steps out"

@@ -48,7 +48,7 @@ def cost(network: SegmentationNetwork, size: int) -> list[float]:
     device = next(network.parameters()).device
     image = torch.zeros(1, network.in_channels, size, size, device=device)
     with torch.inference_mode():
-        for steps in range(1, min(network.steps, 2) + 1):
+        for steps in (1,) if network.one_shot else (1, 2):
             with FlopCounterMode(display=False) as counter:
                 network(image, steps)
             # The counter takes a multiply-add for two.

@@ -54,6 +54,8 @@ class DeepLabV3Plus(SegmentationNetwork):
         width: Channels of the encoder's first convolution; all others grow with it.
     """
 
+    one_shot = True
+
     def __init__(self, in_channels: int = 3, classes: int = 2, *, width: int = 64) -> None:
         super().__init__(in_channels, classes, steps=1)
         channels, reduced = width * 4, width * 3 // 4  # 256 and 48

@@ -91,6 +91,7 @@ class EncoderUNet(SegmentationNetwork):
         width: Channels of the encoder's first convolution; all others grow with it.
     """
 
+    one_shot = True
     multiple = MULTIPLE
 
     def __init__(

@@ -66,6 +66,8 @@ class ICNet(SegmentationNetwork):
             ResNet-50's, to which the authors prune; 64 takes ImageNet's weights.
     """
 
+    one_shot = True
+
     def __init__(self, in_channels: int = 3, classes: int = 2, *, width: int = 32) -> None:
         super().__init__(in_channels, classes, steps=1)
         fused = width * 4  # 128

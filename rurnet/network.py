@@ -35,10 +35,12 @@ class SegmentationNetwork(nn.Module):
         in_channels: Channels of the image.
         classes: Number of classes, background included.
         steps: Steps the network was made for; 1 in a one-shot network.
+        one_shot: Whether a second step would repeat the first.
         multiple: Images are padded, inside, to a height and width that divide by this.
         alpha: Weight of a step's loss against the next one's that its authors train it with.
     """
 
+    one_shot: ClassVar[bool] = False
     multiple: ClassVar[int] = 1
     alpha: ClassVar[float] = 0.4
 
@@ -111,7 +113,7 @@ class SegmentationNetwork(nn.Module):
         steps = self.steps if steps is None else steps
         if steps < 1:
             raise NetworkError(f"steps must be at least 1, not {steps}")
-        if steps > 1 and self.steps == 1:
+        if steps > 1 and self.one_shot:
             raise NetworkError(f"a one-shot network has one step, not {steps}")
         state = self.initial_state(image)
         every = []

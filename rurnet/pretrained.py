@@ -24,7 +24,7 @@ class Encoder(nn.Module):
     def _initialise(self) -> None:
         """Fresh weights as in torchvision (He et al., ICCV 2015).
 
-        With torch's own, a signal is 1e-5 of itself after VGG's thirteen layers.
+        With torch's own, a signal is a thousandth of itself after VGG's thirteen layers.
         """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

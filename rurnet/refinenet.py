@@ -119,6 +119,8 @@ class RefineNet(SegmentationNetwork):
         width: Channels of the encoder's first convolution; all others grow with it.
     """
 
+    one_shot = True
+
     def __init__(self, in_channels: int = 3, classes: int = 2, *, width: int = 64) -> None:
         super().__init__(in_channels, classes, steps=1)
         wide, narrow = width * 8, width * 4  # 512 and 256

@@ -76,6 +76,7 @@ class ReSeg(SegmentationNetwork):
         encoder: What pretrained weights are for; only where there is VGG-16.
     """
 
+    one_shot = True
     multiple = 8
 
     def __init__(

@@ -16,6 +16,7 @@ class UNet(SegmentationNetwork):
         channels: Channels of each level.
     """
 
+    one_shot = True
     multiple = MULTIPLE
 
     def __init__(

@@ -255,6 +255,12 @@ def told() -> Told:
 
 
 @pytest.fixture(scope="session")
+def narrow_arguments() -> Callable[[str], dict[str, int]]:
+    """What makes a network of that name small; nothing where it is."""
+    return lambda name: NARROW.get(name, {})
+
+
+@pytest.fixture(scope="session")
 def narrow() -> Callable[..., SegmentationNetwork]:
     """Builds a network by name from a fixed seed, the large ones with few channels."""
 

@@ -1,4 +1,4 @@
-"""Every network can learn two real tiles by heart."""
+"""Every network is trained by the same command, and can learn two real tiles by heart."""
 
 from pathlib import Path
 
@@ -8,8 +8,13 @@ import torch
 from scipy.ndimage import uniform_filter
 from torch.nn import functional
 
+from pipelines.config import TrainDrive
 from pipelines.fundus import fundus_samples
+from pipelines.outcome import Silence
+from pipelines.recipes import train_vessels
+from pipelines.samples import write_drive_folder
 from pipelines.transforms import LoadFundusd, Normalised
+from pipelines.weights import load
 from rurnet import NETWORKS
 from rurnet.loss import multi_step_loss
 
@@ -27,10 +32,7 @@ WIDER = {"reseg": {"width": 16, "units": 32}}
 ZOOM = {"canvas": 4}
 """A canvas at 1/16 cannot draw a vessel of three pixels: it is shown fewer, larger ones."""
 
-pytestmark = [
-    pytest.mark.soak,
-    pytest.mark.skipif(not CHASE.is_dir(), reason=f"no CHASE_DB1 at {CHASE}"),
-]
+pytestmark = pytest.mark.soak
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,7 @@ def zoomed(image, labels, factor):
     return functional.interpolate(image[..., middle, middle], size, mode="bilinear"), repeated
 
 
+@pytest.mark.skipif(not CHASE.is_dir(), reason=f"no CHASE_DB1 at {CHASE}")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_two_real_tiles_are_learned_by_heart(narrow, tiles, name):
     image, labels = zoomed(*tiles, ZOOM.get(name, 1))
@@ -80,3 +83,20 @@ def test_two_real_tiles_are_learned_by_heart(narrow, tiles, name):
         multi_step_loss(logits, labels, alpha=net.alpha).backward()
         optimizer.step()
     assert max(reached) >= LEARNED
+
+
+@pytest.fixture(scope="module")
+def drive(tmp_path_factory):
+    """A drawn folder in DRIVE's layout."""
+    return write_drive_folder(tmp_path_factory.mktemp("drive"), train=2, test=1)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_training_ends_with_weights_that_predict(drive, tmp_path, narrow_arguments, name):
+    config = TrainDrive(
+        data=[drive], output=tmp_path, model=name, network_arguments=narrow_arguments(name),
+        iterations=2, crop_sizes=[64], batch_pixels=8192, held_out=1, scorings=1, workers=0,
+    )  # fmt: skip
+    result = train_vessels(config, Silence())
+    assert load(str(result.weights)).card.network == name
+    assert result.report["pooled"]["class_mean"]["iou"] > 0

@@ -144,6 +144,14 @@ def test_a_one_shot_network_refuses_a_second_step(network, name):
         net(image, 2)
 
 
+@pytest.mark.parametrize("name", ["dru-4", "rec-last", "canvas"])
+def test_a_recurrent_network_made_for_one_step_takes_more(network, name):
+    image = images(1, 32, 32)
+    one, two = network(name, steps=1)(image), network(name, steps=1)(image, 2)
+    assert [len(one), len(two)] == [1, 2]
+    assert not torch.equal(two[0], two[1])
+
+
 def test_no_step_is_refused(network):
     with pytest.raises(NetworkError, match="at least 1"):
         network("dru-4")(images(1, 16, 16), 0)

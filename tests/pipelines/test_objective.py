@@ -1,0 +1,119 @@
+"""From settings and training images to what is trained."""
+
+import numpy as np
+import pytest
+import torch
+
+from pipelines.config import TrainRoads
+from pipelines.crops import RoadSource, label_pixels
+from pipelines.errors import WeightsError
+from pipelines.objective import objective_of
+from pipelines.roads import RoadPair
+from rurnet import NetworkError, create
+from rurnet.loss import IGNORE
+from rurnet.vgg import VGG16
+
+SIDE = 40
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory, write_raster):
+    """Two scenes: one with a road of four rows and ten missing pixels, one without a road."""
+    folder = tmp_path_factory.mktemp("scenes")
+    made = []
+    for number, rows in enumerate((4, 0)):
+        pixels = np.random.default_rng(number).integers(1, 250, (3, SIDE, SIDE)).astype(np.uint8)
+        valid = np.ones((SIDE, SIDE), bool)
+        valid[-1, :10] = number == 1
+        label = np.zeros((1, SIDE, SIDE), np.uint8)
+        label[0, :rows] = 255
+        image = write_raster(folder / f"{number}.tif", pixels, nodata_kind="nodata", valid=valid)
+        truth = write_raster(folder / f"{number}_label.tif", label)
+        made.append(RoadSource(RoadPair(str(number), image, truth)))
+    return made
+
+
+def objective(sources, **changed):
+    return objective_of(TrainRoads(**changed), "roads", 2, sources)
+
+
+def test_pixels_are_counted_by_class_without_those_that_are_missing(sources):
+    assert label_pixels(sources[0], 2) == [36 * SIDE - 10, 4 * SIDE]
+    assert label_pixels(sources[1], 2) == [SIDE * SIDE, 0]
+    assert IGNORE > 2
+
+
+def test_median_frequency_counts_a_class_in_the_images_that_have_it(sources):
+    road = 4 * SIDE / (SIDE * SIDE - 10)
+    ground = (76 * SIDE - 10) / (2 * SIDE * SIDE - 10)
+    median = (road + ground) / 2
+    weights = objective(sources, foreground_weight="median").class_weights
+    assert weights == pytest.approx((median / ground, median / road), rel=1e-3)
+
+
+def test_a_number_weighs_the_foreground(sources):
+    assert objective(sources, foreground_weight=1.7).class_weights == (1.0, 1.7)
+
+
+def test_the_networks_arguments_are_those_given_and_its_own_steps_otherwise(sources):
+    given = {"hidden-channels": 16, "mask-fed-back": False}
+    arguments = objective(sources, network_arguments=given, steps=5).arguments
+    assert arguments == {
+        "in_channels": 3, "classes": 2, "steps": 5, "hidden_channels": 16, "mask_fed_back": False,
+    }  # fmt: skip
+    assert create("dru-4", **arguments).steps == 5
+    assert create("canvas", width=4, **objective(sources, model="canvas").arguments).steps == 6
+
+
+def encoder_file(path, width=4):
+    """What torchvision would save, of fewer channels."""
+    torch.manual_seed(4)
+    tensors = VGG16(width=width).state_dict()
+    torch.save({**tensors, "classifier.6.bias": torch.zeros(1000)}, path)
+    return tensors
+
+
+@pytest.mark.parametrize("model", ["unet-vgg16", "dru-vgg16", "reseg"])
+def test_an_encoder_starts_from_a_file(sources, tmp_path, model):
+    tensors = encoder_file(tmp_path / "vgg16.pth")
+    start = objective(
+        sources, model=model, network_arguments={"width": 4},
+        encoder_weights=str(tmp_path / "vgg16.pth"),
+    ).start  # fmt: skip
+    prefix = "encoder." if model == "reseg" else "pyramid.encoder."
+    own = {key.removeprefix(prefix): start[key] for key in start if key.startswith(prefix)}
+    assert own
+    for key, value in own.items():
+        assert torch.equal(value[:, :3] if key == "features.0.weight" else value, tensors[key])
+    if model == "dru-vgg16":
+        assert own["features.0.weight"].shape[1] == 5
+        assert not own["features.0.weight"][:, 3:].any()
+
+
+@pytest.mark.parametrize(
+    ("model", "width", "named"),
+    [("dru-4", None, "no encoder"), ("unet-vgg16", 8, "features.0.weight"),
+     ("unet-resnet50", 4, "conv1.weight")],
+)  # fmt: skip
+def test_weights_of_another_encoder_are_refused_naming_file_and_network(
+    sources, tmp_path, model, width, named
+):
+    path = tmp_path / "vgg16.pth"
+    encoder_file(path)
+    arguments = {} if width is None else {"width": width}
+    with pytest.raises(WeightsError) as caught:
+        objective(sources, model=model, network_arguments=arguments, encoder_weights=str(path))
+    assert all(part in str(caught.value) for part in (str(path), model, named))
+
+
+def test_without_weights_nothing_is_started_from(sources):
+    assert objective(sources, model="unet-vgg16").start is None
+
+
+def test_an_unknown_argument_is_refused_by_name(sources, tmp_path):
+    encoder_file(tmp_path / "vgg16.pth")
+    with pytest.raises(NetworkError, match="depth"):
+        objective(
+            sources, model="unet-vgg16", network_arguments={"depth": 3},
+            encoder_weights=str(tmp_path / "vgg16.pth"),
+        )  # fmt: skip
