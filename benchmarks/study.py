@@ -144,7 +144,7 @@ def paired(first: NDArray[Any], second: NDArray[Any]) -> tuple[float, float, flo
 
 def of_images(reports: Sequence[Mapping[str, Any]]) -> NDArray[Any]:
     """MIoU [seeds, images]."""
-    return np.array([[s["scores"]["class_mean"]["iou"] for s in r["scenes"]] for r in reports])
+    return np.array([[s["class_mean"]["iou"] for s in r["scenes"]] for r in reports])
 
 
 def compared(study: str, place: Place) -> Table:
@@ -270,8 +270,8 @@ def main() -> None:
     parser.add_argument("study", choices=[*STUDIES, "recovery"])
     parser.add_argument("data", type=Path, help="CHASE_DB1")
     parser.add_argument("--output", type=Path, default=Path("runs/study"))
-    parser.add_argument("--iterations", type=int, help="1500 for networks, else 300")
-    parser.add_argument("--crop", type=int, help="side in pixels; 256 for networks, else 192")
+    parser.add_argument("--iterations", type=int, help="1500 for networks, else 600")
+    parser.add_argument("--crop", type=int, help="side in pixels; 256 for networks, else 128")
     parser.add_argument("--seeds", type=int, nargs="+", help="1 2 3 for networks, else 1")
     given = parser.parse_args()
     long = given.study in ("networks", "recovery")
@@ -279,8 +279,8 @@ def main() -> None:
     place = Place(
         given.data if long else without_test_images(given.data, output),
         output,
-        given.iterations or (1500 if long else 300),
-        given.crop or (256 if long else 192),
+        given.iterations or (1500 if long else 600),
+        given.crop or (256 if long else 128),
         tuple(given.seeds or ([1, 2, 3] if long else [1])),
     )
     tables: list[Callable[[], Table]] = {

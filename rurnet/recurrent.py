@@ -129,7 +129,7 @@ class RecurrentUNet(SegmentationNetwork):
         self.classify = nn.Conv2d(outputs, classes, 1)
 
     def _initial_hidden(self, image: Tensor, mask: Tensor) -> Hidden:
-        height, width = (size >> self.level for size in image.shape[-2:])
+        height, width = (size // 2**self.level for size in image.shape[-2:])
         return (image.new_zeros((image.shape[0], self.hidden_channels, height, width)),)
 
     def _step(self, image: Tensor, mask: Tensor, hidden: Hidden) -> tuple[Tensor, Hidden]:

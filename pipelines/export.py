@@ -1,0 +1,252 @@
+"""`python -m pipelines.export WEIGHTS FILE.onnx`: a network as an ONNX file that needs no torch.
+
+The file takes images of any batch, height and width, and has the normalisation in it:
+
+- input `image`, float32 [B, bands, H, W]: pixels on the scale of 8 bits, 0 to 255. A missing pixel
+  is one with the mean of the training images (`mean` in the metadata).
+- output `probability`, float32 [B, foreground classes, H, W], 0 to 1, after the last step.
+- metadata `rurnet`: the weights' card as JSON; `steps`: how many are in the file; `digest`: of the
+  weights.
+"""
+
+import argparse
+import copy
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+from torch.fx.experimental import _config as symbolic_shapes
+
+from pipelines.errors import PipelineError
+from pipelines.predictor import steps_taken
+from pipelines.weights import Model, WeightsCard, load
+from rurnet.errors import RurnetError
+
+SUFFIX = ".onnx"
+KEY = "rurnet"
+"""Under which the metadata hold the weights' card."""
+
+_OPSET = 18
+"""The oldest that torch exports to, which the most runtimes read."""
+
+_FLOAT = 1
+"""ONNX's number of float32."""
+
+
+def export_onnx(model: Model, path: Path, *, steps: int | None = None) -> None:
+    """Writes a network and its weights as ONNX; the file appears whole or not at all.
+
+    Args:
+        model: Whose network; it is left as it is.
+        path: Ends in `.onnx`; its folder is made, and what was there is replaced.
+        steps: Recurrent steps; None for as many as in training.
+
+    Raises:
+        PipelineError: onnx is not installed, the path does not end so or cannot be written.
+        NetworkError: The network cannot take so many steps.
+    """
+    if path.suffix != SUFFIX:
+        raise PipelineError(f"{path}: the name of an ONNX file ends in {SUFFIX}")
+    if path.is_dir():
+        raise PipelineError(f"{path}: is a folder; give the name of a file in it")
+    try:
+        import onnxscript
+        from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+    except ImportError as error:
+        raise PipelineError(
+            f'onnx is not installed ({error}); pip install "rurnet[export]"'
+        ) from error
+    with warnings.catch_warnings():
+        # torch of itself, where it copies a graph.
+        warnings.filterwarnings("ignore", "`isinstance.treespec", FutureWarning)
+        program = torch.onnx.export(
+            exported(model, steps),
+            input_names=["image"],
+            output_names=["probability"],
+            opset_version=_OPSET,
+            dynamo=True,
+            verbose=False,
+            custom_translation_table=_translations(onnxscript.opset18),
+        )
+    assert program is not None  # It is None of the exporter before dynamo's only.
+    # Where each node comes from: paths of this machine, more text than the graph itself.
+    ClearMetadataAndDocStringPass()(program.model)
+    program.model.metadata_props.update(
+        {
+            KEY: json.dumps(asdict(model.card)),
+            "steps": str(steps_taken([model], steps)),
+            "digest": model.digest,
+        }
+    )
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        program.save(partial, external_data=False)
+        partial.replace(path)
+    except OSError as error:
+        raise PipelineError(f"{path}: cannot be written ({error.strerror})") from error
+    finally:
+        if partial.exists():
+            partial.unlink()
+
+
+def exported(model: Model, steps: int | None = None) -> ExportedProgram:
+    """What the ONNX file computes as a graph of torch's, of any batch, height and width.
+
+    Args:
+        model: Whose network; it is left as it is.
+        steps: Recurrent steps; None for as many as in training.
+
+    Raises:
+        NetworkError: The network cannot take so many steps.
+    """
+    network = _FromPixels(model.network, model.card, steps).cpu().eval()
+    for name, module in list(network.named_modules()):
+        if isinstance(module, nn.GRU):
+            network.set_submodule(name, _Gru(module))
+    image = torch.zeros(2, model.network.in_channels, 48, 80)
+    free = {"image": {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}}
+    with (
+        torch.no_grad(),
+        # Else what holds for the size of this image, and for no side of one pixel, is asserted.
+        symbolic_shapes.patch(backed_size_oblivious=True),  # type: ignore[attr-defined]
+    ):
+        return torch.export.export(network, (image,), dynamic_shapes=free)
+
+
+class _FromPixels(nn.Module):
+    """Pixels in, probabilities of the foreground classes out."""
+
+    def __init__(self, network: nn.Module, card: WeightsCard, steps: int | None) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network)
+        self.steps = steps
+        self.mean = nn.Buffer(torch.tensor(card.mean)[:, None, None])
+        self.std = nn.Buffer(torch.tensor(card.std)[:, None, None])
+
+    def forward(self, image: Tensor) -> Tensor:
+        """[B, bands, H, W] to [B, foreground classes, H, W]."""
+        logits: list[Tensor] = self.network((image - self.mean) / self.std, self.steps)
+        return logits[-1].softmax(dim=1)[:, 1:]
+
+
+class _Gru(nn.Module):
+    """A GRU whose sequences have any length; torch would unroll it to the one it is shown."""
+
+    def __init__(self, gru: nn.GRU) -> None:
+        super().__init__()
+        if gru.num_layers != 1 or not gru.bias:
+            raise PipelineError("only a GRU of one layer, with biases, can be exported")
+        self.batch_first = gru.batch_first
+        self.bidirectional = gru.bidirectional
+        self.weights = nn.ParameterList(weight for each in gru.all_weights for weight in each)
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """As `nn.GRU`, of a batch of sequences that begin at zero."""
+        if self.batch_first:
+            inputs = inputs.transpose(0, 1)
+        outputs, last = _gru(inputs, list(self.weights), self.bidirectional)
+        return (outputs.transpose(0, 1) if self.batch_first else outputs), last
+
+
+@torch.library.custom_op("rurnet::gru", mutates_args=())
+def _gru(inputs: Tensor, weights: list[Tensor], bidirectional: bool) -> tuple[Tensor, Tensor]:
+    """One operator for a whole sequence [L, B, C], as ONNX has it too."""
+    hidden = inputs.new_zeros(1 + bidirectional, inputs.shape[1], weights[1].shape[1])
+    return torch.gru(inputs, hidden, weights, True, 1, 0.0, False, bidirectional, False)
+
+
+@_gru.register_fake
+def _(inputs: Tensor, weights: list[Tensor], bidirectional: bool) -> tuple[Tensor, Tensor]:
+    length, batch, _ = inputs.shape
+    directions, size = 1 + bidirectional, weights[1].shape[1]
+    return (
+        inputs.new_empty(length, batch, directions * size),
+        inputs.new_empty(directions, batch, size),
+    )
+
+
+def _translations(op: Any) -> dict[Callable[..., Any], Callable[..., Any]]:
+    """Operators that torch translates wrongly, or not at all, in those of an ONNX opset."""
+
+    def means(length: Any, count: int) -> Any:
+        """[count, length], whose product with a side averages what adaptive pooling does."""
+        bins, one = range(count), op.Constant(value_ints=[1])
+        start = op.Div(
+            op.Mul(length, op.Constant(value_ints=[*bins])), op.Constant(value_int=count)
+        )
+        # Rounded up: divided is (bin + 1) * length + count - 1.
+        end = op.Mul(length, op.Constant(value_ints=[each + 1 for each in bins]))
+        end = op.Add(end, op.Constant(value_int=count - 1))
+        end = op.Div(end, op.Constant(value_int=count))
+        zero, step = op.Constant(value_int=0), op.Constant(value_int=1)
+        at = op.Range(zero, op.Squeeze(length), step)
+        start, end = op.Unsqueeze(start, one), op.Unsqueeze(end, one)
+        inside = op.And(op.GreaterOrEqual(at, start), op.Less(at, end))
+        return op.Div(op.Cast(inside, to=_FLOAT), op.Cast(op.Sub(end, start), to=_FLOAT))
+
+    def pooled(image: Any, sizes: Sequence[int]) -> Any:
+        # torch fixes the bins to the size that it is shown.
+        rows = means(op.Shape(image, start=2, end=3), sizes[0])
+        columns = means(op.Shape(image, start=3, end=4), sizes[1])
+        return op.MatMul(op.MatMul(rows, image), op.Transpose(columns, perm=[1, 0]))
+
+    def gru(inputs: Any, weights: Sequence[Any], bidirectional: bool) -> Any:
+        size = weights[1].shape[1]
+        # The gates r, z, n are z, r, n there; and each weight has a first dimension of directions.
+        rows = [*range(size, 2 * size), *range(size), *range(2 * size, 3 * size)]
+        order, first = op.Constant(value_ints=rows), op.Constant(value_ints=[0])
+
+        def reordered(kind: int) -> Any:
+            ordered = [op.Gather(weight, order, axis=0) for weight in weights[kind::4]]
+            return op.Concat(*(op.Unsqueeze(each, first) for each in ordered), axis=0)
+
+        outputs, last = op.GRU(
+            inputs,
+            reordered(0),
+            reordered(1),
+            op.Concat(reordered(2), reordered(3), axis=1),
+            direction="bidirectional" if bidirectional else "forward",
+            hidden_size=size,
+            linear_before_reset=1,
+        )
+        # [L, directions, B, size]
+        together = op.Transpose(outputs, perm=[0, 2, 1, 3])
+        return op.Reshape(together, op.Constant(value_ints=[0, 0, -1])), last
+
+    return {
+        torch.ops.aten.adaptive_avg_pool2d.default: pooled,
+        torch.ops.rurnet.gru.default: gru,
+    }
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(
+        "python -m pipelines.export", description="Write weights as an ONNX file of their network."
+    )
+    parser.add_argument("weights", metavar="WEIGHTS", help="shipped weights by name, or a file")
+    parser.add_argument("file", metavar="FILE.onnx", type=Path, help="what to write")
+    parser.add_argument("--steps", type=int, help="recurrent steps; by default as in training")
+    arguments = parser.parse_args()
+    # What else could be installed, and what could not be simplified.
+    for name in ("torch.onnx", "onnxscript", "onnx_ir"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        export_onnx(load(arguments.weights), arguments.file, steps=arguments.steps)
+    except (PipelineError, RurnetError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    print(f"{arguments.file}: {arguments.file.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
