@@ -333,6 +333,12 @@ class TrainingSettings(Configuration):
         bool, Field(description="Start afresh instead of going on where a training stopped.")
     ] = False
 
+    @model_validator(mode="after")
+    def _one_start(self) -> Self:
+        if self.start_from is not None and self.encoder_weights != "none":
+            raise ValueError("weights to start from have an encoder: leave encoder weights out")
+        return self
+
 
 class TrainRoads(TrainingSettings):
     """Train on Massachusetts Roads, write weights and a test report."""

@@ -18,7 +18,10 @@ def test_links_lead_somewhere(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_modules_that_are_run_exist(page):
     for module in re.findall(r"python -m ([\w.]+)", page.read_text()):
-        if module.split(".")[0] in ("flows", "benchmarks", "pipelines") and "NAME" not in module:
+        if (
+            module.split(".")[0] in ("flows", "benchmarks", "pipelines", "rurnet")
+            and "NAME" not in module
+        ):
             path = ROOT / module.replace(".", "/")
             assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
 

@@ -71,3 +71,20 @@ def test_a_fundus_has_no_options_of_maps():
 def test_values_do_not_change():
     with pytest.raises(ValidationError, match="frozen"):
         PredictionSettings().tile = 64
+
+
+def test_network_arguments_are_written_with_hyphens_or_underscores():
+    for given in ({"mask-fed-back": False}, {"mask_fed_back": False}):
+        assert TrainRoads(network_arguments=given).network_arguments == {"mask_fed_back": False}
+
+
+def test_weights_to_start_from_and_encoder_weights_are_not_both_given():
+    with pytest.raises(ValidationError, match="leave encoder weights out"):
+        TrainRoads(start_from="roads-dru4", encoder_weights="vgg16.pth")
+
+
+@pytest.mark.parametrize("wrong", [{"foreground_weight": 0}, {"foreground_weight": "mean"}])
+def test_a_foreground_weight_is_a_positive_number_or_median(wrong):
+    with pytest.raises(ValidationError, match="foreground_weight"):
+        TrainRoads(**wrong)
+    assert TrainRoads(foreground_weight="median").foreground_weight == "median"
