@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat
 ROADS_INBOX = "inbox/roads"
 FUNDUS_INBOX = "inbox/fundus"
 
-Argument = bool | int | float | str
+# In this order: a command line's 1 is a number, not true.
+Argument = int | float | bool | str
 Precision = Literal["auto", "32-true", "bf16-mixed"]
 
 _BANDS = r"[1-9]\d*(,[1-9]\d*)*"
@@ -28,9 +29,12 @@ def _whole_multiples(sizes: list[int]) -> list[int]:
     return sizes
 
 
-def _underscored(arguments: dict[str, Argument]) -> dict[str, Argument]:
-    """Names as Python has them: a command line has hyphens."""
-    return {name.replace("-", "_"): value for name, value in arguments.items()}
+def _network_arguments(arguments: dict[str, Argument]) -> dict[str, Argument]:
+    """Names as Python has them: a command line has hyphens. None that is set elsewhere."""
+    named = {name.replace("-", "_"): value for name, value in arguments.items()}
+    if taken := sorted({"in_channels", "classes", "steps"} & set(named)):
+        raise ValueError(f"{taken[0]} is no network argument: the data or --steps say it")
+    return named
 
 
 class Configuration(BaseModel):
@@ -281,7 +285,7 @@ class TrainingSettings(Configuration):
     ] = None
     network_arguments: Annotated[
         dict[str, Argument],
-        AfterValidator(_underscored),
+        AfterValidator(_network_arguments),
         Field(description="What else the network's constructor takes: "
               "--network-arguments.hidden-channels 16."),
     ] = {}  # fmt: skip
@@ -337,6 +341,8 @@ class TrainingSettings(Configuration):
     def _one_start(self) -> Self:
         if self.start_from is not None and self.encoder_weights != "none":
             raise ValueError("weights to start from have an encoder: leave encoder weights out")
+        if self.encoder_sha256 is not None and self.encoder_weights == "none":
+            raise ValueError("there are no encoder weights for the encoder SHA-256 to be of")
         return self
 
 

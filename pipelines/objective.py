@@ -10,10 +10,11 @@ from torch import Tensor
 from pipelines.config import TrainingSettings
 from pipelines.crops import CropSource, band_statistics, label_pixels
 from pipelines.encoder_weights import read_encoder_weights
-from pipelines.errors import WeightsError
+from pipelines.errors import PipelineError, WeightsError
 from pipelines.weights import Task, load
 from rurnet.errors import NetworkError
 from rurnet.loss import median_frequency_weights
+from rurnet.network import SegmentationNetwork
 from rurnet.pretrained import load_encoder
 from rurnet.registry import create
 
@@ -26,6 +27,7 @@ class Objective:
         arguments: What the network's constructor takes.
         class_weights: Weight of each class in the cross entropy. F1 is highest where the
             probability is about F1 / 2; a foreground weight of (2 - F1) / F1 moves that to 0.5.
+        alpha: Weight of a step's loss against the next one's.
         mean: Mean of each band in the training images.
         std: Standard deviation of each band.
         start: Tensors to start from; None for fresh ones.
@@ -34,6 +36,7 @@ class Objective:
 
     arguments: dict[str, Any]
     class_weights: tuple[float, ...]
+    alpha: float
     mean: tuple[float, ...]
     std: tuple[float, ...]
     start: dict[str, Tensor] | None = None
@@ -56,13 +59,11 @@ def objective_of(
 
     Raises:
         WeightsError: Weights to start from that do not fit.
-        NetworkError: No such network, or an argument it does not have.
+        PipelineError: Steps of a one-shot network.
+        NetworkError: No such network, or an argument it does not have, or a value it cannot take.
     """
-    arguments = {"in_channels": 3, "classes": classes, **settings.network_arguments}
-    if settings.steps is not None:
-        arguments["steps"] = settings.steps
-    mean, std = band_statistics(sources)
-    start, earlier = None, {}
+    network, arguments = _network(settings, classes)
+    earlier: dict[str, Any] = {}
     if settings.start_from is not None:
         model = load(settings.start_from, task)
         if model.card.network != settings.model:
@@ -71,25 +72,54 @@ def objective_of(
                 f"{settings.model}; give --model {model.card.network}"
             )
         # What the network learned was on that scale.
-        mean, std, start = model.card.mean, model.card.std, model.network.state_dict()
-        arguments, earlier = {**model.card.arguments, **arguments}, model.card.training
-    elif settings.encoder_weights != "none":
-        start = _with_encoder(settings, arguments)
+        mean, std = model.card.mean, model.card.std
+        given = settings.network_arguments if settings.steps is None else arguments
+        arguments, earlier = {**model.card.arguments, **given}, model.card.training
+        network = create(settings.model, **arguments)
+        try:
+            network.load_state_dict(model.network.state_dict())
+        except RuntimeError as error:
+            raise WeightsError(
+                f"{settings.start_from}: its network has {model.card.arguments}, which "
+                f"{settings.network_arguments} do not go with; leave --network-arguments out"
+            ) from error
+    else:
+        if settings.encoder_weights != "none":
+            _start_encoder(network, settings)
+        mean, std = band_statistics(sources)
     if settings.foreground_weight == "median":
         pixels = [label_pixels(source, classes) for source in sources]
         weights = [round(weight, 4) for weight in median_frequency_weights(pixels).tolist()]
     else:
         weights = [1.0] + [settings.foreground_weight] * (classes - 1)
-    return Objective(arguments, tuple(weights), mean, std, start, earlier)
+    alpha = network.alpha if settings.alpha is None else settings.alpha
+    started = settings.start_from is not None or settings.encoder_weights != "none"
+    start = network.state_dict() if started else None
+    return Objective(arguments, tuple(weights), alpha, mean, std, start, earlier)
 
 
-def _with_encoder(settings: TrainingSettings, arguments: dict[str, Any]) -> dict[str, Tensor]:
-    """A fresh network's tensors, those of its encoder from a file or a URL."""
+def _network(
+    settings: TrainingSettings, classes: int
+) -> tuple[SegmentationNetwork, dict[str, Any]]:
+    """A fresh network, and all that its constructor takes."""
+    arguments = {"in_channels": 3, "classes": classes, **settings.network_arguments}
     torch.manual_seed(settings.seed)
     network = create(settings.model, **arguments)
+    if network.one_shot:
+        if settings.steps is not None:
+            raise PipelineError(
+                f"{settings.model}: a one-shot network has one step; leave --steps out"
+            )
+        return network, arguments
+    # Noted even where they are the network's own: another version may have others.
+    network.steps = network.steps if settings.steps is None else settings.steps
+    return network, {**arguments, "steps": network.steps}
+
+
+def _start_encoder(network: SegmentationNetwork, settings: TrainingSettings) -> None:
+    """Gives a network's encoder the tensors of a file or a URL."""
     source = settings.encoder_weights
     try:
         load_encoder(network, read_encoder_weights(source, settings.encoder_sha256))
     except NetworkError as error:
         raise WeightsError(f"{source}, for network {settings.model}: {error}") from error
-    return network.state_dict()

@@ -35,7 +35,17 @@ to past CHASE_DB1's. A larger image goes up to its own size, so that it can be p
 _KEPT_SCORES = ("pixels", "foreground", "break_even", "class_mean", "relaxed", "topology")
 """Scores of the test split that the weights' metadata keep."""
 
-_NOT_NOTED = {"data", "held_out", "output", "name", "model", "workers", "overwrite"}
+_NOT_NOTED = {
+    "data",
+    "held_out",
+    "output",
+    "name",
+    "model",
+    "network_arguments",
+    "steps",
+    "workers",
+    "overwrite",
+}
 """What the weights' metadata says elsewhere, or what does not matter to them."""
 
 Source = RoadSource | FundusSource
@@ -147,6 +157,7 @@ def _train(
             "held_out": [source.name for source in held_out],
             "chosen_iteration": trained.iteration,
             **config.model_dump(mode="json", exclude=_NOT_NOTED),
+            "alpha": objective.alpha,
             **({"earlier": objective.earlier} if objective.earlier else {}),
         },
         scores={

@@ -79,7 +79,6 @@ class SegmentationModule(lightning.LightningModule):
         if objective.start is not None:
             self.network.load_state_dict(objective.start)
         self.histogram = Histogram()
-        self.alpha = self.network.alpha if settings.alpha is None else settings.alpha
         weights = torch.tensor(objective.class_weights)
         self.register_buffer("class_weights", weights, persistent=False)
 
@@ -89,7 +88,7 @@ class SegmentationModule(lightning.LightningModule):
         loss = multi_step_loss(
             self.network(image),
             batch["label"][:, 0],
-            alpha=self.alpha,
+            alpha=self.objective.alpha,
             class_weights=self.get_buffer("class_weights"),
             dice=self.settings.dice,
             cldice=self.settings.cldice,

@@ -5,7 +5,20 @@ One contract for every network: see `rurnet.network`.
 """
 
 from rurnet.errors import NetworkError
-from rurnet.network import SegmentationNetwork, State
+from rurnet.loss import IGNORE, median_frequency_weights, multi_step_loss
+from rurnet.network import SegmentationNetwork, State, parameter_count
+from rurnet.pretrained import load_encoder
 from rurnet.registry import NETWORKS, create
 
-__all__ = ["NETWORKS", "NetworkError", "SegmentationNetwork", "State", "create"]
+__all__ = [
+    "IGNORE",
+    "NETWORKS",
+    "NetworkError",
+    "SegmentationNetwork",
+    "State",
+    "create",
+    "load_encoder",
+    "median_frequency_weights",
+    "multi_step_loss",
+    "parameter_count",
+]

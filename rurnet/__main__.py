@@ -1,7 +1,7 @@
 """`python -m rurnet [NAME ...]`: every network, its parameters, its cost and its speed here.
 
-Cost is in multiply-adds of convolutions and matrix products, of the first step and of each further
-one, for one image; where the papers give a figure, it stands beside ours.
+Cost is in multiply-adds of convolutions and matrix products for one image: what is computed once,
+and what each step computes. Where the papers give a figure, it stands beside ours.
 """
 
 import argparse
@@ -15,17 +15,16 @@ from rurnet.network import SegmentationNetwork, parameter_count
 from rurnet.registry import NETWORKS, create
 
 PAPER_PARAMETERS = {
-    "unet-gn": "< 0.5 M",
-    "unet-bn": "< 0.5 M",
     "dru-4": "0.36 M",
     "dru-vgg16": "41.38 M",
-    "deeplab-v3plus": "~ 40 M",
+    "deeplab-v3plus": "40 M",
     "refinenet": "118 M",
+    "canvas": "42.5 M + ?",
 }
-"""Wang et al., ICCV 2019; the last two as the networks' own papers have them."""
+"""Wang et al., ICCV 2019; McIntosh et al. give the features' alone."""
 
-PAPER_COST = {"canvas": "61.1 + 6.6"}
-"""McIntosh et al., Table 3, at 513 px: 94.3 GFLOPs for six steps."""
+PAPER_COST = {"canvas": "54.4 + 6.6"}
+"""McIntosh et al., section 3 and Table 3, at 513 px and with 21 classes."""
 
 SIZE = {"canvas": 513}
 """Side of the image in pixels, where the paper's cost is for another than the others'."""
@@ -33,27 +32,28 @@ SIZE = {"canvas": 513}
 TIMED = 256
 """Side of the image in pixels that is timed."""
 
-HEADINGS = ("network", "steps", "parameters", "paper", "px", "G multiply-adds", "paper", "Mpx/s")
-WIDTHS = (16, 5, 11, 9, 4, 16, 11, 7)
+HEADINGS = (
+    "network", "steps", "parameters", "paper", "px", "G once + a step", "paper", "Mpx/s",
+)  # fmt: skip
+WIDTHS = (14, 5, 10, 10, 3, 15, 10, 5)
 
 
-def cost(network: SegmentationNetwork, size: int) -> list[float]:
-    """Multiply-adds of the first step and of each further one.
+@torch.inference_mode()
+def cost(network: SegmentationNetwork, size: int) -> tuple[float, float]:
+    """Multiply-adds of the first state, and of a step.
 
     Args:
         network: May be on the meta device: nothing is computed.
         size: Side of the image in pixels.
     """
-    found = []
     device = next(network.parameters()).device
     image = torch.zeros(1, network.in_channels, size, size, device=device)
-    with torch.inference_mode():
-        for steps in (1,) if network.one_shot else (1, 2):
-            with FlopCounterMode(display=False) as counter:
-                network(image, steps)
-            # The counter takes a multiply-add for two.
-            found.append(counter.get_total_flops() / 2)
-    return [after - before for before, after in zip([0.0, *found], found, strict=False)]
+    with FlopCounterMode(display=False) as once:
+        state = network.initial_state(image)
+    with FlopCounterMode(display=False) as step:
+        network.step(image, state)
+    # The counter takes a multiply-add for two.
+    return once.get_total_flops() / 2, step.get_total_flops() / 2
 
 
 @torch.inference_mode()
@@ -77,13 +77,14 @@ def rows(names: list[str]) -> Iterator[tuple[str, ...]]:
         with torch.device("meta"):
             network = create(name)
         size = SIZE.get(name, 512)
+        once, step = cost(network, size)
         yield (
             name,
             str(network.steps),
             f"{parameter_count(network) / 1e6:.3f} M",
             PAPER_PARAMETERS.get(name, ""),
             str(size),
-            " + ".join(f"{each / 1e9:.2f}" for each in cost(network, size)),
+            (f"{once / 1e9:.2f} + " if once else "") + f"{step / 1e9:.2f}",
             PAPER_COST.get(name, ""),
             f"{speed(create(name)):.2f}",
         )
@@ -101,7 +102,9 @@ def main() -> None:
             "  ".join(cell.ljust(width) for cell, width in zip(row, WIDTHS, strict=True)).rstrip()
         )
     device = "the GPU" if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
-    print(f"\nMpx/s: one image of {TIMED} px, all steps, on {device}.")
+    print(
+        f"\nG: thousand million multiply-adds. Mpx/s: an image of {TIMED} px, all steps, {device}."
+    )
 
 
 if __name__ == "__main__":

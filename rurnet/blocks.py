@@ -4,24 +4,30 @@ Sizes follow Wang et al., ICCV 2019, section 3.1: the first block has 8 channels
 doubles them, the way up uses transposed convolutions, every convolution is normalised.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+
+from rurnet.errors import NetworkError
 
 Norm = Literal["group", "batch"]
 
 CHANNELS = (8, 16, 32, 64, 128)
 """Channels at levels 0 (full resolution) to 4 (one sixteenth)."""
 
-MULTIPLE = 2 ** (len(CHANNELS) - 1)
-"""Four poolings: what the height and width of an image must divide by."""
-
 
 def normalisation(norm: Norm, channels: int) -> nn.Module:
-    """Group norm in min(8, channels) groups, or batch norm."""
+    """Group norm in 8 groups, or the most below that channels divide by; or batch norm.
+
+    Raises:
+        NetworkError: Another kind.
+    """
     if norm == "batch":
         return nn.BatchNorm2d(channels)
+    if norm != "group":
+        raise NetworkError(f"norm must be group or batch, not {norm!r}")
     groups = min(8, channels)
     while channels % groups:
         groups -= 1
@@ -37,7 +43,12 @@ def conv_block(inputs: int, outputs: int, norm: Norm, *, final_relu: bool = True
         norm: Kind of normalisation.
         final_relu: Whether the second convolution is rectified too; where it is not, the
             block's output keeps its sign (what a gate needs to reach below one half).
+
+    Raises:
+        NetworkError: No channels come in, or go out.
     """
+    if inputs < 1 or outputs < 1:
+        raise NetworkError(f"a block needs channels, not {inputs} that come in, {outputs} out")
     layers: list[nn.Module] = [
         nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
         normalisation(norm, outputs),
@@ -155,3 +166,23 @@ class Level(Up):
         """[B, inputs, h, w] to skip [B, channels, h, w] and pooled [B, channels, h/2, w/2]."""
         skip: Tensor = self.encode(features)
         return skip, self.pool(skip)
+
+
+class Levels(nn.ModuleList):
+    """Levels of a U-Net, from full resolution down."""
+
+    def down(self, features: Tensor) -> tuple[list[Tensor], Tensor]:
+        """[B, C, H, W] to the skips of every level and what the last one pooled."""
+        skips = []
+        for level in self:
+            assert isinstance(level, Level)
+            skip, features = level.down(features)
+            skips.append(skip)
+        return skips, features
+
+    def up(self, skips: Sequence[Tensor], features: Tensor) -> Tensor:
+        """From what comes from below the last level to the first one's features."""
+        for level, skip in zip(reversed(self), reversed(skips), strict=True):
+            assert isinstance(level, Up)
+            features = level.up(skip, features)
+        return features

@@ -1,9 +1,9 @@
 """U-Nets on encoders that others trained: U-Net-VGG16 and DRU-VGG16 of Wang et al., ICCV 2019.
 
 The paper names them and gives DRU-VGG16 41.38 M parameters; how they are wired stands in a
-supplement that is not at hand. Here: all five blocks of VGG-16 (or of ResNet-50) are the way down,
-the recurrent unit stands below them as at level 4 of the small network, with half as many hidden
-channels as it gets, and the way up mirrors the way down.
+supplement that is not at hand. Here all five blocks of VGG-16 (or of ResNet-50) are the way down.
+The recurrent unit stands below them, with 256 hidden channels for its 512 inputs: half as many, as
+at level 4 of the small network. The way up mirrors the way down.
 """
 
 from typing import Literal
@@ -11,7 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from rurnet.blocks import Norm, Up, conv_block
+from rurnet.blocks import Levels, Norm, Up, conv_block
+from rurnet.errors import NetworkError
 from rurnet.network import Hidden, SegmentationNetwork
 from rurnet.recurrent import RecurrentUnit, Unit
 from rurnet.resnet import ResNet
@@ -36,6 +37,9 @@ class Pyramid(nn.Module):
     Attributes:
         deepest: Channels of what `down` ends with.
         lower: Channels that `up` starts from.
+
+    Raises:
+        NetworkError: No such encoder.
     """
 
     def __init__(
@@ -49,15 +53,17 @@ class Pyramid(nn.Module):
             self.encoder = VGG16(inputs, width=width)
             self.reduce = nn.MaxPool2d(2)
             skips = channels = self.encoder.channels
-        else:
+        elif encoder == "resnet50":
             self.encoder = ResNet(inputs, depth=50, width=width)
             # 2048 channels would make the unit larger than all the rest.
             self.reduce = nn.Conv2d(self.encoder.channels[-1], self.deepest, 1)
             # Its first features are at 1/2: at full resolution the input itself is the skip.
             skips = (inputs, *self.encoder.channels[:-1])
             channels = (width // 2, width, 2 * width, 4 * width, 8 * width)
+        else:
+            raise NetworkError(f"encoder must be vgg16 or resnet50, not {encoder!r}")
         lowers = (*channels[1:], self.lower)
-        self.levels = nn.ModuleList(
+        self.levels = Levels(
             Up(lower, skip, here, here, norm)
             for lower, skip, here in zip(lowers, skips, channels, strict=True)
         )
@@ -73,10 +79,7 @@ class Pyramid(nn.Module):
 
     def up(self, skips: list[Tensor], features: Tensor) -> Tensor:
         """From skips and [B, lower, H/32, W/32] to logits [B, classes, H, W]."""
-        levels = [module for module in self.levels if isinstance(module, Up)]
-        for level, skip in zip(reversed(levels), reversed(skips), strict=True):
-            features = level.up(skip, features)
-        logits: Tensor = self.classify(features)
+        logits: Tensor = self.classify(self.levels.up(skips, features))
         return logits
 
 

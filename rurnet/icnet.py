@@ -93,8 +93,7 @@ class ICNet(SegmentationNetwork):
     def _half_branch(self, half_image: Tensor) -> Tensor:
         """Features at 1/8 of half the image."""
         encoder = self.encoder
-        features = functional.relu(encoder.bn1(encoder.conv1(half_image)))
-        features = functional.max_pool2d(features, 3, 2, padding=1)
+        features = functional.max_pool2d(encoder.stem(half_image), 3, 2, padding=1)
         result: Tensor = encoder.layer2[0](encoder.layer1(features))
         return result
 

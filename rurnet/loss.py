@@ -1,6 +1,6 @@
 """The loss of the paper: cross entropy at every step, later steps weighing more.
 
-Beside it what may be added to it, soft Dice and soft clDice, and weights for rare classes.
+Also soft Dice and soft clDice, which can be added to it, and weights for rare classes.
 """
 
 from collections.abc import Sequence
@@ -47,9 +47,11 @@ def multi_step_loss(
         A scalar. It is zero, with a gradient of zero, where every pixel is ignored.
     """
     total = logits[0].new_zeros(())
-    weights = labels.new_ones(labels.shape, dtype=logits[0].dtype)
+    # In 16 bits a count of pixels is off, or overflows.
+    dtype = torch.promote_types(logits[0].dtype, torch.float32)
+    weights = labels.new_ones(labels.shape, dtype=dtype)
     if class_weights is not None:
-        weights = class_weights.to(logits[0])[labels.clamp(max=len(class_weights) - 1).long()]
+        weights = class_weights.to(weights)[labels.clamp(max=len(class_weights) - 1).long()]
     weights = weights * (labels != IGNORE)
     denominator = weights.sum()
     # The plain mean of torch is 0 / 0 where a whole batch is ignored.

@@ -41,7 +41,7 @@ class SegmentationNetwork(nn.Module):
     """
 
     one_shot: ClassVar[bool] = False
-    multiple: ClassVar[int] = 1
+    multiple: int = 1
     alpha: ClassVar[float] = 0.4
 
     def __init__(self, in_channels: int, classes: int, steps: int) -> None:

@@ -5,7 +5,7 @@ After Valipour et al., WACV 2017, with the same image at every step (Fig. 2b).
 
 from torch import Tensor, nn
 
-from rurnet.blocks import CHANNELS, MULTIPLE, EncoderDecoder, Norm
+from rurnet.blocks import CHANNELS, EncoderDecoder, Norm
 from rurnet.cells import ConvGRU
 from rurnet.network import Hidden, SegmentationNetwork
 
@@ -26,8 +26,6 @@ class RecLast(SegmentationNetwork):
         hidden_channels: Channels of h; None for those of the first level.
     """
 
-    multiple = MULTIPLE
-
     def __init__(
         self,
         in_channels: int = 3,
@@ -39,7 +37,8 @@ class RecLast(SegmentationNetwork):
         hidden_channels: int | None = None,
     ) -> None:
         super().__init__(in_channels, classes, steps)
-        self.hidden_channels = hidden_channels or channels[0]
+        self.multiple = 2 ** (len(channels) - 1)
+        self.hidden_channels = channels[0] if hidden_channels is None else hidden_channels
         self.body = EncoderDecoder(in_channels, tuple(channels), channels[0], norm)
         self.unit = ConvGRU(channels[0], self.hidden_channels)
         self.classify = nn.Conv2d(self.hidden_channels, classes, 1)

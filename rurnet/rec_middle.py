@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from rurnet.blocks import CHANNELS, MULTIPLE, Level, Norm
+from rurnet.blocks import CHANNELS, Level, Levels, Norm
 from rurnet.cells import ConvGRU
 from rurnet.network import Hidden, SegmentationNetwork
 
@@ -28,8 +28,6 @@ class RecMiddle(SegmentationNetwork):
         channels: Channels of each level, the bottleneck's last.
     """
 
-    multiple = MULTIPLE
-
     def __init__(
         self,
         in_channels: int = 3,
@@ -40,33 +38,24 @@ class RecMiddle(SegmentationNetwork):
         channels: tuple[int, ...] = CHANNELS,
     ) -> None:
         super().__init__(in_channels, classes, steps)
+        self.multiple = 2 ** (len(channels) - 1)
         self.hidden_channels = channels[-1]
         levels = []
         width = in_channels
         for here, lower in pairwise(channels):
             levels.append(Level(width, here, lower, here, norm))
             width = here
-        self.levels = nn.ModuleList(levels)
+        self.levels = Levels(levels)
         self.unit = ConvGRU(width, self.hidden_channels)
         self.classify = nn.Conv2d(channels[0], classes, 1)
 
     def _initial_hidden(self, image: Tensor, mask: Tensor) -> Hidden:
-        features = image
-        skips = []
-        for level in self._levels():
-            skip, features = level.down(features)
-            skips.append(skip)
-        batch, _, height, width = features.shape
+        skips, pooled = self.levels.down(image)
+        batch, _, height, width = pooled.shape
         remembered = image.new_zeros((batch, self.hidden_channels, height, width))
-        return *skips, features, remembered
+        return *skips, pooled, remembered
 
     def _step(self, image: Tensor, mask: Tensor, hidden: Hidden) -> tuple[Tensor, Hidden]:
         *skips, pooled, remembered = hidden
         remembered = self.unit(pooled, remembered)
-        features = remembered
-        for level, skip in zip(reversed(self._levels()), reversed(skips), strict=True):
-            features = level.up(skip, features)
-        return self.classify(features), (*skips, pooled, remembered)
-
-    def _levels(self) -> list[Level]:
-        return [module for module in self.levels if isinstance(module, Level)]
+        return self.classify(self.levels.up(skips, remembered)), (*skips, pooled, remembered)

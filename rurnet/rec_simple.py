@@ -6,7 +6,7 @@ After Mosinska et al., CVPR 2018, on the U-Net of the other networks here (Fig. 
 import torch
 from torch import Tensor, nn
 
-from rurnet.blocks import CHANNELS, MULTIPLE, EncoderDecoder, Norm
+from rurnet.blocks import CHANNELS, EncoderDecoder, Norm
 from rurnet.network import Hidden, SegmentationNetwork
 
 
@@ -21,8 +21,6 @@ class RecSimple(SegmentationNetwork):
         channels: Channels of each level.
     """
 
-    multiple = MULTIPLE
-
     def __init__(
         self,
         in_channels: int = 3,
@@ -33,6 +31,7 @@ class RecSimple(SegmentationNetwork):
         channels: tuple[int, ...] = CHANNELS,
     ) -> None:
         super().__init__(in_channels, classes, steps)
+        self.multiple = 2 ** (len(channels) - 1)
         self.body = EncoderDecoder(in_channels + classes, tuple(channels), channels[0], norm)
         self.classify = nn.Conv2d(channels[0], classes, 1)
 

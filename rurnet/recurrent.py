@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from rurnet.blocks import CHANNELS, MULTIPLE, EncoderDecoder, Level, Norm, conv_block
+from rurnet.blocks import CHANNELS, EncoderDecoder, Level, Levels, Norm, conv_block
 from rurnet.errors import NetworkError
 from rurnet.network import Hidden, SegmentationNetwork
 
@@ -32,6 +32,9 @@ class RecurrentUnit(nn.Module):
         norm: Kind of normalisation.
         gate_relu: Whether f_z, f_r and f_h end in a ReLU as every other block does (the
             authors' code), which keeps gates in [0.5, 1) and h in [0, 1).
+
+    Raises:
+        NetworkError: No such unit.
     """
 
     def __init__(
@@ -45,6 +48,8 @@ class RecurrentUnit(nn.Module):
         gate_relu: bool,
     ) -> None:
         super().__init__()
+        if unit not in ("dru", "sru"):
+            raise NetworkError(f"unit must be dru or sru, not {unit!r}")
 
         def branch(outputs: int) -> EncoderDecoder:
             return EncoderDecoder(inputs, channels, outputs, norm, final_relu=gate_relu)
@@ -86,10 +91,8 @@ class RecurrentUNet(SegmentationNetwork):
             for comparison); without it only the hidden tensor changes from step to step.
 
     Raises:
-        NetworkError: No such level or unit.
+        NetworkError: No such level or unit, or no hidden channels.
     """
-
-    multiple = MULTIPLE
 
     def __init__(
         self,
@@ -109,11 +112,14 @@ class RecurrentUNet(SegmentationNetwork):
         channels = tuple(channels)
         if not 0 <= level < len(channels):
             raise NetworkError(f"level must be 0 to {len(channels) - 1}, not {level}")
-        if unit not in ("dru", "sru"):
-            raise NetworkError(f"unit must be dru or sru, not {unit!r}")
+        self.multiple = 2 ** (len(channels) - 1)
         self.level = level
         self.mask_fed_back = mask_fed_back
-        self.hidden_channels = hidden_channels or min(channels[level], HIDDEN_CHANNELS)
+        if hidden_channels is None:
+            hidden_channels = min(channels[level], HIDDEN_CHANNELS)
+        if hidden_channels < 1:
+            raise NetworkError(f"hidden_channels must be at least 1, not {hidden_channels}")
+        self.hidden_channels = hidden_channels
         width = in_channels + classes * mask_fed_back
         levels = []
         for index in range(level):
@@ -121,7 +127,7 @@ class RecurrentUNet(SegmentationNetwork):
             lower = channels[index + 1] if index + 1 < level else self.hidden_channels
             levels.append(Level(width, here, lower, here, norm))
             width = here
-        self.levels = nn.ModuleList(levels)
+        self.levels = Levels(levels)
         self.unit = RecurrentUnit(
             width, channels[level:], self.hidden_channels, unit, norm, gate_relu=gate_relu
         )
@@ -134,12 +140,6 @@ class RecurrentUNet(SegmentationNetwork):
 
     def _step(self, image: Tensor, mask: Tensor, hidden: Hidden) -> tuple[Tensor, Hidden]:
         features = torch.cat([image, mask], dim=1) if self.mask_fed_back else image
-        levels = [module for module in self.levels if isinstance(module, Level)]
-        skips = []
-        for level in levels:
-            skip, features = level.down(features)
-            skips.append(skip)
+        skips, features = self.levels.down(features)
         features, remembered = self.unit(features, *hidden)
-        for level, skip in zip(reversed(levels), reversed(skips), strict=True):
-            features = level.up(skip, features)
-        return self.classify(features), (remembered,)
+        return self.classify(self.levels.up(skips, features)), (remembered,)

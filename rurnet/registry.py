@@ -59,11 +59,13 @@ def create(name: str, **arguments: Any) -> SegmentationNetwork:
         **arguments: What its constructor takes besides.
 
     Raises:
-        NetworkError: No such name, or an argument it does not have.
+        NetworkError: No such name, an argument it does not have, or a value it cannot take.
     """
     if name not in NETWORKS:
         raise NetworkError(f"no network is called {name!r}; there are {', '.join(NETWORKS)}")
     try:
         return NETWORKS[name](**arguments)
-    except TypeError as error:
+    except NetworkError:
+        raise
+    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
         raise NetworkError(f"network {name}: {error}") from error

@@ -96,9 +96,13 @@ class ResNet(Encoder):
         self.channels = (width, wide, wide * 2, wide * 4, wide * 8)
         self._initialise()
 
+    def stem(self, image: Tensor) -> Tensor:
+        """Features of the first convolution, at 1/2."""
+        return functional.relu(self.bn1(self.conv1(image)))
+
     def forward(self, image: Tensor) -> list[Tensor]:
         """Features at 1/2, 1/4, 1/8, 1/16 and 1/32 (or `output_stride`) of [B, C, H, W]."""
-        features = functional.relu(self.bn1(self.conv1(image)))
+        features = self.stem(image)
         pooled = functional.max_pool2d(features, 3, 2, padding=1)
         every = [features, self.layer1(pooled)]
         for layer in (self.layer2, self.layer3, self.layer4):

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from rurnet.blocks import CHANNELS, MULTIPLE, EncoderDecoder, Norm
+from rurnet.blocks import CHANNELS, EncoderDecoder, Norm
 from rurnet.network import Hidden, SegmentationNetwork
 
 
@@ -17,7 +17,6 @@ class UNet(SegmentationNetwork):
     """
 
     one_shot = True
-    multiple = MULTIPLE
 
     def __init__(
         self,
@@ -28,6 +27,7 @@ class UNet(SegmentationNetwork):
         channels: tuple[int, ...] = CHANNELS,
     ) -> None:
         super().__init__(in_channels, classes, steps=1)
+        self.multiple = 2 ** (len(channels) - 1)
         self.body = EncoderDecoder(in_channels, tuple(channels), channels[0], norm)
         self.classify = nn.Conv2d(channels[0], classes, 1)
 

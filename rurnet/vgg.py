@@ -25,15 +25,17 @@ class VGG16(Encoder):
         channels: Of the features of each block.
 
     Raises:
-        NetworkError: No such number of blocks.
+        NetworkError: No such number of blocks, or no width.
     """
 
     first_convolution = "features.0"
 
     def __init__(self, in_channels: int = 3, *, width: int = 64, blocks: int = 5) -> None:
         super().__init__()
-        if not 1 <= blocks <= len(BLOCKS):
-            raise NetworkError(f"VGG-16 has 1 to {len(BLOCKS)} blocks, not {blocks}")
+        if not 1 <= blocks <= len(BLOCKS) or width < 1:
+            raise NetworkError(
+                f"VGG-16 has 1 to {len(BLOCKS)} blocks and a width, not {blocks} and {width}"
+            )
         self.channels = tuple(width * min(2**block, 8) for block in range(blocks))
         layers: list[nn.Module] = []
         inputs = in_channels

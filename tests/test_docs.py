@@ -42,5 +42,5 @@ def test_options_that_are_named_exist(page):
     fields |= set(serve.serve.__annotations__) | {"help"}
     # What prefect, tensorboard, dask and our benchmarks take.
     others = {"watch", "cron", "logdir", "nthreads", "rounds", "free", "measure"}
-    for option in re.findall(r"(?<![\w-])--([a-z][a-z-]+)", page.read_text()):
+    for option in re.findall(r"(?<![\w-])--([a-z][a-z0-9-]+)", page.read_text()):
         assert option.removeprefix("no-") in fields | others, option

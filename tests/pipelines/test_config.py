@@ -88,3 +88,14 @@ def test_a_foreground_weight_is_a_positive_number_or_median(wrong):
     with pytest.raises(ValidationError, match="foreground_weight"):
         TrainRoads(**wrong)
     assert TrainRoads(foreground_weight="median").foreground_weight == "median"
+
+
+@pytest.mark.parametrize("name", ["classes", "in-channels", "steps"])
+def test_what_the_data_say_is_no_network_argument(name):
+    with pytest.raises(ValidationError, match="no network argument"):
+        TrainRoads(network_arguments={name: 4})
+
+
+def test_a_sha256_of_no_encoder_weights_is_refused():
+    with pytest.raises(ValidationError, match="no encoder weights"):
+        TrainRoads(encoder_sha256="ab" * 32)

@@ -6,11 +6,11 @@ import torch
 
 from pipelines.config import TrainRoads
 from pipelines.crops import RoadSource, label_pixels
-from pipelines.errors import WeightsError
+from pipelines.errors import PipelineError, WeightsError
 from pipelines.objective import objective_of
 from pipelines.roads import RoadPair
+from pipelines.weights import load
 from rurnet import NetworkError, create
-from rurnet.loss import IGNORE
 from rurnet.vgg import VGG16
 
 SIDE = 40
@@ -40,7 +40,6 @@ def objective(sources, **changed):
 def test_pixels_are_counted_by_class_without_those_that_are_missing(sources):
     assert label_pixels(sources[0], 2) == [36 * SIDE - 10, 4 * SIDE]
     assert label_pixels(sources[1], 2) == [SIDE * SIDE, 0]
-    assert IGNORE > 2
 
 
 def test_median_frequency_counts_a_class_in_the_images_that_have_it(sources):
@@ -62,7 +61,36 @@ def test_the_networks_arguments_are_those_given_and_its_own_steps_otherwise(sour
         "in_channels": 3, "classes": 2, "steps": 5, "hidden_channels": 16, "mask_fed_back": False,
     }  # fmt: skip
     assert create("dru-4", **arguments).steps == 5
-    assert create("canvas", width=4, **objective(sources, model="canvas").arguments).steps == 6
+
+
+def test_what_a_networks_authors_train_with_is_noted(sources):
+    narrow = {"width": 4}
+    canvas = objective(sources, model="canvas", network_arguments=narrow)
+    assert (canvas.arguments["steps"], canvas.alpha) == (6, 0)
+    dru = objective(sources)
+    assert (dru.arguments["steps"], dru.alpha) == (3, 0.4)
+    assert objective(sources, alpha=1.0, steps=2).alpha == 1
+    assert "steps" not in objective(sources, model="unet-gn").arguments
+
+
+def test_a_one_shot_network_takes_no_steps(sources):
+    with pytest.raises(PipelineError, match="unet-gn: a one-shot network has one step"):
+        objective(sources, model="unet-gn", steps=3)
+
+
+def test_it_starts_from_shipped_weights_on_their_scale(sources):
+    found = objective(sources, start_from="roads-dru4", steps=4)
+    model = load("roads-dru4")
+    assert found.mean == model.card.mean
+    assert found.arguments["steps"] == 4
+    assert found.earlier == model.card.training
+    own = model.network.state_dict()
+    assert all(torch.equal(found.start[key], own[key]) for key in own)
+
+
+def test_arguments_that_weights_do_not_go_with_are_refused(sources):
+    with pytest.raises(WeightsError, match="leave --network-arguments out"):
+        objective(sources, start_from="roads-dru4", network_arguments={"hidden_channels": 16})
 
 
 def encoder_file(path, width=4):

@@ -57,7 +57,7 @@ def trained(sources, folder, *, foreground_weight=1.0, **changed):
     config = settings(**changed)
     arguments = {"in_channels": 3, "classes": 2, "steps": config.steps}
     mean, std = band_statistics(sources[:2])
-    objective = Objective(arguments, (1.0, foreground_weight), mean, std)
+    objective = Objective(arguments, (1.0, foreground_weight), 0.4, mean, std)
     return train(config, objective, sources[:2], [1, 1], sources[2:], folder)
 
 
@@ -193,7 +193,7 @@ def test_a_heavier_foreground_finds_more(sources, tmp_path):
 def test_batch_norm_and_mixed_precision_train_too(sources, tmp_path):
     config = settings(model="unet-bn", steps=None, iterations=2, scorings=1, precision="bf16-mixed")
     mean, std = band_statistics(sources[:2])
-    objective = Objective({"in_channels": 3, "classes": 2}, (1.0, 1.0), mean, std)
+    objective = Objective({"in_channels": 3, "classes": 2}, (1.0, 1.0), 0.4, mean, std)
     result = train(config, objective, sources[:2], [1, 1], sources[2:], tmp_path)
     assert all(torch.isfinite(value).all() for value in result.network.state_dict().values())
     assert result.held_out.sum() == SIDE**2 - 100

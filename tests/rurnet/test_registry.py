@@ -47,3 +47,27 @@ def test_an_unknown_name_is_refused_and_the_known_ones_are_listed():
 def test_an_argument_it_does_not_have_is_refused_by_name(name, argument):
     with pytest.raises(NetworkError, match=argument):
         create(name, **{argument: 3})
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("unet-bn", {"norm": "bacth"}), ("dru-4", {"unit": "gru"}), ("dru-vgg16", {"unit": "gru"}),
+        ("unet-vgg16", {"encoder": "vgg19"}), ("unet-vgg16", {"width": 0}),
+        ("dru-4", {"hidden_channels": -1}), ("dru-4", {"hidden_channels": 0}),
+        ("canvas", {"width": "10"}),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_value_that_makes_no_network_is_refused(name, wrong):
+    with pytest.raises(NetworkError):
+        create(name, **wrong)
+
+
+def test_levels_may_be_more_or_fewer():
+    for channels in [(8, 16), (8, 8, 8, 8, 8, 8, 8)]:
+        for name in ("unet-gn", "rec-simple", "rec-middle", "rec-last"):
+            net = create(name, channels=channels).eval()
+            assert net(torch.randn(1, 3, 50, 70))[-1].shape == (1, 2, 50, 70)
+    net = create("dru-1", channels=(8, 8, 8, 8, 8, 8))
+    assert net(torch.randn(1, 3, 50, 70))[-1].shape == (1, 2, 50, 70)
