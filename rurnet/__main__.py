@@ -101,7 +101,8 @@ def main() -> None:
         print(
             "  ".join(cell.ljust(width) for cell, width in zip(row, WIDTHS, strict=True)).rstrip()
         )
-    device = "the GPU" if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
+    threads = torch.get_num_threads()
+    device = "the GPU" if torch.cuda.is_available() else f"{threads} CPU thread{'s'[: threads > 1]}"
     print(
         f"\nG: thousand million multiply-adds. Mpx/s: an image of {TIMED} px, all steps, {device}."
     )
