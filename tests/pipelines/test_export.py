@@ -32,6 +32,8 @@ NETWORKS = {
 """What is exported, and with which arguments; where they are smaller than usual, for time."""
 
 LONG = ("rec-simple", "icnet")
+WHOLE = ("sru-0", "canvas", "reseg")
+"""Those above that are smaller than usual, as they are."""
 
 SIZES = [(1, 1, 1), (2, 97, 131), (1, 33, 64), (3, 48, 16), (2, 1, 40), (1, 128, 128)]
 """Batch, height and width."""
@@ -80,11 +82,13 @@ def metadata(path):
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(name, marks=pytest.mark.soak if name in LONG else ()) for name in NETWORKS
+        *(pytest.param(name, marks=pytest.mark.soak if name in LONG else ()) for name in NETWORKS),
+        *(pytest.param(f"{name} whole", marks=pytest.mark.soak) for name in WHOLE),
     ],
 )
 def model(request):
-    return fresh(request.param, **NETWORKS[request.param])
+    name, _, whole = request.param.partition(" ")
+    return fresh(name, **({} if whole else NETWORKS[name]))
 
 
 @pytest.fixture(scope="module")
