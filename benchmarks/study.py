@@ -1,6 +1,7 @@
 """`python -m benchmarks.study STUDY CHASE_DB1`: the studies of the papers, on a few real images.
 
     networks  U-Net, mask fed back, recurrent unit: does recursion pay?  (Wang et al., Table 4)
+    order     Rec-Simple against U-Net, whose order in the paper networks does not show
     alpha     weight of a step's loss against the next one's              (Wang et al., slides)
     steps     steps in training and in testing                            (Wang et al., slides)
     level     where the recurrent unit begins                             (Wang et al., Table 3)
@@ -70,6 +71,9 @@ def _network(name: str, **arguments: Any) -> Variant:
 DRU = _network("dru-4")
 STUDIES: dict[str, list[Variant]] = {
     "networks": [DRU, _network("unet-gn"), _network("rec-simple")],
+    "order": [_network("unet-gn"), _network("rec-simple"),
+              *(Variant(f"rec-simple alpha={a}", {"model": "rec-simple", "alpha": a})
+                for a in (1.0, 0.0))],
     "alpha": [DRU, *(Variant(f"dru-4 alpha={a}", {"alpha": a}) for a in (1.0, 0.7, 0.1, 0.0))],
     "steps": [DRU, *(Variant(f"dru-4 steps={n}", {"steps": n}) for n in (6, 9, 12))],
     "level": [DRU, *(_network(f"{u}-{n}") for u in ("dru", "sru") for n in (3, 0)),
