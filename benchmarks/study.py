@@ -109,7 +109,8 @@ class Place:
             config = TrainDrive(
                 data=[self.data], output=folder, name="weights", seed=seed,
                 iterations=self.iterations, crop_sizes=[self.crop],
-                batch_pixels=2 * self.crop**2, **variant.settings,
+                batch_pixels=2 * self.crop**2, scorings=max(3, self.iterations // 150),
+                **variant.settings,
             )  # fmt: skip
             train_vessels(config, Silence())
         read: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
