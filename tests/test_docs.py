@@ -41,6 +41,6 @@ def test_options_that_are_named_exist(page):
     }  # fmt: skip
     fields |= set(serve.serve.__annotations__) | {"help"}
     # What prefect, tensorboard, dask and our benchmarks take.
-    others = {"watch", "cron", "logdir", "nthreads", "rounds", "free", "measure"}
+    others = {"watch", "cron", "logdir", "nthreads", "rounds", "free", "measure", "crop", "seeds"}
     for option in re.findall(r"(?<![\w-])--([a-z][a-z0-9-]+)", page.read_text()):
         assert option.removeprefix("no-") in fields | others, option
