@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pipelines.batch import run_batch
 from pipelines.config import PredictionSettings, TrainDrive, TrainRoads
@@ -47,6 +47,9 @@ _NOT_NOTED = {
     "overwrite",
 }
 """What the weights' metadata says elsewhere, or what does not matter to them."""
+
+SETTINGS = "settings.json"
+"""Beside the checkpoints: what the training was told."""
 
 Source = RoadSource | FundusSource
 Item = TypeVar("Item")
@@ -137,6 +140,7 @@ def _train(
     start = time.perf_counter()
     _agree_with_earlier(config)
     objective = objective_of(config, task, len(classes), sources)
+    _begin(config)
     share = config.samples / 100
     weights = [(1 - share) / len(sources)] * len(sources)
     weights += [share / max(1, len(drawn))] * len(drawn)
@@ -182,24 +186,34 @@ def _train(
     return Result(report, config.output / split, path)
 
 
+def _settings(config: TrainRoads | TrainDrive) -> dict[str, Any]:
+    """What a training must have in common with the one that it goes on from."""
+    return config.model_dump(mode="json", exclude={"output", "name", "workers", "overwrite"})
+
+
 def _agree_with_earlier(config: TrainRoads | TrainDrive) -> None:
-    """Refuses to go on with a training of other settings; notes those of a new one.
+    """Refuses to go on with a training of other settings.
 
     Raises:
         PipelineError: The folder holds a training whose settings differ.
     """
-    noted = config.output / "settings.json"
-    settings = config.model_dump(mode="json", exclude={"output", "name", "workers", "overwrite"})
+    noted = config.output / SETTINGS
+    if not (noted.is_file() and (config.output / "checkpoints" / "last.ckpt").is_file()):
+        return
+    earlier = json.loads(noted.read_text(encoding="utf-8"))
+    settings = _settings(config)
+    changed = sorted(key for key in settings if settings[key] != earlier.get(key))
+    if changed and not config.overwrite:
+        raise PipelineError(
+            f"{config.output}: holds a training with another {', '.join(changed)}; "
+            "go on with its settings, choose another --output, or start afresh with --overwrite"
+        )
+
+
+def _begin(config: TrainRoads | TrainDrive) -> None:
+    """Notes the settings, and clears away an earlier training that is not to go on."""
     if config.overwrite:
         shutil.rmtree(config.output / "checkpoints", ignore_errors=True)
-        noted.unlink(missing_ok=True)
-    if noted.is_file() and (config.output / "checkpoints" / "last.ckpt").is_file():
-        earlier = json.loads(noted.read_text(encoding="utf-8"))
-        changed = sorted(key for key in settings if settings[key] != earlier.get(key))
-        if changed:
-            raise PipelineError(
-                f"{config.output}: holds a training with another {', '.join(changed)}; "
-                "go on with its settings, choose another --output, or start afresh with --overwrite"
-            )
     config.output.mkdir(parents=True, exist_ok=True)
-    noted.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(_settings(config), indent=2) + "\n"
+    (config.output / SETTINGS).write_text(text, encoding="utf-8")

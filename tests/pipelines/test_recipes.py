@@ -234,6 +234,7 @@ def test_mistakes_in_a_first_command_do_not_stand_in_the_way_of_the_next(roads, 
         train_roads(roads_config(roads, tmp_path, **few, model="dru9"), Silence())
     with pytest.raises(WeightsError):
         train_roads(roads_config(roads, tmp_path, **few, start_from="nothing"), Silence())
+    assert list(tmp_path.iterdir()) == []
     assert train_roads(roads_config(roads, tmp_path, **few), Silence()).weights.is_file()
 
 
