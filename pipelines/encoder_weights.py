@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pipelines.errors import WeightsError
+from pipelines.errors import WeightsError, shortened
 
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.")
 """torchvision's habit: `vgg16-397923af.pth` begins its SHA-256 with these digits."""
@@ -83,7 +83,7 @@ def _from_url(url: str, sha256: str | None) -> dict[str, Tensor]:
         if isinstance(error, HTTPError):
             error.close()
         raise WeightsError(
-            f"{url}: cannot be downloaded to {kept.parent} ({_shortened(error)}); check address "
+            f"{url}: cannot be downloaded to {kept.parent} ({shortened(error)}); check address "
             "and connection, or download it by other means and give the file"
         ) from error
     return tensors
@@ -95,7 +95,7 @@ def _read(path: Path, source: str, expected: str | None, advice: str) -> dict[st
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise WeightsError(f"{source}: cannot be read ({_shortened(error)}); {advice}") from error
+        raise WeightsError(f"{source}: cannot be read ({shortened(error)}); {advice}") from error
     if expected is not None and not found.startswith(expected.lower()):
         raise WeightsError(
             f"{source}: its SHA-256 is {found}, not {expected.lower()}; {advice}, or give this "
@@ -135,7 +135,3 @@ def _tensors_of(content: Any, source: str) -> dict[str, Tensor]:
     if all(key.startswith("module.") for key in tensors):
         tensors = {key.removeprefix("module."): value for key, value in tensors.items()}
     return tensors
-
-
-def _shortened(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]

@@ -1,5 +1,12 @@
 """Errors of data, weights, training and prediction; each also is a built-in one would catch."""
 
+_LONGEST = 160
+
+
+def shortened(error: Exception) -> str:
+    """What another library says, in one line of at most 160 characters, to quote in ours."""
+    return " ".join(str(error).split())[:_LONGEST]
+
 
 class PipelineError(Exception):
     """Root of what this package raises."""

@@ -29,6 +29,7 @@ from pipelines.errors import PipelineError
 from pipelines.predictor import steps_taken
 from pipelines.weights import Model, WeightsCard, load
 from rurnet.errors import RurnetError
+from tiling.disk import appearing
 
 SUFFIX = ".onnx"
 KEY = "rurnet"
@@ -86,16 +87,12 @@ def export_onnx(model: Model, path: Path, *, steps: int | None = None) -> None:
             "digest": model.digest,
         }
     )
-    partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        program.save(partial, external_data=False)
-        partial.replace(path)
+        with appearing(path) as partial:
+            program.save(partial, external_data=False)
     except OSError as error:
         raise PipelineError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        if partial.exists():
-            partial.unlink()
 
 
 def exported(model: Model, steps: int | None = None) -> ExportedProgram:

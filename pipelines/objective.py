@@ -11,7 +11,7 @@ from pipelines.config import TrainingSettings
 from pipelines.crops import CropSource, band_statistics, label_pixels
 from pipelines.encoder_weights import read_encoder_weights
 from pipelines.errors import PipelineError, WeightsError
-from pipelines.weights import Task, load
+from pipelines.weights import Model, Task, load
 from rurnet.errors import NetworkError
 from rurnet.loss import median_frequency_weights
 from rurnet.network import SegmentationNetwork
@@ -62,47 +62,50 @@ def objective_of(
         PipelineError: Steps of a one-shot network.
         NetworkError: No such network, or an argument it does not have, or a value it cannot take.
     """
-    network, arguments = _network(settings, classes)
-    earlier: dict[str, Any] = {}
-    if settings.start_from is not None:
-        model = load(settings.start_from, task)
-        if model.card.network != settings.model:
-            raise WeightsError(
-                f"{settings.start_from}: weights of network {model.card.network}, not "
-                f"{settings.model}; give --model {model.card.network}"
-            )
-        # What the network learned was on that scale.
-        mean, std = model.card.mean, model.card.std
-        given = settings.network_arguments if settings.steps is None else arguments
-        arguments, earlier = {**model.card.arguments, **given}, model.card.training
-        network = create(settings.model, **arguments)
+    model = None if settings.start_from is None else _earlier(settings, task)
+    own = {"in_channels": 3, "classes": classes} if model is None else model.card.arguments
+    network, arguments = _network(settings, own)
+    start = None
+    if model is not None:
+        start = model.network.state_dict()
         try:
-            network.load_state_dict(model.network.state_dict())
+            network.load_state_dict(start)
         except RuntimeError as error:
             raise WeightsError(
-                f"{settings.start_from}: its network has {model.card.arguments}, which "
+                f"{settings.start_from}: its network has {own}, which "
                 f"{settings.network_arguments} do not go with; leave --network-arguments out"
             ) from error
-    else:
-        if settings.encoder_weights != "none":
-            _start_encoder(network, settings)
-        mean, std = band_statistics(sources)
+    elif settings.encoder_weights != "none":
+        _start_encoder(network, settings)
+        start = network.state_dict()
+    # What a network learned was on its own scale.
+    mean, std = band_statistics(sources) if model is None else (model.card.mean, model.card.std)
     if settings.foreground_weight == "median":
         pixels = [label_pixels(source, classes) for source in sources]
         weights = [round(weight, 4) for weight in median_frequency_weights(pixels).tolist()]
     else:
         weights = [1.0] + [settings.foreground_weight] * (classes - 1)
     alpha = network.alpha if settings.alpha is None else settings.alpha
-    started = settings.start_from is not None or settings.encoder_weights != "none"
-    start = network.state_dict() if started else None
+    earlier = {} if model is None else model.card.training
     return Objective(arguments, tuple(weights), alpha, mean, std, start, earlier)
 
 
+def _earlier(settings: TrainingSettings, task: Task) -> Model:
+    """The weights to start from."""
+    model = load(str(settings.start_from), task)
+    if model.card.network != settings.model:
+        raise WeightsError(
+            f"{settings.start_from}: weights of network {model.card.network}, not "
+            f"{settings.model}; give --model {model.card.network}"
+        )
+    return model
+
+
 def _network(
-    settings: TrainingSettings, classes: int
+    settings: TrainingSettings, own: dict[str, Any]
 ) -> tuple[SegmentationNetwork, dict[str, Any]]:
-    """A fresh network, and all that its constructor takes."""
-    arguments = {"in_channels": 3, "classes": classes, **settings.network_arguments}
+    """A fresh network, and all that its constructor takes; settings go before `own`."""
+    arguments = {**own, **settings.network_arguments}
     torch.manual_seed(settings.seed)
     network = create(settings.model, **arguments)
     if network.one_shot:
@@ -112,8 +115,7 @@ def _network(
             )
         return network, arguments
     # Noted even where they are the network's own: another version may have others.
-    network.steps = network.steps if settings.steps is None else settings.steps
-    return network, {**arguments, "steps": network.steps}
+    return network, {**arguments, "steps": settings.steps or network.steps}
 
 
 def _start_encoder(network: SegmentationNetwork, settings: TrainingSettings) -> None:

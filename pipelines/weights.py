@@ -14,10 +14,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 
-from pipelines.errors import WeightsError
+from pipelines.errors import WeightsError, shortened
 from rurnet.errors import NetworkError
 from rurnet.network import SegmentationNetwork
 from rurnet.registry import create
+from tiling.disk import appearing
 
 SUFFIX = ".safetensors"
 _KEY = "rurnet"
@@ -90,11 +91,11 @@ def save(path: Path, network: SegmentationNetwork, card: WeightsCard) -> None:
         card: What is known of them.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     # Not save_file: it leaves a file that only its owner may read.
-    partial.write_bytes(serialise(state, metadata={_KEY: json.dumps(asdict(card))}))
-    partial.replace(path)
+    content = serialise(state, metadata={_KEY: json.dumps(asdict(card))})
+    with appearing(path) as partial:
+        partial.write_bytes(content)
 
 
 def load(name_or_path: str, task: Task | None = None) -> Model:
@@ -121,7 +122,7 @@ def load(name_or_path: str, task: Task | None = None) -> Model:
     except (NetworkError, RuntimeError, TypeError) as error:
         raise WeightsError(
             f"{path}: its tensors are not those of network {card.network!r} with "
-            f"{card.arguments} ({_shortened(error)}); the file is of another network or damaged"
+            f"{card.arguments} ({shortened(error)}); the file is of another network or damaged"
         ) from error
     source = str(path.resolve()) if Path(name_or_path).is_file() else name_or_path
     return Model(path.stem, network.eval(), card, digest, source)
@@ -155,7 +156,7 @@ def _read(path: Path) -> tuple[WeightsCard, dict[str, torch.Tensor], str]:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise WeightsError(
-            f"{path}: not a safetensors file ({_shortened(error)}); "
+            f"{path}: not a safetensors file ({shortened(error)}); "
             "give weights written by a training of this package"
         ) from error
     if _KEY not in metadata:
@@ -170,11 +171,7 @@ def _read(path: Path) -> tuple[WeightsCard, dict[str, torch.Tensor], str]:
         card = WeightsCard(**values)
     except (ValueError, TypeError, KeyError) as error:
         raise WeightsError(
-            f"{path}: its metadata cannot be understood ({_shortened(error)}); "
+            f"{path}: its metadata cannot be understood ({shortened(error)}); "
             "it was written by another version of this package: train again or update"
         ) from error
     return card, state, hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-
-
-def _shortened(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]
