@@ -55,7 +55,7 @@ def with_fields(config: type[Config], body: Callable[[Config], Any]) -> Callable
         option = Parameter(
             help=field.description,
             negative_iterable=(),
-            consume_multiple=several and typing.get_origin(field.annotation) is list,
+            consume_multiple=several and _is_list(field.annotation),
         )
         # The type alone: values are checked by the model, which knows how to say it in a line.
         parameters.append(
@@ -75,6 +75,13 @@ def with_fields(config: type[Config], body: Callable[[Config], Any]) -> Callable
     function.__annotations__ = {p.name: p.annotation for p in parameters}
     function.__doc__ = config.__doc__
     return function
+
+
+def _is_list(annotation: Any) -> bool:
+    """Whether a type is a list, or a list or None."""
+    return any(
+        typing.get_origin(each) is list for each in (annotation, *typing.get_args(annotation))
+    )
 
 
 def command(name: str, config: type[Config], run: Run[Config]) -> None:

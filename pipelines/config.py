@@ -4,10 +4,13 @@ Its fields are the Prefect parameters, the command line options and the JSON kep
 result. Defaults stand here and nowhere else.
 """
 
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+
+from pipelines.protocol import Protocol, papers
 
 ROADS_INBOX = "inbox/roads"
 FUNDUS_INBOX = "inbox/fundus"
@@ -22,9 +25,9 @@ _RANGE = r"-?\d+(\.\d+)?,-?\d+(\.\d+)?"
 _AREA = r"\d+|\d+(\.\d+)?m2"
 
 
-def _whole_multiples(sizes: list[int]) -> list[int]:
+def _whole_multiples(sizes: list[int] | None) -> list[int] | None:
     """At least one size, each a multiple of 16 and at least 32."""
-    if not sizes or any(size < 32 or size % 16 for size in sizes):
+    if sizes is not None and (not sizes or any(size < 32 or size % 16 for size in sizes)):
         raise ValueError("crop sizes must be multiples of 16 from 32 on")
     return sizes
 
@@ -262,20 +265,40 @@ class Evaluate(ScoringSettings, RangeSettings):
         return tuple(self.classes.split(",")) if self.classes else None
 
 
-Iterations = Annotated[int, Field(ge=1, description="Optimizer steps.")]
-
-ForegroundWeight = Annotated[
-    PositiveFloat | Literal["median"],
-    Field(description="Weight of foreground pixels in the cross entropy; median balances the "
-          "classes by their median frequency."),
-]  # fmt: skip
-
-
 class TrainingSettings(Configuration):
     """What both trainings are told."""
 
-    iterations: Iterations
-    foreground_weight: ForegroundWeight
+    PROTOCOLS: ClassVar[dict[str, Protocol]]
+    """What stands for each setting that is None, by protocol."""
+
+    protocol: Annotated[
+        Literal["default", "paper"],
+        Field(description="What stands where nothing is said below: paper, as the authors of the "
+              "recurrent U-Net train; default, what trains better here."),
+    ] = "default"  # fmt: skip
+    iterations: Annotated[
+        int | None, Field(ge=1, description="Optimizer steps; by default the protocol's.")
+    ] = None
+    epochs: Annotated[
+        float | None,
+        Field(gt=0, description="Instead of iterations: how often each training pixel is seen on "
+              "average."),
+    ] = None  # fmt: skip
+    max_time: Annotated[
+        float | None,
+        Field(gt=0, description="Minutes after which training ends where it stands; its best "
+              "weights are kept."),
+    ] = None  # fmt: skip
+    patience: Annotated[
+        int,
+        Field(ge=0, description="Scorings of the held-out images without a better break-even "
+              "after which training ends; 0 goes on to the end."),
+    ] = 0  # fmt: skip
+    foreground_weight: Annotated[
+        PositiveFloat | Literal["median"] | None,
+        Field(description="Weight of foreground pixels in the cross entropy; median balances the "
+              "classes by their median frequency; by default the protocol's."),
+    ] = None  # fmt: skip
     model: Annotated[
         str, Field(description="Network to train, by the name that python -m rurnet lists.")
     ] = "dru-4"
@@ -303,8 +326,9 @@ class TrainingSettings(Configuration):
         Field(description="Weights to start from, by name or file; fresh ones by default."),
     ] = None
     learning_rate: Annotated[
-        float, Field(gt=0, description="Highest of the one-cycle schedule, for AdamW.")
-    ] = 4e-3
+        float | None,
+        Field(gt=0, description="The highest of the schedule; by default the protocol's."),
+    ] = None
     alpha: Annotated[
         float | None,
         Field(ge=0, le=1, description="Weight of a step's loss against the next one's; 0 trains "
@@ -314,14 +338,37 @@ class TrainingSettings(Configuration):
     cldice: Annotated[
         float, Field(ge=0, description="Weight of soft clDice, for connected thin structures.")
     ] = 0.0
+    ema: Annotated[
+        float | None,
+        Field(ge=0, lt=1, description="Decay of the running average of the weights, which is "
+              "scored and kept; 0 keeps the weights as they are; by default the protocol's."),
+    ] = None  # fmt: skip
+    damaged_starts: Annotated[
+        float | None,
+        Field(ge=0, le=1, description="Share of the samples that start from a damaged or foreign "
+              "mask; by default the protocol's."),
+    ] = None  # fmt: skip
+    late_steps: Annotated[
+        float | None,
+        Field(ge=0, le=1, description="Share of the iterations that step one to N times before "
+              "the N steps with a loss; by default the protocol's."),
+    ] = None  # fmt: skip
     crop_sizes: Annotated[
-        list[int],
+        list[int] | None,
         AfterValidator(_whole_multiples),
-        Field(description="Sides of the crops in pixels; every batch draws one."),
-    ] = [256, 256, 384]
+        Field(description="Sides of the crops in pixels; every batch draws one; by default the "
+              "protocol's."),
+    ] = None  # fmt: skip
     batch_pixels: Annotated[
-        int, Field(ge=1024, description="Pixels of a batch: small crops come in larger batches.")
-    ] = 196_608
+        int | None,
+        Field(ge=1024, description="Pixels of a batch: small crops come in larger batches; by "
+              "default the protocol's."),
+    ] = None  # fmt: skip
+    accumulate: Annotated[
+        int,
+        Field(ge=1, description="Parts that a batch is worked through in, for a GPU with little "
+              "memory: the weights are the same."),
+    ] = 1  # fmt: skip
     samples: Annotated[
         float, Field(ge=0, le=100, description="Drawn images mixed in, in percent of the crops.")
     ] = 0.0
@@ -332,10 +379,29 @@ class TrainingSettings(Configuration):
     precision: Annotated[
         Precision, Field(description="auto: bf16 on a GPU that has it, 32 bits elsewhere.")
     ] = "auto"
+    compile: Annotated[
+        bool,
+        Field(description="Compile the network: faster iterations after a slow first one; needs a "
+              "C++ compiler on a CPU."),
+    ] = False  # fmt: skip
     workers: Annotated[int, Field(ge=0, description="Processes that make crops.")] = 1
+    mlflow: Annotated[
+        str | None,
+        Field(description="Log to MLflow too: where it keeps its runs, as in http://host:5000 or "
+              "a folder."),
+    ] = None  # fmt: skip
     overwrite: Annotated[
         bool, Field(description="Start afresh instead of going on where a training stopped.")
     ] = False
+
+    @property
+    def how(self) -> Protocol:
+        """The protocol, with what is set in place of its values."""
+        named = {field.name: getattr(self, field.name, None) for field in fields(Protocol)}
+        told: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
+        if self.crop_sizes is not None:
+            told["crop_sizes"] = tuple(self.crop_sizes)
+        return replace(self.PROTOCOLS[self.protocol], **told)
 
     @model_validator(mode="after")
     def _one_start(self) -> Self:
@@ -345,9 +411,27 @@ class TrainingSettings(Configuration):
             raise ValueError("there are no encoder weights for the encoder SHA-256 to be of")
         return self
 
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if self.epochs is not None and self.iterations is not None:
+            raise ValueError("epochs and iterations are two lengths: leave one out")
+        return self
+
+
+HeldOut = Annotated[
+    list[Annotated[int, Field(ge=1)]],
+    Field(min_length=1, description="Training images held out to choose the weights: of each "
+          "folder, or of all of them together."),
+]  # fmt: skip
+
 
 class TrainRoads(TrainingSettings):
     """Train on Massachusetts Roads, write weights and a test report."""
+
+    PROTOCOLS = {
+        "default": Protocol(iterations=2000, foreground_weight=2.3),
+        "paper": papers(iterations=60_000, crop=448, batch=2),
+    }
 
     data: Annotated[
         list[Path],
@@ -357,15 +441,16 @@ class TrainRoads(TrainingSettings):
         Path, Field(description="Folder of weights, checkpoints, log and report.")
     ] = Path("runs/train-roads")
     name: Annotated[str, Field(description="Name of the weights file.")] = "roads"
-    iterations: Iterations = 2000
-    foreground_weight: ForegroundWeight = 2.3
-    held_out: Annotated[
-        int, Field(ge=1, description="Training scenes held out to choose the weights.")
-    ] = 3
+    held_out: HeldOut = [3]
 
 
 class TrainDrive(TrainingSettings):
     """Train on DRIVE (CHASE_DB1 and HRF too), write weights and a test report."""
+
+    PROTOCOLS = {
+        "default": Protocol(iterations=2000, foreground_weight=1.5),
+        "paper": papers(iterations=12_000, crop=592, batch=10),
+    }
 
     data: Annotated[
         list[Path],
@@ -375,8 +460,4 @@ class TrainDrive(TrainingSettings):
         Path, Field(description="Folder of weights, checkpoints, log and report.")
     ] = Path("runs/train-drive")
     name: Annotated[str, Field(description="Name of the weights file.")] = "vessels"
-    iterations: Iterations = 1400
-    foreground_weight: ForegroundWeight = 1.5
-    held_out: Annotated[
-        int, Field(ge=1, description="Training images held out to choose the weights.")
-    ] = 4
+    held_out: HeldOut = [4]

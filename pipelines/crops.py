@@ -7,6 +7,7 @@ came before: a resumed training goes on with the crops it would have seen.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch.utils.data import Dataset, Sampler
 
 from pipelines.fundus import FundusSample
 from pipelines.roads import RoadPair
-from pipelines.transforms import LoadFundusd, RandScaledCropd, Sample
+from pipelines.transforms import TRAINING_KEYS, LoadFundusd, RandScaledCropd, Sample
 from rurnet.loss import IGNORE
 from tiling.scene import Scene
 from tiling.window import Window, split
@@ -32,6 +33,10 @@ class CropSource(Protocol):
 
     def tiles(self, size: int) -> Iterator[Sample]:
         """The whole image in squares of `size`, each pixel once; past its border all is missing."""
+        ...
+
+    def pixels(self) -> int:
+        """How many pixels the image has, be they there or not."""
         ...
 
 
@@ -85,6 +90,11 @@ class RoadSource:
         for window in split(image.height, image.width, size):
             yield _padded(self.read(window), size)
 
+    def pixels(self) -> int:
+        """See `CropSource.pixels`."""
+        image, _ = self.scenes()
+        return image.height * image.width
+
     def read(self, window: Window) -> Sample:
         """The pixels of a window."""
         image, label = self.scenes()
@@ -121,6 +131,10 @@ class FundusSource:
             tile: Sample = {key: self.arrays[key][:, rows, columns] for key in self.arrays}
             yield _padded(tile, size)
 
+    def pixels(self) -> int:
+        """See `CropSource.pixels`."""
+        return int(self.arrays["valid"].size)
+
 
 @dataclass(frozen=True)
 class CropPlan:
@@ -143,13 +157,14 @@ class CropPlan:
 
 
 class CropBatches(Dataset[dict[str, torch.Tensor]]):
-    """Batches of crops by number: image [b, c, s, s], label and valid [b, 1, s, s].
+    """Batches of crops by number: image [b, c, s, s], all else [b, 1, s, s].
 
     Args:
         sources: What crops are cut from.
         weights: How often each source is drawn, relative to the others.
         plan: Sizes and seed.
         augment: Transform from a raw crop to a training sample.
+        process: Which of the processes this is that share every batch: its number, and of how many.
     """
 
     def __init__(
@@ -158,22 +173,30 @@ class CropBatches(Dataset[dict[str, torch.Tensor]]):
         weights: Sequence[float],
         plan: CropPlan,
         augment: Compose,
+        process: tuple[int, int] = (0, 1),
     ) -> None:
+        self.process = process
         self.sources = sources
         self.chances = np.array(weights) / np.sum(weights)
         self.plan = plan
         self.augment = augment
 
     def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
-        """Batch `number`."""
+        """Batch `number`, or this process's part of it."""
         size, count = self.plan.batch(number)
         samples = []
-        for place in range(count):
+        first, processes = self.process
+        for place in range(first, ceil(count / processes) * processes, processes):
             random = np.random.default_rng((self.plan.seed, number, place))
             source = self.sources[int(random.choice(len(self.sources), p=self.chances))]
             self.augment.set_random_state(seed=int(random.integers(2**31)))
-            samples.append(self.augment(source.crop(size, random)))
-        return {key: torch.stack([s[key] for s in samples]) for key in ("image", "label", "valid")}
+            sample = self.augment(source.crop(size, random))
+            if place >= count:
+                # Every process has as many crops, or they would wait for each other forever.
+                sample["label"] = torch.full_like(sample["label"], IGNORE)
+            samples.append(sample)
+        there = [key for key in TRAINING_KEYS if key in samples[0]]
+        return {key: torch.stack([s[key] for s in samples]) for key in there}
 
 
 class NumbersFrom(Sampler[int]):

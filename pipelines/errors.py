@@ -20,6 +20,10 @@ class WeightsError(PipelineError, ValueError):
     """Weights cannot be found or read, or belong to another network."""
 
 
+class TrainingError(PipelineError, ArithmeticError):
+    """A training that cannot go on: its loss is not a number."""
+
+
 class LabelError(PipelineError, ValueError):
     """A label that does not fit its image."""
 

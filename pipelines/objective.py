@@ -80,11 +80,12 @@ def objective_of(
         start = network.state_dict()
     # What a network learned was on its own scale.
     mean, std = band_statistics(sources) if model is None else (model.card.mean, model.card.std)
-    if settings.foreground_weight == "median":
+    foreground = settings.how.foreground_weight
+    if foreground == "median":
         pixels = [label_pixels(source, classes) for source in sources]
         weights = [round(weight, 4) for weight in median_frequency_weights(pixels).tolist()]
     else:
-        weights = [1.0] + [settings.foreground_weight] * (classes - 1)
+        weights = [1.0] + [foreground] * (classes - 1)
     alpha = network.alpha if settings.alpha is None else settings.alpha
     earlier = {} if model is None else model.card.training
     return Objective(arguments, tuple(weights), alpha, mean, std, start, earlier)

@@ -4,18 +4,20 @@ import json
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any, TypeVar
 
+from pipelines import distributed
 from pipelines.batch import run_batch
-from pipelines.config import PredictionSettings, TrainDrive, TrainRoads
+from pipelines.config import PredictionSettings, TrainDrive, TrainingSettings, TrainRoads
 from pipelines.crops import FundusSource, RoadSource
 from pipelines.errors import DataError, PipelineError
 from pipelines.fundus import FundusSample, fundus_samples
 from pipelines.inference import report_of
 from pipelines.job import Job
 from pipelines.jobs import Reading, road_jobs, sample_job
+from pipelines.mlflow_log import RUN
 from pipelines.objective import objective_of
 from pipelines.outcome import Progress
 from pipelines.report.contents import Result
@@ -44,15 +46,21 @@ _NOT_NOTED = {
     "network_arguments",
     "steps",
     "workers",
+    "compile",
+    "mlflow",
     "overwrite",
 }
 """What the weights' metadata says elsewhere, or what does not matter to them."""
+
+_NOT_COMPARED = {"output", "name", "workers", "overwrite", "mlflow", "max_time", "patience"}
+"""What may change when a training goes on."""
 
 SETTINGS = "settings.json"
 """Beside the checkpoints: what the training was told."""
 
 Source = RoadSource | FundusSource
 Item = TypeVar("Item")
+Config = TypeVar("Config", bound=TrainingSettings)
 
 
 def train_roads(config: TrainRoads, progress: Progress) -> Result:
@@ -61,10 +69,10 @@ def train_roads(config: TrainRoads, progress: Progress) -> Result:
     Raises:
         DataError: The data are missing or in another layout.
     """
-    pairs = [pair for folder in config.data for pair in road_pairs(folder, "train")]
+    by_folder = [road_pairs(folder, "train") for folder in config.data]
     split = "test" if (config.data[0] / "test" / "sat").is_dir() else "valid"
     tests = road_pairs(config.data[0], split)
-    kept, held = _hold_out(pairs, config.held_out)
+    kept, held = _hold_out(by_folder, config.held_out)
     drawn: list[RoadPair] = []
     if config.samples:
         folder = config.output / "samples"
@@ -89,13 +97,11 @@ def train_vessels(config: TrainDrive, progress: Progress) -> Result:
     Raises:
         DataError: The data are missing or in another layout.
     """
-    by_folder = [fundus_samples(folder, "train") for folder in config.data]
-    kept, held = [], []
-    for samples in by_folder:
-        labelled = [sample for sample in samples if sample.label is not None]
-        inside, out = _hold_out(labelled, max(1, config.held_out // len(by_folder)))
-        kept += inside
-        held += out
+    by_folder = [
+        [sample for sample in fundus_samples(folder, "train") if sample.label is not None]
+        for folder in config.data
+    ]
+    kept, held = _hold_out(by_folder, config.held_out)
     tests = fundus_samples(config.data[0], "test")
     drawn: list[FundusSample] = []
     if config.samples:
@@ -110,18 +116,38 @@ def train_vessels(config: TrainDrive, progress: Progress) -> Result:
     )  # fmt: skip
 
 
-def _hold_out(items: list[Item], count: int) -> tuple[list[Item], list[Item]]:
-    """Splits off `count` items, evenly spread over the list."""
-    if count >= len(items):
+def _hold_out(
+    by_folder: Sequence[Sequence[Item]], counts: Sequence[int]
+) -> tuple[list[Item], list[Item]]:
+    """Splits off so many items of each folder, evenly spread over it; one count is of them all."""
+    if len(counts) == 1:
+        by_folder = [[item for items in by_folder for item in items]]
+    if len(counts) != len(by_folder):
         raise DataError(
-            f"{len(items)} labelled images, of which {count} are to be held out: none are left to "
-            "train on; add images or hold out fewer with --held-out"
+            f"--held-out has {len(counts)} numbers, --data {len(by_folder)} folders; give one for "
+            "each, or one for all of them together"
         )
-    chosen = {round((index + 0.5) * len(items) / count - 0.5) for index in range(count)}
-    return (
-        [item for index, item in enumerate(items) if index not in chosen],
-        [item for index, item in enumerate(items) if index in chosen],
-    )
+    kept: list[Item] = []
+    out: list[Item] = []
+    for items, count in zip(by_folder, counts, strict=True):
+        if count >= len(items):
+            raise DataError(
+                f"{len(items)} labelled images, of which {count} are to be held out: none are left "
+                "to train on; add images or hold out fewer with --held-out"
+            )
+        chosen = {round((index + 0.5) * len(items) / count - 0.5) for index in range(count)}
+        kept += [item for index, item in enumerate(items) if index not in chosen]
+        out += [item for index, item in enumerate(items) if index in chosen]
+    return kept, out
+
+
+def _bounded(config: Config, sources: Sequence[Source]) -> Config:
+    """Epochs, if they are given, as iterations."""
+    if config.epochs is None:
+        return config
+    pixels = sum(source.pixels() for source in sources)
+    iterations = max(1, round(config.epochs * pixels / config.how.batch_pixels))
+    return config.model_copy(update={"epochs": None, "iterations": iterations})
 
 
 def _train(
@@ -138,13 +164,18 @@ def _train(
 ) -> Result:
     """Trains, writes weights, then scores the test split and writes the scores into them."""
     start = time.perf_counter()
+    config = _bounded(config, sources)
     _agree_with_earlier(config)
     objective = objective_of(config, task, len(classes), sources)
-    _begin(config)
+    if distributed.process() == 0:
+        _begin(config)
     share = config.samples / 100
     weights = [(1 - share) / len(sources)] * len(sources)
     weights += [share / max(1, len(drawn))] * len(drawn)
     trained = train(config, objective, [*sources, *drawn], weights, held_out, config.output)
+    if distributed.process() > 0:
+        # The first process writes what there is to write.
+        raise SystemExit(0)
     path = config.output / f"{config.name}.safetensors"
     card = WeightsCard(
         task=task,
@@ -161,6 +192,7 @@ def _train(
             "held_out": [source.name for source in held_out],
             "chosen_iteration": trained.iteration,
             **config.model_dump(mode="json", exclude=_NOT_NOTED),
+            **asdict(config.how),
             "alpha": objective.alpha,
             **({"earlier": objective.earlier} if objective.earlier else {}),
         },
@@ -188,7 +220,10 @@ def _train(
 
 def _settings(config: TrainRoads | TrainDrive) -> dict[str, Any]:
     """What a training must have in common with the one that it goes on from."""
-    return config.model_dump(mode="json", exclude={"output", "name", "workers", "overwrite"})
+    told = config.model_dump(mode="json", exclude=_NOT_COMPARED)
+    # As they are read back.
+    how: dict[str, Any] = json.loads(json.dumps(asdict(config.how)))
+    return {**told, **how}
 
 
 def _agree_with_earlier(config: TrainRoads | TrainDrive) -> None:
@@ -213,7 +248,9 @@ def _agree_with_earlier(config: TrainRoads | TrainDrive) -> None:
 def _begin(config: TrainRoads | TrainDrive) -> None:
     """Notes the settings, and clears away an earlier training that is not to go on."""
     if config.overwrite:
-        shutil.rmtree(config.output / "checkpoints", ignore_errors=True)
+        for name in ("checkpoints", "csv", "tensorboard"):
+            shutil.rmtree(config.output / name, ignore_errors=True)
+        (config.output / RUN).unlink(missing_ok=True)
     config.output.mkdir(parents=True, exist_ok=True)
     text = json.dumps(_settings(config), indent=2) + "\n"
     (config.output / SETTINGS).write_text(text, encoding="utf-8")

@@ -7,30 +7,41 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from math import inf
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import (
     Checkpoint,
+    EarlyStopping,
     LearningRateMonitor,
     ModelCheckpoint,
     RichProgressBar,
+    WeightAveraging,
 )
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from monai.transforms import Compose, ToTensord
 from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, Dataset
 
+from pipelines import distributed
 from pipelines.config import Precision, TrainingSettings
 from pipelines.crops import CropBatches, CropPlan, CropSource, NumbersFrom
+from pipelines.errors import TrainingError
+from pipelines.mlflow_log import mlflow_logger
 from pipelines.objective import Objective
 from pipelines.scores.curve import HALF
 from pipelines.scores.histogram import Counts, Histogram, curve_of, foreground_at
+from pipelines.starts import RandStartd, starting_mask
 from pipelines.transforms import KEYS, Normalised, augmentation
-from rurnet.loss import IGNORE, multi_step_loss
+from rurnet.loss import IGNORE, label_weight, multi_step_loss
 from rurnet.network import SegmentationNetwork
 from rurnet.registry import create
 
@@ -38,19 +49,29 @@ _LOG = logging.getLogger("rurnet")
 _LINE_EVERY_S = 30.0
 _SCORED = ("f1", "break_even")
 
+_LARGEST_GRADIENT = 1.0
+
 HELD_OUT_TILE = 512
 """Side of the tiles that held-out images are scored by during training."""
 
 
 class HeldOutTiles(Dataset[dict[str, Tensor]]):
-    """All tiles of the held-out images, normalised."""
+    """All tiles of the held-out images, normalised, or one process's share of them."""
 
     def __init__(
-        self, sources: Sequence[CropSource], mean: tuple[float, ...], std: tuple[float, ...]
+        self,
+        sources: Sequence[CropSource],
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        process: tuple[int, int] = (0, 1),
     ) -> None:
         prepare = Compose([Normalised(mean, std), ToTensord(KEYS, track_meta=False)])
         raw = [tile for source in sources for tile in source.tiles(HELD_OUT_TILE)]
-        self.tiles = [tile for tile in raw if (tile["label"] != IGNORE).any()]
+        labelled = [tile for tile in raw if (tile["label"] != IGNORE).any()]
+        # Every process has as many, or they would wait for each other forever.
+        short = -len(labelled) % process[1]
+        blank = [{**tile, "label": np.full_like(tile["label"], IGNORE)} for tile in labelled[:1]]
+        self.tiles = [*labelled, *blank * short][process[0] :: process[1]]
         self.prepare = prepare
 
     def __len__(self) -> int:
@@ -73,28 +94,95 @@ class SegmentationModule(lightning.LightningModule):
 
     def __init__(self, settings: TrainingSettings, objective: Objective) -> None:
         super().__init__()
+        # Parts of a batch are worked through one by one, and a batch ends with one step.
+        self.automatic_optimization = False
         self.settings = settings
+        self.how = settings.how
         self.objective = objective
         self.network = create(settings.model, **objective.arguments).channels_last()
         if objective.start is not None:
             self.network.load_state_dict(objective.start)
-        self.histogram = Histogram()
+        self.counts = Histogram().counts
+        self._step = self.network.step
         weights = torch.tensor(objective.class_weights)
         self.register_buffer("class_weights", weights, persistent=False)
 
-    def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
-        """Loss of a batch (equation 7)."""
-        image = batch["image"].contiguous(memory_format=torch.channels_last)
-        loss = multi_step_loss(
-            self.network(image),
-            batch["label"][:, 0],
-            alpha=self.objective.alpha,
-            class_weights=self.get_buffer("class_weights"),
-            dice=self.settings.dice,
-            cldice=self.settings.cldice,
+    def on_fit_start(self) -> None:
+        """Compiles, once copies of the network are made."""
+        if self.settings.compile:
+            self._step = torch.compile(self.network.step, dynamic=False)
+
+    def training_step(self, batch: dict[str, Tensor], _: int) -> None:
+        """One step of the optimizer (equation 7).
+
+        Raises:
+            TrainingError: The loss is not a number, or its gradient.
+        """
+        optimizer = cast(LightningOptimizer, self.optimizers())
+        optimizer.zero_grad()
+        labels = batch["label"][:, 0]
+        class_weights = self.get_buffer("class_weights")
+        # Of all processes' parts: they have unlike numbers of labelled pixels. Their gradients
+        # are averaged, hence the mean of the weights and not the sum.
+        denominator = self._over_processes(label_weight(labels, class_weights), "mean")
+        parts = min(self.settings.accumulate, len(labels))
+        before = self._late_steps()
+        loss = labels.new_zeros((), dtype=torch.float32)
+        pieces = [batch[key].tensor_split(parts) for key in ("image", "label", "start")]
+        for image, label, start in zip(*pieces, strict=True):
+            part = multi_step_loss(
+                self._logits(image, start, before),
+                label[:, 0],
+                alpha=self.objective.alpha,
+                class_weights=class_weights,
+                dice=self.settings.dice / parts,
+                cldice=self.settings.cldice / parts,
+                denominator=denominator,
+            )
+            self.manual_backward(part)
+            loss += part.detach()
+        clip = _LARGEST_GRADIENT if self.how.optimizer == "adamw" else inf
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters(), clip)
+        self._check(loss, norm)
+        optimizer.step()
+        cast(LRScheduler, self.lr_schedulers()).step()
+        self.log("train/loss", self._over_processes(loss, "mean"), prog_bar=True)
+
+    def _logits(self, image: Tensor, start: Tensor, before: int) -> list[Tensor]:
+        """Logits of the steps that the loss sees, which come after `before` others."""
+        image = image.contiguous(memory_format=torch.channels_last)
+        mask = starting_mask(start, self.network.classes).to(image)
+        state = self.network.initial_state(image, mask)
+        with torch.no_grad():
+            for _ in range(before):
+                _, state = self._step(image, state)
+        every = []
+        for _ in range(self.network.steps):
+            logits, state = self._step(image, state)
+            every.append(logits)
+        return every
+
+    def _late_steps(self) -> int:
+        """Steps before those with a loss: more of them must not make a mask worse."""
+        # Of the iteration alone: all processes draw alike, and a resumed training too.
+        random = np.random.default_rng((self.settings.seed, self.global_step))
+        late = not self.network.one_shot and random.random() < self.how.late_steps
+        return int(random.integers(1, self.network.steps + 1)) if late else 0
+
+    def _over_processes(self, value: Tensor, operation: str) -> Tensor:
+        """Mean or sum of a value over all processes."""
+        return cast(Tensor, self.trainer.strategy.reduce(value, reduce_op=operation))
+
+    def _check(self, loss: Tensor, norm: Tensor) -> None:
+        """The weights would be lost with the next step."""
+        if torch.isfinite(loss) and torch.isfinite(norm):
+            return
+        what = "loss" if not torch.isfinite(loss) else "gradient"
+        raise TrainingError(
+            f"iteration {self.global_step + 1}: the {what} is not a number any more; the best and "
+            "the last checkpoint are from before; go on from the best weights, or train afresh, "
+            "with a lower --learning-rate"
         )
-        self.log("train/loss", loss, prog_bar=True)
-        return loss
 
     def on_validation_epoch_start(self) -> None:
         """Starts a new count."""
@@ -103,38 +191,40 @@ class SegmentationModule(lightning.LightningModule):
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
         """Counts the held-out tiles' pixels."""
         image = batch["image"].contiguous(memory_format=torch.channels_last)
-        foreground = self.network(image)[-1].float().softmax(dim=1)[:, 1]
+        foreground = 1 - self.network(image)[-1].float().softmax(dim=1)[:, 0]
         levels = (foreground * 254).round().to(torch.uint8).cpu().numpy()
         label = batch["label"][:, 0].cpu().numpy()
-        self.histogram.add(levels, label == 1, label != IGNORE)
+        self.histogram.add(levels, (label > 0) & (label != IGNORE), label != IGNORE)
 
     def on_validation_epoch_end(self) -> None:
         """Logs F1 at 0.5 and break-even of the held-out images."""
-        counts = self.histogram.counts
-        f1 = float(foreground_at(counts, HALF).f1)
-        break_even = float(curve_of(counts).break_even().value)
-        self.log("held_out/f1", f1, prog_bar=True)
-        self.log("held_out/break_even", break_even, prog_bar=True)
+        ours = torch.from_numpy(self.histogram.counts).to(self.device)
+        self.counts = self._over_processes(ours, "sum").cpu().numpy()
+        f1 = float(foreground_at(self.counts, HALF).f1)
+        break_even = float(curve_of(self.counts).break_even().value)
+        # The same in all processes; Lightning cannot know.
+        self.log("held_out/f1", f1, prog_bar=True, sync_dist=True)
+        self.log("held_out/break_even", break_even, prog_bar=True, sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the held-out counts with the weights they belong to."""
-        checkpoint["held_out_counts"] = self.histogram.counts.tolist()
+        checkpoint["held_out_counts"] = self.counts.tolist()
 
     def configure_optimizers(self) -> Any:
-        """AdamW on a one-cycle schedule."""
-        optimizer = torch.optim.AdamW(
-            self.parameters(), lr=self.settings.learning_rate, weight_decay=1e-4
-        )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=self.settings.learning_rate,
-            total_steps=self.settings.iterations,
-            pct_start=0.1,
-        )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        """The protocol's optimizer and schedule."""
+        rate, iterations = self.how.learning_rate, self.how.iterations
+        optimizer: torch.optim.Optimizer
+        schedule: LRScheduler
+        if self.how.optimizer == "adamw":
+            optimizer = torch.optim.AdamW(self.parameters(), lr=rate, weight_decay=1e-4)
+            schedule = torch.optim.lr_scheduler.OneCycleLR(
+                optimizer, max_lr=rate, total_steps=iterations, pct_start=0.1
+            )
+        else:
+            optimizer = torch.optim.SGD(self.parameters(), lr=rate, momentum=0.9, weight_decay=5e-4)
+            every = max(1, iterations // self.how.decays)
+            schedule = torch.optim.lr_scheduler.StepLR(optimizer, every, gamma=0.95)
+        return [optimizer], [schedule]
 
 
 @dataclass(frozen=True)
@@ -165,61 +255,114 @@ def train(
 ) -> Trained:
     """Trains, or goes on where a killed training stopped.
 
+    Under `torchrun` every process takes its part of each batch, and all end with the same weights.
+
     Args:
         settings: What training depends on.
         objective: What is trained.
         sources: What crops are cut from.
         weights: How often each source is drawn, relative to the others.
         held_out: Images that choose the weights and the threshold; not among `sources`.
-        folder: Where checkpoints and the TensorBoard log go.
+        folder: Where checkpoints and logs go.
 
     Returns:
         The best weights on the held-out images.
+
+    Raises:
+        TrainingError: The loss is not a number any more. Checkpoints from before are kept.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
+    how = settings.how
     mean, std = objective.mean, objective.std
     module = SegmentationModule(settings, objective)
     checkpoints = folder / "checkpoints"
-    interval = max(1, settings.iterations // settings.scorings)
+    interval = max(1, how.iterations // settings.scorings)
     best = ModelCheckpoint(
         checkpoints, filename="best", monitor="held_out/break_even", mode="max",
         save_top_k=1, enable_version_counter=False,
     )  # fmt: skip
     told = RichProgressBar(leave=True) if sys.stderr.isatty() else LogLines()
-    last = LastCheckpoint(checkpoints / "last.ckpt", max(1, interval // 4), interval)
+    last = LastCheckpoint(checkpoints / "last.ckpt", max(1, interval // 4), interval, settings)
+    callbacks = [*_optional_callbacks(settings), best, last, LearningRateMonitor("step"), told]
+    every = min(20, how.iterations)
     trainer = lightning.Trainer(
         accelerator="auto",
-        devices="auto" if torch.cuda.is_available() else 1,
+        devices=distributed.processes_here(),
+        num_nodes=distributed.machines(),
+        strategy="ddp" if distributed.processes() > 1 else "auto",
+        sync_batchnorm=distributed.processes() > 1,
+        # Crops and tiles are shared among the processes here, by number.
+        use_distributed_sampler=False,
         precision=_precision(settings.precision),
-        max_steps=settings.iterations,
+        max_steps=how.iterations,
+        max_time=None if settings.max_time is None else timedelta(minutes=settings.max_time),
         val_check_interval=interval,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
-        gradient_clip_val=1.0,
-        log_every_n_steps=min(20, settings.iterations),
-        callbacks=[best, last, LearningRateMonitor("step"), told],
+        log_every_n_steps=every,
+        callbacks=callbacks,
         enable_progress_bar=isinstance(told, RichProgressBar),
-        logger=TensorBoardLogger(folder, name="", version="tensorboard"),
+        logger=_loggers(settings, folder, every),
         enable_model_summary=False,
     )
-    plan = CropPlan(tuple(settings.crop_sizes), settings.batch_pixels, settings.seed)
-    batches = CropBatches(sources, weights, plan, augmentation(mean, std))
+    process = distributed.process(), distributed.processes()
+    start = RandStartd(how.damaged_starts, module.network.classes)
+    batches = CropBatches(
+        sources, weights, CropPlan(how.crop_sizes, how.batch_pixels, settings.seed),
+        augmentation(mean, std, light=how.augmented, start=start), process,
+    )  # fmt: skip
     loader: DataLoader[dict[str, Tensor]] = DataLoader(
         batches,
         batch_size=None,
-        sampler=NumbersFrom(settings.iterations, lambda: trainer.global_step),
+        sampler=NumbersFrom(how.iterations, lambda: trainer.global_step),
         num_workers=settings.workers,
         persistent_workers=settings.workers > 0,
         # A fork would take over the threads and signal handlers of a Prefect run, and end badly.
         multiprocessing_context="spawn" if settings.workers else None,
         pin_memory=torch.cuda.is_available(),
     )
-    scoring: DataLoader[dict[str, Tensor]] = DataLoader(HeldOutTiles(held_out, mean, std), 4)
-    resume = str(last.path) if last.path.exists() else None
-    with _without_untrue_warnings():
-        trainer.fit(module, loader, scoring, ckpt_path=resume, weights_only=False)
-    return _best(settings, objective, Path(best.best_model_path))
+    tiles = HeldOutTiles(held_out, mean, std, process)
+    scoring: DataLoader[dict[str, Tensor]] = DataLoader(tiles, 4)
+    resume = None if settings.overwrite or not last.path.exists() else str(last.path)
+    if resume is None or not last.ended():
+        with _without_untrue_warnings():
+            trainer.fit(module, loader, scoring, ckpt_path=resume, weights_only=False)
+    return _best(settings, objective, checkpoints / "best.ckpt")
+
+
+def _optional_callbacks(settings: TrainingSettings) -> list[lightning.Callback]:
+    """Those that a protocol, or a user, may do without."""
+    found: list[lightning.Callback] = []
+    if settings.how.ema:
+        found.append(WeightAveraging(avg_fn=partial(_running_average, settings.how.ema)))
+    if settings.patience:
+        found.append(
+            EarlyStopping(
+                "held_out/break_even", mode="max", patience=settings.patience, check_finite=False
+            )
+        )
+    return found
+
+
+def _running_average(decay: float, average: Tensor, current: Tensor, count: Tensor) -> Tensor:
+    """The exponential running average, which starts fast: the first weights know nothing."""
+    if not average.is_floating_point():
+        return current  # Batch norm counts its batches.
+    # On the device: a number would be waited for, for each tensor.
+    weight = ((1 + count) / (10 + count)).clamp(max=decay)
+    return torch.lerp(current, average, weight.to(average))
+
+
+def _loggers(settings: TrainingSettings, folder: Path, every: int) -> list[Logger]:
+    """TensorBoard, CSV (one file for each start), and MLflow where it is wanted."""
+    loggers: list[Logger] = [
+        TensorBoardLogger(folder, name="", version="tensorboard"),
+        CSVLogger(folder, name="csv", flush_logs_every_n_steps=every),
+    ]
+    if settings.mlflow is not None:
+        loggers.append(mlflow_logger(settings.mlflow, folder))
+    return loggers
 
 
 class LastCheckpoint(Checkpoint):
@@ -232,12 +375,27 @@ class LastCheckpoint(Checkpoint):
         path: The checkpoint.
         every: Iterations between two of them.
         scored_every: Iterations between two scorings.
+        settings: Of which some say when training ends.
     """
 
-    def __init__(self, path: Path, every: int, scored_every: int) -> None:
+    def __init__(
+        self, path: Path, every: int, scored_every: int, settings: TrainingSettings
+    ) -> None:
         self.path = path
         self.every = every
         self.scored_every = scored_every
+        self.ends = {"max_time": settings.max_time, "patience": settings.patience}
+        self.reached = False
+
+    def ended(self) -> bool:
+        """Whether a training with the same ends is done, early or not."""
+        checkpoint = torch.load(self.path, map_location="cpu", weights_only=False)
+        noted = checkpoint["callbacks"].get(self.state_key)
+        return bool(noted == self.ends)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What ended the training, once it is at its end."""
+        return self.ends if self.reached else {}
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
         """Between scorings."""
@@ -247,6 +405,8 @@ class LastCheckpoint(Checkpoint):
 
     def on_validation_end(self, trainer: lightning.Trainer, *_: Any) -> None:
         """After a scoring, once the best weights are on disk."""
+        # Not before: a training that is stopped early is scored once more.
+        self.reached = trainer.should_stop
         trainer.save_checkpoint(self.path)
 
 
@@ -271,13 +431,15 @@ class LogLines(lightning.Callback):
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
         """A line now and then."""
-        if time.monotonic() - self._last >= _LINE_EVERY_S:
+        if trainer.is_global_zero and time.monotonic() - self._last >= _LINE_EVERY_S:
             self._last = time.monotonic()
             loss = float(trainer.callback_metrics["train/loss"])
             _LOG.info("iteration %d of %s: loss %.4f", trainer.global_step, trainer.max_steps, loss)
 
     def on_validation_end(self, trainer: lightning.Trainer, *_: Any) -> None:
         """A line for each scoring."""
+        if not trainer.is_global_zero:
+            return
         held_out = {key: float(trainer.callback_metrics[f"held_out/{key}"]) for key in _SCORED}
         _LOG.info(
             "iteration %d of %s: held-out images have F1 %.3f, break-even %.3f",

@@ -5,9 +5,11 @@ Keys of a training sample, all [channels, h, w]:
     image   float32, normalised; 0 (the training mean) where `valid` is 0
     label   uint8: class, 255 (`rurnet.loss.IGNORE`) where a pixel is left out of the loss
     valid   uint8: 1 where there is a pixel, 0 where it is missing or outside the field of view
+    start   uint8: class of a mask to start from, 255 where it is uniform (`pipelines.starts`)
 """
 
 from collections.abc import Hashable, Mapping
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from monai.transforms import (
     RandGaussianNoised,
     RandGaussianSmoothd,
     Randomizable,
+    RandomizableTransform,
     RandRotate90d,
     RandScaleIntensityd,
     RandShiftIntensityd,
@@ -26,13 +29,16 @@ from monai.transforms import (
     Transform,
 )
 from numpy.typing import NDArray
+from PIL import Image
 from skimage.transform import resize
 
 from pipelines.field import field_of_view
 from pipelines.fundus import FundusSample, read_binary, read_image
+from pipelines.starts import RandStartd
 from rurnet.loss import IGNORE
 
 KEYS = ("image", "label", "valid")
+TRAINING_KEYS = (*KEYS, "start")
 Sample = dict[Hashable, Any]
 
 
@@ -122,26 +128,89 @@ class MeanFilld(MapTransform):
         return {**data, "image": data["image"] * data["valid"]}
 
 
-def augmentation(mean: tuple[float, ...], std: tuple[float, ...]) -> Compose:
+class RandJPEGd(RandomizableTransform, MapTransform):
+    """Compresses an image of three bands as a JPEG file would, and takes it out again.
+
+    Args:
+        prob: How often.
+        quality: Lowest and highest.
+    """
+
+    def __init__(self, prob: float, quality: tuple[int, int] = (30, 90)) -> None:
+        MapTransform.__init__(self, keys=("image",))
+        RandomizableTransform.__init__(self, prob)
+        self.quality = quality
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Sample:
+        """Compresses an image, uint8 [3, h, w]; another is left alone."""
+        self.randomize(None)
+        quality = int(self.R.randint(self.quality[0], self.quality[1] + 1))
+        image = data["image"]
+        if not self._do_transform or image.shape[0] != 3 or image.dtype != np.uint8:
+            return dict(data)
+        file = BytesIO()
+        Image.fromarray(np.moveaxis(image, 0, -1)).save(file, "JPEG", quality=quality)
+        return {**data, "image": np.moveaxis(np.asarray(Image.open(file)), -1, 0)}
+
+
+class RandIlluminationd(RandomizableTransform, MapTransform):
+    """Brightens one side of an image and darkens the other, as a flash or the sun does.
+
+    Args:
+        prob: How often.
+        strength: Largest change, as a share, from the middle to a corner.
+    """
+
+    def __init__(self, prob: float, strength: float = 0.3) -> None:
+        MapTransform.__init__(self, keys=("image",))
+        RandomizableTransform.__init__(self, prob)
+        self.strength = strength
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Sample:
+        """Shades an image [c, h, w] that is not yet normalised."""
+        self.randomize(None)
+        down, across = self.R.uniform(-self.strength / 2, self.strength / 2, 2)
+        if not self._do_transform:
+            return dict(data)
+        height, width = data["image"].shape[1:]
+        rows, columns = np.linspace(-1, 1, height), np.linspace(-1, 1, width)
+        shade = 1 + down * rows[:, None] + across * columns[None]
+        return {**data, "image": data["image"] * shade.astype(np.float32)}
+
+
+def augmentation(
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    *,
+    light: bool = True,
+    start: RandStartd | None = None,
+) -> Compose:
     """Normalisation, the eight symmetries of the square, and changes of light and sharpness.
 
     Args:
         mean: Mean of each band.
         std: Standard deviation of each band.
+        light: Whether light, colour and sharpness change.
+        start: Makes masks to start from; None makes none.
     """
+    changes: list[Any] = [
+        RandScaleIntensityd("image", factors=0.25, prob=0.6),
+        RandScaleIntensityd("image", factors=0.15, prob=0.5, channel_wise=True),
+        RandShiftIntensityd("image", offsets=0.3, prob=0.6),
+        RandAdjustContrastd("image", prob=0.3, gamma=(0.7, 1.5)),
+        RandGaussianSmoothd("image", sigma_x=(0.3, 1.0), sigma_y=(0.3, 1.0), prob=0.15),
+        RandGaussianNoised("image", prob=0.2, std=0.08),
+        MeanFilld(),
+    ]
     return Compose(
         [
+            *([RandJPEGd(prob=0.1), RandIlluminationd(prob=0.3)] if light else []),
             Normalised(mean, std),
             RandFlipd(KEYS, prob=0.5, spatial_axis=0),
             RandRotate90d(KEYS, prob=0.75, max_k=3),
-            RandScaleIntensityd("image", factors=0.25, prob=0.6),
-            RandScaleIntensityd("image", factors=0.15, prob=0.5, channel_wise=True),
-            RandShiftIntensityd("image", offsets=0.3, prob=0.6),
-            RandAdjustContrastd("image", prob=0.3, gamma=(0.7, 1.5)),
-            RandGaussianSmoothd("image", sigma_x=(0.3, 1.0), sigma_y=(0.3, 1.0), prob=0.15),
-            RandGaussianNoised("image", prob=0.2, std=0.08),
-            MeanFilld(),
-            ToTensord(KEYS, track_meta=False),
+            *(changes if light else []),
+            *([start] if start else []),
+            ToTensord(TRAINING_KEYS, track_meta=False, allow_missing_keys=True),
         ]
     )
 

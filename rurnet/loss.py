@@ -29,6 +29,7 @@ def multi_step_loss(
     class_weights: Tensor | None = None,
     dice: float = 0.0,
     cldice: float = 0.0,
+    denominator: Tensor | None = None,
 ) -> Tensor:
     """Sum over steps of alpha^(N-t) times a step's loss (equations 7 and 8).
 
@@ -42,6 +43,8 @@ def multi_step_loss(
         class_weights: [classes], weight of each class in the cross entropy's mean.
         dice: Weight of `soft_dice_loss`, which is not computed at 0.
         cldice: Weight of `soft_cldice_loss`, which is not computed at 0.
+        denominator: What the cross entropy's sum is divided by, where these are a part of a batch:
+            `label_weight` of the whole batch. The parts' losses then add up to the whole's.
 
     Returns:
         A scalar. It is zero, with a gradient of zero, where every pixel is ignored.
@@ -49,11 +52,9 @@ def multi_step_loss(
     total = logits[0].new_zeros(())
     # In 16 bits a count of pixels is off, or overflows.
     dtype = torch.promote_types(logits[0].dtype, torch.float32)
-    weights = labels.new_ones(labels.shape, dtype=dtype)
-    if class_weights is not None:
-        weights = class_weights.to(weights)[labels.clamp(max=len(class_weights) - 1).long()]
-    weights = weights * (labels != IGNORE)
-    denominator = weights.sum()
+    weights = _pixel_weights(labels, class_weights, dtype)
+    if denominator is None:
+        denominator = weights.sum()
     # The plain mean of torch is 0 / 0 where a whole batch is ignored.
     denominator = denominator + (denominator == 0)
     for position, step in enumerate(logits):
@@ -70,6 +71,19 @@ def multi_step_loss(
         if cldice:
             total = total + factor * cldice * soft_cldice_loss(step, labels)
     return total
+
+
+def label_weight(labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
+    """What `multi_step_loss` divides a batch's cross entropy by: its pixels, weighted by class.
+
+    Args:
+        labels: [B, H, W], integer class per pixel, `IGNORE` where there is none.
+        class_weights: [classes].
+
+    Returns:
+        A scalar, in 32 bits or more.
+    """
+    return _pixel_weights(labels, class_weights, torch.float32).sum()
 
 
 def soft_dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -159,6 +173,14 @@ def median_frequency_weights(pixels: Tensor | Sequence[Sequence[int]]) -> Tensor
     frequency = of_class / where_present
     # Not torch.median: of two in the middle that takes the lower.
     return (frequency.quantile(0.5) / frequency).float()
+
+
+def _pixel_weights(labels: Tensor, class_weights: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """Weight of each pixel's cross entropy [B, H, W]: of its class, 0 where it is ignored."""
+    weights = labels.new_ones(labels.shape, dtype=dtype)
+    if class_weights is not None:
+        weights = class_weights.to(weights)[labels.clamp(max=len(class_weights) - 1).long()]
+    return weights * (labels != IGNORE)
 
 
 def _foreground(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

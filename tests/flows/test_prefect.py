@@ -179,7 +179,7 @@ def test_a_training_runs_as_a_deployment_and_logs_how_it_gets_on(served):
     data = write_drive_folder(served.folder / "DRIVE", train=3, test=1)
     done = served.prefect(
         "deployment", "run", "train-drive", "--watch", "-p", f'data=["{data}"]',
-        "-p", "iterations=4", "-p", "scorings=1", "-p", "held_out=1", "-p", "crop_sizes=[64]",
+        "-p", "iterations=4", "-p", "scorings=1", "-p", "held_out=[1]", "-p", "crop_sizes=[64]",
         "-p", "batch_pixels=8192",
     )  # fmt: skip
     assert "Completed" in done.stdout, done.stdout + done.stderr

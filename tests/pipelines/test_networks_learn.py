@@ -95,7 +95,7 @@ def drive(tmp_path_factory):
 def test_a_training_ends_with_weights_that_predict(drive, tmp_path, narrow_arguments, name):
     config = TrainDrive(
         data=[drive], output=tmp_path, model=name, network_arguments=narrow_arguments(name),
-        iterations=2, crop_sizes=[64], batch_pixels=8192, held_out=1, scorings=1, workers=0,
+        iterations=2, crop_sizes=[64], batch_pixels=8192, held_out=[1], scorings=1, workers=0,
     )  # fmt: skip
     result = train_vessels(config, Silence())
     assert load(str(result.weights)).card.network == name

@@ -34,7 +34,7 @@ FEW = {
     "batch_pixels": 2048,
     "steps": 2,
     "workers": 0,
-    "held_out": 1,
+    "held_out": [1],
     "scorings": 1,
 }
 
@@ -318,7 +318,7 @@ def test_several_folders_train_together_and_the_first_is_scored(tmp_path):
             with Image.open(chase / source) as image:
                 image.save(hrf / kind / f"{name}.png")
     config = TrainDrive(
-        **{**FEW, "held_out": 2}, iterations=1, data=[chase, hrf], output=tmp_path / "out"
+        **{**FEW, "held_out": [1, 1]}, iterations=1, data=[chase, hrf], output=tmp_path / "out"
     )
     result = train_vessels(config, Silence())
     card = load(str(result.weights)).card
@@ -332,7 +332,7 @@ def test_several_folders_train_together_and_the_first_is_scored(tmp_path):
 
 def test_too_few_images_to_hold_some_out_are_refused(roads, tmp_path):
     with pytest.raises(DataError, match="--held-out"):
-        train_roads(roads_config(roads, tmp_path / "out", held_out=3), Silence())
+        train_roads(roads_config(roads, tmp_path / "out", held_out=[3]), Silence())
     assert not (tmp_path / "out").exists()
 
 
