@@ -1,5 +1,6 @@
 """Training on scenes so easy that a few iterations tell."""
 
+import csv
 import logging
 import shutil
 
@@ -12,10 +13,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from pipelines import training
 from pipelines.config import TrainRoads
 from pipelines.crops import CropBatches, RoadSource, band_statistics
+from pipelines.errors import TrainingError
 from pipelines.objective import Objective
 from pipelines.roads import RoadPair
 from pipelines.scores.histogram import Histogram, curve_of
-from pipelines.training import train
+from pipelines.training import SegmentationModule, train
 
 SIDE = 64
 
@@ -197,6 +199,108 @@ def test_batch_norm_and_mixed_precision_train_too(sources, tmp_path):
     result = train(config, objective, sources[:2], [1, 1], sources[2:], tmp_path)
     assert all(torch.isfinite(value).all() for value in result.network.state_dict().values())
     assert result.held_out.sum() == SIDE**2 - 100
+
+
+def test_a_batch_in_parts_trains_the_same_weights(sources, tmp_path):
+    few = {"iterations": 3, "scorings": 1, "batch_pixels": 3 * 32**2}
+    whole = trained(sources, tmp_path / "whole", **few)
+    parts = trained(sources, tmp_path / "parts", accumulate=2, **few)
+    for key, value in whole.network.state_dict().items():
+        # AdamW makes much of a gradient that is nearly zero.
+        torch.testing.assert_close(parts.network.state_dict()[key], value, atol=2e-3, rtol=0)
+    one, other = (scalars(tmp_path / name, "train/loss")[3] for name in ("whole", "parts"))
+    assert one == pytest.approx(other, rel=1e-4)
+
+
+def test_a_loss_that_is_no_number_ends_it_and_keeps_what_was_good(sources, tmp_path, monkeypatch):
+    few = {"iterations": 8, "scorings": 4}
+    good = training.multi_step_loss
+    calls = []
+
+    def bad(*arguments, **named):
+        calls.append(1)
+        return good(*arguments, **named) * (float("nan") if len(calls) > 5 else 1)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "multi_step_loss", bad)
+        with pytest.raises(TrainingError, match=r"iteration 6: the loss is not a number any more"):
+            trained(sources, tmp_path, **few)
+    checkpoints = tmp_path / "checkpoints"
+    last = torch.load(checkpoints / "last.ckpt", weights_only=False)
+    assert last["global_step"] in (4, 5)
+    assert all(torch.isfinite(value).all() for value in last["state_dict"].values())
+    assert torch.load(checkpoints / "best.ckpt", weights_only=False)["global_step"] in (2, 4)
+    # What was bad is gone: it goes on from there.
+    result = trained(sources, tmp_path, **few)
+    assert torch.load(checkpoints / "last.ckpt", weights_only=False)["global_step"] == 8
+    assert result.iteration >= 2
+
+
+def test_the_average_of_the_weights_is_scored_and_kept(sources, tmp_path):
+    few = {"iterations": 6, "scorings": 1, "learning_rate": 3e-2, "seed": 3}
+    averaged = trained(sources, tmp_path / "average", ema=0.999, **few)
+    plain = trained(sources, tmp_path / "plain", ema=0.0, **few)
+    assert not same_weights(averaged, plain)
+    last = torch.load(tmp_path / "average" / "checkpoints" / "last.ckpt", weights_only=False)
+    # It trains on with the weights themselves, which do not depend on whether they are averaged.
+    network = {key.removeprefix("network."): value for key, value in
+               last["current_model_state"].items()}  # fmt: skip
+    assert all(torch.equal(network[key], value) for key, value in
+               plain.network.state_dict().items())  # fmt: skip
+
+
+def test_time_ends_it_with_what_it_reached(sources, tmp_path, numbers):
+    result = trained(sources, tmp_path, iterations=10_000, scorings=1, max_time=0.03)
+    assert 0 < len(numbers) < 10_000
+    assert result.iteration == len(numbers)
+    assert result.held_out.sum() == SIDE**2 - 100
+    numbers.clear()
+    trained(sources, tmp_path, iterations=10_000, scorings=1, max_time=0.03)
+    assert numbers == []
+    trained(sources, tmp_path, iterations=10_000, scorings=1, max_time=0.06)
+    assert numbers[0] == result.iteration
+
+
+def test_patience_ends_it_when_nothing_gets_better(sources, tmp_path, numbers):
+    stuck = {"iterations": 60, "scorings": 30, "learning_rate": 1e-12, "patience": 2}
+    result = trained(sources, tmp_path, **stuck)
+    assert len(numbers) < 20
+    assert result.iteration == 2
+    numbers.clear()
+    trained(sources, tmp_path, **stuck)
+    assert numbers == []
+
+
+def test_some_iterations_take_late_steps_as_many_as_the_network_has_at_most(
+    sources, tmp_path, monkeypatch
+):
+    seen = []
+    step = SegmentationModule._logits
+
+    def noted(self, image, start, before):
+        seen.append(before)
+        return step(self, image, start, before)
+
+    monkeypatch.setattr(SegmentationModule, "_logits", noted)
+    trained(sources, tmp_path / "a", iterations=12, scorings=1, late_steps=0.5)
+    assert set(seen) == {0, 1, 2}
+    seen.clear()
+    trained(sources, tmp_path / "b", iterations=4, scorings=1, late_steps=0.0)
+    assert set(seen) == {0}
+
+
+def test_the_log_is_for_spreadsheets_too(sources, tmp_path):
+    trained(sources, tmp_path)
+    (file,) = (tmp_path / "csv").glob("version_*/metrics.csv")
+    with file.open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    scored = [float(row["held_out/break_even"]) for row in rows if row["held_out/break_even"]]
+    assert scored == pytest.approx(list(scalars(tmp_path, "held_out/break_even").values()))
+
+
+def test_the_authors_protocol_trains_with_their_optimizer(sources, tmp_path):
+    trained(sources, tmp_path, protocol="paper", iterations=4, scorings=1)
+    assert scalars(tmp_path, "lr-SGD")
 
 
 def test_without_a_terminal_every_scoring_is_a_line_in_the_log(sources, tmp_path, caplog):
