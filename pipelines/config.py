@@ -388,7 +388,7 @@ class TrainingSettings(Configuration):
     mlflow: Annotated[
         str | None,
         Field(description="Log to MLflow too: where it keeps its runs, as in http://host:5000 or "
-              "a folder."),
+              "sqlite:///mlflow.db."),
     ] = None  # fmt: skip
     overwrite: Annotated[
         bool, Field(description="Start afresh instead of going on where a training stopped.")

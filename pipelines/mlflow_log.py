@@ -1,36 +1,43 @@
 """MLflow, where it is wanted: one run for a training, however often it is killed."""
 
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.loggers import MLFlowLogger
 
 from pipelines import distributed
-from pipelines.errors import PipelineError
+from pipelines.errors import PipelineError, shortened
 
 RUN = "mlflow-run"
 """File beside the checkpoints: the run that a resumed training goes on with."""
 
 
-def mlflow_logger(uri: str, folder: Path) -> MLFlowLogger:
+def mlflow_logger(uri: str, folder: Path, settings: dict[str, Any]) -> MLFlowLogger:
     """A logger of the training in a folder.
 
     Args:
-        uri: Where MLflow keeps its runs: http://host:5000, sqlite:///FILE, or a folder.
+        uri: Where MLflow keeps its runs: http://host:5000 or sqlite:///FILE.
         folder: Of the training; its name is the run's.
+        settings: What to note as the run's parameters.
 
     Raises:
-        PipelineError: MLflow is not installed.
+        PipelineError: MLflow is not installed, or does not take the address.
     """
+    try:
+        from mlflow.exceptions import MlflowException
+    except ModuleNotFoundError as error:
+        raise PipelineError("--mlflow needs MLflow: pip install 'rurnet[mlflow]'") from error
     noted = folder / RUN
     known = noted.read_text(encoding="utf-8").strip() if noted.is_file() else None
     try:
         logger = MLFlowLogger(
             "rurnet", run_name=folder.name, tracking_uri=uri, run_id=known, synchronous=True
         )
-    except ModuleNotFoundError as error:
+        if distributed.process() == 0:
+            logger.log_hyperparams(settings)
+            noted.write_text(f"{logger.run_id}\n", encoding="utf-8")
+    except MlflowException as error:
         raise PipelineError(
-            "--mlflow needs the package mlflow: pip install 'rurnet[mlflow]'"
+            f"--mlflow {uri}: {shortened(error)}; give the address of a server, or sqlite:///FILE"
         ) from error
-    if distributed.process() == 0:
-        noted.write_text(f"{logger.run_id}\n", encoding="utf-8")
     return logger

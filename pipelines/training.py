@@ -361,7 +361,7 @@ def _loggers(settings: TrainingSettings, folder: Path, every: int) -> list[Logge
         CSVLogger(folder, name="csv", flush_logs_every_n_steps=every),
     ]
     if settings.mlflow is not None:
-        loggers.append(mlflow_logger(settings.mlflow, folder))
+        loggers.append(mlflow_logger(settings.mlflow, folder, settings.model_dump(mode="json")))
     return loggers
 
 
