@@ -2,13 +2,11 @@
 
 import logging
 import sys
-import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from math import inf
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -17,71 +15,31 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import (
-    Checkpoint,
-    EarlyStopping,
     LearningRateMonitor,
     ModelCheckpoint,
     RichProgressBar,
-    WeightAveraging,
 )
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
-from monai.transforms import Compose, ToTensord
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
-from torch.utils.data import DataLoader, Dataset
 
 from pipelines import distributed
+from pipelines.callbacks import LastCheckpoint, LogLines, optional_callbacks
 from pipelines.config import Precision, TrainingSettings
-from pipelines.crops import CropBatches, CropPlan, CropSource, NumbersFrom
+from pipelines.crops import CropSource
 from pipelines.errors import TrainingError
+from pipelines.loading import crop_loader, held_out_loader
 from pipelines.mlflow_log import mlflow_logger
 from pipelines.objective import Objective
 from pipelines.scores.curve import HALF
 from pipelines.scores.histogram import Counts, Histogram, curve_of, foreground_at
-from pipelines.starts import RandStartd, starting_mask
-from pipelines.transforms import KEYS, Normalised, augmentation
+from pipelines.starts import starting_mask
 from rurnet.loss import IGNORE, label_weight, multi_step_loss
 from rurnet.network import SegmentationNetwork
 from rurnet.registry import create
 
-_LOG = logging.getLogger("rurnet")
-_LINE_EVERY_S = 30.0
-_SCORED = ("f1", "break_even")
-
 _LARGEST_GRADIENT = 1.0
-
-HELD_OUT_TILE = 512
-"""Side of the tiles that held-out images are scored by during training."""
-
-
-class HeldOutTiles(Dataset[dict[str, Tensor]]):
-    """All tiles of the held-out images, normalised, or one process's share of them."""
-
-    def __init__(
-        self,
-        sources: Sequence[CropSource],
-        mean: tuple[float, ...],
-        std: tuple[float, ...],
-        process: tuple[int, int] = (0, 1),
-    ) -> None:
-        prepare = Compose([Normalised(mean, std), ToTensord(KEYS, track_meta=False)])
-        raw = [tile for source in sources for tile in source.tiles(HELD_OUT_TILE)]
-        labelled = [tile for tile in raw if (tile["label"] != IGNORE).any()]
-        # Every process has as many, or they would wait for each other forever.
-        short = -len(labelled) % process[1]
-        blank = [{**tile, "label": np.full_like(tile["label"], IGNORE)} for tile in labelled[:1]]
-        self.tiles = [*labelled, *blank * short][process[0] :: process[1]]
-        self.prepare = prepare
-
-    def __len__(self) -> int:
-        """How many tiles."""
-        return len(self.tiles)
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """One tile: image [c, s, s], label and valid [1, s, s]."""
-        prepared: dict[str, Tensor] = self.prepare(self.tiles[index])
-        return prepared
 
 
 class SegmentationModule(lightning.LightningModule):
@@ -234,7 +192,7 @@ class Trained:
     Attributes:
         network: The weights of the best held-out break-even, in evaluation mode.
         held_out: The held-out images' counts [2, 255] with these weights, by tiles of
-            `HELD_OUT_TILE`.
+            `pipelines.loading.HELD_OUT_TILE`.
         threshold: Probability of the highest held-out F1.
         iteration: When they were reached.
     """
@@ -274,7 +232,6 @@ def train(
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     how = settings.how
-    mean, std = objective.mean, objective.std
     module = SegmentationModule(settings, objective)
     checkpoints = folder / "checkpoints"
     interval = max(1, how.iterations // settings.scorings)
@@ -284,7 +241,7 @@ def train(
     )  # fmt: skip
     told = RichProgressBar(leave=True) if sys.stderr.isatty() else LogLines()
     last = LastCheckpoint(checkpoints / "last.ckpt", max(1, interval // 4), interval, settings)
-    callbacks = [*_optional_callbacks(settings), best, last, LearningRateMonitor("step"), told]
+    callbacks = [*optional_callbacks(settings), best, last, LearningRateMonitor("step"), told]
     every = min(20, how.iterations)
     trainer = lightning.Trainer(
         accelerator="auto",
@@ -306,52 +263,13 @@ def train(
         logger=_loggers(settings, folder, every),
         enable_model_summary=False,
     )
-    process = distributed.process(), distributed.processes()
-    start = RandStartd(how.damaged_starts, module.network.classes)
-    batches = CropBatches(
-        sources, weights, CropPlan(how.crop_sizes, how.batch_pixels, settings.seed),
-        augmentation(mean, std, light=how.augmented, start=start), process,
-    )  # fmt: skip
-    loader: DataLoader[dict[str, Tensor]] = DataLoader(
-        batches,
-        batch_size=None,
-        sampler=NumbersFrom(how.iterations, lambda: trainer.global_step),
-        num_workers=settings.workers,
-        persistent_workers=settings.workers > 0,
-        # A fork would take over the threads and signal handlers of a Prefect run, and end badly.
-        multiprocessing_context="spawn" if settings.workers else None,
-        pin_memory=torch.cuda.is_available(),
-    )
-    tiles = HeldOutTiles(held_out, mean, std, process)
-    scoring: DataLoader[dict[str, Tensor]] = DataLoader(tiles, 4)
+    loader = crop_loader(settings, objective, sources, weights, lambda: trainer.global_step)
+    scoring = held_out_loader(objective, held_out)
     resume = None if settings.overwrite or not last.path.exists() else str(last.path)
     if resume is None or not last.ended():
         with _without_untrue_warnings():
             trainer.fit(module, loader, scoring, ckpt_path=resume, weights_only=False)
     return _best(settings, objective, checkpoints / "best.ckpt")
-
-
-def _optional_callbacks(settings: TrainingSettings) -> list[lightning.Callback]:
-    """Those that a protocol, or a user, may do without."""
-    found: list[lightning.Callback] = []
-    if settings.how.ema:
-        found.append(WeightAveraging(avg_fn=partial(_running_average, settings.how.ema)))
-    if settings.patience:
-        found.append(
-            EarlyStopping(
-                "held_out/break_even", mode="max", patience=settings.patience, check_finite=False
-            )
-        )
-    return found
-
-
-def _running_average(decay: float, average: Tensor, current: Tensor, count: Tensor) -> Tensor:
-    """The exponential running average, which starts fast: the first weights know nothing."""
-    if not average.is_floating_point():
-        return current  # Batch norm counts its batches.
-    # On the device: a number would be waited for, for each tensor.
-    weight = ((1 + count) / (10 + count)).clamp(max=decay)
-    return torch.lerp(current, average, weight.to(average))
 
 
 def _loggers(settings: TrainingSettings, folder: Path, every: int) -> list[Logger]:
@@ -365,51 +283,6 @@ def _loggers(settings: TrainingSettings, folder: Path, every: int) -> list[Logge
     return loggers
 
 
-class LastCheckpoint(Checkpoint):
-    """Writes what a killed training goes on from.
-
-    Where the held-out images are about to be scored it waits until they are: a training that
-    went on from just before would skip that scoring, and might miss its best weights.
-
-    Args:
-        path: The checkpoint.
-        every: Iterations between two of them.
-        scored_every: Iterations between two scorings.
-        settings: Of which some say when training ends.
-    """
-
-    def __init__(
-        self, path: Path, every: int, scored_every: int, settings: TrainingSettings
-    ) -> None:
-        self.path = path
-        self.every = every
-        self.scored_every = scored_every
-        self.ends = {"max_time": settings.max_time, "patience": settings.patience}
-        self.reached = False
-
-    def ended(self) -> bool:
-        """Whether a training with the same ends is done, early or not."""
-        checkpoint = torch.load(self.path, map_location="cpu", weights_only=False)
-        noted = checkpoint["callbacks"].get(self.state_key)
-        return bool(noted == self.ends)
-
-    def state_dict(self) -> dict[str, Any]:
-        """What ended the training, once it is at its end."""
-        return self.ends if self.reached else {}
-
-    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        """Between scorings."""
-        step = trainer.global_step
-        if step % self.every == 0 and step % self.scored_every != 0:
-            trainer.save_checkpoint(self.path)
-
-    def on_validation_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        """After a scoring, once the best weights are on disk."""
-        # Not before: a training that is stopped early is scored once more.
-        self.reached = trainer.should_stop
-        trainer.save_checkpoint(self.path)
-
-
 @contextmanager
 def _without_untrue_warnings() -> Iterator[None]:
     """What Lightning warns of in general and is as it should be here."""
@@ -421,30 +294,6 @@ def _without_untrue_warnings() -> Iterator[None]:
         ):
             warnings.filterwarnings("ignore", message)
         yield
-
-
-class LogLines(lightning.Callback):
-    """Tells in a log how training gets on, where there is no terminal for a bar."""
-
-    def __init__(self) -> None:
-        self._last = time.monotonic()
-
-    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        """A line now and then."""
-        if trainer.is_global_zero and time.monotonic() - self._last >= _LINE_EVERY_S:
-            self._last = time.monotonic()
-            loss = float(trainer.callback_metrics["train/loss"])
-            _LOG.info("iteration %d of %s: loss %.4f", trainer.global_step, trainer.max_steps, loss)
-
-    def on_validation_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        """A line for each scoring."""
-        if not trainer.is_global_zero:
-            return
-        held_out = {key: float(trainer.callback_metrics[f"held_out/{key}"]) for key in _SCORED}
-        _LOG.info(
-            "iteration %d of %s: held-out images have F1 %.3f, break-even %.3f",
-            trainer.global_step, trainer.max_steps, *held_out.values(),
-        )  # fmt: skip
 
 
 def _precision(wanted: Precision) -> Literal["32-true", "bf16-mixed"]:

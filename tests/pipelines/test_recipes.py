@@ -16,7 +16,7 @@ import rasterio
 import torch
 from PIL import Image
 
-from pipelines import recipes, training
+from pipelines import loading, recipes
 from pipelines.config import PredictionSettings, TrainDrive, TrainRoads
 from pipelines.crops import CropBatches
 from pipelines.errors import DataError, PipelineError, WeightsError
@@ -59,7 +59,7 @@ def _small_tiles():
     """Tiles about as small as the images: the rest would be padding."""
     smaller = partial(PredictionSettings, tile=TILE, overlap=32)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(training, "HELD_OUT_TILE", TILE)
+        patched.setattr(loading, "HELD_OUT_TILE", TILE)
         patched.setattr(recipes, "PredictionSettings", smaller)
         yield
 
@@ -195,8 +195,8 @@ def test_a_killed_training_resumes_and_ends_as_if_it_had_not_been(
     code = (
         "import sys, torch\n"
         "torch.set_num_threads(1)\n"
-        "from pipelines import training\n"
-        f"training.HELD_OUT_TILE = {TILE}\n"
+        "from pipelines import loading\n"
+        f"loading.HELD_OUT_TILE = {TILE}\n"
         "from pipelines.config import TrainRoads\n"
         "from pipelines.recipes import train_roads\n"
         "from pipelines.outcome import Silence\n"

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pipelines import training
+from pipelines import loading, training
 from pipelines.config import TrainRoads
 from pipelines.crops import CropBatches, RoadSource, band_statistics
 from pipelines.errors import TrainingError
@@ -25,7 +25,7 @@ SIDE = 64
 @pytest.fixture(autouse=True)
 def _small_held_out_tiles(monkeypatch):
     """Tiles of the scenes' own size, so that nothing is scored but them."""
-    monkeypatch.setattr(training, "HELD_OUT_TILE", SIDE)
+    monkeypatch.setattr(loading, "HELD_OUT_TILE", SIDE)
 
 
 @pytest.fixture(scope="module")

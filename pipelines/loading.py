@@ -1,0 +1,94 @@
+"""What training and scoring are fed: batches of crops by number, tiles of held-out images."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from monai.transforms import Compose, ToTensord
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from pipelines import distributed
+from pipelines.config import TrainingSettings
+from pipelines.crops import CropBatches, CropPlan, CropSource, NumbersFrom
+from pipelines.objective import Objective
+from pipelines.starts import RandStartd
+from pipelines.transforms import KEYS, Normalised, augmentation
+from rurnet.loss import IGNORE
+
+HELD_OUT_TILE = 512
+"""Side of the tiles that held-out images are scored by during training."""
+
+
+class HeldOutTiles(Dataset[dict[str, Tensor]]):
+    """All tiles of the held-out images, normalised, or one process's share of them."""
+
+    def __init__(
+        self,
+        sources: Sequence[CropSource],
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        process: tuple[int, int] = (0, 1),
+    ) -> None:
+        prepare = Compose([Normalised(mean, std), ToTensord(KEYS, track_meta=False)])
+        raw = [tile for source in sources for tile in source.tiles(HELD_OUT_TILE)]
+        labelled = [tile for tile in raw if (tile["label"] != IGNORE).any()]
+        # Every process has as many, or they would wait for each other forever.
+        short = -len(labelled) % process[1]
+        blank = [{**tile, "label": np.full_like(tile["label"], IGNORE)} for tile in labelled[:1]]
+        self.tiles = [*labelled, *blank * short][process[0] :: process[1]]
+        self.prepare = prepare
+
+    def __len__(self) -> int:
+        """How many tiles."""
+        return len(self.tiles)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """One tile: image [c, s, s], label and valid [1, s, s]."""
+        prepared: dict[str, Tensor] = self.prepare(self.tiles[index])
+        return prepared
+
+
+def crop_loader(
+    settings: TrainingSettings,
+    objective: Objective,
+    sources: Sequence[CropSource],
+    weights: Sequence[float],
+    reached: Callable[[], int],
+) -> DataLoader[dict[str, Tensor]]:
+    """Batches of crops, or this process's part of them, made by processes of their own.
+
+    Args:
+        settings: What training depends on.
+        objective: What is trained.
+        sources: What crops are cut from.
+        weights: How often each source is drawn, relative to the others.
+        reached: Tells how many batches are done, when iteration starts.
+    """
+    how = settings.how
+    start = RandStartd(how.damaged_starts, len(objective.class_weights))
+    batches = CropBatches(
+        sources,
+        weights,
+        CropPlan(how.crop_sizes, how.batch_pixels, settings.seed),
+        augmentation(objective.mean, objective.std, light=how.augmented, start=start),
+        (distributed.process(), distributed.processes()),
+    )
+    return DataLoader(
+        batches,
+        batch_size=None,
+        sampler=NumbersFrom(how.iterations, reached),
+        num_workers=settings.workers,
+        persistent_workers=settings.workers > 0,
+        # A fork would take over the threads and signal handlers of a Prefect run, and end badly.
+        multiprocessing_context="spawn" if settings.workers else None,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def held_out_loader(
+    objective: Objective, held_out: Sequence[CropSource]
+) -> DataLoader[dict[str, Tensor]]:
+    """Tiles of the held-out images, or this process's part of them, four at a time."""
+    process = distributed.process(), distributed.processes()
+    return DataLoader(HeldOutTiles(held_out, objective.mean, objective.std, process), 4)
