@@ -1,0 +1,109 @@
+"""`python -m benchmarks.loader [ROADS]`: does the network wait for its crops?
+
+*Crops* are batches as training gets them, with nobody using them: read by window from scenes on
+disk, augmented, with masks to start from. *Network* is a training iteration (forward, backward,
+optimizer) on a batch that is there already. *Training* is both together, as `flows.train_roads`
+has them. Their crops per second are of the same batches; a ratio of crops to network above 1 means
+that the network never waits. ROADS is Massachusetts Roads; scenes are drawn where it is left out.
+"""
+
+import argparse
+import itertools
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from pipelines.config import TrainRoads
+from pipelines.crops import RoadSource
+from pipelines.loading import crop_loader
+from pipelines.objective import objective_of
+from pipelines.roads import road_pairs
+from pipelines.samples import write_roads_folder
+from pipelines.starts import starting_mask
+from rurnet.loss import multi_step_loss
+from rurnet.network import SegmentationNetwork
+from rurnet.registry import create
+
+Batch = dict[str, Tensor]
+
+
+def iteration(network: SegmentationNetwork, device: torch.device) -> Callable[[Batch], None]:
+    """A training iteration."""
+    optimizer = torch.optim.AdamW(network.parameters())
+
+    def run(batch: Batch) -> None:
+        moved = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
+        image = moved["image"].contiguous(memory_format=torch.channels_last)
+        state = network.initial_state(image, starting_mask(moved["start"], 2).to(image))
+        every = []
+        for _ in range(network.steps):
+            logits, state = network.step(image, state)
+            every.append(logits)
+        optimizer.zero_grad()
+        multi_step_loss(every, moved["label"][:, 0]).backward()
+        optimizer.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return run
+
+
+def per_second(batches: Iterator[Batch], use: Callable[[Batch], None], count: int) -> float:
+    """Crops per second of `count` batches."""
+    start, crops = time.perf_counter(), 0
+    for batch in itertools.islice(batches, count):
+        use(batch)
+        crops += len(batch["image"])
+    return crops / (time.perf_counter() - start)
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser("python -m benchmarks.loader")
+    parser.add_argument("roads", nargs="?", type=Path)
+    parser.add_argument("--model", default="dru-4")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--batches", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with tempfile.TemporaryDirectory() as folder:
+        roads = given.roads or write_roads_folder(Path(folder), train=4, valid=0, size=1500)
+        sources = [RoadSource(pair) for pair in road_pairs(roads, "train")]
+        settings = TrainRoads(model=given.model, workers=given.workers)
+        objective = objective_of(settings, "roads", 2, sources)
+        network = create(given.model, **objective.arguments).channels_last().to(device)
+        loader = iter(crop_loader(settings, objective, sources, [1.0] * len(sources), lambda: 0))
+        use = iteration(network, device)
+        there = [next(loader) for _ in range(given.batches)]
+        use(there[0])
+        found: dict[str, list[float]] = {"crops": [], "network": [], "training": []}
+        for _ in range(given.rounds):
+            found["crops"].append(per_second(loader, lambda _: None, given.batches))
+            found["network"].append(per_second(iter(there), use, given.batches))
+            found["training"].append(per_second(loader, use, given.batches))
+    table = Table(
+        "", "crops/s (least to most)", "of the network's",
+        title=f"{given.model}, {given.workers} workers, {device.type} {platform.machine()}",
+    )  # fmt: skip
+    for name, values in found.items():
+        ratios = [a / b for a, b in zip(values, found["network"], strict=True)]
+        table.add_row(name, _spread(values, 1), _spread(ratios, 2))
+    Console(width=100).print(table)
+
+
+def _spread(values: list[float], digits: int) -> str:
+    middle = statistics.median(values)
+    return f"{middle:.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+if __name__ == "__main__":
+    main()
