@@ -348,10 +348,10 @@ class TrainingSettings(Configuration):
         Field(ge=0, le=1, description="Share of the samples that start from a damaged or foreign "
               "mask; by default the protocol's."),
     ] = None  # fmt: skip
-    late_steps: Annotated[
-        float | None,
-        Field(ge=0, le=1, description="Share of the iterations that step one to N times before "
-              "the N steps with a loss; by default the protocol's."),
+    random_steps: Annotated[
+        bool | None,
+        Field(description="Draw the number of recurrent steps anew in each iteration; by default "
+              "as the protocol does."),
     ] = None  # fmt: skip
     crop_sizes: Annotated[
         list[int] | None,

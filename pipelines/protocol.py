@@ -24,7 +24,8 @@ class Protocol:
         ema: Decay of the running average of the weights, which is what is scored and kept; 0 keeps
             the weights as they are.
         damaged_starts: Share of the samples that start from a damaged or foreign mask.
-        late_steps: Share of the iterations that step some times before the steps with a loss.
+        random_steps: Whether the number of steps is drawn anew in each iteration, so that a mask is
+            good after one step and does not get worse after many; else it is always N.
         augmented: Whether light, colour and sharpness change; flips and turns are always there.
         rescaled: Whether fundi are brought to one scale, and crops vary around it.
     """
@@ -38,7 +39,7 @@ class Protocol:
     decays: int = 66
     ema: float = 0.999
     damaged_starts: float = 0.25
-    late_steps: float = 0.2
+    random_steps: bool = True
     augmented: bool = True
     rescaled: bool = True
 
@@ -54,7 +55,7 @@ def papers(iterations: int, crop: int, batch: int) -> Protocol:
         optimizer="sgd",
         ema=0.0,
         damaged_starts=0.0,
-        late_steps=0.0,
+        random_steps=False,
         augmented=False,
         rescaled=False,
     )

@@ -41,6 +41,9 @@ from rurnet.registry import create
 
 _LARGEST_GRADIENT = 1.0
 
+LATE = 0.2
+"""Share of the iterations with random steps that take some before those with a loss."""
+
 
 class SegmentationModule(lightning.LightningModule):
     """A network, the multi-step loss, and the held-out images' scores.
@@ -84,12 +87,12 @@ class SegmentationModule(lightning.LightningModule):
         # are averaged, hence the mean of the weights and not the sum.
         denominator = self._over_processes(label_weight(labels, class_weights), "mean")
         parts = min(self.settings.accumulate, len(labels))
-        before = self._late_steps()
+        before, steps = self._steps()
         loss = labels.new_zeros((), dtype=torch.float32)
         pieces = [batch[key].tensor_split(parts) for key in ("image", "label", "start")]
         for image, label, start in zip(*pieces, strict=True):
             part = multi_step_loss(
-                self._logits(image, start, before),
+                self._logits(image, start, before, steps),
                 label[:, 0],
                 alpha=self.objective.alpha,
                 class_weights=class_weights,
@@ -106,7 +109,7 @@ class SegmentationModule(lightning.LightningModule):
         cast(LRScheduler, self.lr_schedulers()).step()
         self.log("train/loss", self._over_processes(loss, "mean"), prog_bar=True)
 
-    def _logits(self, image: Tensor, start: Tensor, before: int) -> list[Tensor]:
+    def _logits(self, image: Tensor, start: Tensor, before: int, steps: int) -> list[Tensor]:
         """Logits of the steps that the loss sees, which come after `before` others."""
         image = image.contiguous(memory_format=torch.channels_last)
         mask = starting_mask(start, self.network.classes).to(image)
@@ -115,17 +118,26 @@ class SegmentationModule(lightning.LightningModule):
             for _ in range(before):
                 _, state = self._step(image, state)
         every = []
-        for _ in range(self.network.steps):
+        for _ in range(steps):
             logits, state = self._step(image, state)
             every.append(logits)
         return every
 
-    def _late_steps(self) -> int:
-        """Steps before those with a loss: more of them must not make a mask worse."""
+    def _steps(self) -> tuple[int, int]:
+        """Steps before those with a loss, and steps with one.
+
+        Fewer than the network's N: a mask is to be good after one step too; t steps are taken t
+        times as often as one. Some before N others: more steps must not make a mask worse.
+        """
+        most = self.network.steps
         # Of the iteration alone: all processes draw alike, and a resumed training too.
         random = np.random.default_rng((self.settings.seed, self.global_step))
-        late = not self.network.one_shot and random.random() < self.how.late_steps
-        return int(random.integers(1, self.network.steps + 1)) if late else 0
+        if self.network.one_shot or not self.how.random_steps:
+            return 0, most
+        if random.random() < LATE:
+            return int(random.integers(1, most + 1)), most
+        often = np.arange(1, most + 1)
+        return 0, int(random.choice(often, p=often / often.sum()))
 
     def _over_processes(self, value: Tensor, operation: str) -> Tensor:
         """Mean or sum of a value over all processes."""

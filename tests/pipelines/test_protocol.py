@@ -25,7 +25,7 @@ def test_the_paper_trains_as_its_authors_configuration_says():
     roads = TrainRoads(protocol="paper").how
     assert (roads.iterations, roads.crop_sizes, roads.batch_pixels) == (60_000, (448,), 2 * 448**2)
     for how in (vessels, roads):
-        assert (how.ema, how.damaged_starts, how.late_steps) == (0, 0, 0)
+        assert (how.ema, how.damaged_starts, how.random_steps) == (0, 0, False)
         assert how.foreground_weight == 1
 
 

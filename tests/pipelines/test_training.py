@@ -271,22 +271,21 @@ def test_patience_ends_it_when_nothing_gets_better(sources, tmp_path, numbers):
     assert numbers == []
 
 
-def test_some_iterations_take_late_steps_as_many_as_the_network_has_at_most(
-    sources, tmp_path, monkeypatch
-):
+def test_steps_are_drawn_anew_in_each_iteration(sources, tmp_path, monkeypatch):
     seen = []
-    step = SegmentationModule._logits
+    logits = SegmentationModule._logits
 
-    def noted(self, image, start, before):
-        seen.append(before)
-        return step(self, image, start, before)
+    def noted(self, image, start, before, steps):
+        seen.append((before, steps))
+        return logits(self, image, start, before, steps)
 
     monkeypatch.setattr(SegmentationModule, "_logits", noted)
-    trained(sources, tmp_path / "a", iterations=12, scorings=1, late_steps=0.5)
-    assert set(seen) == {0, 1, 2}
+    trained(sources, tmp_path / "a", iterations=30, scorings=1, batch_pixels=1024)
+    assert set(seen) == {(0, 1), (0, 2), (1, 2), (2, 2)}
+    assert seen.count((0, 2)) > seen.count((0, 1))
     seen.clear()
-    trained(sources, tmp_path / "b", iterations=4, scorings=1, late_steps=0.0)
-    assert set(seen) == {0}
+    trained(sources, tmp_path / "b", iterations=4, scorings=1, random_steps=False)
+    assert set(seen) == {(0, 2)}
 
 
 def test_the_log_is_for_spreadsheets_too(sources, tmp_path):
