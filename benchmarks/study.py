@@ -10,12 +10,13 @@
     reseg     without VGG, contrast normalisation, class balance          (ReSeg, Tables 1, 4)
     recovery  from a wrong mask, and staying on the right one            (McIntosh et al., 4.2, 4.4)
 
-Every run is `flows.train_drive`'s, with crops of one size and one budget; runs of one seed see the
-same crops in the same order. *networks* trains on subjects 1 to 10 and scores the test images (11
-to 14); all others train on 1 to 8 and score 9 and 10, so that nothing is chosen by the test images.
-A run of the same data, length and crops that is done in --output is not done again. Two networks
-are compared image by image: the interval (95 %) is of the mean difference, with subjects (both
-eyes together) and seeds drawn anew 2,000 times. Of few seeds and subjects it is too narrow.
+Every run is `flows.train_drive`'s without averaged weights, damaged starts and random steps, with
+crops of one size and one budget; runs of one seed see the same crops in the same order. *networks*
+trains on subjects 1 to 10 and scores the test images (11 to 14); all others train on 1 to 8 and
+score 9 and 10, so that nothing is chosen by the test images. A run of the same data, length and
+crops that is done in --output is not done again. Two networks are compared image by image: the
+interval (95 %) is of the mean difference, with subjects (both eyes together) and seeds drawn anew
+2,000 times. Of few seeds and subjects it is too narrow.
 """
 
 import argparse
@@ -99,7 +100,7 @@ class Place:
 
     def folder(self, variant: Variant, seed: int) -> Path:
         """Of one run."""
-        return self.output / f"{re.sub(r'[^a-z0-9.-]+', '-', variant.name)}-{seed}"
+        return self.output / f"{re.sub(r'[^a-z0-9.-]+', '-', variant.name.lower())}-{seed}"
 
     def trained(self, variant: Variant, seed: int) -> dict[str, Any]:
         """The test report of one run, which is trained unless it is there."""
@@ -107,7 +108,8 @@ class Place:
         report = folder / "test" / "report.json"
         if not report.is_file():
             config = TrainDrive(
-                data=[self.data], output=folder, name="weights", seed=seed,
+                data=[self.data], output=folder, name="weights", seed=seed, ema=0,
+                damaged_starts=0, random_steps=False,
                 iterations=self.iterations, crop_sizes=[self.crop],
                 batch_pixels=2 * self.crop**2, scorings=max(3, self.iterations // 150),
                 **variant.settings,

@@ -90,6 +90,8 @@ def check_models(models: Sequence[Model], settings: PredictionSettings) -> None:
             ("bands", len(first.card.mean), len(model.card.mean)),
             ("metres per pixel", first.card.ground_sampling_distance,
              model.card.ground_sampling_distance),
+            ("diameters of the field of view", first.card.field_diameters,
+             model.card.field_diameters),
             ("steps", settings.steps or first.network.steps,
              settings.steps or model.network.steps),
         ):  # fmt: skip

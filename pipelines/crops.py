@@ -16,12 +16,16 @@ from monai.transforms import Compose
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
+from pipelines.field import field_diameter, working_diameter
 from pipelines.fundus import FundusSample
 from pipelines.roads import RoadPair
-from pipelines.transforms import TRAINING_KEYS, LoadFundusd, RandScaledCropd, Sample
+from pipelines.transforms import TRAINING_KEYS, LoadFundusd, RandScaledCropd, Sample, resized
 from rurnet.loss import IGNORE
 from tiling.scene import Scene
 from tiling.window import Window, split
+
+_SCALES = (0.8, 1.25)
+"""How much smaller or larger than at its working diameter a crop shows a fundus."""
 
 
 class CropSource(Protocol):
@@ -105,21 +109,30 @@ class RoadSource:
 
 
 class FundusSource:
-    """Crops of a fundus image at a random scale, through MONAI.
+    """Crops of a fundus image at about its working diameter, through MONAI.
 
     Args:
         sample: Image and annotations.
-        longest: See `RandScaledCropd`; raised to the image's own size where that is larger.
+        diameters: See `pipelines.field.working_diameter`; None keeps images and crops as they are.
+
+    Attributes:
+        diameter: Of the field of view, in pixels of the arrays.
     """
 
-    def __init__(self, sample: FundusSample, longest: tuple[float, float]) -> None:
+    def __init__(self, sample: FundusSample, diameters: tuple[int, int] | None) -> None:
         self.name = sample.name
-        self.arrays = LoadFundusd()({"sample": sample})
-        self.longest = longest[0], max(longest[1], *self.arrays["image"].shape[1:])
+        arrays = LoadFundusd()({"sample": sample})
+        own = field_diameter(arrays["valid"][0] > 0)
+        self.diameter = round(working_diameter(own, diameters)) if diameters else own
+        self.scales = _SCALES if diameters else (1.0, 1.0)
+        height, width = (
+            max(1, round(side * self.diameter / own)) for side in arrays["image"].shape[1:]
+        )
+        self.arrays = resized(arrays, height, width)
 
     def crop(self, size: int, random: np.random.Generator) -> Sample:
         """See `CropSource.crop`."""
-        transform = RandScaledCropd(size, self.longest)
+        transform = RandScaledCropd(size, self.scales)
         transform.set_random_state(seed=int(random.integers(2**31)))
         return transform(self.arrays)
 

@@ -54,6 +54,31 @@ def field_of_view(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return field
 
 
+def field_diameter(field: NDArray[np.bool_]) -> int:
+    """The diameter of a field of view in pixels: the larger of its height and width.
+
+    A disc that the image cuts off above and below, as in HRF, has it from side to side.
+
+    Args:
+        field: [h, w], True inside; where nothing is, the whole image counts as field.
+    """
+    if not field.any():
+        return int(max(field.shape))
+    sides = (np.flatnonzero(field.any(axis=axis)) for axis in (0, 1))
+    return max(int(inside[-1] - inside[0]) + 1 for inside in sides)
+
+
+def working_diameter(own: float, diameters: tuple[int, int]) -> float:
+    """The diameter at which a network sees a field of view, in training and in prediction.
+
+    Args:
+        own: Diameter in the image.
+        diameters: Smallest and largest that a network is to see; between them its own is kept.
+    """
+    smallest, largest = diameters
+    return min(max(own, smallest), largest)
+
+
 def _darkest_corner(red: NDArray[np.float32]) -> float:
     """The border's grey level: a disc leaves at least one corner, text is not in all of them."""
     side = max(1, max(red.shape) // 50)

@@ -65,8 +65,12 @@ def infer_drive(config: InferDrive, progress: Progress) -> Result:
     """
 
     def jobs(models: list[Model]) -> list[Job]:
-        bands = config.band_indexes or len(models[0].card.mean)
-        reading = Reading(bands=bands, labelling=_labelling(config, models))
+        card = models[0].card
+        reading = Reading(
+            bands=config.band_indexes or len(card.mean),
+            field_diameters=card.field_diameters,
+            labelling=_labelling(config, models),
+        )
         return fundus_jobs(config.scenes, config.labels, reading)
 
     return _infer(config, "vessels", FUNDUS_INBOX, jobs, progress)

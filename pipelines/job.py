@@ -29,7 +29,7 @@ class Views:
 
     Attributes:
         scene: Whose size, CRS and transform the results take.
-        seen: The same, or resampled to the network's ground sampling distance.
+        seen: The same, or resampled to the network's scale.
     """
 
     scene: Scene

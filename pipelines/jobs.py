@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from pipelines.errors import DataError
-from pipelines.field import field_of_view
+from pipelines.field import field_diameter, field_of_view, working_diameter
 from pipelines.fundus import FundusSample, images_in, read_binary, sample_of
 from pipelines.job import Job, Opened
 from pipelines.labels import Labelling, find_label, open_label
@@ -21,8 +21,8 @@ from tiling.white import WhiteScene
 
 SCENE_EXTENSIONS = (".tif", ".tiff", ".vrt", ".png", ".jpg", ".jpeg", ".jp2", ".img")
 
-_SAME_GSD = 0.01
-"""Pixel sizes that differ by less than this share are one: nothing is gained by resampling."""
+_SAME_SCALE = 0.01
+"""Scales that differ by less than this share are one: nothing is gained by resampling."""
 
 FIELD_SEEN_AT = 2048
 """Longest side, in pixels, of the overview that a field of view is derived from."""
@@ -36,6 +36,8 @@ class Reading:
         bands: How many they must have, or which are taken (from 1).
         gsd: Metres per pixel at which the network sees them; None for their own.
         gsd_wanted: Whether a scene without metres is an error then.
+        field_diameters: Smallest and largest diameter in pixels at which the network sees the
+            field of view of a fundus; None for its own.
         area: GeoJSON file, outside of whose polygons pixels are missing.
         white_is_nodata: Whether patches of white are missing pixels.
         labelling: What the values of labels mean.
@@ -44,6 +46,7 @@ class Reading:
     bands: int | tuple[int, ...] = 3
     gsd: float | None = None
     gsd_wanted: bool = False
+    field_diameters: tuple[int, int] | None = None
     area: Path | None = None
     white_is_nodata: bool = False
     labelling: Labelling = field(default_factory=Labelling)
@@ -80,7 +83,7 @@ def fundus_jobs(
         images: Files, globs or folders; annotations of DRIVE, CHASE_DB1 and HRF that lie in a
             folder are passed over.
         labels: Folder of the first observer's labels; None scores nothing.
-        reading: How they are read: which bands, and what labels mean.
+        reading: How they are read: which bands, at which scale, and what labels mean.
 
     Raises:
         DataError: The folder of labels is missing, or a folder or glob holds no image.
@@ -95,9 +98,10 @@ def fundus_jobs(
     ]
 
 
-def sample_job(sample: FundusSample) -> Job:
-    """The job of a sample whose annotations are known."""
-    return Job(str(sample.image), sample.name, partial(_open_sample, sample, Reading()), png=True)
+def sample_job(sample: FundusSample, reading: Reading | None = None) -> Job:
+    """The job of a sample whose annotations are known; `reading` as in `fundus_jobs`."""
+    opening = partial(_open_sample, sample, reading or Reading())
+    return Job(str(sample.image), sample.name, opening, png=True)
 
 
 @contextmanager
@@ -127,8 +131,21 @@ def _at_gsd(scene: Scene, reading: Reading) -> Scene:
                 "leave it out, or give the scene a projected CRS, e.g. gdalwarp -t_srs"
             )
         return scene
-    scale = own / reading.gsd
-    if abs(scale - 1) < _SAME_GSD:
+    return _at_scale(scene, own / reading.gsd)
+
+
+def _at_diameter(scene: MaskedScene, reading: Reading) -> Scene:
+    """A fundus as the network sees it."""
+    if reading.field_diameters is None:
+        return scene
+    # The mask may be coarser than the scene.
+    own = field_diameter(scene.mask) * max(scene.height, scene.width) / max(scene.mask.shape)
+    return _at_scale(scene, working_diameter(own, reading.field_diameters) / own)
+
+
+def _at_scale(scene: Scene, scale: float) -> Scene:
+    """The scene with `scale` times as many pixels along each side; itself where it is about 1."""
+    if abs(scale - 1) < _SAME_SCALE:
         return scene
     height, width = (max(1, round(length * scale)) for length in (scene.height, scene.width))
     return ResampledScene(scene, height, width)
@@ -155,7 +172,7 @@ def _open_sample(sample: FundusSample, reading: Reading) -> Iterator[Opened]:
             open_label(sample.label, reading.labelling) as label,
             open_label(sample.second, reading.labelling) as second,
         ):
-            yield Opened(masked, masked, label, second)
+            yield Opened(masked, _at_diameter(masked, reading), label, second)
 
 
 def stem_of(source: str) -> str:

@@ -30,9 +30,9 @@ from pipelines.scores.scores import as_dict
 from pipelines.training import train
 from pipelines.weights import Task, WeightsCard, load, save
 
-FUNDUS_LONGEST = (520.0, 1300.0)
-"""Lengths of a fundus image's longer side, in pixels, that crops are resized to: from below DRIVE's
-to past CHASE_DB1's. A larger image goes up to its own size, so that it can be predicted at that."""
+FIELD_DIAMETERS = (900, 1650)
+"""Smallest and largest diameter, in pixels, of a field of view to train at. DRIVE's (540) are
+enlarged: at their own size thin vessels are about one pixel wide. HRF's (3263) are halved."""
 
 _KEPT_SCORES = ("pixels", "foreground", "break_even", "class_mean", "relaxed", "topology")
 """Scores of the test split that the weights' metadata keep."""
@@ -82,7 +82,7 @@ def train_roads(config: TrainRoads, progress: Progress) -> Result:
     reading = Reading(white_is_nodata=True)
     jobs = road_jobs([str(t.image) for t in tests], tests[0].label.parent, reading)
     return _train(
-        config, "roads", ("background", "road"), 1.0, split,
+        config, "roads", ("background", "road"), 1.0, None, split,
         [RoadSource(pair) for pair in kept], [RoadSource(pair) for pair in drawn],
         [RoadSource(pair) for pair in held], jobs, progress,
     )  # fmt: skip
@@ -107,12 +107,15 @@ def train_vessels(config: TrainDrive, progress: Progress) -> Result:
     if config.samples:
         folder = config.output / "samples"
         drawn = fundus_samples(write_drive_folder(folder, train=6, test=0, seed=1000), "train")
+    wanted = FIELD_DIAMETERS if config.how.rescaled else None
+    sources = [FundusSource(sample, wanted) for sample in kept]
+    diameters = [source.diameter for source in sources]
+    seen = min(diameters), max(diameters)
     return _train(
-        config, "vessels", ("background", "vessel"), None, "test",
-        [FundusSource(sample, FUNDUS_LONGEST) for sample in kept],
-        [FundusSource(sample, FUNDUS_LONGEST) for sample in drawn],
-        [FundusSource(sample, FUNDUS_LONGEST) for sample in held],
-        [sample_job(sample) for sample in tests], progress,
+        config, "vessels", ("background", "vessel"), None, seen, "test", sources,
+        [FundusSource(sample, wanted) for sample in drawn],
+        [FundusSource(sample, wanted) for sample in held],
+        [sample_job(sample, Reading(field_diameters=seen)) for sample in tests], progress,
     )  # fmt: skip
 
 
@@ -155,6 +158,7 @@ def _train(
     task: Task,
     classes: tuple[str, ...],
     ground_sampling_distance: float | None,
+    field_diameters: tuple[int, int] | None,
     split: str,
     sources: Sequence[Source],
     drawn: Sequence[Source],
@@ -186,6 +190,7 @@ def _train(
         std=objective.std,
         ground_sampling_distance=ground_sampling_distance,
         threshold=trained.threshold,
+        field_diameters=field_diameters,
         training={
             "data": [folder.name for folder in config.data],
             "images": [source.name for source in sources],

@@ -39,6 +39,9 @@ class WeightsCard:
         std: Standard deviation of each band.
         ground_sampling_distance: Metres per pixel they were trained at; None for a fundus.
         threshold: Probability of the best F1 on the held-out images.
+        field_diameters: Smallest and largest diameter, in pixels, of the fields of view they
+            were trained at. None for roads, and for weights that predate it: a fundus is then
+            predicted at its own size.
         training: How they were trained: data, images held out, settings, iterations, seed.
         scores: How they scored, by data set.
         version: Of this package, when they were written.
@@ -52,6 +55,7 @@ class WeightsCard:
     std: tuple[float, ...]
     ground_sampling_distance: float | None
     threshold: float
+    field_diameters: tuple[int, int] | None = None
     training: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     version: str = ""
@@ -168,6 +172,8 @@ def _read(path: Path) -> tuple[WeightsCard, dict[str, torch.Tensor], str]:
         values = json.loads(metadata[_KEY])
         for key in ("classes", "mean", "std"):
             values[key] = tuple(values[key])
+        if values.get("field_diameters") is not None:
+            values["field_diameters"] = tuple(values["field_diameters"])
         card = WeightsCard(**values)
     except (ValueError, TypeError, KeyError) as error:
         raise WeightsError(

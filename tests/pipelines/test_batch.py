@@ -326,6 +326,7 @@ def test_an_interrupted_batch_goes_on_with_the_next_scene(both, model, run, tmp_
         ({"classes": ("background", "road", "path")}, "classes"),
         ({"bands": 4}, "bands 3 and 4"),
         ({"ground_sampling_distance": 0.5}, "metres per pixel 1.0 and 0.5"),
+        ({"field_diameters": (900, 1650)}, r"field of view None and \(900, 1650\)"),
         ({"network": "unet-gn"}, "steps 3 and 1"),
     ],
 )

@@ -16,10 +16,11 @@ from pipelines.crops import (
     RoadSource,
     band_statistics,
 )
+from pipelines.field import field_diameter
 from pipelines.fundus import fundus_samples
 from pipelines.roads import road_pairs
 from pipelines.samples import write_drive_folder, write_roads_folder
-from pipelines.transforms import augmentation
+from pipelines.transforms import KEYS, LoadFundusd, augmentation
 from rurnet.loss import IGNORE
 
 PLAN = CropPlan((32, 48, 64), 4 * 48 * 48, seed=7)
@@ -32,9 +33,15 @@ def pairs(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def fundus(tmp_path_factory):
+def sample(tmp_path_factory):
+    """A fundus of 565 x 584 pixels, 541 across its field of view."""
     folder = write_drive_folder(tmp_path_factory.mktemp("crops"), train=1, test=0)
-    return FundusSource(fundus_samples(folder, "train")[0], (300.0, 600.0))
+    return fundus_samples(folder, "train")[0]
+
+
+@pytest.fixture(scope="module")
+def fundus(sample):
+    return FundusSource(sample, (300, 600))
 
 
 @pytest.fixture
@@ -177,11 +184,58 @@ def test_statistics_are_those_of_the_valid_pixels(pairs, fundus):
     np.testing.assert_allclose(std, everything.std(axis=1), atol=1e-3)
 
 
-def test_an_image_larger_than_the_scales_is_seen_at_its_own_size_too(fundus, tmp_path):
-    folder = write_drive_folder(tmp_path, train=1, test=0)
-    (sample,) = fundus_samples(folder, "train")
-    assert FundusSource(sample, (300.0, 400.0)).longest == (300.0, 584)
-    assert fundus.longest == (300.0, 600.0)
+def test_a_fundus_of_a_diameter_trained_at_is_taken_as_it_is(fundus, sample):
+    whole = LoadFundusd()({"sample": sample})
+    assert fundus.diameter == 541
+    for key in KEYS:
+        np.testing.assert_array_equal(fundus.arrays[key], whole[key])
+
+
+@pytest.mark.parametrize(("diameters", "working"), [((200, 300), 300), ((900, 1650), 900)])
+def test_a_fundus_of_another_diameter_is_brought_to_it_with_its_label(
+    fundus, sample, diameters, working
+):
+    source = FundusSource(sample, diameters)
+    assert source.diameter == working
+    assert abs(field_diameter(source.arrays["valid"][0] > 0) - working) <= 1
+    (tile,) = source.tiles(1024)
+    there = tile["label"] != IGNORE
+    np.testing.assert_array_equal(there, tile["valid"] > 0)
+    assert set(np.unique(tile["label"])) == {0, 1, IGNORE}
+    assert tile["valid"].sum() == pytest.approx(
+        fundus.arrays["valid"].sum() * (working / 541) ** 2, rel=0.01
+    )
+    share, own = (
+        (label == 1).sum() / (label != IGNORE).sum()
+        for label in (tile["label"], fundus.arrays["label"])
+    )
+    # A thin vessel that has half of a larger pixel gets all of it.
+    assert own * 0.98 < share < own * 1.25
+    dark = [tile["image"][1][tile["label"][0] == value].mean() for value in (1, 0)]
+    assert dark[0] < 0.9 * dark[1]
+
+
+def test_crops_of_a_fundus_are_a_little_smaller_or_larger_than_at_its_diameter(sample):
+    source = FundusSource(sample, (300, 300))
+    columns = (np.arange(source.arrays["image"].shape[2]) // 2).astype(np.uint8)
+    source.arrays = {**source.arrays, "image": np.zeros_like(source.arrays["image"]) + columns,
+                     "valid": np.ones_like(source.arrays["valid"])}  # fmt: skip
+    random = np.random.default_rng(0)
+    scales = []
+    for _ in range(80):
+        row = source.crop(200, random)["image"][0, 100].astype(float)
+        scales.append(150 / (2 * (row[175] - row[25])))
+    assert 0.78 < min(scales) < 0.85
+    assert 1.18 < max(scales) < 1.29
+    assert 25 <= (np.array(scales) < 1).sum() <= 55
+
+
+def test_without_diameters_a_fundus_and_its_crops_are_as_they_are(sample):
+    source = FundusSource(sample, None)
+    assert source.diameter == 541
+    crop = source.crop(96, np.random.default_rng(1))
+    windows = np.lib.stride_tricks.sliding_window_view(source.arrays["image"], (3, 96, 96))
+    assert (windows == crop["image"]).all(axis=(3, 4, 5)).any()
 
 
 def test_numbers_go_on_from_where_training_stands():

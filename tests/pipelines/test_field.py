@@ -14,7 +14,7 @@ from scipy.ndimage import (
     label,
 )
 
-from pipelines.field import field_of_view
+from pipelines.field import field_diameter, field_of_view, working_diameter
 from pipelines.fundus import read_binary, read_image
 from pipelines.samples import draw_fundus
 
@@ -192,6 +192,36 @@ def test_an_image_without_a_border_is_all_field(image):
     assert found_in(np.ascontiguousarray(image[1])).all()
 
 
+@pytest.mark.parametrize("width", [2048, 1130, 565, 280])
+def test_the_diameter_scales_with_the_image(width):
+    image, _ = resized(IMAGE, FIELD, width)
+    assert field_diameter(found_in(image)) == pytest.approx(540 * width / 565, rel=0.01, abs=3)
+
+
+@pytest.mark.parametrize(
+    "spoilt", ["as drawn", "cut off above and below", "a wide border", "text across the rim"]
+)
+def test_the_diameter_is_the_discs_however_it_is_photographed(spoilt):
+    assert abs(field_diameter(found_in(np.ascontiguousarray(SPOILT[spoilt][0]))) - 540) <= 4
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_diameter_is_the_longer_side_of_what_is_inside(turned):
+    field = np.zeros((40, 50), bool)
+    field[3, 7] = field[12, 30] = True
+    assert field_diameter(field.T if turned else field) == 24
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_without_a_border_the_whole_image_is_the_field(inside):
+    assert field_diameter(np.full((40, 50), inside)) == 50
+
+
+@pytest.mark.parametrize(("own", "working"), [(540, 900), (900, 900), (919, 919), (3263, 1650)])
+def test_only_a_field_past_the_diameters_trained_at_is_seen_at_another(own, working):
+    assert working_diameter(own, (900, 1650)) == working
+
+
 @with_chase
 def test_chase_shows_one_disc_of_one_camera():
     circles = []
@@ -236,6 +266,7 @@ def test_hrf_fields_are_those_supplied():
         truth = read_binary(HRF / "mask" / f"{path.stem}_mask.png", (2336, 3504))[::2, ::2]
         found = found_in(image)
         assert overlap(found, truth) > 0.998, path.name
+        assert field_diameter(found) == pytest.approx(field_diameter(truth), rel=0.002)
         between = distances(found, truth)
         assert np.percentile(between, 95) < 2, path.name
         assert between.max() < 3, path.name

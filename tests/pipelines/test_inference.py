@@ -231,6 +231,44 @@ def test_a_fundus_gives_rasters_and_a_png_of_its_size(vessels):
             assert cog_validate(scene["files"][kind], strict=True)[0]
 
 
+@pytest.fixture(scope="module")
+def photographed(drive, fresh_weights):
+    """Makes a run over one fundus photographed at two sizes, with weights of field diameters."""
+    folder = drive.parent / "photographs"
+    folder.mkdir()
+    with Image.open(drive / "test" / "images" / "01_test.tif") as image:
+        for name, width in (("fine", 565), ("coarse", 283)):
+            size = (width, round(width * 584 / 565))
+            image.resize(size, Image.Resampling.LANCZOS).save(folder / f"{name}.png")
+
+    def run(diameters):
+        name = f"trained-at-{diameters}"
+        path = fresh_weights(
+            folder.parent / f"{name}.safetensors", ("background", "vessel"), task="vessels",
+            ground_sampling_distance=None, field_diameters=diameters,
+        )  # fmt: skip
+        config = InferDrive(
+            scenes=[str(folder)], output=folder.parent / name, model=[str(path)], **FUNDUS_SMALL
+        )
+        return Run(infer_drive(config, Silence()))
+
+    return run
+
+
+def test_a_fundus_photographed_at_two_sizes_is_seen_alike_and_answered_at_its_own(photographed):
+    def apart(run):
+        fine, coarse = (run.read(name, "probability.tif") for name in ("fine", "coarse"))
+        with Image.open(run.folder / "coarse" / "mask.png") as png:
+            assert png.size == coarse.shape[::-1] == (283, 293)
+        assert fine.shape == (584, 565)
+        shrunk = np.asarray(Image.fromarray(fine).resize(coarse.shape[::-1], Image.Resampling.BOX))
+        # Well inside the field, where no pixel was averaged with nodata.
+        middle = np.s_[60:-60, 60:-60]
+        return np.abs(shrunk[middle].astype(int) - coarse[middle]).mean()
+
+    assert apart(photographed((200, 240))) < 0.2 * apart(photographed(None))
+
+
 def test_nothing_is_found_outside_the_field_of_view(vessels):
     _, _, field = draw_fundus(1)
     with Image.open(vessels.folder / "01_test" / "mask.png") as png:

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipelines import jobs
+from pipelines.crops import FundusSource
 from pipelines.errors import DataError
-from pipelines.fundus import FundusSample
+from pipelines.field import field_diameter
+from pipelines.fundus import FundusSample, fundus_samples
 from pipelines.jobs import Reading, fundus_jobs, road_jobs, sample_job
 from pipelines.samples import draw_fundus, write_drive_folder
 from tiling.errors import SceneError
@@ -226,3 +229,69 @@ def test_a_field_of_view_of_another_size_is_an_error_that_names_it(drive, tmp_pa
     job = sample_job(FundusSample("01", image, field=tmp_path / "mask.png"))
     with pytest.raises(DataError, match=r"mask\.png.*9 x 9"), job.open():
         pass
+
+
+# Fundi of other sizes.
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """One fundus without a mask, by the width that it was photographed at."""
+    folder = tmp_path_factory.mktemp("photographs")
+    image = Image.fromarray(np.moveaxis(draw_fundus(5)[0], 0, -1))
+    for width in (280, 565, 1130):
+        size = (width, round(width * 584 / 565))
+        image.resize(size, Image.Resampling.LANCZOS).save(folder / f"{width}.png")
+    return folder
+
+
+def seen_in(job):
+    """Sizes of a fundus and of what the network sees of it, and the diameter of its field there."""
+    with job.open() as opened:
+        scene, seen = opened.scene, opened.seen
+        _, valid = seen.read(Window(0, 0, seen.height, seen.width))
+    return (scene.height, scene.width), (seen.height, seen.width), field_diameter(valid)
+
+
+@pytest.mark.parametrize("overview", [2048, 200])
+@pytest.mark.parametrize(("width", "working"), [(280, 400), (565, 500), (1130, 500)])
+def test_a_fundus_is_seen_at_a_diameter_trained_at(
+    photographs, monkeypatch, overview, width, working
+):
+    """However coarse the overview is that its field of view is found in."""
+    monkeypatch.setattr(jobs, "FIELD_SEEN_AT", overview)
+    reading = Reading(field_diameters=(400, 500))
+    [job] = fundus_jobs([str(photographs / f"{width}.png")], None, reading)
+    size, seen, diameter = seen_in(job)
+    assert size == (round(width * 584 / 565), width)
+    assert diameter == pytest.approx(working, rel=0.02)
+    assert seen == pytest.approx((584 * working / 540, 565 * working / 540), rel=0.015)
+
+
+@pytest.mark.parametrize("diameters", [None, (400, 600), (543, 600), (400, 537)])
+def test_a_fundus_of_about_a_diameter_trained_at_is_seen_as_it_is(drive, diameters):
+    [sample] = fundus_samples(drive, "test")
+    with sample_job(sample, Reading(field_diameters=diameters)).open() as opened:
+        assert opened.seen is opened.scene
+
+
+def test_the_diameter_is_that_of_the_mask_where_there_is_one(drive, tmp_path):
+    mask = np.zeros((584, 565), np.uint8)
+    mask[200:300, 100:280] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    image = drive / "test" / "images" / "01_test.tif"
+    job = sample_job(
+        FundusSample("01", image, field=tmp_path / "mask.png"), Reading(field_diameters=(90, 90))
+    )
+    assert seen_in(job) == ((584, 565), (292, 282), pytest.approx(90, abs=2))
+
+
+@pytest.mark.parametrize("diameters", [(200, 300), (700, 800)])
+def test_what_is_trained_on_is_what_is_predicted(drive, diameters):
+    [sample] = fundus_samples(drive, "test")
+    source = FundusSource(sample, diameters)
+    with sample_job(sample, Reading(field_diameters=diameters)).open() as opened:
+        pixels, valid = opened.seen.read(Window(0, 0, opened.seen.height, opened.seen.width))
+    inside = source.arrays["valid"][0] > 0
+    assert valid[inside].all()
+    np.testing.assert_array_equal(source.arrays["image"][:, inside], pixels[:, inside])

@@ -17,9 +17,10 @@ import torch
 from PIL import Image
 
 from pipelines import loading, recipes
-from pipelines.config import PredictionSettings, TrainDrive, TrainRoads
+from pipelines.config import InferDrive, PredictionSettings, TrainDrive, TrainRoads
 from pipelines.crops import CropBatches
 from pipelines.errors import DataError, PipelineError, WeightsError
+from pipelines.inference import infer_drive
 from pipelines.outcome import Silence
 from pipelines.recipes import train_roads, train_vessels
 from pipelines.samples import draw_fundus, write_drive_folder, write_roads_folder
@@ -61,6 +62,8 @@ def _small_tiles():
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(loading, "HELD_OUT_TILE", TILE)
         patched.setattr(recipes, "PredictionSettings", smaller)
+        # The quartered images' fields of view have 135.
+        patched.setattr(recipes, "FIELD_DIAMETERS", (100, 120))
         yield
 
 
@@ -113,6 +116,7 @@ def test_a_training_leaves_weights_that_load_with_what_they_were_made_of(unbroke
     assert card.arguments == {"in_channels": 3, "classes": 2, "steps": 2}
     assert card.classes == ("background", "road")
     assert card.ground_sampling_distance == 1.0
+    assert card.field_diameters is None
     assert card.training["data"] == ["massachusetts_roads"]
     assert sorted(card.training["images"]) == ["sample_000", "sample_002"]
     assert card.training["held_out"] == ["sample_001"]
@@ -296,6 +300,15 @@ def test_drive_without_test_labels_is_predicted_and_not_scored(tmp_path):
         field = draw_fundus(1)[2][::4, ::4]
         np.testing.assert_array_equal(raster.read(1) == 255, ~field)
     card = load(str(result.weights), task="vessels").card
+    # Those of the training images, not all that there might have been.
+    assert card.field_diameters == (120, 120)
+    again = InferDrive(
+        scenes=[str(data / "test" / "images")], output=tmp_path / "again", overlap=32, tile=TILE,
+        model=[str(result.weights)],
+    )  # fmt: skip
+    infer_drive(again, Silence())
+    written = (folder / "01_test" / "mask.tif" for folder in (result.folder, again.output))
+    assert len({digest(path) for path in written}) == 1
     assert set(card.scores) == {"held_out"}
     assert card.classes == ("background", "vessel")
     assert card.ground_sampling_distance is None

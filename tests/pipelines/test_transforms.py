@@ -12,6 +12,7 @@ from pipelines.transforms import (
     Normalised,
     RandScaledCropd,
     augmentation,
+    resized,
 )
 from rurnet.loss import IGNORE
 
@@ -129,20 +130,18 @@ def test_normalised_images_have_mean_0_and_deviation_1_where_there_are_pixels():
     np.testing.assert_allclose(out[:, 20:].std(axis=(1, 2)), 1, atol=1e-5)
 
 
-def cropped(sample, size, longest, seed):
-    return RandScaledCropd(size, longest).set_random_state(seed=seed)(sample)
+def cropped(sample, size, scales, seed):
+    return RandScaledCropd(size, scales).set_random_state(seed=seed)(sample)
 
 
-@pytest.mark.parametrize(
-    ("longest", "block"), [((40.0, 60.0), 16), ((128.0, 128.0), 8), ((200.0, 500.0), 4)]
-)
+@pytest.mark.parametrize(("scales", "block"), [((0.3, 0.5), 16), ((1.0, 1.0), 8), ((1.6, 4.0), 4)])
 @pytest.mark.parametrize("seed", range(5))
-def test_scaled_crops_keep_image_and_label_together(longest, block, seed):
+def test_scaled_crops_keep_image_and_label_together(scales, block, seed):
     random = np.random.default_rng(seed)
     label = blocks(random, 128, block)
     image = np.stack([40 + 130 * label] * 3).astype(np.uint8)
     sample = {"image": image, "label": label[None], "valid": np.ones_like(label)[None]}
-    out = cropped(sample, 32, longest, seed)
+    out = cropped(sample, 32, scales, seed)
     assert [out[key].shape for key in KEYS] == [(3, 32, 32), (1, 32, 32), (1, 32, 32)]
     assert {out[key].dtype for key in KEYS} == {np.dtype(np.uint8)}
     assert set(np.unique(out["label"])) <= {0, 1}
@@ -153,7 +152,7 @@ def test_a_crop_at_the_images_own_scale_is_a_piece_of_it():
     pixels = np.arange(50 * 60).reshape(50, 60)
     image = np.stack([pixels % 251, pixels // 251, pixels % 7]).astype(np.uint8)
     ones = np.ones((1, 50, 60), np.uint8)
-    out = cropped({"image": image, "label": ones, "valid": ones}, 16, (60.0, 60.0), 1)
+    out = cropped({"image": image, "label": ones, "valid": ones}, 16, (1.0, 1.0), 1)
     first = int(out["image"][0, 0, 0]) + 251 * int(out["image"][1, 0, 0])
     row, column = divmod(first, 60)
     np.testing.assert_array_equal(out["image"], image[:, row : row + 16, column : column + 16])
@@ -162,26 +161,84 @@ def test_a_crop_at_the_images_own_scale_is_a_piece_of_it():
 def test_one_subject_at_two_resolutions_is_seen_at_one_scale():
     """A bar a quarter of the image wide covers as many pixels of a crop, whatever the camera."""
     widths = []
-    for side in (100, 400):
+    for side, scale in ((128, 0.5), (512, 0.125)):
         label = np.zeros((1, side, side), np.uint8)
         label[:, :, 3 * side // 8 : 5 * side // 8] = 1
         image = np.repeat(label * 200, 3, axis=0)
-        out = cropped({"image": image, "label": label, "valid": label | 1}, 64, (64.0, 64.0), 0)
+        out = cropped({"image": image, "label": label, "valid": label | 1}, 64, (scale, scale), 0)
         widths.append(int(out["label"][0, 5].sum()))
     assert widths == [16, 16]
 
 
-@pytest.mark.parametrize("longest", [(30.0, 30.0), (300.0, 300.0)])
-def test_resizing_keeps_the_brightness(longest):
+@pytest.mark.parametrize("side", [30, 300])
+def test_resizing_keeps_the_brightness(side):
     image = np.random.default_rng(0).integers(0, 256, (3, 90, 90)).astype(np.uint8)
     ones = np.ones((1, 90, 90), np.uint8)
     sample = {"image": image, "label": ones, "valid": ones}
-    wide = cropped(sample, 30 if longest[0] == 30 else 300, longest, 0)
+    wide = resized(sample, side, side)
     assert wide["image"].mean() == pytest.approx(image.mean(), abs=0.25)
 
 
 def test_a_crop_larger_than_the_image_is_the_whole_image_enlarged():
     label = blocks(np.random.default_rng(0), 24, 8)[None]
     sample = {"image": np.repeat(label * 9, 3, axis=0), "label": label, "valid": label | 1}
-    out = cropped(sample, 48, (24.0, 24.0), 0)
+    out = cropped(sample, 48, (1.0, 1.0), 0)
     np.testing.assert_array_equal(out["label"][0, ::2, ::2], label[0])
+
+
+SIZES = [(31, 40), (51, 63), (64, 90), (107, 121)]
+"""Of what is 64 by 90 pixels: smaller, a little smaller, the same, larger."""
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_left_out_is_no_class_at_any_size(size):
+    """Beside it every pixel is of the class that was there, up to the last one."""
+    label = np.full((1, 64, 90), IGNORE, np.uint8)
+    label[:, :30, 40:] = 1
+    label[:, 30:, 40:] = 0
+    valid = (label != IGNORE).astype(np.uint8)
+    out = resized(
+        {"image": np.repeat(valid * 90, 3, axis=0), "label": label, "valid": valid}, *size
+    )
+    assert [out[key].shape for key in KEYS] == [(3, *size), (1, *size), (1, *size)]
+    assert {out[key].dtype for key in KEYS} == {np.dtype(np.uint8)}
+    np.testing.assert_array_equal(out["label"] == IGNORE, out["valid"] == 0)
+    assert (out["image"][:, out["valid"][0] == 1] == 90).all()
+    height, width = size
+    across = out["valid"][0].sum(axis=1)
+    assert (across == across[0]).all()
+    assert abs(across[0] - width * 50 / 90) <= 1
+    for rows, value in ((slice(0, int(height * 30 / 64)), 1), (slice(-(height // 2), None), 0)):
+        inside = out["label"][0, rows]
+        assert (inside[inside != IGNORE] == value).all()
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_a_pixel_among_those_left_out_keeps_its_class(value):
+    label = np.full((1, 60, 60), IGNORE, np.uint8)
+    label[:, ::3, ::5] = value
+    valid = (label != IGNORE).astype(np.uint8)
+    sample = {"image": np.repeat(valid, 3, axis=0), "label": label, "valid": valid}
+    assert set(np.unique(resized(sample, 30, 30)["label"])) == {value, IGNORE}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_without_a_label_there_is_none_at_any_size(size):
+    ones = np.ones((1, 64, 90), np.uint8)
+    sample = {"image": np.repeat(ones, 3, axis=0), "label": ones * IGNORE, "valid": ones}
+    assert (resized(sample, *size)["label"] == IGNORE).all()
+
+
+@pytest.mark.parametrize("place", range(2))
+def test_a_vessel_of_one_pixel_is_still_there_at_half_the_size(place):
+    label = np.zeros((1, 60, 60), np.uint8)
+    label[0, 20 + place] = 1
+    ones = np.ones_like(label)
+    out = resized({"image": np.repeat(ones, 3, axis=0), "label": label, "valid": ones}, 30, 30)
+    assert out["label"].sum(axis=1).tolist() == [[1] * 30]
+
+
+def test_a_tile_of_another_size_can_be_written_to():
+    """torch warns of one that cannot."""
+    out = resized(telling_sample(0), 40, 40)
+    assert all(out[key].flags.writeable for key in KEYS)

@@ -25,6 +25,7 @@ CARD = WeightsCard(
     std=(50.0, 48.125, 40.0, 3.0),
     ground_sampling_distance=0.5,
     threshold=0.42,
+    field_diameters=(900, 1650),
     training={"images": ["a", "b"], "seed": 3, "nested": {"alpha": 0.4}},
     scores={"held_out": {"f1": 0.7, "recall": None}},
     version="0.1.0",
@@ -83,6 +84,12 @@ def test_every_tensor_and_the_card_come_back(written):
 
 def test_the_card_alone_is_the_same(written):
     assert weights.card_of(str(written[0])) == CARD
+
+
+def test_weights_that_predate_field_diameters_have_none(written, tmp_path):
+    older = {key: value for key, value in CARD.__dict__.items() if key != "field_diameters"}
+    path = rewrite(written[0], tmp_path / "older.safetensors", card=older)
+    assert weights.card_of(str(path)) == replace(CARD, field_diameters=None)
 
 
 def test_batch_norm_keeps_its_running_statistics(tmp_path):
@@ -165,6 +172,7 @@ def test_weights_of_another_program_are_refused(written, tmp_path):
         "[1, 2]",
         json.dumps({"task": "roads"}),
         json.dumps({**CARD.__dict__, "mean": 3}),
+        json.dumps({**CARD.__dict__, "field_diameters": 3}),
         json.dumps({**CARD.__dict__, "of_a_later_version": 1}),
     ],
 )
