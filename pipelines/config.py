@@ -379,11 +379,6 @@ class TrainingSettings(Configuration):
     precision: Annotated[
         Precision, Field(description="auto: bf16 on a GPU that has it, 32 bits elsewhere.")
     ] = "auto"
-    compile: Annotated[
-        bool,
-        Field(description="Compile the network: faster iterations after a slow first one; needs a "
-              "C++ compiler on a CPU."),
-    ] = False  # fmt: skip
     workers: Annotated[int, Field(ge=0, description="Processes that make crops.")] = 1
     mlflow: Annotated[
         str | None,

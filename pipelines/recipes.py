@@ -46,7 +46,6 @@ _NOT_NOTED = {
     "network_arguments",
     "steps",
     "workers",
-    "compile",
     "mlflow",
     "overwrite",
 }

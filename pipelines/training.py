@@ -64,14 +64,8 @@ class SegmentationModule(lightning.LightningModule):
         if objective.start is not None:
             self.network.load_state_dict(objective.start)
         self.counts = Histogram().counts
-        self._step = self.network.step
         weights = torch.tensor(objective.class_weights)
         self.register_buffer("class_weights", weights, persistent=False)
-
-    def on_fit_start(self) -> None:
-        """Compiles, once copies of the network are made."""
-        if self.settings.compile:
-            self._step = torch.compile(self.network.step, dynamic=False)
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> None:
         """One step of the optimizer (equation 7).
@@ -116,10 +110,10 @@ class SegmentationModule(lightning.LightningModule):
         state = self.network.initial_state(image, mask)
         with torch.no_grad():
             for _ in range(before):
-                _, state = self._step(image, state)
+                _, state = self.network.step(image, state)
         every = []
         for _ in range(steps):
-            logits, state = self._step(image, state)
+            logits, state = self.network.step(image, state)
             every.append(logits)
         return every
 
