@@ -21,7 +21,7 @@ from tiling.white import WhiteScene
 
 SCENE_EXTENSIONS = (".tif", ".tiff", ".vrt", ".png", ".jpg", ".jpeg", ".jp2", ".img")
 
-_SAME_GSD = 0.01
+SAME_GSD = 0.01
 """Pixel sizes that differ by less than this share are one: nothing is gained by resampling."""
 
 FIELD_SEEN_AT = 2048
@@ -33,7 +33,7 @@ class Reading:
     """How scenes are read.
 
     Attributes:
-        bands: How many they must have, or which are taken (from 1).
+        bands: How many they must have, or which are taken (from 1); None takes all colours.
         gsd: Metres per pixel at which the network sees them; None for their own.
         gsd_wanted: Whether a scene without metres is an error then.
         area: GeoJSON file, outside of whose polygons pixels are missing.
@@ -41,7 +41,7 @@ class Reading:
         labelling: What the values of labels mean.
     """
 
-    bands: int | tuple[int, ...] = 3
+    bands: int | tuple[int, ...] | None = 3
     gsd: float | None = None
     gsd_wanted: bool = False
     area: Path | None = None
@@ -66,7 +66,11 @@ def road_jobs(
         raise DataError(f"{labels}: no such folder of labels; check --labels")
     reading = reading or Reading()
     return [
-        Job(source, stem_of(source), partial(_open_road, source, labels, reading))
+        scene_job(
+            source,
+            None if labels is None else find_label(labels, stem_of(source), other_than=source),
+            reading,
+        )
         for source in expanded(scenes, rasters_in)
     ]
 
@@ -95,14 +99,18 @@ def fundus_jobs(
     ]
 
 
+def scene_job(source: str, label: Path | None, reading: Reading) -> Job:
+    """The job of a scene whose label is known."""
+    return Job(source, stem_of(source), partial(_open_scene, source, label, reading))
+
+
 def sample_job(sample: FundusSample) -> Job:
     """The job of a sample whose annotations are known."""
     return Job(str(sample.image), sample.name, partial(_open_sample, sample, Reading()), png=True)
 
 
 @contextmanager
-def _open_road(source: str, labels: Path | None, reading: Reading) -> Iterator[Opened]:
-    path = None if labels is None else find_label(labels, stem_of(source), other_than=source)
+def _open_scene(source: str, path: Path | None, reading: Reading) -> Iterator[Opened]:
     with (
         open_scene(source, bands=reading.bands) as file,
         open_label(path, reading.labelling) as label,
@@ -128,7 +136,7 @@ def _at_gsd(scene: Scene, reading: Reading) -> Scene:
             )
         return scene
     scale = own / reading.gsd
-    if abs(scale - 1) < _SAME_GSD:
+    if abs(scale - 1) < SAME_GSD:
         return scene
     height, width = (max(1, round(length * scale)) for length in (scene.height, scene.width))
     return ResampledScene(scene, height, width)

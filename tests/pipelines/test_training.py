@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from pathlib import Path
 
 import lightning
 import numpy as np
@@ -11,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from pipelines import training
 from pipelines.config import TrainRoads
-from pipelines.crops import CropBatches, RoadSource, band_statistics
+from pipelines.crops import CropBatches, SceneSource, band_statistics
 from pipelines.objective import Objective
 from pipelines.roads import RoadPair
 from pipelines.scores.histogram import Histogram, curve_of
@@ -43,7 +44,7 @@ def sources(tmp_path_factory, write_raster):
         image, label = folder / f"{number}.tif", folder / f"{number}_label.tif"
         write_raster(image, pixels, nodata_kind="nodata", valid=valid)
         write_raster(label, (road * 255).astype(np.uint8)[None])
-        made.append(RoadSource(RoadPair(str(number), image, label)))
+        made.append(SceneSource(RoadPair(str(number), image, label).job()))
     return made
 
 
@@ -175,7 +176,7 @@ def test_a_training_that_is_done_is_not_done_again(sources, tmp_path, numbers):
 
 def test_held_out_images_without_any_road_do_not_end_it(sources, tmp_path, write_raster):
     write_raster(tmp_path / "none.tif", np.zeros((1, SIDE, SIDE), np.uint8))
-    empty = RoadSource(RoadPair("empty", sources[2].pair.image, tmp_path / "none.tif"))
+    empty = SceneSource(RoadPair("empty", Path(sources[2].job.source), tmp_path / "none.tif").job())
     result = trained([*sources[:2], empty], tmp_path / "run", iterations=2, scorings=2)
     assert np.isnan(curve_of(result.held_out).break_even().value)
     assert result.threshold == 0.5
