@@ -497,3 +497,53 @@ class TrainDrive(TrainingSettings):
     ] = Path("runs/train-drive")
     name: Annotated[str, Field(description="Name of the weights file.")] = "vessels"
     samples: Samples = 0.0
+
+
+class TrainFolder(TrainingSettings, ClassSettings):
+    """Train on any images with labels, write weights and a report."""
+
+    PROTOCOLS = {
+        "default": Protocol(iterations=2000, foreground_weight=1.0),
+        "paper": papers(iterations=60_000, crop=448, batch=2),
+    }
+    HELD_OUT = 10
+
+    images: Annotated[Path, Field(description="Folder of the images.")] = Path("images")
+    labels: Annotated[
+        Path,
+        Field(description="Folder of their labels, of the same names: 0 and one other value, or "
+              "the numbers of several classes; 255 is left out then."),
+    ] = Path("labels")  # fmt: skip
+    valid_images: Annotated[
+        Path | None,
+        Field(description="Folder of images that choose the weights; by default some of the "
+              "others are held out."),
+    ] = None  # fmt: skip
+    valid_labels: Annotated[Path | None, Field(description="Folder of their labels.")] = None
+    test_images: Annotated[
+        Path | None, Field(description="Folder of images that are scored once, at the end.")
+    ] = None
+    test_labels: Annotated[
+        Path | None, Field(description="Folder of their labels; without, they are predicted.")
+    ] = None
+    classes: Annotated[
+        str | None,
+        Field(pattern=f"^({_NAMES})$", description="Names of the foreground classes, as in "
+              "road,path; by default as many as the labels have."),
+    ] = None  # fmt: skip
+    output: Annotated[
+        Path, Field(description="Folder of weights, checkpoints, log and report.")
+    ] = Path("runs/train-folder")
+    name: Annotated[str, Field(description="Name of the weights file.")] = "folder"
+
+    @model_validator(mode="after")
+    def _one_way_to_hold_out(self) -> Self:
+        if (self.valid_images is None) != (self.valid_labels is None):
+            raise ValueError("valid images and valid labels go together")
+        if self.test_images is None and self.test_labels is not None:
+            raise ValueError("test labels without test images")
+        if self.valid_images is not None and (self.folds or self.held_out is not None):
+            raise ValueError(
+                "valid images choose the weights: leave held out and folds away, or the images"
+            )
+        return self

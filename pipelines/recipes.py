@@ -12,9 +12,10 @@ from typing import Any
 
 from pipelines import distributed
 from pipelines.batch import check_names, run_batch
-from pipelines.config import PredictionSettings, TrainDrive, TrainRoads
+from pipelines.config import PredictionSettings, TrainDrive, TrainFolder, TrainRoads
 from pipelines.data import Source, TrainingData, road_data, vessel_data
 from pipelines.errors import PipelineError
+from pipelines.folder import folder_data
 from pipelines.inference import report_of
 from pipelines.mlflow_log import RUN
 from pipelines.objective import Objective, objective_of
@@ -35,6 +36,13 @@ _KEPT_SCORES = ("pixels", "foreground", "break_even", "class_mean", "relaxed", "
 
 _NOT_NOTED = {
     "data",
+    "images",
+    "labels",
+    "valid_images",
+    "valid_labels",
+    "test_images",
+    "test_labels",
+    "classes",
     "held_out",
     "output",
     "name",
@@ -66,6 +74,11 @@ def train_roads(config: TrainRoads, progress: Progress) -> Result:
 def train_vessels(config: TrainDrive, progress: Progress) -> Result:
     """Trains on fundus folders; see `pipelines.data.vessel_data` and `_run`."""
     return _run(config, vessel_data(config), progress)
+
+
+def train_folder(config: TrainFolder, progress: Progress) -> Result:
+    """Trains on a user's own images; see `pipelines.folder.folder_data` and `_run`."""
+    return _run(config, folder_data(config), progress)
 
 
 def _run(config: Training, data: TrainingData, progress: Progress) -> Result:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pipelines.config import TrainDrive, TrainingSettings, TrainRoads
+from pipelines.config import TrainDrive, TrainFolder, TrainingSettings, TrainRoads
 from pipelines.data import Example, TrainingData
 from pipelines.errors import DataError
 
-Training = TrainRoads | TrainDrive
+Training = TrainRoads | TrainDrive | TrainFolder
 Config = TypeVar("Config", bound=TrainingSettings)
 
 
