@@ -22,7 +22,7 @@ from rich.table import Table
 from torch import Tensor
 
 from pipelines.config import TrainRoads
-from pipelines.crops import RoadSource
+from pipelines.crops import SceneSource
 from pipelines.loading import crop_loader
 from pipelines.objective import objective_of
 from pipelines.roads import road_pairs
@@ -77,7 +77,7 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with tempfile.TemporaryDirectory() as folder:
         roads = given.roads or write_roads_folder(Path(folder), train=4, valid=0, size=1500)
-        sources = [RoadSource(pair) for pair in road_pairs(roads, "train")]
+        sources = [SceneSource(pair.job()) for pair in road_pairs(roads, "train")]
         settings = TrainRoads(model=given.model, workers=given.workers)
         objective = objective_of(settings, "roads", 2, sources)
         network = create(given.model, **objective.arguments).channels_last().to(device)

@@ -266,8 +266,8 @@ def _print(result: Result) -> None:
             out.print(f"Not in both: {', '.join(comparison['unpaired'])}", markup=False)
     if report["scenes"] and report["pooled"] is None:
         out.print("No label was given, so no score is possible.")
-    if result.weights is not None:
-        out.print(f"weights: {result.weights}", markup=False)
+    for path in result.trained:
+        out.print(f"weights: {path}", markup=False)
     out.print(f"report: {result.folder / 'report.html'}", markup=False)
 
 

@@ -19,7 +19,7 @@ from prefect.types.entrypoint import EntrypointType
 
 from flows.command import Config, Run, checked, with_fields
 from flows.progress import LogProgress, ManyProgress
-from pipelines.config import Evaluate, InferDrive, InferRoads, TrainDrive, TrainRoads
+from pipelines.config import Evaluate, InferDrive, InferRoads, TrainDrive, TrainFolder, TrainRoads
 from pipelines.evaluation import evaluate as run_evaluate
 from pipelines.inference import infer_drive as run_infer_drive
 from pipelines.inference import infer_roads as run_infer_roads
@@ -92,8 +92,8 @@ def _leave_artifacts(name: str, result: Result) -> None:
     counted = report["scoring"]["counted"]
     create_table_artifact(scores, key=f"{name}-scores", description=f"Scores: {counted}")
     lines = [f"# {name}", "", f"Report: `{result.folder.resolve() / 'report.html'}`", ""]
-    if result.weights is not None:
-        lines += [f"Weights: `{result.weights.resolve()}`", ""]
+    for path in result.trained:
+        lines += [f"Weights: `{path.resolve()}`", ""]
     lines.append(f"{len(report['scenes'])} done, {len(report['failed'])} failed.")
     lines += ["", *(f"- failed: {failure['error']}" for failure in report["failed"])]
     lines += [
@@ -129,10 +129,17 @@ def _train_drive(config: TrainDrive, progress: Any) -> Result:
     return train_vessels(config, progress)
 
 
+def _train_folder(config: TrainFolder, progress: Any) -> Result:
+    from pipelines.recipes import train_folder as run_train_folder
+
+    return run_train_folder(config, progress)
+
+
 infer_roads = _flow("infer-roads", InferRoads, run_infer_roads)
 infer_drive = _flow("infer-drive", InferDrive, run_infer_drive)
 train_roads = _flow("train-roads", TrainRoads, _train_roads)
 train_drive = _flow("train-drive", TrainDrive, _train_drive)
+train_folder = _flow("train-folder", TrainFolder, _train_folder)
 evaluate = _flow("evaluate", Evaluate, run_evaluate)
 
 FLOWS: dict[str, Callable[..., Result]] = {
@@ -140,6 +147,7 @@ FLOWS: dict[str, Callable[..., Result]] = {
     "infer-drive": infer_drive,
     "train-roads": train_roads,
     "train-drive": train_drive,
+    "train-folder": train_folder,
     "evaluate": evaluate,
 }
 
@@ -147,7 +155,7 @@ FLOWS: dict[str, Callable[..., Result]] = {
 def deployments() -> list[RunnerDeployment]:
     """One deployment per flow, named like it."""
     made = []
-    for one in (infer_roads, infer_drive, train_roads, train_drive, evaluate):
+    for one in (infer_roads, infer_drive, train_roads, train_drive, train_folder, evaluate):
         deployment = one.to_deployment(
             name=one.name,
             description=one.description,

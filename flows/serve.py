@@ -1,4 +1,4 @@
-"""`python -m flows.serve`: one server, and a runner for the four deployments, until interrupted."""
+"""`python -m flows.serve`: one server, and a runner for the deployments, until interrupted."""
 
 import fcntl
 import os
@@ -24,7 +24,7 @@ def serve(
     port: Annotated[int, Parameter(help="Port of the server on loopback.")] = 4200,
     limit: Annotated[int, Parameter(help="Runs at a time.")] = 1,
 ) -> None:
-    """Serves infer-roads, infer-drive, train-roads and train-drive until interrupted.
+    """Serves infer-roads, infer-drive, train-roads and so on until interrupted.
 
     Starts a Prefect server on 127.0.0.1, or finds the one that is there; where PREFECT_API_URL
     or a profile names a server, that one is used.

@@ -22,6 +22,7 @@ Precision = Literal["auto", "32-true", "bf16-mixed"]
 _BANDS = r"[1-9]\d*(,[1-9]\d*)*"
 _VALUES = r"-?\d+(,-?\d+)*"
 _RANGE = r"-?\d+(\.\d+)?,-?\d+(\.\d+)?"
+_NAMES = r"[^,]+(,[^,]+)*"
 _AREA = r"\d+|\d+(\.\d+)?m2"
 
 
@@ -64,6 +65,24 @@ class RangeSettings(Configuration):
             return None
         low, high = self.value_range.split(",")
         return float(low), float(high)
+
+
+class ClassSettings(Configuration):
+    """What the classes are called; who inherits it says where their names are from otherwise."""
+
+    classes: str | None = None
+
+    @model_validator(mode="after")
+    def _named_apart(self) -> Self:
+        names = self.class_names or ()
+        if len({"background", *names}) <= len(names):
+            raise ValueError("classes are those of the foreground, each of another name")
+        return self
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """`classes` one by one."""
+        return tuple(self.classes.split(",")) if self.classes else None
 
 
 class ScoringSettings(Configuration):
@@ -220,7 +239,7 @@ class InferDrive(PredictionSettings):
     ] = ["vessels-dru4"]  # fmt: skip
 
 
-class Evaluate(ScoringSettings, RangeSettings):
+class Evaluate(ScoringSettings, RangeSettings, ClassSettings):
     """Score probability or mask rasters, ours or another tool's, against labels."""
 
     predictions: Annotated[
@@ -254,22 +273,20 @@ class Evaluate(ScoringSettings, RangeSettings):
     ] = None  # fmt: skip
     classes: Annotated[
         str | None,
-        Field(pattern="^[^,]+(,[^,]+)*$", description="Names of the foreground classes, as in "
+        Field(pattern=f"^({_NAMES})$", description="Names of the foreground classes, as in "
               "road,path; by default those in the rasters' bands."),
     ] = None  # fmt: skip
     output: Annotated[Path, Field(description="Folder of the report.")] = Path("outbox/evaluation")
 
-    @property
-    def class_names(self) -> tuple[str, ...] | None:
-        """`classes` one by one."""
-        return tuple(self.classes.split(",")) if self.classes else None
-
 
 class TrainingSettings(Configuration):
-    """What both trainings are told."""
+    """What all trainings are told."""
 
     PROTOCOLS: ClassVar[dict[str, Protocol]]
     """What stands for each setting that is None, by protocol."""
+
+    HELD_OUT: ClassVar[int]
+    """Training images that are held out where nothing is said, though never over a fifth of all."""
 
     protocol: Annotated[
         Literal["default", "paper"],
@@ -287,7 +304,7 @@ class TrainingSettings(Configuration):
     max_time: Annotated[
         float | None,
         Field(gt=0, description="Minutes after which training ends where it stands; its best "
-              "weights are kept."),
+              "weights are kept. Each fold has as many."),
     ] = None  # fmt: skip
     patience: Annotated[
         int,
@@ -369,9 +386,16 @@ class TrainingSettings(Configuration):
         Field(ge=1, description="Parts that a batch is worked through in, for a GPU with little "
               "memory: the weights are the same."),
     ] = 1  # fmt: skip
-    samples: Annotated[
-        float, Field(ge=0, le=100, description="Drawn images mixed in, in percent of the crops.")
-    ] = 0.0
+    held_out: Annotated[
+        list[Annotated[int, Field(ge=1)]] | None,
+        Field(min_length=1, description="Training images held out to choose the weights: of each "
+              "folder, or of all of them together; by default a few, never over a fifth."),
+    ] = None  # fmt: skip
+    folds: Annotated[
+        int,
+        Field(ge=0, description="Cross-validation: so many trainings, each of which holds out "
+              "another part of the images; 0 trains once."),
+    ] = 0  # fmt: skip
     scorings: Annotated[
         int, Field(ge=1, description="How often the held-out images are scored.")
     ] = 10
@@ -398,6 +422,18 @@ class TrainingSettings(Configuration):
             told["crop_sizes"] = tuple(self.crop_sizes)
         return replace(self.PROTOCOLS[self.protocol], **told)
 
+    def held_out_of(self, images: int) -> list[int]:
+        """How many of so many training images are held out: of each folder, or of all."""
+        return self.held_out or [min(self.HELD_OUT, max(1, images // 5))]
+
+    @model_validator(mode="after")
+    def _folds_are_several(self) -> Self:
+        if self.folds == 1:
+            raise ValueError("one fold leaves nothing to train on: give folds 2 or more")
+        if self.folds and self.held_out is not None:
+            raise ValueError("folds say which images are held out: leave held out away")
+        return self
+
     @model_validator(mode="after")
     def _one_start(self) -> Self:
         if self.start_from is not None and self.encoder_weights != "none":
@@ -413,11 +449,9 @@ class TrainingSettings(Configuration):
         return self
 
 
-HeldOut = Annotated[
-    list[Annotated[int, Field(ge=1)]],
-    Field(min_length=1, description="Training images held out to choose the weights: of each "
-          "folder, or of all of them together."),
-]  # fmt: skip
+Samples = Annotated[
+    float, Field(ge=0, le=100, description="Drawn images mixed in, in percent of the crops.")
+]
 
 
 class TrainRoads(TrainingSettings):
@@ -427,6 +461,7 @@ class TrainRoads(TrainingSettings):
         "default": Protocol(iterations=2000, foreground_weight=2.3),
         "paper": papers(iterations=60_000, crop=448, batch=2),
     }
+    HELD_OUT = 3
 
     data: Annotated[
         list[Path],
@@ -436,7 +471,7 @@ class TrainRoads(TrainingSettings):
         Path, Field(description="Folder of weights, checkpoints, log and report.")
     ] = Path("runs/train-roads")
     name: Annotated[str, Field(description="Name of the weights file.")] = "roads"
-    held_out: HeldOut = [3]
+    samples: Samples = 0.0
 
 
 class TrainDrive(TrainingSettings):
@@ -446,6 +481,7 @@ class TrainDrive(TrainingSettings):
         "default": Protocol(iterations=2000, foreground_weight=1.5),
         "paper": papers(iterations=12_000, crop=592, batch=10),
     }
+    HELD_OUT = 4
 
     data: Annotated[
         list[Path],
@@ -455,4 +491,54 @@ class TrainDrive(TrainingSettings):
         Path, Field(description="Folder of weights, checkpoints, log and report.")
     ] = Path("runs/train-drive")
     name: Annotated[str, Field(description="Name of the weights file.")] = "vessels"
-    held_out: HeldOut = [4]
+    samples: Samples = 0.0
+
+
+class TrainFolder(TrainingSettings, ClassSettings):
+    """Train on any images with labels, write weights and a report."""
+
+    PROTOCOLS = {
+        "default": Protocol(iterations=2000, foreground_weight=1.0),
+        "paper": papers(iterations=60_000, crop=448, batch=2),
+    }
+    HELD_OUT = 10
+
+    images: Annotated[Path, Field(description="Folder of the images.")] = Path("images")
+    labels: Annotated[
+        Path,
+        Field(description="Folder of their labels, of the same names: 0 and one other value, or "
+              "the numbers of several classes; 255 is left out then."),
+    ] = Path("labels")  # fmt: skip
+    valid_images: Annotated[
+        Path | None,
+        Field(description="Folder of images that choose the weights; by default some of the "
+              "others are held out."),
+    ] = None  # fmt: skip
+    valid_labels: Annotated[Path | None, Field(description="Folder of their labels.")] = None
+    test_images: Annotated[
+        Path | None, Field(description="Folder of images that are scored once, at the end.")
+    ] = None
+    test_labels: Annotated[
+        Path | None, Field(description="Folder of their labels; without, they are predicted.")
+    ] = None
+    classes: Annotated[
+        str | None,
+        Field(pattern=f"^({_NAMES})$", description="Names of the foreground classes, as in "
+              "road,path; by default as many as the labels have."),
+    ] = None  # fmt: skip
+    output: Annotated[
+        Path, Field(description="Folder of weights, checkpoints, log and report.")
+    ] = Path("runs/train-folder")
+    name: Annotated[str, Field(description="Name of the weights file.")] = "folder"
+
+    @model_validator(mode="after")
+    def _one_way_to_hold_out(self) -> Self:
+        if (self.valid_images is None) != (self.valid_labels is None):
+            raise ValueError("valid images and valid labels go together")
+        if self.test_images is None and self.test_labels is not None:
+            raise ValueError("test labels without test images")
+        if self.valid_images is not None and (self.folds or self.held_out is not None):
+            raise ValueError(
+                "valid images choose the weights: leave held out and folds away, or the images"
+            )
+        return self

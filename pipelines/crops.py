@@ -1,14 +1,15 @@
-"""Training crops: from road scenes by windows, from fundus images held in memory.
+"""Training crops: from scenes by windows, from fundus images held in memory.
 
 A crop depends on the seed and its number alone, not on the worker that makes it or on what
 came before: a resumed training goes on with the crops it would have seen.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -18,7 +19,8 @@ from torch.utils.data import Dataset, Sampler
 
 from pipelines.field import field_diameter, working_diameter
 from pipelines.fundus import FundusSample
-from pipelines.roads import RoadPair
+from pipelines.job import IGNORED, Job, Label, Opened
+from pipelines.predictor import on_8_bits
 from pipelines.transforms import TRAINING_KEYS, LoadFundusd, RandScaledCropd, Sample, resized
 from rurnet.loss import IGNORE
 from tiling.scene import Scene
@@ -26,13 +28,15 @@ from tiling.window import Window, split
 
 _SCALES = (0.8, 1.25)
 """How much smaller or larger than at its working diameter a crop shows a fundus."""
+MOST_OPEN = 200
+"""Scenes that a process keeps open: a system grants it about a thousand files."""
 
 
 class CropSource(Protocol):
     """Something crops are cut from: arrays image, label and valid, as in `pipelines.transforms`."""
 
     def crop(self, size: int, random: np.random.Generator) -> Sample:
-        """A random crop of `size` by `size`, uint8, not yet normalised."""
+        """A random crop of `size` by `size`, not yet normalised."""
         ...
 
     def tiles(self, size: int) -> Iterator[Sample]:
@@ -44,33 +48,42 @@ class CropSource(Protocol):
         ...
 
 
-class RoadSource:
-    """Crops of a scene, read by window; four of five look for roads first.
+class SceneSource:
+    """Crops of a scene, read by window; four of five look for foreground first.
 
-    Few pixels are road, so crops without any would teach little at the start: such a crop
+    Where few pixels are foreground, crops without any would teach little at the start: such a crop
     takes the best of four random places.
 
     Args:
-        pair: Scene and label.
+        job: Opens scene and label.
     """
 
-    def __init__(self, pair: RoadPair) -> None:
-        self.name = pair.name
-        self.pair = pair
-        self._files: ExitStack | None = None
-        self._open: tuple[Scene, Scene] | None = None
+    _lately_opened: ClassVar[deque["SceneSource"]] = deque()
+
+    def __init__(self, job: Job) -> None:
+        self.name = job.name
+        self.job = job
+        self._files = ExitStack()
+        self._open: Opened | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the open files: each data loader's process opens its own."""
-        return {**self.__dict__, "_files": None, "_open": None}
+        return {**self.__dict__, "_files": ExitStack(), "_open": None}
 
-    def scenes(self) -> tuple[Scene, Scene]:
-        """Image and label, opened once and for as long as this is there."""
+    def scenes(self) -> tuple[Scene, Label]:
+        """Image and label, opened once and for as long as not too many others are."""
         if self._open is None:
-            self._files = ExitStack()
-            enter = self._files.enter_context
-            self._open = enter(self.pair.open_image()), enter(self.pair.open_label())
-        return self._open
+            self._open = self._files.enter_context(self.job.open())
+            self._lately_opened.append(self)
+            if len(self._lately_opened) > MOST_OPEN:
+                self._lately_opened.popleft().close()
+        assert self._open.label is not None
+        return self._open.scene, self._open.label
+
+    def close(self) -> None:
+        """Closes the files, until they are asked for again."""
+        self._files.close()
+        self._open = None
 
     def crop(self, size: int, random: np.random.Generator) -> Sample:
         """See `CropSource.crop`."""
@@ -82,10 +95,13 @@ class RoadSource:
             column = int(random.integers(image.width - side + 1))
             return Window(row, column, side, side)
 
+        def foreground(window: Window) -> int:
+            classes = label.read(window)
+            return int(((classes > 0) & (classes != IGNORED)).sum())
+
         window = place()
         if random.random() < 0.8:
-            candidates = [window, place(), place(), place()]
-            window = max(candidates, key=lambda w: int(label.read(w)[0].astype(bool).sum()))
+            window = max([window, place(), place(), place()], key=foreground)
         return _padded(self.read(window), size)
 
     def tiles(self, size: int) -> Iterator[Sample]:
@@ -100,12 +116,15 @@ class RoadSource:
         return image.height * image.width
 
     def read(self, window: Window) -> Sample:
-        """The pixels of a window."""
+        """The pixels of a window, those of other types than 8 bits as the networks see them."""
         image, label = self.scenes()
         pixels, valid = image.read(window)
-        roads = label.read(window)[0] > 0
-        labels = np.where(valid[None], roads, IGNORE).astype(np.uint8)
-        return {"image": pixels, "label": labels, "valid": valid[None].astype(np.uint8)}
+        labels = np.where(valid[None], label.read(window), IGNORE).astype(np.uint8)
+        return {
+            "image": pixels if pixels.dtype == np.uint8 else on_8_bits(pixels),
+            "label": labels,
+            "valid": valid[None].astype(np.uint8),
+        }
 
 
 class FundusSource:
@@ -243,8 +262,9 @@ def band_statistics(sources: Sequence[CropSource]) -> tuple[tuple[float, ...], t
             total = total + there.sum(axis=1)
             squares = squares + (there**2).sum(axis=1)
     mean: NDArray[np.float64] = total / count
-    std = np.sqrt(squares / count - mean**2)
-    return tuple(round(float(m), 3) for m in mean), tuple(round(float(s), 3) for s in std)
+    std = np.sqrt(np.maximum(0, squares / count - mean**2))
+    # Digits that tell small deviations too; 1 for a band that is the same everywhere.
+    return tuple(float(f"{m:.6g}") for m in mean), tuple(float(f"{s:.6g}") or 1.0 for s in std)
 
 
 def label_pixels(source: CropSource, classes: int) -> list[int]:

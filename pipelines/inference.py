@@ -118,6 +118,8 @@ def report_of(
     models: Sequence[Model],
     settings: PredictionSettings,
     seconds: float | None = None,
+    *,
+    averaged: bool = True,
 ) -> dict[str, Any]:
     """What `report.json` holds of predicted scenes; steps that were kept and scored are timed.
 
@@ -126,14 +128,18 @@ def report_of(
         models: What predicted.
         settings: What was asked for.
         seconds: Wall time of the run.
+        averaged: Whether all models predicted each scene together, rather than each some of them.
     """
     card = models[0].card
-    timed = any(outcome.steps for outcome in outcomes)
+    # Other weights may be used for fundi too.
+    in_field = card.task == "vessels" or isinstance(settings, InferDrive)
+    # Nothing took as long as several models that each predicted something else.
+    timed = any(outcome.steps for outcome in outcomes) and (averaged or len(models) == 1)
     return build_report(
         outcomes,
         settings,
         models,
-        counted=IN_FIELD if card.task == "vessels" else THERE,
+        counted=IN_FIELD if in_field else THERE,
         classes=card.classes[1:],
         seconds=seconds,
         step_seconds=predictor_for(models, settings).seconds_per_step(settings.tile)

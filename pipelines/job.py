@@ -22,6 +22,10 @@ class Label(Raster, Protocol):
         """Classes [h, w]: 0 background, 1 and on foreground, `IGNORED` left out."""
         ...
 
+    def values(self) -> set[float]:
+        """All values of the file that are not left out, as they were drawn."""
+        ...
+
 
 @dataclass(frozen=True)
 class Views:

@@ -21,7 +21,7 @@ from tiling.white import WhiteScene
 
 SCENE_EXTENSIONS = (".tif", ".tiff", ".vrt", ".png", ".jpg", ".jpeg", ".jp2", ".img")
 
-_SAME_SCALE = 0.01
+SAME_SCALE = 0.01
 """Scales that differ by less than this share are one: nothing is gained by resampling."""
 
 FIELD_SEEN_AT = 2048
@@ -33,7 +33,7 @@ class Reading:
     """How scenes are read.
 
     Attributes:
-        bands: How many they must have, or which are taken (from 1).
+        bands: How many they must have, or which are taken (from 1); None takes all colours.
         gsd: Metres per pixel at which the network sees them; None for their own.
         gsd_wanted: Whether a scene without metres is an error then.
         field_diameters: Smallest and largest diameter in pixels at which the network sees the
@@ -43,7 +43,7 @@ class Reading:
         labelling: What the values of labels mean.
     """
 
-    bands: int | tuple[int, ...] = 3
+    bands: int | tuple[int, ...] | None = 3
     gsd: float | None = None
     gsd_wanted: bool = False
     field_diameters: tuple[int, int] | None = None
@@ -69,7 +69,11 @@ def road_jobs(
         raise DataError(f"{labels}: no such folder of labels; check --labels")
     reading = reading or Reading()
     return [
-        Job(source, stem_of(source), partial(_open_road, source, labels, reading))
+        scene_job(
+            source,
+            None if labels is None else find_label(labels, stem_of(source), other_than=source),
+            reading,
+        )
         for source in expanded(scenes, rasters_in)
     ]
 
@@ -98,6 +102,11 @@ def fundus_jobs(
     ]
 
 
+def scene_job(source: str, label: Path | None, reading: Reading) -> Job:
+    """The job of a scene whose label is known."""
+    return Job(source, stem_of(source), partial(_open_scene, source, label, reading))
+
+
 def sample_job(sample: FundusSample, reading: Reading | None = None) -> Job:
     """The job of a sample whose annotations are known; `reading` as in `fundus_jobs`."""
     opening = partial(_open_sample, sample, reading or Reading())
@@ -105,8 +114,7 @@ def sample_job(sample: FundusSample, reading: Reading | None = None) -> Job:
 
 
 @contextmanager
-def _open_road(source: str, labels: Path | None, reading: Reading) -> Iterator[Opened]:
-    path = None if labels is None else find_label(labels, stem_of(source), other_than=source)
+def _open_scene(source: str, path: Path | None, reading: Reading) -> Iterator[Opened]:
     with (
         open_scene(source, bands=reading.bands) as file,
         open_label(path, reading.labelling) as label,
@@ -145,7 +153,7 @@ def _at_diameter(scene: MaskedScene, reading: Reading) -> Scene:
 
 def _at_scale(scene: Scene, scale: float) -> Scene:
     """The scene with `scale` times as many pixels along each side; itself where it is about 1."""
-    if abs(scale - 1) < _SAME_SCALE:
+    if abs(scale - 1) < SAME_SCALE:
         return scene
     height, width = (max(1, round(length * scale)) for length in (scene.height, scene.width))
     return ResampledScene(scene, height, width)

@@ -2,6 +2,7 @@
 
 import glob
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,13 @@ from pipelines.job import IGNORED
 from tiling.bands import CLASS_TYPES
 from tiling.raster import RasterScene
 from tiling.scene import Pixels, Raster, Valid, WrappedRaster
-from tiling.window import Window
+from tiling.window import Window, split
+
+_AT_ONCE = 2048
+"""Side, in pixels, of the windows that the values of a label are looked for in."""
+
+_MOST_VALUES = 256
+"""Of a label; in what has more, as many of them are enough to tell that it is none."""
 
 EXTENSIONS = (".tif", ".tiff", ".vrt", ".png", ".gif", ".jpg", ".jpeg", ".jp2", ".img", ".bmp")
 
@@ -71,15 +78,31 @@ class RasterLabel(WrappedRaster):
         """The whole as `read` gives it, decimated so that no side is over `longest` pixels."""
         return self._classes(*self._scene.overview(longest))
 
-    def _classes(self, pixels: Pixels, valid: Valid) -> NDArray[np.uint8]:
+    def values(self) -> set[float]:
+        """See `pipelines.job.Label`."""
+        found: set[float] = set()
+        for window in split(self.height, self.width, _AT_ONCE):
+            values, left_out = self._values(*self._scene.read(window))
+            found |= set(np.unique(values[~left_out])[: _MOST_VALUES + 1].tolist())
+            if len(found) > _MOST_VALUES:
+                break
+        return found
+
+    def _values(self, pixels: Pixels, valid: Valid) -> tuple[Pixels, Valid]:
+        """Values as they were drawn [h, w], and which are left out."""
         values = pixels[0]
         left_out = np.isin(values, self._labelling.ignore)
         if self._scene.nodata != 0:
             left_out |= ~valid
-        if self._labelling.classes == 2:
+        if self._lossy and self._labelling.classes == 2:
             # What JPEG makes of a drawing is a little more than 0 all around it.
-            drawn = values > 127 if self._lossy else values != 0
-            classes: NDArray[np.uint8] = drawn.astype(np.uint8)
+            values = np.where(values > 127, 255, 0)
+        return values, left_out
+
+    def _classes(self, pixels: Pixels, valid: Valid) -> NDArray[np.uint8]:
+        values, left_out = self._values(pixels, valid)
+        if self._labelling.classes == 2:
+            classes: NDArray[np.uint8] = (values != 0).astype(np.uint8)
         else:
             unknown = ~left_out & ((values < 0) | (values >= self._labelling.classes))
             if unknown.any():
@@ -155,4 +178,30 @@ def check_fits(label: Raster, scene: Raster) -> None:
         raise LabelError(
             f"{label.name}: its corners lie up to {off:.1f} pixels away from those of "
             f"{scene.name}; {made_for_it}, or mend its transform"
+        )
+
+
+def check_values(label: str, values: AbstractSet[float], labelling: Labelling) -> None:
+    """Whether a label holds its classes alone: of two, 0 and one other value.
+
+    Args:
+        label: What messages call it.
+        values: Those in it that are not left out.
+        labelling: What they are to mean.
+
+    Raises:
+        LabelError: There is a value too many, or one that is no class.
+    """
+    if labelling.classes == 2:
+        if len(values - {0}) > 1:
+            held = ", ".join(f"{value:g}" for value in sorted(values)[:4])
+            raise LabelError(
+                f"{label}: holds the values {held}{', ...' if len(values) > 4 else ''}, but of two "
+                "classes a label holds 0 and one other value; mend it (what is to be left out is "
+                "its nodata value)"
+            )
+    elif unknown := values - set(range(labelling.classes)) - set(labelling.ignore):
+        raise LabelError(
+            f"{label}: value {min(unknown):g} is no class of 0 to {labelling.classes - 1}; mend it "
+            "(what is to be left out is its nodata value, or 255)"
         )

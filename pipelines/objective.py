@@ -18,6 +18,9 @@ from rurnet.network import SegmentationNetwork
 from rurnet.pretrained import load_encoder
 from rurnet.registry import create
 
+_ANY = 64
+"""Side of a tile that is asked for its bands."""
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -58,12 +61,13 @@ def objective_of(
         sources: Training images.
 
     Raises:
-        WeightsError: Weights to start from that do not fit.
+        WeightsError: Weights to start from that do not fit the network or the images.
         PipelineError: Steps of a one-shot network.
         NetworkError: No such network, or an argument it does not have, or a value it cannot take.
     """
-    model = None if settings.start_from is None else _earlier(settings, task)
-    own = {"in_channels": 3, "classes": classes} if model is None else model.card.arguments
+    bands = next(iter(sources[0].tiles(_ANY)))["image"].shape[0]
+    model = None if settings.start_from is None else _earlier(settings, task, bands, classes)
+    own = {"in_channels": bands, "classes": classes} if model is None else model.card.arguments
     network, arguments = _network(settings, own)
     start = None
     if model is not None:
@@ -91,9 +95,15 @@ def objective_of(
     return Objective(arguments, tuple(weights), alpha, mean, std, start, earlier)
 
 
-def _earlier(settings: TrainingSettings, task: Task) -> Model:
+def _earlier(settings: TrainingSettings, task: Task, bands: int, classes: int) -> Model:
     """The weights to start from."""
     model = load(str(settings.start_from), task)
+    known = len(model.card.mean), len(model.card.classes)
+    if known != (bands, classes):
+        raise WeightsError(
+            f"{settings.start_from}: weights of {known[0]} bands and {known[1]} classes, but the "
+            f"training images have {bands} and {classes}; leave --start-from out"
+        )
     if model.card.network != settings.model:
         raise WeightsError(
             f"{settings.start_from}: weights of network {model.card.network}, not "

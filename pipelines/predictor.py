@@ -80,7 +80,7 @@ class NetworkPredictor:
         if self._on_cpu:
             # The threads of this thread alone; one that begins with torch later takes it over.
             torch.set_num_threads(1)
-        scaled = _scaled(pixels, self.value_range)
+        scaled = on_8_bits(pixels, self.value_range)
         results: list[NDArray[np.uint16]] = []
         while (start := sum(map(len, results))) < len(scaled):
             size = self.batch
@@ -200,7 +200,7 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def _scaled(pixels: NDArray[Any], value_range: ValueRange | None) -> NDArray[np.float32]:
+def on_8_bits(pixels: NDArray[Any], value_range: ValueRange | None = None) -> NDArray[np.float32]:
     """Pixels of any type on the scale of 8 bits, on which networks are trained."""
     if value_range is None:
         if pixels.dtype == np.uint8:

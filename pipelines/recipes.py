@@ -1,44 +1,48 @@
-"""The two trainings, from a data folder to weights and a test report."""
+"""The trainings, from data to weights and reports."""
 
 import json
+import logging
 import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any
 
 from pipelines import distributed
-from pipelines.batch import run_batch
-from pipelines.config import PredictionSettings, TrainDrive, TrainingSettings, TrainRoads
-from pipelines.crops import FundusSource, RoadSource
-from pipelines.errors import DataError, PipelineError
-from pipelines.fundus import FundusSample, fundus_samples
+from pipelines.batch import check_names, run_batch
+from pipelines.config import PredictionSettings, TrainDrive, TrainFolder, TrainRoads
+from pipelines.data import Source, TrainingData, road_data, vessel_data
+from pipelines.errors import PipelineError
+from pipelines.folder import folder_data
 from pipelines.inference import report_of
-from pipelines.job import Job
-from pipelines.jobs import Reading, road_jobs, sample_job
 from pipelines.mlflow_log import RUN
-from pipelines.objective import objective_of
+from pipelines.objective import Objective, objective_of
 from pipelines.outcome import Progress
 from pipelines.report.contents import Result
 from pipelines.report.write import write_report
-from pipelines.roads import RoadPair, road_pairs
-from pipelines.samples import write_drive_folder, write_roads_folder
 from pipelines.scores.curve import HALF
 from pipelines.scores.histogram import curve_of, foreground_at
 from pipelines.scores.scores import as_dict
+from pipelines.splits import Split, Training, splits_of
 from pipelines.training import train
-from pipelines.weights import Task, WeightsCard, load, save
+from pipelines.weights import WeightsCard, load, save
 
-FIELD_DIAMETERS = (900, 1650)
-"""Smallest and largest diameter, in pixels, of a field of view to train at. DRIVE's (540) are
-enlarged: at their own size thin vessels are about one pixel wide. HRF's (3263) are halved."""
+_LOG = logging.getLogger("rurnet")
 
 _KEPT_SCORES = ("pixels", "foreground", "break_even", "class_mean", "relaxed", "topology")
 """Scores of the test split that the weights' metadata keep."""
 
 _NOT_NOTED = {
     "data",
+    "images",
+    "labels",
+    "valid_images",
+    "valid_labels",
+    "test_images",
+    "test_labels",
+    "classes",
     "held_out",
     "output",
     "name",
@@ -57,141 +61,113 @@ _NOT_COMPARED = {"output", "name", "workers", "overwrite", "mlflow", "max_time",
 SETTINGS = "settings.json"
 """Beside the checkpoints: what the training was told."""
 
-Source = RoadSource | FundusSource
-Item = TypeVar("Item")
-Config = TypeVar("Config", bound=TrainingSettings)
+HELD_OUT = "held-out"
+"""Folder of the report on the held-out images."""
 
 
 def train_roads(config: TrainRoads, progress: Progress) -> Result:
-    """Trains on Massachusetts Roads (`train`), scores `test`, or `valid` where there is none.
-
-    Raises:
-        DataError: The data are missing or in another layout.
-    """
-    by_folder = [road_pairs(folder, "train") for folder in config.data]
-    split = "test" if (config.data[0] / "test" / "sat").is_dir() else "valid"
-    tests = road_pairs(config.data[0], split)
-    kept, held = _hold_out(by_folder, config.held_out)
-    drawn: list[RoadPair] = []
-    if config.samples:
-        folder = config.output / "samples"
-        drawn = road_pairs(
-            write_roads_folder(folder, train=6, valid=0, size=768, seed=1000), "train"
-        )
-    reading = Reading(white_is_nodata=True)
-    jobs = road_jobs([str(t.image) for t in tests], tests[0].label.parent, reading)
-    return _train(
-        config, "roads", ("background", "road"), 1.0, None, split,
-        [RoadSource(pair) for pair in kept], [RoadSource(pair) for pair in drawn],
-        [RoadSource(pair) for pair in held], jobs, progress,
-    )  # fmt: skip
+    """Trains on Massachusetts Roads; see `pipelines.data.road_data` and `_run`."""
+    return _run(config, road_data(config), progress)
 
 
 def train_vessels(config: TrainDrive, progress: Progress) -> Result:
-    """Trains on fundus folders (DRIVE, CHASE_DB1, HRF), scores the first one's test split.
+    """Trains on fundus folders; see `pipelines.data.vessel_data` and `_run`."""
+    return _run(config, vessel_data(config), progress)
 
-    Where the test split ships without labels it is predicted, and the report says that no
-    score is possible.
+
+def train_folder(config: TrainFolder, progress: Progress) -> Result:
+    """Trains on a user's own images; see `pipelines.folder.folder_data` and `_run`."""
+    return _run(config, folder_data(config), progress)
+
+
+def _run(config: Training, data: TrainingData, progress: Progress) -> Result:
+    """Trains once or fold by fold, then predicts the held-out and the test images.
+
+    Returns:
+        The report on the test images, or on those held out where there are none, and the weights.
 
     Raises:
-        DataError: The data are missing or in another layout.
+        DataError: See `pipelines.splits.splits_of`.
+        PipelineError: The folder holds a training of other settings.
+        WeightsError: See `pipelines.objective.objective_of`.
+        TrainingError: See `pipelines.training.train`.
     """
-    by_folder = [
-        [sample for sample in fundus_samples(folder, "train") if sample.label is not None]
-        for folder in config.data
-    ]
-    kept, held = _hold_out(by_folder, config.held_out)
-    tests = fundus_samples(config.data[0], "test")
-    drawn: list[FundusSample] = []
-    if config.samples:
-        folder = config.output / "samples"
-        drawn = fundus_samples(write_drive_folder(folder, train=6, test=0, seed=1000), "train")
-    wanted = FIELD_DIAMETERS if config.how.rescaled else None
-    sources = [FundusSource(sample, wanted) for sample in kept]
-    diameters = [source.diameter for source in sources]
-    seen = min(diameters), max(diameters)
-    return _train(
-        config, "vessels", ("background", "vessel"), None, seen, "test", sources,
-        [FundusSource(sample, wanted) for sample in drawn],
-        [FundusSource(sample, wanted) for sample in held],
-        [sample_job(sample, Reading(field_diameters=seen)) for sample in tests], progress,
-    )  # fmt: skip
-
-
-def _hold_out(
-    by_folder: Sequence[Sequence[Item]], counts: Sequence[int]
-) -> tuple[list[Item], list[Item]]:
-    """Splits off so many items of each folder, evenly spread over it; one count is of them all."""
-    if len(counts) == 1:
-        by_folder = [[item for items in by_folder for item in items]]
-    if len(counts) != len(by_folder):
-        raise DataError(
-            f"--held-out has {len(counts)} numbers, --data {len(by_folder)} folders; give one for "
-            "each, or one for all of them together"
-        )
-    kept: list[Item] = []
-    out: list[Item] = []
-    for items, count in zip(by_folder, counts, strict=True):
-        if count >= len(items):
-            raise DataError(
-                f"{len(items)} labelled images, of which {count} are to be held out: none are left "
-                "to train on; add images or hold out fewer with --held-out"
-            )
-        chosen = {round((index + 0.5) * len(items) / count - 0.5) for index in range(count)}
-        kept += [item for index, item in enumerate(items) if index not in chosen]
-        out += [item for index, item in enumerate(items) if index in chosen]
-    return kept, out
-
-
-def _bounded(config: Config, sources: Sequence[Source]) -> Config:
-    """Epochs, if they are given, as iterations."""
-    if config.epochs is None:
-        return config
-    pixels = sum(source.pixels() for source in sources)
-    iterations = max(1, round(config.epochs * pixels / config.how.batch_pixels))
-    return config.model_copy(update={"epochs": None, "iterations": iterations})
-
-
-def _train(
-    config: TrainRoads | TrainDrive,
-    task: Task,
-    classes: tuple[str, ...],
-    ground_sampling_distance: float | None,
-    field_diameters: tuple[int, int] | None,
-    split: str,
-    sources: Sequence[Source],
-    drawn: Sequence[Source],
-    held_out: Sequence[Source],
-    tests: Sequence[Job],
-    progress: Progress,
-) -> Result:
-    """Trains, writes weights, then scores the test split and writes the scores into them."""
     start = time.perf_counter()
-    config = _bounded(config, sources)
-    _agree_with_earlier(config)
-    objective = objective_of(config, task, len(classes), sources)
+    splits = splits_of(config, data)
+    check_names([one.job for split in splits for one in split.held_out])
+    check_names(data.tests)
+    _agree_with_earlier(config, splits)
+    objectives = [
+        objective_of(split.config, data.task, len(data.classes), [one.source for one in split.kept])
+        for split in splits
+    ]
     if distributed.process() == 0:
-        _begin(config)
-    share = config.samples / 100
-    weights = [(1 - share) / len(sources)] * len(sources)
-    weights += [share / max(1, len(drawn))] * len(drawn)
-    trained = train(config, objective, [*sources, *drawn], weights, held_out, config.output)
+        _begin(config, splits)
+    drawn = data.draw()
+    trained = [
+        _trained(split, data, drawn, objective)
+        for split, objective in zip(splits, objectives, strict=True)
+    ]
     if distributed.process() > 0:
         # The first process writes what there is to write.
         raise SystemExit(0)
+    models = [load(str(path)) for path in trained]
+    inference = PredictionSettings(overwrite=True, save_steps=True, ignore=data.ignore)
+    folder = config.output / HELD_OUT
+    outcomes = [
+        outcome
+        for split, model in zip(splits, models, strict=True)
+        for outcome in run_batch(
+            [one.job for one in split.held_out], [model], inference, folder, progress
+        )
+    ]
+    seconds = time.perf_counter() - start
+    report = report_of(outcomes, models, inference, seconds, averaged=False)
+    write_report(folder, report, outcomes)
+    _LOG.info("report on the held-out images: %s", folder / "report.html")
+    failed = report["failed"]
+    if data.tests:
+        folder = config.output / data.split
+        outcomes = run_batch(data.tests, models, inference, folder, progress)
+        report = report_of(outcomes, models, inference, time.perf_counter() - start)
+        write_report(folder, report, outcomes)
+        report["failed"] = [*failed, *report["failed"]]
+        if report["pooled"] is not None:
+            # The same tensors once more, now with how they score.
+            scores = {
+                "data": data.names[0],
+                "weights": [model.name for model in models],
+                **{name: report["pooled"][name] for name in _KEPT_SCORES},
+            }
+            for path, model in zip(trained, models, strict=True):
+                card = replace(model.card, scores={**model.card.scores, data.split: scores})
+                save(path, model.network, card)
+    return Result(report, folder, trained)
+
+
+def _trained(
+    split: Split, data: TrainingData, drawn: Sequence[Source], objective: Objective
+) -> Path:
+    """Trains, or goes on, and writes the weights; returns their file."""
+    config = split.config
+    sources: list[Source] = [one.source for one in split.kept]
+    shares = [(1 - data.drawn_share) / len(sources)] * len(sources)
+    shares += [data.drawn_share / max(1, len(drawn))] * len(drawn)
+    held_out = [one.source for one in split.held_out]
+    trained = train(config, objective, [*sources, *drawn], shares, held_out, config.output)
     path = config.output / f"{config.name}.safetensors"
     card = WeightsCard(
-        task=task,
+        task=data.task,
         network=config.model,
         arguments=objective.arguments,
-        classes=classes,
+        classes=data.classes,
         mean=objective.mean,
         std=objective.std,
-        ground_sampling_distance=ground_sampling_distance,
+        ground_sampling_distance=data.ground_sampling_distance,
         threshold=trained.threshold,
-        field_diameters=field_diameters,
+        field_diameters=data.field_diameters,
         training={
-            "data": [folder.name for folder in config.data],
+            "data": data.names,
             "images": [source.name for source in sources],
             "held_out": [source.name for source in held_out],
             "chosen_iteration": trained.iteration,
@@ -208,21 +184,12 @@ def _train(
         },
         version=version("rurnet"),
     )
-    save(path, trained.network, card)
-    model = load(str(path))
-    inference = PredictionSettings(overwrite=True, save_steps=True)
-    outcomes = run_batch(tests, [model], inference, config.output / split, progress)
-    report = report_of(outcomes, [model], inference, time.perf_counter() - start)
-    write_report(config.output / split, report, outcomes)
-    if report["pooled"] is not None:
-        # The same tensors once more, now with how they score.
-        pooled = {name: report["pooled"][name] for name in _KEPT_SCORES}
-        scores = {**card.scores, split: {"data": config.data[0].name, **pooled}}
-        save(path, trained.network, replace(card, scores=scores))
-    return Result(report, config.output / split, path)
+    if distributed.process() == 0:
+        save(path, trained.network, card)
+    return path
 
 
-def _settings(config: TrainRoads | TrainDrive) -> dict[str, Any]:
+def _settings(config: Training) -> dict[str, Any]:
     """What a training must have in common with the one that it goes on from."""
     told = config.model_dump(mode="json", exclude=_NOT_COMPARED)
     # As they are read back.
@@ -230,31 +197,37 @@ def _settings(config: TrainRoads | TrainDrive) -> dict[str, Any]:
     return {**told, **how}
 
 
-def _agree_with_earlier(config: TrainRoads | TrainDrive) -> None:
+def _agree_with_earlier(config: Training, splits: Sequence[Split]) -> None:
     """Refuses to go on with a training of other settings.
 
     Raises:
-        PipelineError: The folder holds a training whose settings differ.
+        PipelineError: The folder holds a training, or one of its folds, whose settings differ.
     """
-    noted = config.output / SETTINGS
-    if not (noted.is_file() and (config.output / "checkpoints" / "last.ckpt").is_file()):
-        return
-    earlier = json.loads(noted.read_text(encoding="utf-8"))
-    settings = _settings(config)
-    changed = sorted(key for key in settings if settings[key] != earlier.get(key))
-    if changed and not config.overwrite:
-        raise PipelineError(
-            f"{config.output}: holds a training with another {', '.join(changed)}; "
-            "go on with its settings, choose another --output, or start afresh with --overwrite"
-        )
+    own = {split.config.output: split.config for split in splits}
+    for folder in (config.output, *sorted(config.output.glob("fold-*"))):
+        noted = folder / SETTINGS
+        if not (noted.is_file() and (folder / "checkpoints" / "last.ckpt").is_file()):
+            continue
+        earlier = json.loads(noted.read_text(encoding="utf-8"))
+        settings = _settings(own.get(folder, config))
+        changed = sorted(key for key in settings if settings[key] != earlier.get(key))
+        if changed and not config.overwrite:
+            raise PipelineError(
+                f"{folder}: holds a training with another {', '.join(changed)}; "
+                "go on with its settings, choose another --output, or start afresh with --overwrite"
+            )
 
 
-def _begin(config: TrainRoads | TrainDrive) -> None:
+def _begin(config: Training, splits: Sequence[Split]) -> None:
     """Notes the settings, and clears away an earlier training that is not to go on."""
     if config.overwrite:
         for name in ("checkpoints", "csv", "tensorboard"):
             shutil.rmtree(config.output / name, ignore_errors=True)
         (config.output / RUN).unlink(missing_ok=True)
-    config.output.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(_settings(config), indent=2) + "\n"
-    (config.output / SETTINGS).write_text(text, encoding="utf-8")
+        for noted in config.output.glob(f"fold-*/{SETTINGS}"):
+            shutil.rmtree(noted.parent)
+    for split in splits:
+        folder = split.config.output
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(_settings(split.config), indent=2) + "\n"
+        (folder / SETTINGS).write_text(text, encoding="utf-8")

@@ -1,14 +1,14 @@
 """Massachusetts Roads, in the layout of the University of Toronto."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import DataError
-from tiling.raster import RasterScene
-from tiling.scene import Scene
-from tiling.white import WhiteScene
+from pipelines.job import Job
+from pipelines.jobs import Reading, rasters_in, scene_job
+from pipelines.labels import find_label
+
+_READING = Reading(white_is_nodata=True)
 
 LAYOUT = "DIR/{train,valid,test}/sat/*.tiff with DIR/.../map/*.tif of the same names"
 
@@ -27,15 +27,9 @@ class RoadPair:
     image: Path
     label: Path
 
-    @contextmanager
-    def open_image(self) -> Iterator[Scene]:
-        """The scene, with its missing pixels told apart."""
-        with RasterScene(self.image, bands=3) as scene:
-            yield WhiteScene(scene)
-
-    def open_label(self) -> RasterScene:
-        """The label, one band."""
-        return RasterScene(self.label, bands=1)
+    def job(self) -> Job:
+        """How it is opened."""
+        return scene_job(str(self.image), self.label, _READING)
 
 
 def road_pairs(folder: Path, split: str) -> list[RoadPair]:
@@ -46,7 +40,7 @@ def road_pairs(folder: Path, split: str) -> list[RoadPair]:
         split: "train", "valid" or "test".
 
     Raises:
-        DataError: The folder is missing, or holds no pair.
+        DataError: The folder is missing, holds no pair, or not for every scene a label.
     """
     images = folder / split / "sat"
     if not images.is_dir():
@@ -54,11 +48,18 @@ def road_pairs(folder: Path, split: str) -> list[RoadPair]:
             f"{images}: no such folder; get Massachusetts Roads from "
             f"https://www.cs.toronto.edu/~vmnih/data/ and lay it out as {LAYOUT}"
         )
-    pairs = []
-    for image in sorted(images.glob("*.tif*")):
-        labels = sorted((folder / split / "map").glob(f"{image.stem}.tif*"))
-        if labels:
-            pairs.append(RoadPair(image.stem, image, labels[0]))
+    pairs, unlabelled = [], []
+    for image in map(Path, rasters_in(images, (".tif", ".tiff"))):
+        label = find_label(folder / split / "map", image.stem, ("{stem}",))
+        if label is None:
+            unlabelled.append(image)
+        else:
+            pairs.append(RoadPair(image.stem, image, label))
     if not pairs:
         raise DataError(f"{images}: no scene with a label; the layout is {LAYOUT}")
+    if unlabelled:
+        raise DataError(
+            f"{unlabelled[0]}: no label of its name in {folder / split / 'map'}, though others "
+            "have one; add it, or take the scene away"
+        )
     return pairs

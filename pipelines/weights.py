@@ -23,7 +23,8 @@ from tiling.disk import appearing
 SUFFIX = ".safetensors"
 _KEY = "rurnet"
 
-Task = Literal["roads", "vessels"]
+Task = Literal["roads", "vessels", "other"]
+"""What weights find; "other" is of a user's own, and passes for any."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class WeightsCard:
         classes: Names, background first.
         mean: Mean of each band in the training images, 0 to 255.
         std: Standard deviation of each band.
-        ground_sampling_distance: Metres per pixel they were trained at; None for a fundus.
+        ground_sampling_distance: Metres per pixel they were trained at; None where it is not known.
         threshold: Probability of the best F1 on the held-out images.
         field_diameters: Smallest and largest diameter, in pixels, of the fields of view they
             were trained at. None for roads, and for weights that predate it: a fundus is then
@@ -107,14 +108,14 @@ def load(name_or_path: str, task: Task | None = None) -> Model:
 
     Args:
         name_or_path: The name of shipped weights, or a file.
-        task: What they must have been trained for; None takes any.
+        task: What they must have been trained for; None and "other" take any.
 
     Raises:
         WeightsError: No such weights, damaged, without metadata, of another network or task.
     """
     path = _find(name_or_path)
     card, state, digest = _read(path)
-    if task is not None and card.task != task:
+    if task is not None and card.task != task and "other" not in (task, card.task):
         fitting = [name for name in shipped() if name.startswith(task)]
         raise WeightsError(
             f"{path}: these weights find {card.task}, not {task}; "

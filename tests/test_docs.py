@@ -35,7 +35,7 @@ def test_options_that_are_named_exist(page):
         name.replace("_", "-")
         for model in (
             config.InferRoads, config.InferDrive, config.TrainRoads, config.TrainDrive,
-            config.Evaluate,
+            config.TrainFolder, config.Evaluate,
         )
         for name in model.model_fields
     }  # fmt: skip

@@ -60,14 +60,19 @@ class Result:
     Attributes:
         report: What `report.json` holds.
         folder: Where the report lies.
-        weights: The weights file of a training.
+        trained: The weights files of a training, one for each fold.
         plans: What there was to do, where only that was asked for.
     """
 
     report: dict[str, Any]
     folder: Path
-    weights: Path | None = None
+    trained: Sequence[Path] = ()
     plans: list[ScenePlan] | None = None
+
+    @property
+    def weights(self) -> Path | None:
+        """The first of the weights files; None where nothing was trained."""
+        return self.trained[0] if self.trained else None
 
 
 @dataclass(frozen=True)

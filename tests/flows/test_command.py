@@ -117,6 +117,13 @@ def test_training_without_data_says_how_to_get_it(tmp_path):
         assert said in done.stderr
 
 
+def test_a_bad_folder_of_ones_own_is_one_line_and_nothing_is_written(tmp_path):
+    done = run("flows.train_folder", "--images", "a", "--labels", "b", "--folds", "5", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "error: a: no such folder; check --images\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_help_lists_every_field_of_the_configuration(tmp_path):
     done = run("flows.infer_roads", "--help", cwd=tmp_path, COLUMNS="160")
     assert done.returncode == 0

@@ -129,7 +129,7 @@ def test_a_run_with_a_bad_scene_fails_and_says_which(served, roads_weights):
 def test_every_flow_has_a_deployment_of_its_name_with_the_options_as_parameters(served):
     found = {d["name"]: d for d in served.read("deployments/filter")}
     assert set(found) == {
-        "infer-roads", "infer-drive", "train-roads", "train-drive", "evaluate",
+        "infer-roads", "infer-drive", "train-roads", "train-drive", "train-folder", "evaluate",
     }  # fmt: skip
     properties = found["infer-roads"]["parameter_openapi_schema"]["properties"]
     assert {"scenes", "labels", "output", "model", "steps", "tile", "overlap"} <= set(properties)

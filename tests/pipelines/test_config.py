@@ -3,7 +3,15 @@
 import pytest
 from pydantic import ValidationError
 
-from pipelines.config import InferDrive, InferRoads, PredictionSettings, TrainRoads
+from pipelines.config import (
+    Evaluate,
+    InferDrive,
+    InferRoads,
+    PredictionSettings,
+    TrainDrive,
+    TrainFolder,
+    TrainRoads,
+)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +66,7 @@ def test_wrong_values_are_refused_by_name(wrong):
         InferRoads(**wrong)
 
 
-@pytest.mark.parametrize("config", [InferRoads, InferDrive, TrainRoads])
+@pytest.mark.parametrize("config", [InferRoads, InferDrive, TrainRoads, TrainFolder])
 def test_a_configuration_survives_json(config):
     assert config.model_validate_json(config().model_dump_json()) == config()
 
@@ -99,3 +107,42 @@ def test_what_the_data_say_is_no_network_argument(name):
 def test_a_sha256_of_no_encoder_weights_is_refused():
     with pytest.raises(ValidationError, match="no encoder weights"):
         TrainRoads(encoder_sha256="ab" * 32)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"folds": 1}, "folds 2 or more"),
+        ({"folds": -1}, "folds"),
+        ({"folds": 5, "held_out": [10]}, "leave held out away"),
+        ({"held_out": []}, "held_out"),
+        ({"valid_images": "v"}, "go together"),
+        ({"valid_labels": "v"}, "go together"),
+        ({"valid_images": "v", "valid_labels": "w", "folds": 2}, "leave held out and folds away"),
+        ({"valid_images": "v", "valid_labels": "w", "held_out": [1]}, "leave held out and folds"),
+        ({"test_labels": "t"}, "without test images"),
+        ({"samples": 5}, "samples"),
+    ],
+    ids=str,
+)
+def test_what_is_held_out_is_said_in_one_way(wrong, said):
+    with pytest.raises(ValidationError, match=said):
+        TrainFolder(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("config", "images", "count"),
+    [(TrainRoads, 30, 3), (TrainDrive, 20, 4), (TrainFolder, 500, 10), (TrainFolder, 20, 4),
+     (TrainFolder, 2, 1), (TrainRoads, 5, 1)],
+)  # fmt: skip
+def test_a_few_images_are_held_out_by_default_and_a_fifth_at_most(config, images, count):
+    assert config().held_out_of(images) == [count]
+    assert config(held_out=[2, 1]).held_out_of(images) == [2, 1]
+
+
+@pytest.mark.parametrize("config", [Evaluate, TrainFolder])
+@pytest.mark.parametrize("names", ["background,road", "road,road"])
+def test_classes_are_those_of_the_foreground_each_of_another_name(config, names):
+    with pytest.raises(ValidationError, match="of the foreground"):
+        config(classes=names)
+    assert config(classes="road,rail").class_names == ("road", "rail")

@@ -1,6 +1,8 @@
 """Crops depend on the seed and their number alone, and missing pixels are told apart."""
 
 import pickle
+from collections import deque
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,16 +10,19 @@ import rasterio
 import torch
 from torch.utils.data import DataLoader
 
+from pipelines import crops
 from pipelines.crops import (
     CropBatches,
     CropPlan,
     FundusSource,
     NumbersFrom,
-    RoadSource,
+    SceneSource,
     band_statistics,
 )
 from pipelines.field import field_diameter
 from pipelines.fundus import fundus_samples
+from pipelines.jobs import Reading, scene_job
+from pipelines.predictor import on_8_bits
 from pipelines.roads import road_pairs
 from pipelines.samples import write_drive_folder, write_roads_folder
 from pipelines.transforms import KEYS, LoadFundusd, augmentation
@@ -46,7 +51,7 @@ def fundus(sample):
 
 @pytest.fixture
 def sources(pairs, fundus):
-    return [*(RoadSource(pair) for pair in pairs), fundus]
+    return [*(SceneSource(pair.job()) for pair in pairs), fundus]
 
 
 def batches(sources, plan=PLAN, weights=(1, 1, 2)):
@@ -61,7 +66,7 @@ def test_a_batch_does_not_depend_on_what_came_before(sources, pairs, fundus):
     first = batches(sources)
     in_order = [first[number] for number in range(5)]
     backwards = {number: first[number] for number in reversed(range(5))}
-    fresh = batches([*(RoadSource(pair) for pair in pairs), fundus])
+    fresh = batches([*(SceneSource(pair.job()) for pair in pairs), fundus])
     assert all(same(in_order[number], backwards[number]) for number in range(5))
     assert same(fresh[3], in_order[3])
 
@@ -102,14 +107,14 @@ def test_a_batch_has_two_crops_at_least():
 
 
 def test_sources_are_drawn_as_often_as_they_weigh(pairs):
-    class Counted(RoadSource):
+    class Counted(SceneSource):
         drawn = 0
 
         def crop(self, size, random):
             self.drawn += 1
             return super().crop(size, random)
 
-    often, rarely, never = Counted(pairs[0]), Counted(pairs[1]), Counted(pairs[1])
+    often, rarely, never = Counted(pairs[0].job()), Counted(pairs[1].job()), Counted(pairs[1].job())
     dataset = batches([often, rarely, never], CropPlan((32,), 40 * 32 * 32, 0), (6, 2, 0))
     for number in range(3):
         dataset[number]
@@ -132,7 +137,7 @@ def test_labels_are_ignored_exactly_where_nothing_is_valid(sources):
 
 
 def test_missing_pixels_of_a_scene_are_ignored(pairs):
-    (sample,) = RoadSource(pairs[0]).tiles(150)
+    (sample,) = SceneSource(pairs[0].job()).tiles(150)
     with rasterio.open(pairs[0].image) as raster, rasterio.open(pairs[0].label) as label:
         there, roads = raster.dataset_mask() > 0, label.read(1) > 0
         pixels = raster.read()
@@ -144,7 +149,7 @@ def test_missing_pixels_of_a_scene_are_ignored(pairs):
 
 
 def test_a_crop_larger_than_its_scene_is_filled_up_with_missing_pixels(pairs):
-    sample = RoadSource(pairs[0]).crop(200, np.random.default_rng(0))
+    sample = SceneSource(pairs[0].job()).crop(200, np.random.default_rng(0))
     assert sample["image"].shape == (3, 200, 200)
     assert (sample["valid"][:, 150:] == 0).all()
     assert (sample["label"][:, :, 150:] == IGNORE).all()
@@ -152,7 +157,7 @@ def test_a_crop_larger_than_its_scene_is_filled_up_with_missing_pixels(pairs):
 
 
 def test_crops_look_for_roads(pairs):
-    source = RoadSource(pairs[0])
+    source = SceneSource(pairs[0].job())
     (whole,) = source.tiles(150)
     share = (whole["label"] == 1).mean()
     random = np.random.default_rng(0)
@@ -162,7 +167,7 @@ def test_crops_look_for_roads(pairs):
 
 @pytest.mark.parametrize("size", [64, 150, 512])
 def test_tiles_hold_every_pixel_once(pairs, fundus, size):
-    for source, pixels in ((RoadSource(pairs[0]), 150 * 150), (fundus, 584 * 565)):
+    for source, pixels in ((SceneSource(pairs[0].job()), 150 * 150), (fundus, 584 * 565)):
         tiles = list(source.tiles(size))
         assert {tile["image"].shape for tile in tiles} == {(3, size, size)}
         (whole,) = source.tiles(600)
@@ -173,7 +178,7 @@ def test_tiles_hold_every_pixel_once(pairs, fundus, size):
 
 
 def test_statistics_are_those_of_the_valid_pixels(pairs, fundus):
-    sources = [*(RoadSource(pair) for pair in pairs), fundus]
+    sources = [*(SceneSource(pair.job()) for pair in pairs), fundus]
     there = []
     for source in sources:
         (whole,) = source.tiles(600)
@@ -236,6 +241,46 @@ def test_without_diameters_a_fundus_and_its_crops_are_as_they_are(sample):
     crop = source.crop(96, np.random.default_rng(1))
     windows = np.lib.stride_tricks.sliding_window_view(source.arrays["image"], (3, 96, 96))
     assert (windows == crop["image"]).all(axis=(3, 4, 5)).any()
+
+
+def test_a_band_that_is_the_same_everywhere_is_not_divided_by_nothing(write_raster, tmp_path):
+    pixels = np.full((3, 20, 20), 9, np.uint16)
+    pixels[0, :10], pixels[1, :10] = 12, 60_000
+    image = write_raster(tmp_path / "a.tif", pixels)
+    label = write_raster(tmp_path / "b.tif", pixels[:1] * 0)
+    mean, std = band_statistics([SceneSource(scene_job(str(image), label, Reading()))])
+    scale = 255 / 65535
+    assert mean == pytest.approx((10.5 * scale, 30_004.5 * scale, 9 * scale), rel=1e-4)
+    assert std == pytest.approx((1.5 * scale, 29_995.5 * scale, 1), rel=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "int16", "float32"])
+def test_pixels_of_other_types_are_on_the_scale_that_prediction_has(write_raster, tmp_path, dtype):
+    largest = 1 if dtype == "float32" else np.iinfo(dtype).max
+    pixels = (np.linspace(0, 1, 3 * 400).reshape(3, 20, 20) * largest).astype(dtype)
+    image = write_raster(tmp_path / "a.tif", pixels)
+    label = write_raster(tmp_path / "b.tif", np.zeros((1, 20, 20), np.uint8))
+    (tile,) = SceneSource(scene_job(str(image), label, Reading())).tiles(20)
+    np.testing.assert_allclose(tile["image"], pixels.astype(float) / largest * 255, rtol=1e-5)
+    np.testing.assert_array_equal(tile["image"], on_8_bits(pixels))
+
+
+def test_only_so_many_scenes_are_open_at_a_time(pairs, monkeypatch):
+    def open_files():
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    def crops_of(sources):
+        return [source.crop(32, np.random.default_rng(1))["image"] for source in sources]
+
+    expected = crops_of(SceneSource(pair.job()) for pair in pairs)
+    monkeypatch.setattr(SceneSource, "_lately_opened", deque())
+    monkeypatch.setattr(crops, "MOST_OPEN", 2)
+    sources = [SceneSource(pair.job()) for _ in range(5) for pair in pairs]
+    before = open_files()
+    for _ in range(2):
+        np.testing.assert_array_equal(crops_of(sources), expected * 5)
+    # An image and a label each.
+    assert open_files() - before == 4
 
 
 def test_numbers_go_on_from_where_training_stands():

@@ -36,7 +36,6 @@ def losses(output):
 
 @pytest.fixture(scope="module")
 def roads(tmp_path_factory):
-    """Scenes with white patches, which are left out of the loss."""
     return write_roads_folder(tmp_path_factory.mktemp("ddp") / "roads", train=3, valid=1, size=96)
 
 
@@ -78,7 +77,7 @@ def test_two_processes_train_as_one_does(roads, together):
 def test_only_the_first_process_writes_and_speaks(together):
     output, done = together
     assert {path.name for path in output.iterdir()} == {
-        "checkpoints", "csv", "roads.safetensors", "settings.json", "tensorboard", "valid",
+        "checkpoints", "csv", "held-out", "roads.safetensors", "settings.json", "tensorboard", "valid",
     }  # fmt: skip
     assert done.stdout.count("break-even") == 1
     assert done.stderr.count("iteration 6 of 6") == 1

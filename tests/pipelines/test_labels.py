@@ -5,9 +5,18 @@ import pytest
 from affine import Affine
 from PIL import Image
 
+from pipelines import labels
 from pipelines.errors import LabelError
 from pipelines.job import IGNORED
-from pipelines.labels import FIELD, SECOND, Labelling, check_fits, find_label, open_label
+from pipelines.labels import (
+    FIELD,
+    SECOND,
+    Labelling,
+    check_fits,
+    check_values,
+    find_label,
+    open_label,
+)
 from tiling.errors import SceneError
 from tiling.raster import RasterScene
 from tiling.window import Window
@@ -234,6 +243,46 @@ def test_a_label_of_several_bands_is_refused(write_raster, tmp_path):
     path = write_raster(tmp_path / "colours.tif", np.zeros((3, HEIGHT, WIDTH), np.uint8))
     with pytest.raises(SceneError, match=r"colours\.tif: 3 bands, but 1 wanted"):
         read(path)
+
+
+def test_values_are_those_drawn_without_those_left_out(write_raster, tmp_path, monkeypatch):
+    monkeypatch.setattr(labels, "_AT_ONCE", 3)
+    path = write_raster(tmp_path / "label.tif", numbered(), nodata=4)
+    with open_label(path, Labelling(classes=3, ignore=(255,))) as label:
+        assert label.values() == {0, 1, 2, 3}
+
+
+def test_what_has_hundreds_of_values_is_not_listed_to_the_end(write_raster, tmp_path):
+    pixels = np.linspace(0, 1, 10_000, dtype=np.float32).reshape(1, 100, 100)
+    with open_label(write_raster(tmp_path / "label.tif", pixels), TWO) as label:
+        assert len(label.values()) == 257
+
+
+def test_a_drawing_kept_as_jpeg_holds_two_values(tmp_path):
+    drawn = np.zeros((HEIGHT, WIDTH), np.uint8)
+    drawn[:, 5:] = 255
+    Image.fromarray(drawn).save(tmp_path / "label.jpg", quality=40)
+    with open_label(tmp_path / "label.jpg", TWO) as label:
+        assert label.values() == {0, 255}
+
+
+@pytest.mark.parametrize("values", [{0}, {0, 1}, {0, 255}, {7}])
+def test_two_classes_have_0_and_one_other_value(values):
+    check_values("a.tif", values, TWO)
+
+
+@pytest.mark.parametrize(
+    ("values", "held"), [({0, 1, 255}, "0, 1, 255,"), ({0, 1, 2, 3, 9}, "0, 1, 2, 3, ...,")]
+)
+def test_a_value_too_many_of_two_classes_is_an_error_that_names_them(values, held):
+    with pytest.raises(LabelError, match=rf"a\.tif: holds the values {held} but of two"):
+        check_values("a.tif", values, TWO)
+
+
+def test_of_several_classes_a_value_is_a_class_or_left_out():
+    check_values("a.tif", {0, 2, 255}, Labelling(3, (255,)))
+    with pytest.raises(LabelError, match=r"a\.tif: value 3 is no class of 0 to 2"):
+        check_values("a.tif", {0, 3, 255}, Labelling(3, (255,)))
 
 
 # Place.

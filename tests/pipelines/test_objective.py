@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pipelines.config import TrainRoads
-from pipelines.crops import RoadSource, label_pixels
+from pipelines.crops import SceneSource, label_pixels
 from pipelines.errors import PipelineError, WeightsError
 from pipelines.objective import objective_of
 from pipelines.roads import RoadPair
@@ -29,7 +29,7 @@ def sources(tmp_path_factory, write_raster):
         label[0, :rows] = 255
         image = write_raster(folder / f"{number}.tif", pixels, nodata_kind="nodata", valid=valid)
         truth = write_raster(folder / f"{number}_label.tif", label)
-        made.append(RoadSource(RoadPair(str(number), image, truth)))
+        made.append(SceneSource(RoadPair(str(number), image, truth).job()))
     return made
 
 
@@ -86,6 +86,18 @@ def test_it_starts_from_shipped_weights_on_their_scale(sources):
     assert found.earlier == model.card.training
     own = model.network.state_dict()
     assert all(torch.equal(found.start[key], own[key]) for key in own)
+
+
+@pytest.mark.parametrize(("bands", "classes"), [(3, 3), (4, 2)])
+def test_weights_of_other_bands_or_classes_are_no_start(
+    sources, fresh_weights, tmp_path, bands, classes
+):
+    names = ("background", "road", "path")[:classes]
+    path = fresh_weights(tmp_path / "other.safetensors", names, bands=bands)
+    with pytest.raises(WeightsError) as caught:
+        objective(sources, start_from=str(path))
+    assert f"weights of {bands} bands and {classes} classes" in str(caught.value)
+    assert "have 3 and 2" in str(caught.value)
 
 
 def test_arguments_that_weights_do_not_go_with_are_refused(sources):

@@ -1,4 +1,4 @@
-"""The two trainings from a data folder to weights and a report, on drawn data."""
+"""The trainings of roads and fundi from a data folder to weights and a report, on drawn data."""
 
 import hashlib
 import json
@@ -16,6 +16,7 @@ import rasterio
 import torch
 from PIL import Image
 
+from pipelines import data as data_sets
 from pipelines import loading, recipes
 from pipelines.config import InferDrive, PredictionSettings, TrainDrive, TrainRoads
 from pipelines.crops import CropBatches
@@ -63,7 +64,7 @@ def _small_tiles():
         patched.setattr(loading, "HELD_OUT_TILE", TILE)
         patched.setattr(recipes, "PredictionSettings", smaller)
         # The quartered images' fields of view have 135.
-        patched.setattr(recipes, "FIELD_DIAMETERS", (100, 120))
+        patched.setattr(data_sets, "FIELD_DIAMETERS", (100, 120))
         yield
 
 
@@ -142,6 +143,14 @@ def test_its_report_scores_the_images_kept_for_it(unbroken):
     assert set(scores) == {"held_out", "valid"}
     assert scores["valid"]["foreground"] == report["pooled"]["foreground"]
     assert scores["valid"]["data"] == "massachusetts_roads"
+
+
+def test_the_images_that_chose_the_weights_are_reported_too(unbroken):
+    folder = unbroken.weights.parent / "held-out"
+    report = json.loads((folder / "report.json").read_text())
+    assert [scene["name"] for scene in report["scenes"]] == ["sample_001"]
+    assert len(report["steps"]) == 2
+    assert (folder / "report.html").is_file()
 
 
 def test_its_log_and_checkpoints_are_kept(unbroken):
@@ -248,7 +257,7 @@ def test_drawn_images_are_mixed_in_and_a_test_split_goes_before_valid(
     def smaller(folder, **arguments):
         return write_roads_folder(folder, **{**arguments, "size": 64})
 
-    monkeypatch.setattr(recipes, "write_roads_folder", smaller)
+    monkeypatch.setattr(data_sets, "write_roads_folder", smaller)
     data = tmp_path / "data"
     shutil.copytree(roads, data)
     (data / "valid").rename(data / "test")

@@ -42,10 +42,11 @@ def test_scenes_are_paired_with_the_labels_of_their_names(folder):
 
 def test_a_pair_opens_as_three_bands_and_one(folder):
     pair = road_pairs(folder, "train")[0]
-    with pair.open_image() as image, pair.open_label() as label:
-        whole = Window(0, 0, image.height, image.width)
-        assert image.read(whole)[0].shape == (3, 96, 96)
-        assert set(np.unique(label.read(whole)[0])) == {0, 255}
+    with pair.job().open() as opened:
+        whole = Window(0, 0, opened.scene.height, opened.scene.width)
+        assert opened.scene.read(whole)[0].shape == (3, 96, 96)
+        assert set(np.unique(opened.label.read(whole))) == {0, 1}
+        assert opened.label.values() == {0, 255}
 
 
 def test_white_patches_are_missing_pixels_and_small_white_things_are_not(tmp_path, write_raster):
@@ -54,16 +55,20 @@ def test_white_patches_are_missing_pixels_and_small_white_things_are_not(tmp_pat
     pixels[:, 80:84, 80:84] = 255
     write_raster(tmp_path / "train" / "sat" / "a.tiff", pixels)
     write_raster(tmp_path / "train" / "map" / "a.tif", pixels[:1])
-    with road_pairs(tmp_path, "train")[0].open_image() as image:
-        _, valid = image.read(Window(0, 0, 100, 100))
+    with road_pairs(tmp_path, "train")[0].job().open() as opened:
+        _, valid = opened.scene.read(Window(0, 0, 100, 100))
     assert not valid[:40, :50].any()
     assert valid.sum() == 100 * 100 - 40 * 50
 
 
-def test_a_scene_without_label_is_no_pair(folder, tmp_path):
+def test_a_scene_without_label_is_an_error_that_names_it(folder, tmp_path):
     write_roads_folder(tmp_path, train=2, valid=0, size=96)
+    (tmp_path / "train" / "sat" / "sample_000.tiff.aux.xml").write_text("<PAMDataset/>")
+    assert len(road_pairs(tmp_path, "train")) == 2
     (tmp_path / "train" / "map" / "sample_001.tif").unlink()
-    assert [p.name for p in road_pairs(tmp_path, "train")] == ["sample_000"]
+    message = refused(tmp_path)
+    assert str(tmp_path / "train" / "sat" / "sample_001.tiff") in message
+    assert str(tmp_path / "train" / "map") in message
     (tmp_path / "train" / "map" / "sample_000.tif").unlink()
     message = refused(tmp_path)
     assert str(tmp_path / "train" / "sat") in message
@@ -83,7 +88,8 @@ def test_massachusetts_roads_itself():
     assert len(road_pairs(ROADS, "train")) == 30
     pairs = road_pairs(ROADS, "valid")
     assert len(pairs) == 7
-    with pairs[0].open_image() as image, pairs[0].open_label() as label:
-        assert (image.height, image.width) == (label.height, label.width) == (1500, 1500)
+    with pairs[0].job().open() as opened:
+        for raster in (opened.scene, opened.label):
+            assert (raster.height, raster.width) == (1500, 1500)
     with rasterio.open(road_pairs(ROADS, "train")[0].image) as scene:
         assert scene.crs.to_epsg() == 26986

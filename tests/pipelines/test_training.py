@@ -3,6 +3,7 @@
 import csv
 import logging
 import shutil
+from pathlib import Path
 
 import lightning
 import numpy as np
@@ -12,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from pipelines import loading, training
 from pipelines.config import TrainRoads
-from pipelines.crops import CropBatches, RoadSource, band_statistics
+from pipelines.crops import CropBatches, SceneSource, band_statistics
 from pipelines.errors import TrainingError
 from pipelines.objective import Objective
 from pipelines.roads import RoadPair
@@ -45,7 +46,7 @@ def sources(tmp_path_factory, write_raster):
         image, label = folder / f"{number}.tif", folder / f"{number}_label.tif"
         write_raster(image, pixels, nodata_kind="nodata", valid=valid)
         write_raster(label, (road * 255).astype(np.uint8)[None])
-        made.append(RoadSource(RoadPair(str(number), image, label)))
+        made.append(SceneSource(RoadPair(str(number), image, label).job()))
     return made
 
 
@@ -177,7 +178,7 @@ def test_a_training_that_is_done_is_not_done_again(sources, tmp_path, numbers):
 
 def test_held_out_images_without_any_road_do_not_end_it(sources, tmp_path, write_raster):
     write_raster(tmp_path / "none.tif", np.zeros((1, SIDE, SIDE), np.uint8))
-    empty = RoadSource(RoadPair("empty", sources[2].pair.image, tmp_path / "none.tif"))
+    empty = SceneSource(RoadPair("empty", Path(sources[2].job.source), tmp_path / "none.tif").job())
     result = trained([*sources[:2], empty], tmp_path / "run", iterations=2, scorings=2)
     assert np.isnan(curve_of(result.held_out).break_even().value)
     assert result.threshold == 0.5

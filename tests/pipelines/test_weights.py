@@ -215,6 +215,16 @@ def test_weights_for_another_task_are_refused_naming_both(written):
     assert load(str(written[0]), task="roads").card == CARD
 
 
+@pytest.mark.parametrize("task", ["roads", "vessels", "other", None])
+def test_weights_of_a_users_own_pass_for_any_task_and_any_start_a_users_own(
+    written, tmp_path, task
+):
+    own = {**CARD.__dict__, "task": "other"}
+    path = rewrite(written[0], tmp_path / "own.safetensors", card=own)
+    assert load(str(path), task=task).card.task == "other"
+    assert load(str(written[0]), task="other").card.task == "roads"
+
+
 def test_a_name_that_is_nothing_is_refused():
     assert "neither a weights file nor" in refused("no-such-weights")
 

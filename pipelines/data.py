@@ -1,0 +1,155 @@
+"""What trainings see: their data sets, read and checked before anything is written."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from pipelines.config import TrainDrive, TrainRoads
+from pipelines.crops import FundusSource, SceneSource
+from pipelines.errors import DataError
+from pipelines.fundus import FundusSample, fundus_samples
+from pipelines.job import Job
+from pipelines.jobs import Reading, sample_job
+from pipelines.labels import Labelling, check_fits, check_values
+from pipelines.roads import road_pairs
+from pipelines.samples import write_drive_folder, write_roads_folder
+from pipelines.weights import Task
+
+FIELD_DIAMETERS = (900, 1650)
+"""Smallest and largest diameter, in pixels, of a field of view to train at. DRIVE's (540) are
+enlarged: at their own size thin vessels are about one pixel wide. HRF's (3263) are halved."""
+
+Source = SceneSource | FundusSource
+
+
+@dataclass(frozen=True)
+class Example:
+    """A labelled image.
+
+    Attributes:
+        source: What crops are cut from.
+        job: How it is predicted as a whole, and scored.
+    """
+
+    source: Source
+    job: Job
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """A data set.
+
+    Attributes:
+        task: What weights trained on it find.
+        names: Of its folders.
+        classes: Names, background first.
+        folders: Labelled training images by folder.
+        split: What the images are called that are scored once, at the end.
+        tests: These images; they may lack labels.
+        valid: Images that choose the weights; where there are none, some of `folders` do.
+        draw: Draws images that are mixed in.
+        drawn_share: Of the crops, 0 to 1.
+        ground_sampling_distance: Metres per pixel; None where it is not known.
+        field_diameters: Smallest and largest diameter, in pixels, that the labelled images' fields
+            of view are trained at; None where there are no fields of view.
+        ignore: Values of label pixels that are left out, as `PredictionSettings` takes them.
+    """
+
+    task: Task
+    names: tuple[str, ...]
+    classes: tuple[str, ...]
+    folders: Sequence[Sequence[Example]]
+    split: str
+    tests: Sequence[Job]
+    valid: Sequence[Example] = ()
+    draw: Callable[[], list[Source]] = list
+    drawn_share: float = 0.0
+    ground_sampling_distance: float | None = None
+    field_diameters: tuple[int, int] | None = None
+    ignore: str | None = None
+
+
+def road_data(config: TrainRoads) -> TrainingData:
+    """Massachusetts Roads: trains on `train`, scores `test`, or `valid` where there is none.
+
+    Raises:
+        DataError: The data are missing or in another layout, or a scene has no label.
+        LabelError: A label is of another size or place, or has a third value.
+    """
+    folders = [[pair.job() for pair in road_pairs(folder, "train")] for folder in config.data]
+    split = "test" if (config.data[0] / "test" / "sat").is_dir() else "valid"
+    tests = [pair.job() for pair in road_pairs(config.data[0], split)]
+    check_labels([*(job for jobs in folders for job in jobs), *tests])
+
+    def draw() -> list[Source]:
+        if not config.samples:
+            return []
+        folder = config.output / "samples"
+        write_roads_folder(folder, train=6, valid=0, size=768, seed=1000)
+        return [SceneSource(pair.job()) for pair in road_pairs(folder, "train")]
+
+    return TrainingData(
+        "roads", tuple(folder.name for folder in config.data), ("background", "road"),
+        [[Example(SceneSource(job), job) for job in jobs] for jobs in folders], split, tests,
+        draw=draw, drawn_share=config.samples / 100, ground_sampling_distance=1.0,
+    )  # fmt: skip
+
+
+def vessel_data(config: TrainDrive) -> TrainingData:
+    """Fundus folders (DRIVE, CHASE_DB1, HRF), of which the first one's test split is scored.
+
+    Where the test split ships without labels it is predicted, and the report says that no
+    score is possible.
+
+    Raises:
+        DataError: The data are missing or in another layout, or an image has no label.
+        LabelError: A label is of another size, or has a third value.
+    """
+    folders = [fundus_samples(folder, "train") for folder in config.data]
+    tests = fundus_samples(config.data[0], "test")
+    for samples in (*folders, tests if any(test.label for test in tests) else []):
+        _check_labelled(samples)
+    check_labels(sample_job(sample) for samples in (*folders, tests) for sample in samples)
+    wanted = FIELD_DIAMETERS if config.how.rescaled else None
+    sources = [[FundusSource(sample, wanted) for sample in samples] for samples in folders]
+    diameters = [source.diameter for folder in sources for source in folder]
+    seen = (min(diameters), max(diameters)) if diameters else None
+    reading = Reading(field_diameters=seen)
+
+    def draw() -> list[Source]:
+        if not config.samples:
+            return []
+        folder = write_drive_folder(config.output / "samples", train=6, test=0, seed=1000)
+        return [FundusSource(one, wanted) for one in fundus_samples(folder, "train")]
+
+    return TrainingData(
+        "vessels", tuple(folder.name for folder in config.data), ("background", "vessel"),
+        [[Example(source, sample_job(sample, reading))
+          for source, sample in zip(of_folder, samples, strict=True)]
+         for of_folder, samples in zip(sources, folders, strict=True)],
+        "test", [sample_job(sample, reading) for sample in tests],
+        draw=draw, drawn_share=config.samples / 100, field_diameters=seen,
+    )  # fmt: skip
+
+
+def _check_labelled(samples: Iterable[FundusSample]) -> None:
+    for sample in samples:
+        if sample.label is None:
+            raise DataError(
+                f"{sample.image}: no first observer's label where data sets keep it (1st_manual/, "
+                "manual1/, or beside the image); add it, or take the image away"
+            )
+
+
+def check_labels(jobs: Iterable[Job]) -> None:
+    """Whether labels lie on their images pixel by pixel, and hold two classes.
+
+    Raises:
+        SceneError: An image or a label cannot be opened.
+        LabelError: The first that does not.
+    """
+    for job in jobs:
+        with job.open() as opened:
+            for label in (opened.label, opened.second):
+                if label is not None:
+                    check_fits(label, opened.scene)
+                    check_values(label.name, label.values(), Labelling())

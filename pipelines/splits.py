@@ -1,0 +1,92 @@
+"""Which images a training sees, and which choose its weights: once, or fold by fold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pipelines.config import TrainDrive, TrainFolder, TrainingSettings, TrainRoads
+from pipelines.data import Example, TrainingData
+from pipelines.errors import DataError
+
+Training = TrainRoads | TrainDrive | TrainFolder
+Config = TypeVar("Config", bound=TrainingSettings)
+
+
+@dataclass(frozen=True)
+class Split:
+    """One training: of a cross-validation there are several.
+
+    Attributes:
+        config: What it is told; its output is its own.
+        kept: What it trains on.
+        held_out: What chooses its weights and their threshold.
+    """
+
+    config: Training
+    kept: Sequence[Example]
+    held_out: Sequence[Example]
+
+
+def splits_of(config: Training, data: TrainingData) -> list[Split]:
+    """What is trained: once, or with each fold held out in turn.
+
+    Raises:
+        DataError: Too few images to hold some out.
+    """
+    every = [one for folder in data.folders for one in folder]
+    if not config.folds:
+        kept, held_out = every, data.valid
+        if not held_out:
+            kept, held_out = _hold_out(data.folders, config.held_out_of(len(every)))
+        return [Split(_bounded(config, kept), kept, held_out)]
+    if config.folds > len(every):
+        raise DataError(
+            f"{len(every)} labelled images cannot be dealt into {config.folds} folds; add images "
+            "or give fewer --folds"
+        )
+    splits = []
+    for fold in range(config.folds):
+        # Dealt like cards, so that each fold has images from everywhere.
+        kept = [one for index, one in enumerate(every) if index % config.folds != fold]
+        own = config.model_copy(
+            update={
+                "output": config.output / f"fold-{fold + 1}",
+                "name": f"{config.name}-{fold + 1}",
+            }
+        )
+        splits.append(Split(_bounded(own, kept), kept, every[fold :: config.folds]))
+    return splits
+
+
+def _hold_out(
+    by_folder: Sequence[Sequence[Example]], counts: Sequence[int]
+) -> tuple[list[Example], list[Example]]:
+    """Splits off so many items of each folder, evenly spread over it; one count is of them all."""
+    if len(counts) == 1:
+        by_folder = [[item for items in by_folder for item in items]]
+    if len(counts) != len(by_folder):
+        raise DataError(
+            f"--held-out has {len(counts)} numbers, but there are {len(by_folder)} folders of "
+            "images; give one for each, or one for all of them together"
+        )
+    kept: list[Example] = []
+    out: list[Example] = []
+    for items, count in zip(by_folder, counts, strict=True):
+        if count >= len(items):
+            raise DataError(
+                f"{len(items)} labelled images, of which {count} are to be held out: none are left "
+                "to train on; add images or hold out fewer with --held-out"
+            )
+        chosen = {round((index + 0.5) * len(items) / count - 0.5) for index in range(count)}
+        kept += [item for index, item in enumerate(items) if index not in chosen]
+        out += [item for index, item in enumerate(items) if index in chosen]
+    return kept, out
+
+
+def _bounded(config: Config, kept: Sequence[Example]) -> Config:
+    """Epochs, if they are given, as iterations."""
+    if config.epochs is None:
+        return config
+    pixels = sum(one.source.pixels() for one in kept)
+    iterations = max(1, round(config.epochs * pixels / config.how.batch_pixels))
+    return config.model_copy(update={"epochs": None, "iterations": iterations})

@@ -1,0 +1,84 @@
+"""Data sets are read and checked before anything is written."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines.config import TrainDrive, TrainRoads
+from pipelines.errors import PipelineError
+from pipelines.outcome import Silence
+from pipelines.recipes import train_roads, train_vessels
+from pipelines.samples import write_drive_folder, write_roads_folder
+from tiling.errors import TilingError
+
+
+@pytest.fixture
+def roads(tmp_path):
+    return write_roads_folder(tmp_path / "roads", train=3, valid=1, size=64)
+
+
+@pytest.fixture
+def drive(tmp_path):
+    return write_drive_folder(tmp_path / "DRIVE", train=3, test=2)
+
+
+def refused(data, **told):
+    """The one line that a training is refused with, which leaves nothing behind."""
+    train, config = (train_vessels, TrainDrive) if data.name == "DRIVE" else (
+        train_roads, TrainRoads
+    )  # fmt: skip
+    output = data.parent / "out"
+    with pytest.raises((PipelineError, TilingError)) as caught:
+        train(config(data=[data], output=output, samples=5, **told), Silence())
+    assert not output.exists()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def redrawn(path, change):
+    """Changes the pixels of a label."""
+    with Image.open(path) as image:
+        pixels = np.array(image.convert("L"))
+    Image.fromarray(change(pixels)).save(path)
+
+
+def with_a_third_value(pixels):
+    pixels[3, 4] = 7
+    return pixels
+
+
+ROADS = ["train/map/sample_001.tif", "valid/map/sample_003.tif"]
+DRIVE = ["training/1st_manual/22_manual1.gif", "test/1st_manual/02_manual1.gif"]
+
+
+@pytest.mark.parametrize("label", ROADS)
+def test_a_bad_label_of_roads_is_named(roads, label):
+    redrawn(roads / label, with_a_third_value)
+    message = refused(roads)
+    assert f"{roads / label}: holds the values 0, 7, 255, but of two classes" in message
+    redrawn(roads / label, lambda pixels: pixels[:-1])
+    assert f"{roads / label}: 64 x 63 pixels, but" in refused(roads)
+    (roads / label).unlink()
+    split, stem = label.split("/")[0], label.split("/")[-1].removesuffix(".tif")
+    message = refused(roads)
+    assert str(roads / split / "sat") in message
+    assert "no label" in message or "no scene with a label" in message
+    assert split == "valid" or f"{stem}.tiff" in message
+
+
+@pytest.mark.parametrize("label", DRIVE)
+def test_a_bad_label_of_a_fundus_is_named(drive, label):
+    redrawn(drive / label, with_a_third_value)
+    # Their numbers in the palette.
+    assert f"{drive / label}: holds the values 0, 1, 2, but" in refused(drive)
+    redrawn(drive / label, lambda pixels: pixels[:-1])
+    assert f"{drive / label}: 565 x 583 pixels, but" in refused(drive)
+    (drive / label).unlink()
+    image = label.replace("1st_manual", "images").split("_manual1")[0]
+    assert f"{drive / image}_" in (message := refused(drive))
+    assert "no first observer's label" in message
+
+
+def test_images_that_cannot_be_held_out_leave_nothing_either(roads):
+    assert "hold out fewer" in refused(roads, held_out=[3])
+    assert "fewer --folds" in refused(roads, folds=4)
