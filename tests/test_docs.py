@@ -40,7 +40,10 @@ def test_options_that_are_named_exist(page):
         for name in model.model_fields
     }  # fmt: skip
     fields |= set(serve.serve.__annotations__) | {"help"}
-    # What prefect, tensorboard, dask and our benchmarks take.
-    others = {"watch", "cron", "logdir", "nthreads", "rounds", "free", "measure", "crop", "seeds"}
+    # What prefect, tensorboard, dask, torchrun and our benchmarks take.
+    others = {
+        "watch", "cron", "logdir", "nthreads", "nproc-per-node", "rounds", "free", "measure",
+        "crop", "seeds",
+    }  # fmt: skip
     for option in re.findall(r"(?<![\w-])--([a-z][a-z0-9-]+)", page.read_text()):
         assert option.removeprefix("no-") in fields | others, option

@@ -77,7 +77,8 @@ def test_two_processes_train_as_one_does(roads, together):
 def test_only_the_first_process_writes_and_speaks(together):
     output, done = together
     assert {path.name for path in output.iterdir()} == {
-        "checkpoints", "csv", "held-out", "roads.safetensors", "settings.json", "tensorboard", "valid",
+        "checkpoints", "csv", "held-out", "roads.safetensors", "settings.json", "tensorboard",
+        "valid",
     }  # fmt: skip
     assert done.stdout.count("break-even") == 1
     assert done.stderr.count("iteration 6 of 6") == 1

@@ -295,7 +295,7 @@ def trained(scenes):
         scenes, valid_images=scenes / "valid", valid_labels=scenes / "valid-labels",
         test_images=scenes / "test", test_labels=scenes / "test-labels", classes="road,river",
         name="mine", iterations=30, learning_rate=2e-2, ema=0.0, damaged_starts=0.0,
-        late_steps=0.0,
+        random_steps=False,
     )  # fmt: skip
     return train_folder(told, Silence())
 
