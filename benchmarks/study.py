@@ -69,11 +69,6 @@ def _network(name: str, **arguments: Any) -> Variant:
     return Variant(f"{name} {told}".strip(), {"model": name, "network_arguments": arguments})
 
 
-def _reseg(name: str, **settings: Any) -> Variant:
-    """ReSeg at a rate at which VGG-16, which has no normalisation, learns from scratch."""
-    return Variant(name, {"model": "reseg", "learning_rate": 5e-4, **settings})
-
-
 DRU = _network("dru-4")
 STUDIES: dict[str, list[Variant]] = {
     "networks": [DRU, _network("unet-gn"), _network("rec-simple")],
@@ -87,10 +82,9 @@ STUDIES: dict[str, list[Variant]] = {
     "feedback": [DRU, _network("dru-4", mask_fed_back=False), _network("rec-middle"),
                  _network("rec-last")],
     "gates": [DRU, _network("dru-4", gate_relu=False)],
-    "reseg": [_reseg("reseg"), _reseg("reseg vgg=False", network_arguments={"vgg": False}),
-              _reseg("reseg contrast_normalisation=True",
-                     network_arguments={"contrast_normalisation": True}),
-              _reseg("reseg median frequency", foreground_weight="median")],
+    "reseg": [_network("reseg"), _network("reseg", vgg=False),
+              _network("reseg", contrast_normalisation=True),
+              Variant("reseg median frequency", {"model": "reseg", "foreground_weight": "median"})],
 }  # fmt: skip
 
 

@@ -15,7 +15,10 @@ from pipelines.samples import write_roads_folder
 from pipelines.weights import load
 
 # Three crops of 48 pixels: the processes have unlike numbers of them, and of labelled pixels.
+# Plain SGD: AdamW makes much of a gradient that is nearly zero.
 SETTINGS = {
+    "protocol": "paper", "learning_rate": 0.1, "ema": 0.9, "damaged_starts": 0.5,
+    "random_steps": True,
     "iterations": 6, "scorings": 2, "crop_sizes": [48], "batch_pixels": 3 * 48**2, "steps": 2,
     "workers": 0, "held_out": [1],
 }  # fmt: skip
@@ -44,8 +47,9 @@ def together(roads):
     """What two processes leave."""
     output = roads.parent / "together"
     options = [
-        "--iterations", "6", "--scorings", "2", "--crop-sizes", "48", "--batch-pixels",
-        str(3 * 48**2), "--steps", "2", "--workers", "0", "--held-out", "1",
+        "--protocol", "paper", "--learning-rate", "0.1", "--ema", "0.9", "--damaged-starts", "0.5",
+        "--random-steps", "--iterations", "6", "--scorings", "2", "--crop-sizes", "48",
+        "--batch-pixels", str(3 * 48**2), "--steps", "2", "--workers", "0", "--held-out", "1",
     ]  # fmt: skip
     done = subprocess.run(
         [
@@ -65,13 +69,10 @@ def test_two_processes_train_as_one_does(roads, together):
     )
     theirs, ours = losses(output), losses(roads.parent / "alone")
     assert {key for _, key in ours} == {"train/loss", "held_out/break_even"}
-    assert theirs == pytest.approx(ours, rel=2e-3)
-    loss = [(a, ours[key]) for key, a in theirs.items() if key[1] == "train/loss"]
-    assert all(a == pytest.approx(b, rel=1e-4) for a, b in loss)
+    assert theirs == pytest.approx(ours, rel=1e-4)
     state = load(str(alone.weights)).network.state_dict()
     for key, value in load(str(output / "roads.safetensors")).network.state_dict().items():
-        # AdamW makes much of a gradient that is nearly zero.
-        torch.testing.assert_close(value, state[key], atol=2e-3, rtol=0)
+        torch.testing.assert_close(value, state[key], atol=1e-5, rtol=0)
 
 
 def test_only_the_first_process_writes_and_speaks(together):
