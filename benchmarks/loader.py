@@ -21,13 +21,12 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from pipelines.config import TrainRoads
 from pipelines.crops import SceneSource
 from pipelines.loading import crop_loader
 from pipelines.objective import objective_of
 from pipelines.roads import road_pairs
 from pipelines.samples import write_roads_folder
-from pipelines.starts import starting_mask
+from pipelines.training_config import TrainRoads
 from rurnet.loss import multi_step_loss
 from rurnet.network import SegmentationNetwork
 from rurnet.registry import create
@@ -42,13 +41,8 @@ def iteration(network: SegmentationNetwork, device: torch.device) -> Callable[[B
     def run(batch: Batch) -> None:
         moved = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
         image = moved["image"].contiguous(memory_format=torch.channels_last)
-        state = network.initial_state(image, starting_mask(moved["start"], 2).to(image))
-        every = []
-        for _ in range(network.steps):
-            logits, state = network.step(image, state)
-            every.append(logits)
         optimizer.zero_grad()
-        multi_step_loss(every, moved["label"][:, 0]).backward()
+        multi_step_loss(network(image), moved["label"][:, 0]).backward()
         optimizer.step()
         if device.type == "cuda":
             torch.cuda.synchronize()

@@ -35,11 +35,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.config import InferDrive, TrainDrive
+from pipelines.config import InferDrive
 from pipelines.fundus import fundus_samples
 from pipelines.inference import infer_drive
 from pipelines.outcome import Silence
 from pipelines.recipes import train_vessels
+from pipelines.training_config import TrainDrive
 from pipelines.transforms import LoadFundusd
 from pipelines.weights import load
 from rurnet.loss import IGNORE

@@ -19,13 +19,14 @@ from prefect.types.entrypoint import EntrypointType
 
 from flows.command import Config, Run, checked, with_fields
 from flows.progress import LogProgress, ManyProgress
-from pipelines.config import Evaluate, InferDrive, InferRoads, TrainDrive, TrainFolder, TrainRoads
+from pipelines.config import Evaluate, InferDrive, InferRoads
 from pipelines.evaluation import evaluate as run_evaluate
 from pipelines.inference import infer_drive as run_infer_drive
 from pipelines.inference import infer_roads as run_infer_roads
 from pipelines.outcome import SceneOutcome
 from pipelines.report.contents import Result
 from pipelines.report.table import SHOWN, rows
+from pipelines.training_config import TrainDrive, TrainFolder, TrainRoads
 
 _UPDATE_EVERY_S = 2.0
 

@@ -1,8 +1,8 @@
-"""`python -m flows.train_folder`: see `pipelines.config.TrainFolder` for what can be set."""
+"""`python -m flows.train_folder`: see `pipelines.training_config.TrainFolder` for its options."""
 
 from flows.command import command
-from pipelines.config import TrainFolder
 from pipelines.recipes import train_folder
+from pipelines.training_config import TrainFolder
 
 if __name__ == "__main__":
     command("train_folder", TrainFolder, train_folder)

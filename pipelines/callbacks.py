@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, WeightAveraging
 from torch import Tensor
 
-from pipelines.config import TrainingSettings
+from pipelines.training_config import TrainingSettings
 
 _LOG = logging.getLogger("rurnet")
 _LINE_EVERY_S = 30.0

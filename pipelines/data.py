@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from pipelines.config import TrainDrive, TrainRoads
 from pipelines.crops import FundusSource, SceneSource
 from pipelines.errors import DataError
 from pipelines.fundus import FundusSample, fundus_samples
@@ -12,6 +11,7 @@ from pipelines.jobs import Reading, sample_job
 from pipelines.labels import Labelling, check_fits, check_values
 from pipelines.roads import road_pairs
 from pipelines.samples import write_drive_folder, write_roads_folder
+from pipelines.training_config import TrainDrive, TrainRoads
 from pipelines.weights import Task
 
 FIELD_DIAMETERS = (900, 1650)

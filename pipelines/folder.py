@@ -7,13 +7,13 @@ from pathlib import Path
 from statistics import fmean
 
 from pipelines.batch import check_names
-from pipelines.config import TrainFolder
 from pipelines.crops import SceneSource
 from pipelines.data import Example, TrainingData
 from pipelines.errors import DataError, LabelError
 from pipelines.job import IGNORED, Job
 from pipelines.jobs import SAME_SCALE, Reading, expanded, rasters_in, scene_job, stem_of
 from pipelines.labels import Labelling, check_fits, check_values, find_label
+from pipelines.training_config import TrainFolder
 from tiling.resample import pixel_size
 
 _LOG = logging.getLogger("rurnet")

@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from pipelines import distributed
-from pipelines.config import TrainingSettings
 from pipelines.crops import CropBatches, CropPlan, CropSource, NumbersFrom
 from pipelines.objective import Objective
 from pipelines.starts import RandStartd
+from pipelines.training_config import TrainingSettings
 from pipelines.transforms import KEYS, Normalised, augmentation
 from rurnet.loss import IGNORE
 

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipelines.config import TrainingSettings
 from pipelines.crops import CropSource, band_statistics, label_pixels
 from pipelines.encoder_weights import read_encoder_weights
 from pipelines.errors import PipelineError, WeightsError
+from pipelines.training_config import TrainingSettings
 from pipelines.weights import Model, Task, load
 from rurnet.errors import NetworkError
 from rurnet.loss import median_frequency_weights

@@ -12,7 +12,7 @@ from typing import Any
 
 from pipelines import distributed
 from pipelines.batch import check_names, run_batch
-from pipelines.config import PredictionSettings, TrainDrive, TrainFolder, TrainRoads
+from pipelines.config import PredictionSettings
 from pipelines.data import Source, TrainingData, road_data, vessel_data
 from pipelines.errors import PipelineError
 from pipelines.folder import folder_data
@@ -27,6 +27,7 @@ from pipelines.scores.histogram import curve_of, foreground_at
 from pipelines.scores.scores import as_dict
 from pipelines.splits import Split, Training, splits_of
 from pipelines.training import train
+from pipelines.training_config import TrainDrive, TrainFolder, TrainRoads
 from pipelines.weights import WeightsCard, load, save
 
 _LOG = logging.getLogger("rurnet")
@@ -91,6 +92,7 @@ def _run(config: Training, data: TrainingData, progress: Progress) -> Result:
         PipelineError: The folder holds a training of other settings.
         WeightsError: See `pipelines.objective.objective_of`.
         TrainingError: See `pipelines.training.train`.
+        SystemExit: In all but the first of several processes, when training is done.
     """
     start = time.perf_counter()
     splits = splits_of(config, data)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pipelines.config import TrainDrive, TrainFolder, TrainingSettings, TrainRoads
 from pipelines.data import Example, TrainingData
 from pipelines.errors import DataError
+from pipelines.training_config import TrainDrive, TrainFolder, TrainingSettings, TrainRoads
 
 Training = TrainRoads | TrainDrive | TrainFolder
 Config = TypeVar("Config", bound=TrainingSettings)

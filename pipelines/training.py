@@ -26,7 +26,6 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from pipelines import distributed
 from pipelines.callbacks import LastCheckpoint, LogLines, optional_callbacks
-from pipelines.config import Precision, TrainingSettings
 from pipelines.crops import CropSource
 from pipelines.errors import TrainingError
 from pipelines.loading import crop_loader, held_out_loader
@@ -35,13 +34,14 @@ from pipelines.objective import Objective
 from pipelines.scores.curve import HALF
 from pipelines.scores.histogram import Counts, Histogram, curve_of, foreground_at
 from pipelines.starts import starting_mask
+from pipelines.training_config import Precision, TrainingSettings
 from rurnet.loss import IGNORE, label_weight, multi_step_loss
 from rurnet.network import SegmentationNetwork
 from rurnet.registry import create
 
 _LARGEST_GRADIENT = 1.0
 
-LATE = 0.2
+_LATE = 0.2
 """Share of the iterations with random steps that take some before those with a loss."""
 
 
@@ -111,11 +111,7 @@ class SegmentationModule(lightning.LightningModule):
         with torch.no_grad():
             for _ in range(before):
                 _, state = self.network.step(image, state)
-        every = []
-        for _ in range(steps):
-            logits, state = self.network.step(image, state)
-            every.append(logits)
-        return every
+        return self.network.unroll(image, state, steps)
 
     def _steps(self) -> tuple[int, int]:
         """Steps before those with a loss, and steps with one.
@@ -128,7 +124,7 @@ class SegmentationModule(lightning.LightningModule):
         random = np.random.default_rng((self.settings.seed, self.global_step))
         if self.network.one_shot or not self.how.random_steps:
             return 0, most
-        if random.random() < LATE:
+        if random.random() < _LATE:
             return int(random.integers(1, most + 1)), most
         often = np.arange(1, most + 1)
         return 0, int(random.choice(often, p=often / often.sum()))

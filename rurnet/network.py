@@ -115,7 +115,16 @@ class SegmentationNetwork(nn.Module):
             raise NetworkError(f"steps must be at least 1, not {steps}")
         if steps > 1 and self.one_shot:
             raise NetworkError(f"a one-shot network has one step, not {steps}")
-        state = self.initial_state(image)
+        return self.unroll(image, self.initial_state(image), steps)
+
+    def unroll(self, image: Tensor, state: State, steps: int) -> list[Tensor]:
+        """Logits [B, classes, H, W] of so many steps from a state on, first to last.
+
+        Args:
+            image: [B, in_channels, H, W].
+            state: From `initial_state` or a step.
+            steps: How many.
+        """
         every = []
         for _ in range(steps):
             logits, state = self.step(image, state)

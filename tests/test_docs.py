@@ -29,13 +29,13 @@ def test_modules_that_are_run_exist(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_options_that_are_named_exist(page):
     from flows import serve
-    from pipelines import config
+    from pipelines import config, training_config
 
     fields = {
         name.replace("_", "-")
         for model in (
-            config.InferRoads, config.InferDrive, config.TrainRoads, config.TrainDrive,
-            config.TrainFolder, config.Evaluate,
+            config.InferRoads, config.InferDrive, config.Evaluate, training_config.TrainRoads,
+            training_config.TrainDrive, training_config.TrainFolder,
         )
         for name in model.model_fields
     }  # fmt: skip

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.config import TrainDrive, TrainRoads
 from pipelines.errors import PipelineError
 from pipelines.outcome import Silence
 from pipelines.recipes import train_roads, train_vessels
 from pipelines.samples import write_drive_folder, write_roads_folder
+from pipelines.training_config import TrainDrive, TrainRoads
 from tiling.errors import TilingError
 
 

@@ -8,10 +8,10 @@ import sys
 import pytest
 import torch
 
-from pipelines.config import TrainRoads
 from pipelines.outcome import Silence
 from pipelines.recipes import train_roads
 from pipelines.samples import write_roads_folder
+from pipelines.training_config import TrainRoads
 from pipelines.weights import load
 
 # Three crops of 48 pixels: the processes have unlike numbers of them, and of labelled pixels.

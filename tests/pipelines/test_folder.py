@@ -11,13 +11,14 @@ from affine import Affine
 from PIL import Image
 
 from pipelines import loading, recipes
-from pipelines.config import InferDrive, InferRoads, PredictionSettings, TrainFolder
+from pipelines.config import InferDrive, InferRoads, PredictionSettings
 from pipelines.errors import PipelineError
 from pipelines.folder import folder_data
 from pipelines.inference import infer_drive, infer_roads
 from pipelines.objective import objective_of
 from pipelines.outcome import Silence
 from pipelines.recipes import train_folder
+from pipelines.training_config import TrainFolder
 from pipelines.weights import load
 from rurnet.loss import IGNORE
 from tiling.errors import TilingError

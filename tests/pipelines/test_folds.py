@@ -15,14 +15,14 @@ import rasterio
 from PIL import Image
 
 from pipelines import loading, recipes
-from pipelines.config import PredictionSettings, TrainDrive, TrainRoads
-from pipelines.crops import CropBatches
+from pipelines.config import PredictionSettings
 from pipelines.data import TrainingData
 from pipelines.errors import DataError, PipelineError
 from pipelines.outcome import Silence
 from pipelines.recipes import train_roads, train_vessels
 from pipelines.samples import write_drive_folder, write_roads_folder
 from pipelines.splits import splits_of
+from pipelines.training_config import TrainDrive, TrainRoads
 from pipelines.weights import load
 
 FEW = {
@@ -122,20 +122,6 @@ def folder(unbroken):
     yield output
     shutil.rmtree(output)
     kept.rename(output)
-
-
-@pytest.fixture
-def numbers(monkeypatch):
-    """The numbers of the batches that were made."""
-    made = []
-    make = CropBatches.__getitem__
-
-    def noted(self, number):
-        made.append(number)
-        return make(self, number)
-
-    monkeypatch.setattr(CropBatches, "__getitem__", noted)
-    return made
 
 
 def digests(folder):

@@ -8,11 +8,11 @@ import torch
 from scipy.ndimage import uniform_filter
 from torch.nn import functional
 
-from pipelines.config import TrainDrive
 from pipelines.fundus import fundus_samples
 from pipelines.outcome import Silence
 from pipelines.recipes import train_vessels
 from pipelines.samples import write_drive_folder
+from pipelines.training_config import TrainDrive
 from pipelines.transforms import LoadFundusd, Normalised
 from pipelines.weights import load
 from rurnet import NETWORKS

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.config import TrainRoads
 from pipelines.crops import SceneSource, label_pixels
 from pipelines.errors import PipelineError, WeightsError
 from pipelines.objective import objective_of
 from pipelines.roads import RoadPair
+from pipelines.training_config import TrainRoads
 from pipelines.weights import load
 from rurnet import NetworkError, create
 from rurnet.vgg import VGG16

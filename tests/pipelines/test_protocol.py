@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from pipelines.config import TrainDrive, TrainRoads
+from pipelines.training_config import TrainDrive, TrainRoads
 
 
 @pytest.mark.parametrize("config", [TrainRoads, TrainDrive])

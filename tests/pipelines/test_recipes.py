@@ -18,13 +18,13 @@ from PIL import Image
 
 from pipelines import data as data_sets
 from pipelines import loading, recipes
-from pipelines.config import InferDrive, PredictionSettings, TrainDrive, TrainRoads
-from pipelines.crops import CropBatches
+from pipelines.config import InferDrive, PredictionSettings
 from pipelines.errors import DataError, PipelineError, WeightsError
 from pipelines.inference import infer_drive
 from pipelines.outcome import Silence
 from pipelines.recipes import train_roads, train_vessels
 from pipelines.samples import draw_fundus, write_drive_folder, write_roads_folder
+from pipelines.training_config import TrainDrive, TrainRoads
 from pipelines.weights import load
 from rurnet import NetworkError
 from tiling.raster import without_georeferencing_warning
@@ -93,20 +93,6 @@ def copied(unbroken, tmp_path):
     yield output
     shutil.rmtree(output)
     kept.rename(output)
-
-
-@pytest.fixture
-def numbers(monkeypatch):
-    """The numbers of the batches that were made."""
-    made = []
-    make = CropBatches.__getitem__
-
-    def noted(self, number):
-        made.append(number)
-        return make(self, number)
-
-    monkeypatch.setattr(CropBatches, "__getitem__", noted)
-    return made
 
 
 def test_a_training_leaves_weights_that_load_with_what_they_were_made_of(unbroken, roads):
@@ -210,7 +196,7 @@ def test_a_killed_training_resumes_and_ends_as_if_it_had_not_been(
         "torch.set_num_threads(1)\n"
         "from pipelines import loading\n"
         f"loading.HELD_OUT_TILE = {TILE}\n"
-        "from pipelines.config import TrainRoads\n"
+        "from pipelines.training_config import TrainRoads\n"
         "from pipelines.recipes import train_roads\n"
         "from pipelines.outcome import Silence\n"
         "train_roads(TrainRoads.model_validate_json(sys.argv[1]), Silence())\n"

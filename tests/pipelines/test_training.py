@@ -12,13 +12,13 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pipelines import loading, training
-from pipelines.config import TrainRoads
-from pipelines.crops import CropBatches, SceneSource, band_statistics
+from pipelines.crops import SceneSource, band_statistics
 from pipelines.errors import TrainingError
 from pipelines.objective import Objective
 from pipelines.roads import RoadPair
 from pipelines.scores.histogram import Histogram, curve_of
 from pipelines.training import SegmentationModule, train
+from pipelines.training_config import TrainRoads
 
 SIDE = 64
 
@@ -74,20 +74,6 @@ def scalars(folder, tag):
     log = EventAccumulator(str(folder / "tensorboard"))
     log.Reload()
     return {event.step + 1: event.value for event in log.Scalars(tag)}
-
-
-@pytest.fixture
-def numbers(monkeypatch):
-    """The numbers of the batches that were made."""
-    made = []
-    make = CropBatches.__getitem__
-
-    def noted(self, number):
-        made.append(number)
-        return make(self, number)
-
-    monkeypatch.setattr(CropBatches, "__getitem__", noted)
-    return made
 
 
 def test_it_learns(sources, tmp_path):
