@@ -51,12 +51,12 @@ def iteration(network: SegmentationNetwork, device: torch.device) -> Callable[[B
 
 
 def per_second(batches: Iterator[Batch], use: Callable[[Batch], None], count: int) -> float:
-    """Crops per second of `count` batches."""
-    start, crops = time.perf_counter(), 0
+    """Megapixels per second of `count` batches."""
+    start, pixels = time.perf_counter(), 0
     for batch in itertools.islice(batches, count):
         use(batch)
-        crops += len(batch["image"])
-    return crops / (time.perf_counter() - start)
+        pixels += batch["label"].numel()
+    return pixels / 1e6 / (time.perf_counter() - start)
 
 
 def main() -> None:
@@ -64,7 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.loader")
     parser.add_argument("roads", nargs="?", type=Path)
     parser.add_argument("--model", default="dru-4")
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--workers", type=int, help="by default as in training")
     parser.add_argument("--batches", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
@@ -75,22 +75,24 @@ def main() -> None:
         settings = TrainRoads(model=given.model, workers=given.workers)
         objective = objective_of(settings, "roads", 2, sources)
         network = create(given.model, **objective.arguments).channels_last().to(device)
-        loader = iter(crop_loader(settings, objective, sources, [1.0] * len(sources), lambda: 0))
+        loader = crop_loader(settings, objective, sources, [1.0] * len(sources), lambda: 0)
+        batches = iter(loader)
         use = iteration(network, device)
-        there = [next(loader) for _ in range(given.batches)]
+        there = [next(batches) for _ in range(given.batches)]
         use(there[0])
         found: dict[str, list[float]] = {"crops": [], "network": [], "training": []}
         for _ in range(given.rounds):
-            found["crops"].append(per_second(loader, lambda _: None, given.batches))
+            found["crops"].append(per_second(batches, lambda _: None, given.batches))
             found["network"].append(per_second(iter(there), use, given.batches))
-            found["training"].append(per_second(loader, use, given.batches))
+            found["training"].append(per_second(batches, use, given.batches))
     table = Table(
-        "", "crops/s (least to most)", "of the network's",
-        title=f"{given.model}, {given.workers} workers, {device.type} {platform.machine()}",
+        "", "Mpx/s (least to most)", "of the network's",
+        title=f"{given.model}, crops by {loader.num_workers} processes, {device.type} "
+        f"{platform.machine()}",
     )  # fmt: skip
     for name, values in found.items():
         ratios = [a / b for a, b in zip(values, found["network"], strict=True)]
-        table.add_row(name, _spread(values, 1), _spread(ratios, 2))
+        table.add_row(name, _spread(values, 2), _spread(ratios, 2))
     Console(width=100).print(table)
 
 

@@ -1,5 +1,6 @@
 """`python -m flows.serve`: one server, and a runner for the deployments, until interrupted."""
 
+import asyncio
 import fcntl
 import os
 import signal
@@ -42,7 +43,7 @@ def serve(
 
 
 def _serve(limit: int) -> None:
-    import prefect
+    from prefect.runner import Runner
 
     from flows.cleanup import crash_abandoned_runs
     from flows.deployments import FLOWS, deployments
@@ -51,6 +52,10 @@ def _serve(limit: int) -> None:
     with _only_one():
         for name in crash_abandoned_runs(list(FLOWS)):
             console.print(f"{name}: its process is gone; marked as crashed")
+        # As `prefect.serve` does, but its own message names no address and not the short names.
+        runner = Runner(limit=limit, pause_on_shutdown=False)
+        for deployment in deployments():
+            runner.add_deployment(deployment)
         console.print(
             f"Serving {', '.join(FLOWS)} at {os.environ.get('PREFECT_API_URL', 'the profile')}\n"
             "Run one with: prefect deployment run infer-roads   (Ctrl-C ends)"
@@ -58,9 +63,7 @@ def _serve(limit: int) -> None:
         # A service is stopped by SIGTERM; and SIGINT may be ignored, as after a shell's `&`.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.default_int_handler)
-        prefect.serve(
-            *deployments(), limit=limit, print_starting_message=False, pause_on_shutdown=False
-        )
+        asyncio.run(runner.start())
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What training and scoring are fed: batches of crops by number, tiles of held-out images."""
 
+import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -18,6 +19,9 @@ from rurnet.loss import IGNORE
 
 HELD_OUT_TILE = 512
 """Side of the tiles that held-out images are scored by during training."""
+
+_MOST_WORKERS = 4
+"""Where none are asked for: each holds the fundi in memory."""
 
 
 class HeldOutTiles(Dataset[dict[str, Tensor]]):
@@ -66,6 +70,7 @@ def crop_loader(
         reached: Tells how many batches are done, when iteration starts.
     """
     how = settings.how
+    workers = _workers() if settings.workers is None else settings.workers
     start = RandStartd(how.damaged_starts, len(objective.class_weights))
     batches = CropBatches(
         sources,
@@ -78,12 +83,20 @@ def crop_loader(
         batches,
         batch_size=None,
         sampler=NumbersFrom(how.iterations, reached),
-        num_workers=settings.workers,
-        persistent_workers=settings.workers > 0,
+        num_workers=workers,
+        persistent_workers=workers > 0,
         # A fork would take over the threads and signal handlers of a Prefect run, and end badly.
-        multiprocessing_context="spawn" if settings.workers else None,
+        multiprocessing_context="spawn" if workers else None,
         pin_memory=torch.cuda.is_available(),
     )
+
+
+def _workers() -> int:
+    """One makes crops faster than any network here takes them on a CPU; a GPU takes many more."""
+    if not torch.cuda.is_available():
+        return 1
+    cores = len(os.sched_getaffinity(0)) // max(1, distributed.processes_here())
+    return min(_MOST_WORKERS, max(1, cores - 1))
 
 
 def held_out_loader(

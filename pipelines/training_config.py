@@ -156,7 +156,11 @@ class TrainingSettings(Configuration):
     precision: Annotated[
         Precision, Field(description="auto: bf16 on a GPU that has it, 32 bits elsewhere.")
     ] = "auto"
-    workers: Annotated[int, Field(ge=0, description="Processes that make crops.")] = 1
+    workers: Annotated[
+        int | None,
+        Field(ge=0, description="Processes that make crops; by default one, or up to four where "
+              "there is a GPU to feed."),
+    ] = None  # fmt: skip
     mlflow: Annotated[
         str | None,
         Field(description="Log to MLflow too: where it keeps its runs, as in http://host:5000 or "
