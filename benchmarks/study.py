@@ -9,9 +9,10 @@
     gates     with and without a ReLU ahead of the gates                  (open in Wang et al.)
     reseg     without VGG, contrast normalisation, class balance          (ReSeg, Tables 1, 4)
     recovery  from a wrong mask, and staying on the right one            (McIntosh et al., 4.2, 4.4)
+    training  what our own protocol has besides the papers', left out part by part
 
-Every run is `flows.train_drive`'s without averaged weights, damaged starts and random steps, with
-crops of one size and one budget; runs of one seed see the same crops in the same order. *networks*
+Every run is `flows.train_drive`'s with crops of one size and one budget, and, but for those of
+*training*, without averaged weights, damaged starts and random steps; runs of one seed see the same crops in the same order. *networks*
 trains on subjects 1 to 10 and scores the test images (11 to 14); all others train on 1 to 8 and
 score 9 and 10, so that nothing is chosen by the test images. A run of the same data, length and
 crops that is done in --output is not done again. Two networks are compared image by image: the
@@ -46,7 +47,6 @@ from pipelines.weights import load
 from rurnet.loss import IGNORE
 
 DRAWS = 2000
-TESTED_STEPS = (3, 6, 9, 12)
 SCORED_SUBJECTS = ("09", "10")
 """Of the training images of CHASE_DB1: what the studies are scored on."""
 
@@ -71,6 +71,11 @@ def _network(name: str, **arguments: Any) -> Variant:
 
 
 DRU = _network("dru-4")
+PLAIN = {"ema": 0, "damaged_starts": 0, "random_steps": False}
+"""What the papers' networks are compared without."""
+OURS = Variant("all", dict.fromkeys(PLAIN))
+"""With what `flows.train_drive` has by default."""
+UNIFORM = Variant("all starts uniform", {**OURS.settings, "damaged_starts": 0})
 STUDIES: dict[str, list[Variant]] = {
     "networks": [DRU, _network("unet-gn"), _network("rec-simple")],
     "order": [_network("unet-gn"), _network("rec-simple"),
@@ -83,6 +88,14 @@ STUDIES: dict[str, list[Variant]] = {
     "feedback": [DRU, _network("dru-4", mask_fed_back=False), _network("rec-middle"),
                  _network("rec-last")],
     "gates": [DRU, _network("dru-4", gate_relu=False)],
+    "training": [OURS, UNIFORM, *(
+        Variant(name, {**OURS.settings, **left_out}) for name, left_out in {
+            "weights not averaged": {"ema": 0},
+            "always three steps": {"random_steps": False},
+            "light unchanged": {"augmented": False},
+            "early steps weigh more (alpha=0.7)": {"alpha": 0.7},
+            "soft Dice too": {"dice": 0.5},
+        }.items())],
     "reseg": [_network("reseg"), _network("reseg", vgg=False),
               _network("reseg", contrast_normalisation=True),
               Variant("reseg median frequency", {"model": "reseg", "foreground_weight": "median"})],
@@ -109,11 +122,10 @@ class Place:
         report = folder / "test" / "report.json"
         if not report.is_file():
             config = TrainDrive(
-                data=[self.data], output=folder, name="weights", seed=seed, ema=0,
-                damaged_starts=0, random_steps=False,
+                data=[self.data], output=folder, name="weights", seed=seed,
                 iterations=self.iterations, crop_sizes=[self.crop],
                 batch_pixels=2 * self.crop**2, scorings=max(3, self.iterations // 150),
-                **variant.settings,
+                **{**PLAIN, **variant.settings},
             )  # fmt: skip
             train_vessels(config, Silence())
         read: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
@@ -193,21 +205,21 @@ def compared(study: str, place: Place) -> Table:
     return table
 
 
-def tested_steps(place: Place) -> Table:
-    """Steps in training by steps in testing: mIoU."""
-    table = Table("steps in training", *(f"tested with {n}" for n in TESTED_STEPS), box=None)
+def tested_steps(study: str, place: Place, steps: Sequence[int]) -> Table:
+    """Variants by steps in testing: mIoU."""
+    table = Table(study, *(f"tested with {n}" for n in steps), box=None)
     images = place.data / "test" / "images"
-    for variant in STUDIES["steps"]:
+    for variant in STUDIES[study]:
         found = []
         for seed in place.seeds:
             place.trained(variant, seed)
             config = InferDrive(
                 scenes=[str(images)], labels=images.parent / "1st_manual", save_steps=True,
-                steps=max(TESTED_STEPS), model=[str(place.weights(variant, seed))], topology=False,
+                steps=max(steps), model=[str(place.weights(variant, seed))], topology=False,
                 output=place.folder(variant, seed) / "more-steps", overwrite=True,
             )  # fmt: skip
             every = infer_drive(config, Silence()).report["steps"]
-            found.append([every[n - 1]["pooled"]["class_mean"]["iou"] for n in TESTED_STEPS])
+            found.append([every[n - 1]["pooled"]["class_mean"]["iou"] for n in steps])
         table.add_row(variant.name, *(f"{value:.3f}" for value in np.mean(found, axis=0)))
     return table
 
@@ -312,7 +324,15 @@ def main() -> None:
     )
     tables: list[Callable[[], Table]] = {
         "recovery": [lambda: recovery(place, [DRU, _network("rec-simple"), _network("canvas")])],
-        "steps": [lambda: compared("steps", place), lambda: tested_steps(place)],
+        "steps": [
+            lambda: compared("steps", place),
+            lambda: tested_steps("steps", place, (3, 6, 9, 12)),
+        ],
+        "training": [
+            lambda: compared("training", place),
+            lambda: tested_steps("training", place, (1, 2, 3, 6)),
+            lambda: recovery(place, [OURS, UNIFORM]),
+        ],
     }.get(given.study, [lambda: compared(given.study, place)])
     console = Console(width=160)
     for table in tables:

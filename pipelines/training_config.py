@@ -123,6 +123,10 @@ class TrainingSettings(Configuration):
         Field(description="Draw the number of recurrent steps anew in each iteration; by default "
               "as the protocol does."),
     ] = None  # fmt: skip
+    augmented: Annotated[
+        bool | None,
+        Field(description="Change light, colour and sharpness; by default as the protocol does."),
+    ] = None
     crop_sizes: Annotated[
         list[int] | None,
         AfterValidator(_whole_multiples),
