@@ -28,10 +28,13 @@ class Example:
     Attributes:
         source: What crops are cut from.
         job: How it is predicted as a whole, and scored.
+        subject: Images of one subject are either all trained on or all held out: the other eye
+            of a person is no unseen image.
     """
 
     source: Source
     job: Job
+    subject: str
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,8 @@ def road_data(config: TrainRoads) -> TrainingData:
 
     return TrainingData(
         "roads", tuple(folder.name for folder in config.data), ("background", "road"),
-        [[Example(SceneSource(job), job) for job in jobs] for jobs in folders], split, tests,
-        draw=draw, drawn_share=config.samples / 100, ground_sampling_distance=1.0,
+        [[Example(SceneSource(job), job, job.name) for job in jobs] for jobs in folders],
+        split, tests, draw=draw, drawn_share=config.samples / 100, ground_sampling_distance=1.0,
     )  # fmt: skip
 
 
@@ -123,7 +126,7 @@ def vessel_data(config: TrainDrive) -> TrainingData:
 
     return TrainingData(
         "vessels", tuple(folder.name for folder in config.data), ("background", "vessel"),
-        [[Example(source, sample_job(sample, reading))
+        [[Example(source, sample_job(sample, reading), sample.subject)
           for source, sample in zip(of_folder, samples, strict=True)]
          for of_folder, samples in zip(sources, folders, strict=True)],
         "test", [sample_job(sample, reading) for sample in tests],

@@ -77,8 +77,8 @@ def folder_data(config: TrainFolder) -> TrainingData:
 
     return TrainingData(
         "other", (config.images.resolve().name,), classes,
-        [[Example(SceneSource(job), job) for job in jobs(train)]], "test", jobs(tests),
-        valid=[Example(SceneSource(job), job) for job in jobs(valid)],
+        [[Example(SceneSource(job), job, job.name) for job in jobs(train)]], "test", jobs(tests),
+        valid=[Example(SceneSource(job), job, job.name) for job in jobs(valid)],
         ground_sampling_distance=gsd,
         ignore=",".join(map(str, labelling.ignore)) or None,
     )  # fmt: skip

@@ -25,6 +25,8 @@ _CHASE_TRAINING_SUBJECTS = 10
 
 _ANNOTATION = re.compile(r"(_1stHO|_2ndHO|_manual[12]|_mask)$", re.IGNORECASE)
 
+_EYE = re.compile(r"(?<=\d)[_-]?(l|r|left|right|od|os)$", re.IGNORECASE)
+
 
 @dataclass(frozen=True)
 class FundusSample:
@@ -43,6 +45,11 @@ class FundusSample:
     label: Path | None = None
     second: Path | None = None
     field: Path | None = None
+
+    @property
+    def subject(self) -> str:
+        """Whose eye it is, as far as the name tells: `Image_01L` and `Image_01R` are one's."""
+        return _EYE.sub("", self.name)
 
 
 def fundus_samples(folder: Path, split: str) -> list[FundusSample]:

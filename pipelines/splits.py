@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
+
 from pipelines.data import Example, TrainingData
 from pipelines.errors import DataError
 from pipelines.training_config import TrainDrive, TrainFolder, TrainingSettings, TrainRoads
@@ -39,29 +41,34 @@ def splits_of(config: Training, data: TrainingData) -> list[Split]:
         if not held_out:
             kept, held_out = _hold_out(data.folders, config.held_out_of(len(every)))
         return [Split(_bounded(config, kept), kept, held_out)]
-    if config.folds > len(every):
+    subjects = _subjects(every)
+    if config.folds > len(subjects):
         raise DataError(
-            f"{len(every)} labelled images cannot be dealt into {config.folds} folds; add images "
-            "or give fewer --folds"
+            f"{len(every)} labelled images of {len(subjects)} subjects cannot be dealt into "
+            f"{config.folds} folds; add images of others or give fewer --folds"
         )
     splits = []
     for fold in range(config.folds):
         # Dealt like cards, so that each fold has images from everywhere.
-        kept = [one for index, one in enumerate(every) if index % config.folds != fold]
+        kept, held_out = _apart(every, subjects[fold :: config.folds])
         own = config.model_copy(
             update={
                 "output": config.output / f"fold-{fold + 1}",
                 "name": f"{config.name}-{fold + 1}",
             }
         )
-        splits.append(Split(_bounded(own, kept), kept, every[fold :: config.folds]))
+        splits.append(Split(_bounded(own, kept), kept, held_out))
     return splits
 
 
 def _hold_out(
     by_folder: Sequence[Sequence[Example]], counts: Sequence[int]
 ) -> tuple[list[Example], list[Example]]:
-    """Splits off so many items of each folder, evenly spread over it; one count is of them all."""
+    """Splits off about so many images of each folder, by subject; one count is of them all.
+
+    Which ones does not depend on the seed, so that trainings of several seeds compare, nor on the
+    order of their names: each third image of HRF is one with glaucoma.
+    """
     if len(counts) == 1:
         by_folder = [[item for items in by_folder for item in items]]
     if len(counts) != len(by_folder):
@@ -77,10 +84,40 @@ def _hold_out(
                 f"{len(items)} labelled images, of which {count} are to be held out: none are left "
                 "to train on; add images or hold out fewer with --held-out"
             )
-        chosen = {round((index + 0.5) * len(items) / count - 0.5) for index in range(count)}
-        kept += [item for index, item in enumerate(items) if index not in chosen]
-        out += [item for index, item in enumerate(items) if index in chosen]
+        subjects = _subjects(items)
+        chosen: list[str] = []
+        left = count
+        for number in np.random.default_rng(0).permutation(len(subjects)):
+            subject = subjects[number]
+            images = sum(item.subject == subject for item in items)
+            # Rather one image more than none.
+            if images <= left or not chosen:
+                chosen.append(subject)
+                left -= images
+        apart = _apart(items, chosen)
+        kept += apart[0]
+        out += apart[1]
+    if not kept:
+        raise DataError(
+            "the labelled images are of one subject, who cannot be trained on and held out: add "
+            "images of others"
+        )
     return kept, out
+
+
+def _subjects(items: Sequence[Example]) -> list[str]:
+    """Each once, in the order of the images."""
+    return list(dict.fromkeys(item.subject for item in items))
+
+
+def _apart(
+    items: Sequence[Example], subjects: Sequence[str]
+) -> tuple[list[Example], list[Example]]:
+    """Images of others, and of these subjects."""
+    return (
+        [item for item in items if item.subject not in subjects],
+        [item for item in items if item.subject in subjects],
+    )
 
 
 def _bounded(config: Config, kept: Sequence[Example]) -> Config:

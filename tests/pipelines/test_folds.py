@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +19,7 @@ from pipelines import loading, recipes
 from pipelines.config import PredictionSettings
 from pipelines.data import TrainingData
 from pipelines.errors import DataError, PipelineError
+from pipelines.fundus import FundusSample
 from pipelines.outcome import Silence
 from pipelines.recipes import train_roads, train_vessels
 from pipelines.samples import write_drive_folder, write_roads_folder
@@ -35,13 +37,15 @@ def names(examples):
     return [one.source.name for one in examples]
 
 
-def dealt(*counts, **told):
-    """Splits of folders with so many images."""
+def example(name, subject):
+    source = SimpleNamespace(name=name, pixels=lambda: 100)
+    return SimpleNamespace(source=source, subject=subject)
+
+
+def dealt(*counts, eyes=1, **told):
+    """Splits of folders with so many images, so many of them of each subject."""
     folders = [
-        [
-            SimpleNamespace(source=SimpleNamespace(name=f"{folder}{n}", pixels=lambda: 100))
-            for n in range(count)
-        ]
+        [example(f"{folder}{n}", f"{folder}{n // eyes}") for n in range(count)]
         for folder, count in zip("ab", counts, strict=False)
     ]
     data = TrainingData("roads", ("a", "b"), ("background", "road"), folders, "test", [])
@@ -73,17 +77,57 @@ def test_each_fold_has_its_own_folder_name_and_length(tmp_path):
 
 
 def test_more_folds_than_images_are_refused():
-    with pytest.raises(DataError, match="3 labelled images cannot be dealt into 5 folds"):
+    with pytest.raises(
+        DataError, match="3 labelled images of 3 subjects cannot be dealt into 5 folds"
+    ):
         dealt(3, folds=5)
+    with pytest.raises(DataError, match="4 labelled images of 2 subjects cannot be dealt"):
+        dealt(4, eyes=2, folds=3)
 
 
 def test_without_folds_a_few_are_held_out_in_the_folder_itself(tmp_path):
     (split,) = dealt(30, output=tmp_path)
     assert split.config.output == tmp_path
-    assert names(split.held_out) == ["a4", "a14", "a24"]
+    assert len(split.held_out) == 3
+    assert {*names(split.kept), *names(split.held_out)} == {f"a{n}" for n in range(30)}
+    assert names(dealt(30, seed=2)[0].held_out) == names(split.held_out)
     # Of a small set, a fifth at most.
     assert len(dealt(10)[0].held_out) == 2
     assert len(dealt(2)[0].held_out) == 1
+
+
+def test_held_out_images_are_not_every_nth():
+    """Of HRF each third image is one with glaucoma."""
+    (split,) = dealt(15, held_out=[5])
+    assert len({int(name[1:]) % 3 for name in names(split.held_out)}) > 1
+
+
+@pytest.mark.parametrize("told", [{"held_out": [4]}, {"held_out": [5]}, {"folds": 3}], ids=str)
+def test_both_eyes_of_a_subject_are_held_out_together(told):
+    for split in dealt(20, eyes=2, **told):
+        kept, held_out = (
+            {int(name[1:]) // 2 for name in names(part)} for part in (split.kept, split.held_out)
+        )
+        assert not kept & held_out
+        assert len(kept) + len(held_out) == 10
+        assert len(split.held_out) == (4 if "held_out" in told else 2 * len(held_out))
+
+
+def test_one_of_two_eyes_is_too_few_to_hold_out_alone():
+    assert len(dealt(20, eyes=2, held_out=[1])[0].held_out) == 2
+    with pytest.raises(DataError, match="of one subject"):
+        dealt(2, eyes=2, held_out=[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "subject"),
+    [
+        ("Image_01L", "Image_01"), ("Image_01R", "Image_01"), ("21_training", "21_training"),
+        ("01_dr", "01_dr"), ("7-left", "7"), ("12_OD", "12"), ("im0001", "im0001"),
+    ],
+)  # fmt: skip
+def test_a_name_tells_whose_eye_it_is(name, subject):
+    assert FundusSample(name, Path(f"{name}.png")).subject == subject
 
 
 # On drawn scenes.
