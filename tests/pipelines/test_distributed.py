@@ -72,7 +72,7 @@ def test_two_processes_train_as_one_does(roads, together):
     assert theirs == pytest.approx(ours, rel=1e-4)
     state = load(str(alone.weights)).network.state_dict()
     for key, value in load(str(output / "roads.safetensors")).network.state_dict().items():
-        torch.testing.assert_close(value, state[key], atol=1e-5, rtol=0)
+        torch.testing.assert_close(value, state[key], atol=5e-5, rtol=0)
 
 
 def test_only_the_first_process_writes_and_speaks(together):
