@@ -87,7 +87,7 @@ def main() -> None:
             found["training"].append(per_second(batches, use, given.batches))
     table = Table(
         "", "Mpx/s (least to most)", "of the network's",
-        title=f"{given.model}, crops by {loader.num_workers} processes, {device.type} "
+        title=f"{given.model}, crop processes: {loader.num_workers}, {device.type} "
         f"{platform.machine()}",
     )  # fmt: skip
     for name, values in found.items():

@@ -37,7 +37,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.config import InferDrive
-from pipelines.fundus import fundus_samples
+from pipelines.fundus import fundus_samples, subject_of
 from pipelines.inference import infer_drive
 from pipelines.outcome import Silence
 from pipelines.recipes import train_vessels
@@ -47,7 +47,7 @@ from pipelines.weights import load
 from rurnet.loss import IGNORE
 
 DRAWS = 2000
-SCORED_SUBJECTS = ("09", "10")
+SCORED_SUBJECTS = ("Image_09", "Image_10")
 """Of the training images of CHASE_DB1: what the studies are scored on."""
 
 
@@ -141,7 +141,7 @@ def without_test_images(chase: Path, output: Path) -> Path:
     """The training images of CHASE_DB1 alone, in DRIVE's layout: some are its test split."""
     root = output / "data"
     for sample in fundus_samples(chase, "train"):
-        split = "test" if sample.name[6:8] in SCORED_SUBJECTS else "training"
+        split = "test" if subject_of(sample.name) in SCORED_SUBJECTS else "training"
         for kind, path in (("images", sample.image), ("1st_manual", sample.label)):
             link = root / split / kind / path.name
             link.parent.mkdir(parents=True, exist_ok=True)
@@ -191,7 +191,7 @@ def compared(study: str, place: Place) -> Table:
         steps = np.array(
             [[s["pooled"]["class_mean"]["iou"] for s in r["steps"]] for r in reports]
         ).mean(axis=0)
-        subjects = [scene["name"][6:8] for scene in reports[0]["scenes"]]
+        subjects = [subject_of(scene["name"]) for scene in reports[0]["scenes"]]
         difference = "{:+.4f} ({:+.4f} to {:+.4f})".format(*paired(base, ours, subjects))
         by_seed = " ".join(f"{value:+.3f}" for value in (ours - base).mean(axis=1))
         table.add_row(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pipelines.crops import FundusSource, SceneSource
 from pipelines.errors import DataError
-from pipelines.fundus import FundusSample, fundus_samples
+from pipelines.fundus import FundusSample, fundus_samples, subject_of
 from pipelines.job import Job
 from pipelines.jobs import Reading, sample_job
 from pipelines.labels import Labelling, check_fits, check_values
@@ -126,7 +126,7 @@ def vessel_data(config: TrainDrive) -> TrainingData:
 
     return TrainingData(
         "vessels", tuple(folder.name for folder in config.data), ("background", "vessel"),
-        [[Example(source, sample_job(sample, reading), sample.subject)
+        [[Example(source, sample_job(sample, reading), subject_of(sample.name))
           for source, sample in zip(of_folder, samples, strict=True)]
          for of_folder, samples in zip(sources, folders, strict=True)],
         "test", [sample_job(sample, reading) for sample in tests],

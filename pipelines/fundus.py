@@ -46,10 +46,10 @@ class FundusSample:
     second: Path | None = None
     field: Path | None = None
 
-    @property
-    def subject(self) -> str:
-        """Whose eye it is, as far as the name tells: `Image_01L` and `Image_01R` are one's."""
-        return _EYE.sub("", self.name)
+
+def subject_of(name: str) -> str:
+    """Whose eye an image shows, as far as its name tells: `Image_01L` and `Image_01R` are one's."""
+    return _EYE.sub("", name)
 
 
 def fundus_samples(folder: Path, split: str) -> list[FundusSample]:

@@ -95,7 +95,7 @@ def _workers() -> int:
     """One makes crops faster than any network here takes them on a CPU; a GPU takes many more."""
     if not torch.cuda.is_available():
         return 1
-    cores = len(os.sched_getaffinity(0)) // max(1, distributed.processes_here())
+    cores = len(os.sched_getaffinity(0)) // distributed.processes_here()
     return min(_MOST_WORKERS, max(1, cores - 1))
 
 

@@ -1,5 +1,6 @@
 """Which images a training sees, and which choose its weights: once, or fold by fold."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -41,7 +42,7 @@ def splits_of(config: Training, data: TrainingData) -> list[Split]:
         if not held_out:
             kept, held_out = _hold_out(data.folders, config.held_out_of(len(every)))
         return [Split(_bounded(config, kept), kept, held_out)]
-    subjects = _subjects(every)
+    subjects = list(_subjects(every))
     if config.folds > len(subjects):
         raise DataError(
             f"{len(every)} labelled images of {len(subjects)} subjects cannot be dealt into "
@@ -84,30 +85,29 @@ def _hold_out(
                 f"{len(items)} labelled images, of which {count} are to be held out: none are left "
                 "to train on; add images or hold out fewer with --held-out"
             )
-        subjects = _subjects(items)
+        images = _subjects(items)
         chosen: list[str] = []
         left = count
-        for number in np.random.default_rng(0).permutation(len(subjects)):
-            subject = subjects[number]
-            images = sum(item.subject == subject for item in items)
+        for number in np.random.default_rng(0).permutation(len(images)):
+            subject = list(images)[number]
             # Rather one image more than none.
-            if images <= left or not chosen:
+            if images[subject] <= left or not chosen:
                 chosen.append(subject)
-                left -= images
+                left -= images[subject]
+        if len(chosen) == len(images):
+            raise DataError(
+                f"{len(items)} labelled images are of one subject, who cannot be trained on and "
+                "held out: add images of others"
+            )
         apart = _apart(items, chosen)
         kept += apart[0]
         out += apart[1]
-    if not kept:
-        raise DataError(
-            "the labelled images are of one subject, who cannot be trained on and held out: add "
-            "images of others"
-        )
     return kept, out
 
 
-def _subjects(items: Sequence[Example]) -> list[str]:
-    """Each once, in the order of the images."""
-    return list(dict.fromkeys(item.subject for item in items))
+def _subjects(items: Sequence[Example]) -> Counter[str]:
+    """How many images there are of each, in the order of the images."""
+    return Counter(item.subject for item in items)
 
 
 def _apart(

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,7 +18,7 @@ from pipelines import loading, recipes
 from pipelines.config import PredictionSettings
 from pipelines.data import TrainingData
 from pipelines.errors import DataError, PipelineError
-from pipelines.fundus import FundusSample
+from pipelines.fundus import subject_of
 from pipelines.outcome import Silence
 from pipelines.recipes import train_roads, train_vessels
 from pipelines.samples import write_drive_folder, write_roads_folder
@@ -127,7 +126,7 @@ def test_one_of_two_eyes_is_too_few_to_hold_out_alone():
     ],
 )  # fmt: skip
 def test_a_name_tells_whose_eye_it_is(name, subject):
-    assert FundusSample(name, Path(f"{name}.png")).subject == subject
+    assert subject_of(name) == subject
 
 
 # On drawn scenes.
