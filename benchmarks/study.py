@@ -42,7 +42,7 @@ from pipelines.inference import infer_drive
 from pipelines.outcome import Silence
 from pipelines.recipes import train_vessels
 from pipelines.training_config import TrainDrive
-from pipelines.transforms import LoadFundusd
+from pipelines.transforms import LoadFundusd, Normalised
 from pipelines.weights import load
 from rurnet.loss import IGNORE
 
@@ -68,6 +68,14 @@ def _network(name: str, **arguments: Any) -> Variant:
     """A network, with other arguments than its own."""
     told = " ".join(f"{key}={value}" for key, value in arguments.items())
     return Variant(f"{name} {told}".strip(), {"model": name, "network_arguments": arguments})
+
+
+def _balanced(name: str, **arguments: Any) -> Variant:
+    """The same, its classes balanced by median frequency."""
+    plain = _network(name, **arguments)
+    return Variant(
+        f"{plain.name} median frequency", {**plain.settings, "foreground_weight": "median"}
+    )
 
 
 DRU = _network("dru-4")
@@ -96,9 +104,10 @@ STUDIES: dict[str, list[Variant]] = {
             "early steps weigh more (alpha=0.7)": {"alpha": 0.7},
             "soft Dice too": {"dice": 0.5},
         }.items())],
-    "reseg": [_network("reseg"), _network("reseg", vgg=False),
-              _network("reseg", contrast_normalisation=True),
-              Variant("reseg median frequency", {"model": "reseg", "foreground_weight": "median"})],
+    "reseg": [_network("reseg"), _network("reseg", contrast_normalisation=True),
+              _balanced("reseg"), _network("reseg", vgg=False),
+              _network("reseg", vgg=False, contrast_normalisation=True),
+              _balanced("reseg", vgg=False)],
 }  # fmt: skip
 
 
@@ -271,10 +280,8 @@ def recovery(place: Place, variants: Sequence[Variant]) -> Table:
 @torch.inference_mode()
 def _masks(model: Any, sample: Any, start: NDArray[Any] | None, steps: int) -> Iterator[Any]:
     """Foreground after each step."""
-    mean = np.array(model.card.mean)[:, None, None]
-    std = np.array(model.card.std)[:, None, None]
-    image = (sample["image"] - mean) / std * sample["valid"]
-    tensor = torch.from_numpy(image.astype(np.float32))[None]
+    image = Normalised(model.card.mean, model.card.std)(sample)["image"]
+    tensor = torch.from_numpy(image)[None]
     mask = None
     if start is not None:
         mask = torch.from_numpy(np.stack([~start, start]).astype(np.float32))[None]

@@ -7,6 +7,8 @@ pixels beyond the border count as zero.
 import torch
 from torch import Tensor, nn
 
+from rurnet.errors import NetworkError
+
 
 class ConvGRU(nn.Module):
     """Gated recurrent unit of convolutions (Ballas et al., ICLR 2016).
@@ -26,10 +28,15 @@ class ConvGRU(nn.Module):
         inputs: Channels of x.
         hidden: Channels of h.
         kernel: Height and width of every convolution, odd.
+
+    Raises:
+        NetworkError: h has no channels.
     """
 
     def __init__(self, inputs: int, hidden: int, kernel: int = 3) -> None:
         super().__init__()
+        if hidden < 1:
+            raise NetworkError(f"a ConvGRU needs 1 or more hidden channels, not {hidden}")
         self.gates = nn.Conv2d(inputs + hidden, 2 * hidden, kernel, padding=kernel // 2)
         self.candidate = nn.Conv2d(inputs + hidden, hidden, kernel, padding=kernel // 2)
 

@@ -58,7 +58,7 @@ class DeepLabV3Plus(SegmentationNetwork):
 
     def __init__(self, in_channels: int = 3, classes: int = 2, *, width: int = 64) -> None:
         super().__init__(in_channels, classes, steps=1)
-        channels, reduced = width * 4, width * 3 // 4  # 256 and 48
+        channels, reduced = width * 4, max(1, width * 3 // 4)  # 256 and 48
         self.encoder = ResNet(in_channels, depth=50, width=width, output_stride=16)
         self.pyramid = AtrousSpatialPyramidPooling(self.encoder.channels[-1], channels)
         self.reduce = conv_norm_relu(self.encoder.channels[1], reduced, 1)

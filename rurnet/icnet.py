@@ -70,13 +70,13 @@ class ICNet(SegmentationNetwork):
 
     def __init__(self, in_channels: int = 3, classes: int = 2, *, width: int = 32) -> None:
         super().__init__(in_channels, classes, steps=1)
+        self.encoder = ResNet(in_channels, depth=50, width=width, output_stride=8)
         fused = width * 4  # 128
         self.full = nn.Sequential(
             conv_norm_relu(in_channels, width, stride=2),
             conv_norm_relu(width, width, stride=2),
             conv_norm_relu(width, width * 2, stride=2),
         )
-        self.encoder = ResNet(in_channels, depth=50, width=width, output_stride=8)
         _, _, eighth, _, deepest = self.encoder.channels
         self.reduce = conv_norm_relu(deepest, width * 8, 1)
         self.fuse_half = CascadeFeatureFusion(width * 8, eighth, fused)

@@ -1,4 +1,4 @@
-"""The loss of the paper: cross entropy at every step, later steps weighing more.
+"""The loss of Wang et al., ICCV 2019: cross entropy at every step, later steps weighing more.
 
 Also soft Dice and soft clDice, which can be added to it, and weights for rare classes.
 """
@@ -38,7 +38,7 @@ def multi_step_loss(
     Args:
         logits: N tensors [B, classes, H, W], first step first.
         labels: [B, H, W], integer class per pixel, `IGNORE` where there is none.
-        alpha: Weight of a step against the one after it; 0.4 or 1 in the paper. At 0 only the
+        alpha: Weight of a step against the one after it; 0.4 or 1 in their paper. At 0 only the
             last step counts, and no other is looked at.
         class_weights: [classes], weight of each class in the cross entropy's mean.
         dice: Weight of `soft_dice_loss`, which is not computed at 0.
@@ -48,7 +48,15 @@ def multi_step_loss(
 
     Returns:
         A scalar. It is zero, with a gradient of zero, where every pixel is ignored.
+
+    Raises:
+        NetworkError: There are more or fewer class weights than classes.
     """
+    classes = logits[0].shape[1]
+    if class_weights is not None and len(class_weights) != classes:
+        raise NetworkError(
+            f"each of the {classes} classes needs a weight, not {len(class_weights)} of them"
+        )
     total = logits[0].new_zeros(())
     # In 16 bits a count of pixels is off, or overflows.
     dtype = torch.promote_types(logits[0].dtype, torch.float32)

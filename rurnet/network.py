@@ -46,9 +46,10 @@ class SegmentationNetwork(nn.Module):
 
     def __init__(self, in_channels: int, classes: int, steps: int) -> None:
         super().__init__()
-        if in_channels < 1 or classes < 2 or steps < 1:
+        whole = all(isinstance(number, int) for number in (in_channels, classes, steps))
+        if not whole or in_channels < 1 or classes < 2 or steps < 1:
             raise NetworkError(
-                "a network needs in_channels >= 1, classes >= 2 and steps >= 1, "
+                "a network needs whole numbers in_channels >= 1, classes >= 2 and steps >= 1, "
                 f"not {in_channels}, {classes} and {steps}"
             )
         self.in_channels = in_channels
@@ -61,21 +62,25 @@ class SegmentationNetwork(nn.Module):
         Args:
             image: [B, in_channels, H, W], any floating type.
             mask: [B, classes, H, W], an earlier mask to refine instead of the uniform one:
-                probabilities. A network that feeds no mask back pays it no heed.
+                probabilities, of any type. A network that feeds no mask back pays it no heed.
 
         Raises:
-            NetworkError: The image has another number of channels, or the mask another shape.
+            NetworkError: The image has another number of channels or no floating type, or the
+                mask another shape.
         """
         if image.dim() != 4 or image.shape[1] != self.in_channels:
             raise NetworkError(
                 f"the network takes images [B, {self.in_channels}, H, W], not {list(image.shape)}"
             )
+        if not image.is_floating_point():
+            raise NetworkError(f"the network takes images of a floating type, not {image.dtype}")
         batch, _, height, width = image.shape
         shape = (batch, self.classes, height, width)
         if mask is None:
             mask = image.new_full(shape, 1 / self.classes)
         elif tuple(mask.shape) != shape:
             raise NetworkError(f"the mask must be {list(shape)}, not {list(mask.shape)}")
+        mask = mask.to(image.dtype)
         return State(mask, self._initial_hidden(self._pad(image), self._pad(mask)))
 
     def step(self, image: Tensor, state: State) -> tuple[Tensor, State]:

@@ -19,11 +19,7 @@ from rurnet.refinenet import RefineNet
 from rurnet.reseg import ReSeg
 from rurnet.unet import UNet
 
-_TWICE = partial(
-    RecurrentUNet,
-    channels=tuple(2 * channels for channels in CHANNELS),
-    hidden_channels=2 * HIDDEN_CHANNELS,
-)
+_TWICE = tuple(2 * channels for channels in CHANNELS)
 
 NETWORKS: dict[str, Callable[..., SegmentationNetwork]] = {
     "unet-bn": partial(UNet, norm="batch"),
@@ -33,10 +29,14 @@ NETWORKS: dict[str, Callable[..., SegmentationNetwork]] = {
         for unit in ("dru", "sru")
         for level in range(5)
     },
-    "dru-4-x2": partial(_TWICE, unit="dru", level=4),
     "rec-last": RecLast,
     "rec-middle": RecMiddle,
     "rec-simple": RecSimple,
+    "unet-gn-x2": partial(UNet, norm="group", channels=_TWICE),
+    "rec-last-x2": partial(RecLast, channels=_TWICE),
+    "dru-4-x2": partial(
+        RecurrentUNet, unit="dru", level=4, channels=_TWICE, hidden_channels=2 * HIDDEN_CHANNELS
+    ),
     "unet-vgg16": partial(EncoderUNet, encoder="vgg16"),
     "dru-vgg16": partial(RecurrentEncoderUNet, encoder="vgg16"),
     "unet-resnet50": partial(EncoderUNet, encoder="resnet50"),
@@ -47,8 +47,8 @@ NETWORKS: dict[str, Callable[..., SegmentationNetwork]] = {
     "canvas": Canvas,
     "reseg": ReSeg,
 }
-"""`dru-4` is the paper's DRU(4), `dru-4-x2` the one with twice the channels (Table 6), `sru-0` its
-SRU(0); `unet-gn` and `unet-bn` are its U-Net-G and U-Net-B."""
+"""`dru-4` is DRU(4) of Wang et al., ICCV 2019, `sru-0` their SRU(0), `unet-gn` and `unet-bn` their
+U-Net-G and U-Net-B; `-x2` has twice the channels (Table 6)."""
 
 
 def create(name: str, **arguments: Any) -> SegmentationNetwork:
@@ -67,5 +67,5 @@ def create(name: str, **arguments: Any) -> SegmentationNetwork:
         return NETWORKS[name](**arguments)
     except NetworkError:
         raise
-    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise NetworkError(f"network {name}: {error}") from error

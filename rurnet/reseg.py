@@ -61,7 +61,8 @@ class ReSeg(SegmentationNetwork):
     end at 1/2. The paper does not say how the rest is made up for; here the logits are bilinearly
     upsampled. (The authors' published script for CamVid has patches of 1x1 in both layers.)
 
-    The paper trains on top of VGG-16's weights for ImageNet and leaves those as they are.
+    The paper trains on top of VGG-16's weights for ImageNet and leaves those as they are; here they
+    are trained on.
 
     Args:
         in_channels: Channels of the image.

@@ -69,7 +69,7 @@ class ResNet(Encoder):
         channels: Of the five features.
 
     Raises:
-        NetworkError: No such depth or stride.
+        NetworkError: No such depth or stride, or no channels.
     """
 
     first_convolution = "conv1"
@@ -83,6 +83,8 @@ class ResNet(Encoder):
                 f"a ResNet has a depth of {' or '.join(map(str, DEPTHS))} and an output stride of "
                 f"8, 16 or 32, not {depth} and {output_stride}"
             )
+        if width < 1:
+            raise NetworkError(f"an encoder needs a width of 1 or more, not {width}")
         self.conv1 = nn.Conv2d(in_channels, width, 7, 2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         blocks = DEPTHS[depth]

@@ -1,4 +1,4 @@
-"""The one-shot U-Net: the baselines U-Net-B and U-Net-G of the paper (section 4.2)."""
+"""The one-shot U-Net: U-Net-B and U-Net-G of Wang et al., ICCV 2019 (section 4.2)."""
 
 from torch import Tensor, nn
 

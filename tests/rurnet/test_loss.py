@@ -373,3 +373,10 @@ def test_a_class_without_a_pixel_is_an_error_that_names_it(pixels):
 def test_counts_of_one_image_without_the_images_axis_are_refused():
     with pytest.raises(NetworkError, match=r"\[images, classes\].*\[2\]"):
         median_frequency_weights(torch.tensor([900, 100]))
+
+
+@pytest.mark.parametrize("weights", [[1.0], [1.0, 2.0, 3.0]])
+def test_a_class_without_a_weight_is_refused(weights):
+    logits, labels = torch.zeros(1, 2, 4, 4), torch.zeros(1, 4, 4, dtype=torch.long)
+    with pytest.raises(NetworkError, match="2 classes"):
+        multi_step_loss([logits], labels, class_weights=torch.tensor(weights))

@@ -8,12 +8,13 @@ from rurnet import NETWORKS, NetworkError, SegmentationNetwork, create
 
 def test_the_papers_networks_are_there():
     levels = [f"{unit}-{level}" for unit in ("dru", "sru") for level in range(5)]
-    recurrent = [*levels, "dru-4-x2", "rec-last", "rec-middle", "rec-simple", "canvas"]
+    twice = ["unet-gn-x2", "rec-last-x2", "dru-4-x2"]
+    recurrent = [*levels, "rec-last", "rec-middle", "rec-simple", "canvas"]
     encoders = [
         f"{kind}-{encoder}" for kind in ("unet", "dru") for encoder in ("vgg16", "resnet50")
     ]
     one_shot = ["unet-gn", "unet-bn", "deeplab-v3plus", "refinenet", "icnet", "reseg"]
-    assert set(NETWORKS) == {*recurrent, *encoders, *one_shot}
+    assert set(NETWORKS) == {*recurrent, *twice, *encoders, *one_shot}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -55,7 +56,10 @@ def test_an_argument_it_does_not_have_is_refused_by_name(name, argument):
         ("unet-bn", {"norm": "bacth"}), ("dru-4", {"unit": "gru"}), ("dru-vgg16", {"unit": "gru"}),
         ("unet-vgg16", {"encoder": "vgg19"}), ("unet-vgg16", {"width": 0}),
         ("dru-4", {"hidden_channels": -1}), ("dru-4", {"hidden_channels": 0}),
-        ("canvas", {"width": "10"}),
+        ("canvas", {"width": "10"}), ("canvas", {"width": 0}), ("refinenet", {"width": 0}),
+        ("icnet", {"width": 0}), ("deeplab-v3plus", {"width": 0}), ("dru-4", {"steps": 2.5}),
+        ("rec-last", {"hidden_channels": 0}), ("unet-gn", {"channels": ()}),
+        ("rec-middle", {"channels": ()}),
     ],
     ids=str,
 )  # fmt: skip
