@@ -26,6 +26,7 @@ from pipelines.loading import crop_loader
 from pipelines.objective import objective_of
 from pipelines.roads import road_pairs
 from pipelines.samples import write_roads_folder
+from pipelines.training import precision_of
 from pipelines.training_config import TrainRoads
 from rurnet.loss import multi_step_loss
 from rurnet.network import SegmentationNetwork
@@ -37,12 +38,15 @@ Batch = dict[str, Tensor]
 def iteration(network: SegmentationNetwork, device: torch.device) -> Callable[[Batch], None]:
     """A training iteration."""
     optimizer = torch.optim.AdamW(network.parameters())
+    mixed = precision_of("auto") == "bf16-mixed"
 
     def run(batch: Batch) -> None:
         moved = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
         image = moved["image"].contiguous(memory_format=torch.channels_last)
         optimizer.zero_grad()
-        multi_step_loss(network(image), moved["label"][:, 0]).backward()
+        with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+            loss = multi_step_loss(network(image), moved["label"][:, 0])
+        loss.backward()
         optimizer.step()
         if device.type == "cuda":
             torch.cuda.synchronize()

@@ -101,6 +101,7 @@ STUDIES: dict[str, list[Variant]] = {
             "weights not averaged": {"ema": 0},
             "always three steps": {"random_steps": False},
             "light unchanged": {"augmented": False},
+            "no rectangles taken out": {"missing": 0},
             "early steps weigh more (alpha=0.7)": {"alpha": 0.7},
             "soft Dice too": {"dice": 0.5},
         }.items())],

@@ -4,12 +4,13 @@ A crop depends on the seed and its number alone, not on the worker that makes it
 came before: a resumed training goes on with the crops it would have seen.
 """
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,11 +18,19 @@ from monai.transforms import Compose
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
+from pipelines.errors import DataError
 from pipelines.field import field_diameter, working_diameter
 from pipelines.fundus import FundusSample
 from pipelines.job import IGNORED, Job, Label, Opened
 from pipelines.predictor import on_8_bits
-from pipelines.transforms import TRAINING_KEYS, LoadFundusd, RandScaledCropd, Sample, resized
+from pipelines.transforms import (
+    TRAINING_KEYS,
+    LoadFundusd,
+    RandScaledCropd,
+    Sample,
+    padded,
+    resized,
+)
 from rurnet.loss import IGNORE
 from tiling.scene import Scene
 from tiling.window import Window, split
@@ -32,23 +41,41 @@ MOST_OPEN = 200
 """Scenes that a process keeps open: a system grants it about a thousand files."""
 
 
-class CropSource(Protocol):
-    """Something crops are cut from: arrays image, label and valid, as in `pipelines.transforms`."""
+class CropSource(ABC):
+    """Something crops are cut from: arrays image, label and valid, as in `pipelines.transforms`.
 
+    Attributes:
+        name: Of the image.
+    """
+
+    name: str
+
+    @abstractmethod
     def crop(self, size: int, random: np.random.Generator) -> Sample:
         """A random crop of `size` by `size`, not yet normalised."""
-        ...
+
+    @abstractmethod
+    def read(self, window: Window) -> Sample:
+        """The pixels of a window that lies within the image, not yet normalised."""
+
+    @abstractmethod
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the image."""
+
+    def windows(self, size: int) -> Iterator[Window]:
+        """The whole image in squares of `size`, each pixel once; the last ones may be smaller."""
+        return split(*self.shape(), size)
+
+    def tile(self, window: Window, size: int) -> Sample:
+        """A window as a square of `size`; past its border all is missing."""
+        return padded(self.read(window), size)
 
     def tiles(self, size: int) -> Iterator[Sample]:
-        """The whole image in squares of `size`, each pixel once; past its border all is missing."""
-        ...
-
-    def pixels(self) -> int:
-        """How many pixels the image has, be they there or not."""
-        ...
+        """The tiles of `windows`, one after the other."""
+        return (self.tile(window, size) for window in self.windows(size))
 
 
-class SceneSource:
+class SceneSource(CropSource):
     """Crops of a scene, read by window; four of five look for foreground first.
 
     Where few pixels are foreground, crops without any would teach little at the start: such a crop
@@ -102,21 +129,15 @@ class SceneSource:
         window = place()
         if random.random() < 0.8:
             window = max([window, place(), place(), place()], key=foreground)
-        return _padded(self.read(window), size)
+        return padded(self.read(window), size)
 
-    def tiles(self, size: int) -> Iterator[Sample]:
-        """See `CropSource.tiles`."""
+    def shape(self) -> tuple[int, int]:
+        """See `CropSource.shape`."""
         image, _ = self.scenes()
-        for window in split(image.height, image.width, size):
-            yield _padded(self.read(window), size)
-
-    def pixels(self) -> int:
-        """See `CropSource.pixels`."""
-        image, _ = self.scenes()
-        return image.height * image.width
+        return image.height, image.width
 
     def read(self, window: Window) -> Sample:
-        """The pixels of a window, those of other types than 8 bits as the networks see them."""
+        """See `CropSource.read`; pixels of other types than 8 bits are as the networks see them."""
         image, label = self.scenes()
         pixels, valid = image.read(window)
         labels = np.where(valid[None], label.read(window), IGNORE).astype(np.uint8)
@@ -127,7 +148,7 @@ class SceneSource:
         }
 
 
-class FundusSource:
+class FundusSource(CropSource):
     """Crops of a fundus image at about its working diameter, through MONAI.
 
     Args:
@@ -155,17 +176,15 @@ class FundusSource:
         transform.set_random_state(seed=int(random.integers(2**31)))
         return transform(self.arrays)
 
-    def tiles(self, size: int) -> Iterator[Sample]:
-        """See `CropSource.tiles`."""
+    def shape(self) -> tuple[int, int]:
+        """See `CropSource.shape`."""
         height, width = self.arrays["image"].shape[1:]
-        for window in split(height, width, size):
-            rows, columns = window.slices()
-            tile: Sample = {key: self.arrays[key][:, rows, columns] for key in self.arrays}
-            yield _padded(tile, size)
+        return height, width
 
-    def pixels(self) -> int:
-        """See `CropSource.pixels`."""
-        return int(self.arrays["valid"].size)
+    def read(self, window: Window) -> Sample:
+        """See `CropSource.read`."""
+        rows, columns = window.slices()
+        return {key: self.arrays[key][:, rows, columns] for key in self.arrays}
 
 
 @dataclass(frozen=True)
@@ -185,7 +204,14 @@ class CropPlan:
     def batch(self, number: int) -> tuple[int, int]:
         """Side and count of the crops of a batch."""
         size = self.sizes[int(np.random.default_rng((self.seed, number)).integers(len(self.sizes)))]
-        return size, max(2, round(self.batch_pixels / size**2))
+        return size, self._count(size)
+
+    def fewest(self) -> int:
+        """Crops of the smallest batch."""
+        return min(self._count(size) for size in self.sizes)
+
+    def _count(self, size: int) -> int:
+        return max(2, round(self.batch_pixels / size**2))
 
 
 class CropBatches(Dataset[dict[str, torch.Tensor]]):
@@ -253,7 +279,11 @@ class NumbersFrom(Sampler[int]):
 
 
 def band_statistics(sources: Sequence[CropSource]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each band over the valid pixels of all sources."""
+    """Mean and standard deviation of each band over the valid pixels of all sources.
+
+    Raises:
+        DataError: All pixels of all sources are missing.
+    """
     count, total, squares = 0, np.zeros(1), np.zeros(1)
     for source in sources:
         for tile in source.tiles(512):
@@ -261,6 +291,11 @@ def band_statistics(sources: Sequence[CropSource]) -> tuple[tuple[float, ...], t
             count += there.shape[1]
             total = total + there.sum(axis=1)
             squares = squares + (there**2).sum(axis=1)
+    if count == 0:
+        raise DataError(
+            f"{sources[0].name}: all pixels of this and the other training images are missing "
+            "(nodata, alpha, mask, or outside the field of view); mend them"
+        )
     mean: NDArray[np.float64] = total / count
     std = np.sqrt(np.maximum(0, squares / count - mean**2))
     # Digits that tell small deviations too; 1 for a band that is the same everywhere.
@@ -273,13 +308,3 @@ def label_pixels(source: CropSource, classes: int) -> list[int]:
     for tile in source.tiles(512):
         counts += np.bincount(tile["label"][tile["label"] != IGNORE], minlength=classes)[:classes]
     return counts.tolist()
-
-
-def _padded(sample: Sample, size: int) -> Sample:
-    """A crop of a scene smaller than `size`: the rest is missing pixels."""
-    height, width = sample["image"].shape[1:]
-    if (height, width) == (size, size):
-        return sample
-    margins = ((0, 0), (0, size - height), (0, size - width))
-    fill = {"image": 0, "label": IGNORE, "valid": 0}
-    return {key: np.pad(sample[key], margins, constant_values=fill[str(key)]) for key in sample}

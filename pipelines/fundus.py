@@ -1,6 +1,7 @@
 """Folders of fundus photographs: DRIVE, CHASE_DB1 and HRF."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from pipelines.errors import DataError
+from pipelines.labels import FIELD, FIRST, SECOND, find_label, is_lossy
 
 DRIVE_LAYOUT = (
     "DIR/training/{images/21_training.tif,1st_manual/21_manual1.gif,mask/21_training_mask.gif} "
@@ -57,7 +59,7 @@ def fundus_samples(folder: Path, split: str) -> list[FundusSample]:
 
     Args:
         folder: DRIVE, CHASE_DB1 or HRF as they are unpacked. HRF has no split of its own: all
-            of it is "train".
+            of it is "train"; so is DRIVE without its test folder.
         split: "train" or "test".
 
     Raises:
@@ -67,6 +69,8 @@ def fundus_samples(folder: Path, split: str) -> list[FundusSample]:
         raise DataError(f"{folder}: no such folder; {HOW_TO_GET}")
     if (folder / "training").is_dir() or (folder / "test").is_dir():
         images = folder / ("training" if split == "train" else "test") / "images"
+        if split == "test" and not images.parent.is_dir():
+            return []
     elif (folder / "images").is_dir():
         images = folder / "images"
         if split == "test":
@@ -102,30 +106,24 @@ def sample_of(image: Path, labels: Path | None = None) -> FundusSample:
         labels: Folder of the first observer's labels, where it is not the data set's own.
     """
     stem = image.stem
-    number = stem.split("_")[0]
     home = image.parent.parent if image.parent.name == "images" else image.parent
 
-    def first(folder: Path, *names: str) -> Path | None:
-        for name in names:
-            for suffix in (".gif", ".png", ".tif", ".tiff"):
-                path = folder / f"{name}{suffix}"
-                if path.is_file() and path != image:
-                    return path
-        return None
+    def first(folder: Path, names: Sequence[str]) -> Path | None:
+        return find_label(folder, stem, names, other_than=str(image))
 
-    manual = (f"{number}_manual1", f"{stem}_manual1", f"{stem}_1stHO", stem)
     if labels is not None:
-        label = first(labels, *manual)
+        label = first(labels, FIRST)
         second_folder = labels.parent / "2nd_manual" if labels.name == "1st_manual" else labels
     else:
+        # Beside the image a file of its very name is the image again.
         label = (
-            first(home / "1st_manual", *manual)
-            or first(home / "manual1", *manual)
-            or first(home, *manual[:3])
+            first(home / "1st_manual", FIRST)
+            or first(home / "manual1", FIRST)
+            or first(home, FIRST[:-1])
         )
         second_folder = home / "2nd_manual" if (home / "2nd_manual").is_dir() else home
-    second = first(second_folder, f"{number}_manual2", f"{stem}_manual2", f"{stem}_2ndHO")
-    field = first(home / "mask", f"{stem}_mask", f"{number}_mask", stem)
+    second = first(second_folder, SECOND[:-1])
+    field = first(home / "mask", FIELD)
     return FundusSample(stem, image, label, second, field)
 
 
@@ -154,7 +152,7 @@ def read_binary(path: Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """A label or field of view [h, w] as booleans.
 
     Args:
-        path: Image of 0 and another value.
+        path: Image of 0 and another value (of a JPEG, what is above 127).
         shape: Rows and columns it must have.
 
     Raises:
@@ -166,7 +164,7 @@ def read_binary(path: Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
             f"{path}: {pixels.shape[1]} x {pixels.shape[0]} pixels, but its image has "
             f"{shape[1]} x {shape[0]}; give the one made for this image"
         )
-    binary: NDArray[np.bool_] = pixels > 0
+    binary: NDArray[np.bool_] = pixels > (127 if is_lossy(path) else 0)
     return binary
 
 

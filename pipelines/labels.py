@@ -23,6 +23,8 @@ _AT_ONCE = 2048
 _MOST_VALUES = 256
 """Of a label; in what has more, as many of them are enough to tell that it is none."""
 
+_BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
+
 EXTENSIONS = (".tif", ".tiff", ".vrt", ".png", ".gif", ".jpg", ".jpeg", ".jp2", ".img", ".bmp")
 
 FIRST = ("{number}_manual1", "{stem}_manual1", "{stem}_1stHO", "{stem}")
@@ -64,7 +66,7 @@ class RasterLabel(WrappedRaster):
         super().__init__(scene)
         self._scene = scene
         self._labelling = labelling
-        self._lossy = Path(scene.name).suffix.lower() in (".jpg", ".jpeg")
+        self._lossy = is_lossy(Path(scene.name))
 
     def read(self, window: Window) -> NDArray[np.uint8]:
         """See `pipelines.job.Label`.
@@ -79,13 +81,23 @@ class RasterLabel(WrappedRaster):
         return self._classes(*self._scene.overview(longest))
 
     def values(self) -> set[float]:
-        """See `pipelines.job.Label`."""
+        """See `pipelines.job.Label`.
+
+        Raises:
+            LabelError: By its palette, what is drawn as 0 is white and the rest black.
+        """
         found: set[float] = set()
         for window in split(self.height, self.width, _AT_ONCE):
             values, left_out = self._values(*self._scene.read(window))
             found |= set(np.unique(values[~left_out])[: _MOST_VALUES + 1].tolist())
             if len(found) > _MOST_VALUES:
                 break
+        palette = self._scene.palette
+        if palette.get(0) == _WHITE and {palette[int(value)] for value in found - {0}} <= {_BLACK}:
+            raise LabelError(
+                f"{self.name}: its palette shows 0 in white and the rest in black, so which of "
+                "them is background is not clear; save it in grey, with 0 as the background"
+            )
         return found
 
     def _values(self, pixels: Pixels, valid: Valid) -> tuple[Pixels, Valid]:
@@ -95,7 +107,6 @@ class RasterLabel(WrappedRaster):
         if self._scene.nodata != 0:
             left_out |= ~valid
         if self._lossy and self._labelling.classes == 2:
-            # What JPEG makes of a drawing is a little more than 0 all around it.
             values = np.where(values > 127, 255, 0)
         return values, left_out
 
@@ -113,6 +124,11 @@ class RasterLabel(WrappedRaster):
             classes = values.astype(np.uint8)
         classes[left_out] = IGNORED
         return classes
+
+
+def is_lossy(path: Path) -> bool:
+    """Whether a file is a JPEG: what is drawn as 0 in it is a little more all around."""
+    return path.suffix.lower() in (".jpg", ".jpeg")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from pipelines import distributed
 from pipelines.crops import CropBatches, CropPlan, CropSource, NumbersFrom
+from pipelines.errors import PipelineError
 from pipelines.objective import Objective
 from pipelines.starts import RandStartd
 from pipelines.training_config import TrainingSettings
@@ -25,7 +26,10 @@ _MOST_WORKERS = 4
 
 
 class HeldOutTiles(Dataset[dict[str, Tensor]]):
-    """All tiles of the held-out images, normalised, or one process's share of them."""
+    """All tiles of the held-out images, normalised, or one process's share of them.
+
+    They are read anew each time: of large scenes they would not fit into memory.
+    """
 
     def __init__(
         self,
@@ -35,12 +39,17 @@ class HeldOutTiles(Dataset[dict[str, Tensor]]):
         process: tuple[int, int] = (0, 1),
     ) -> None:
         prepare = Compose([Normalised(mean, std), ToTensord(KEYS, track_meta=False)])
-        raw = [tile for source in sources for tile in source.tiles(HELD_OUT_TILE)]
-        labelled = [tile for tile in raw if (tile["label"] != IGNORE).any()]
+        labelled = [
+            (source, window)
+            for source in sources
+            for window in source.windows(HELD_OUT_TILE)
+            if (source.read(window)["label"] != IGNORE).any()
+        ]
+        self.tiles = labelled[process[0] :: process[1]]
         # Every process has as many, or they would wait for each other forever.
-        short = -len(labelled) % process[1]
-        blank = [{**tile, "label": np.full_like(tile["label"], IGNORE)} for tile in labelled[:1]]
-        self.tiles = [*labelled, *blank * short][process[0] :: process[1]]
+        most = -(-len(labelled) // process[1])
+        self.blank = most - len(self.tiles)
+        self.tiles += labelled[: self.blank]
         self.prepare = prepare
 
     def __len__(self) -> int:
@@ -49,8 +58,28 @@ class HeldOutTiles(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """One tile: image [c, s, s], label and valid [1, s, s]."""
-        prepared: dict[str, Tensor] = self.prepare(self.tiles[index])
+        source, window = self.tiles[index]
+        tile = source.tile(window, HELD_OUT_TILE)
+        if index >= len(self.tiles) - self.blank:
+            tile["label"] = np.full_like(tile["label"], IGNORE)
+        prepared: dict[str, Tensor] = self.prepare(tile)
         return prepared
+
+
+def plan_of(settings: TrainingSettings) -> CropPlan:
+    """How training crops are drawn.
+
+    Raises:
+        PipelineError: There are more processes than crops in a batch.
+    """
+    how = settings.how
+    plan = CropPlan(how.crop_sizes, how.batch_pixels, settings.seed)
+    if distributed.processes() > plan.fewest():
+        raise PipelineError(
+            f"{distributed.processes()} processes share batches of as few as {plan.fewest()} "
+            f"crops: some would have none; raise --batch-pixels (now {how.batch_pixels})"
+        )
+    return plan
 
 
 def crop_loader(
@@ -75,8 +104,10 @@ def crop_loader(
     batches = CropBatches(
         sources,
         weights,
-        CropPlan(how.crop_sizes, how.batch_pixels, settings.seed),
-        augmentation(objective.mean, objective.std, light=how.augmented, start=start),
+        plan_of(settings),
+        augmentation(
+            objective.mean, objective.std, light=how.augmented, missing=how.missing, start=start
+        ),
         (distributed.process(), distributed.processes()),
     )
     return DataLoader(

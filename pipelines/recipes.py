@@ -10,13 +10,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipelines import distributed
 from pipelines.batch import check_names, run_batch
 from pipelines.config import PredictionSettings
+from pipelines.crops import label_pixels
 from pipelines.data import Source, TrainingData, road_data, vessel_data
-from pipelines.errors import PipelineError
+from pipelines.errors import DataError, PipelineError
 from pipelines.folder import folder_data
 from pipelines.inference import report_of
+from pipelines.loading import plan_of
 from pipelines.mlflow_log import RUN
 from pipelines.objective import Objective, objective_of
 from pipelines.outcome import Progress
@@ -56,9 +60,6 @@ _NOT_NOTED = {
 }
 """What the weights' metadata says elsewhere, or what does not matter to them."""
 
-_NOT_COMPARED = {"output", "name", "workers", "overwrite", "mlflow", "max_time", "patience"}
-"""What may change when a training goes on."""
-
 SETTINGS = "settings.json"
 """Beside the checkpoints: what the training was told."""
 
@@ -88,8 +89,10 @@ def _run(config: Training, data: TrainingData, progress: Progress) -> Result:
         The report on the test images, or on those held out where there are none, and the weights.
 
     Raises:
-        DataError: See `pipelines.splits.splits_of`.
-        PipelineError: The folder holds a training of other settings.
+        DataError: See `pipelines.splits.splits_of`; or nothing can be learned or chosen by the
+            images, as all of them are missing or without foreground.
+        PipelineError: The folder holds a training of other settings or images, or cannot be
+            written; or there are too many processes for a batch.
         WeightsError: See `pipelines.objective.objective_of`.
         TrainingError: See `pipelines.training.train`.
         SystemExit: In all but the first of several processes, when training is done.
@@ -103,6 +106,9 @@ def _run(config: Training, data: TrainingData, progress: Progress) -> Result:
         objective_of(split.config, data.task, len(data.classes), [one.source for one in split.kept])
         for split in splits
     ]
+    for split in splits:
+        plan_of(split.config)
+        _check_held_out(split, len(data.classes))
     if distributed.process() == 0:
         _begin(config, splits)
     drawn = data.draw()
@@ -191,27 +197,47 @@ def _trained(
     return path
 
 
-def _settings(config: Training) -> dict[str, Any]:
+def _check_held_out(split: Split, classes: int) -> None:
+    """Reads all held-out images once: a damaged one is to be told of before training.
+
+    Raises:
+        DataError: None has foreground.
+    """
+    pixels = np.array([label_pixels(one.source, classes) for one in split.held_out])
+    if not pixels[:, 1:].any():
+        names = ", ".join(one.source.name for one in split.held_out[:4])
+        raise DataError(
+            f"held out to choose the weights: {names}{', ...' if len(split.held_out) > 4 else ''}, "
+            "but no labelled pixel there is foreground; hold out more with --held-out, or make "
+            "fewer --folds"
+        )
+
+
+def _settings(split: Split) -> dict[str, Any]:
     """What a training must have in common with the one that it goes on from."""
-    told = config.model_dump(mode="json", exclude=_NOT_COMPARED)
+    told = split.config.compared()
     # As they are read back.
-    how: dict[str, Any] = json.loads(json.dumps(asdict(config.how)))
-    return {**told, **how}
+    how: dict[str, Any] = json.loads(json.dumps(asdict(split.config.how)))
+    images = {
+        "training images": [one.source.name for one in split.kept],
+        "held-out images": [one.source.name for one in split.held_out],
+    }
+    return {**told, **how, **images}
 
 
 def _agree_with_earlier(config: Training, splits: Sequence[Split]) -> None:
-    """Refuses to go on with a training of other settings.
+    """Refuses to go on with a training of other settings or images.
 
     Raises:
-        PipelineError: The folder holds a training, or one of its folds, whose settings differ.
+        PipelineError: The folder holds a training, or one of its folds, where they differ.
     """
-    own = {split.config.output: split.config for split in splits}
+    own = {split.config.output: split for split in splits}
     for folder in (config.output, *sorted(config.output.glob("fold-*"))):
         noted = folder / SETTINGS
         if not (noted.is_file() and (folder / "checkpoints" / "last.ckpt").is_file()):
             continue
         earlier = json.loads(noted.read_text(encoding="utf-8"))
-        settings = _settings(own.get(folder, config))
+        settings = _settings(own.get(folder, splits[0]))
         changed = sorted(key for key in settings if settings[key] != earlier.get(key))
         if changed and not config.overwrite:
             raise PipelineError(
@@ -221,15 +247,24 @@ def _agree_with_earlier(config: Training, splits: Sequence[Split]) -> None:
 
 
 def _begin(config: Training, splits: Sequence[Split]) -> None:
-    """Notes the settings, and clears away an earlier training that is not to go on."""
-    if config.overwrite:
-        for name in ("checkpoints", "csv", "tensorboard"):
-            shutil.rmtree(config.output / name, ignore_errors=True)
-        (config.output / RUN).unlink(missing_ok=True)
-        for noted in config.output.glob(f"fold-*/{SETTINGS}"):
-            shutil.rmtree(noted.parent)
-    for split in splits:
-        folder = split.config.output
-        folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(_settings(split.config), indent=2) + "\n"
-        (folder / SETTINGS).write_text(text, encoding="utf-8")
+    """Notes the settings, and clears away an earlier training that is not to go on.
+
+    Raises:
+        PipelineError: The folder cannot be written.
+    """
+    try:
+        if config.overwrite:
+            for name in ("checkpoints", "csv", "tensorboard"):
+                shutil.rmtree(config.output / name, ignore_errors=True)
+            (config.output / RUN).unlink(missing_ok=True)
+            for noted in config.output.glob(f"fold-*/{SETTINGS}"):
+                shutil.rmtree(noted.parent)
+        for split in splits:
+            folder = split.config.output
+            folder.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(_settings(split), indent=2) + "\n"
+            (folder / SETTINGS).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PipelineError(
+            f"{config.output}: cannot be written ({error.strerror}); choose another --output"
+        ) from error

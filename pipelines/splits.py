@@ -1,5 +1,6 @@
 """Which images a training sees, and which choose its weights: once, or fold by fold."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -124,6 +125,6 @@ def _bounded(config: Config, kept: Sequence[Example]) -> Config:
     """Epochs, if they are given, as iterations."""
     if config.epochs is None:
         return config
-    pixels = sum(one.source.pixels() for one in kept)
+    pixels = sum(math.prod(one.source.shape()) for one in kept)
     iterations = max(1, round(config.epochs * pixels / config.how.batch_pixels))
     return config.model_copy(update={"epochs": None, "iterations": iterations})

@@ -139,9 +139,9 @@ class SegmentationModule(lightning.LightningModule):
             return
         what = "loss" if not torch.isfinite(loss) else "gradient"
         raise TrainingError(
-            f"iteration {self.global_step + 1}: the {what} is not a number any more; the best and "
-            "the last checkpoint are from before; go on from the best weights, or train afresh, "
-            "with a lower --learning-rate"
+            f"iteration {self.global_step + 1}: the {what} is not a number any more; what "
+            "checkpoints there are, are from before it; train with a lower --learning-rate, "
+            "in another --output or with --overwrite"
         )
 
     def on_validation_epoch_start(self) -> None:
@@ -182,7 +182,7 @@ class SegmentationModule(lightning.LightningModule):
             )
         else:
             optimizer = torch.optim.SGD(self.parameters(), lr=rate, momentum=0.9, weight_decay=5e-4)
-            every = max(1, iterations // self.how.decays)
+            every = max(1, round(iterations * self.how.decay_interval))
             schedule = torch.optim.lr_scheduler.StepLR(optimizer, every, gamma=0.95)
         return [optimizer], [schedule]
 
@@ -253,7 +253,7 @@ def train(
         sync_batchnorm=distributed.processes() > 1,
         # Crops and tiles are shared among the processes here, by number.
         use_distributed_sampler=False,
-        precision=_precision(settings.precision),
+        precision=precision_of(settings.precision),
         max_steps=how.iterations,
         max_time=None if settings.max_time is None else timedelta(minutes=settings.max_time),
         val_check_interval=interval,
@@ -281,7 +281,7 @@ def _loggers(settings: TrainingSettings, folder: Path, every: int) -> list[Logge
         CSVLogger(folder, name="csv", flush_logs_every_n_steps=every),
     ]
     if settings.mlflow is not None:
-        loggers.append(mlflow_logger(settings.mlflow, folder, settings.model_dump(mode="json")))
+        loggers.append(mlflow_logger(settings.mlflow, folder, settings.compared()))
     return loggers
 
 
@@ -298,11 +298,11 @@ def _without_untrue_warnings() -> Iterator[None]:
         yield
 
 
-def _precision(wanted: Precision) -> Literal["32-true", "bf16-mixed"]:
+def precision_of(wanted: Precision) -> Literal["32-true", "bf16-mixed"]:
     """bf16 where it pays: on a GPU that has it. On CPUs it measured half as fast as 32 bits."""
     if wanted != "auto":
         return wanted
-    pays = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    pays = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
     return "bf16-mixed" if pays else "32-true"
 
 

@@ -127,6 +127,11 @@ class TrainingSettings(Configuration):
         bool | None,
         Field(description="Change light, colour and sharpness; by default as the protocol does."),
     ] = None
+    missing: Annotated[
+        float | None,
+        Field(ge=0, le=1, description="Share of the crops out of which a rectangle is taken, as "
+              "nodata does; by default the protocol's."),
+    ] = None  # fmt: skip
     crop_sizes: Annotated[
         list[int] | None,
         AfterValidator(_whole_multiples),
@@ -141,7 +146,7 @@ class TrainingSettings(Configuration):
     accumulate: Annotated[
         int,
         Field(ge=1, description="Parts that a batch is worked through in, for a GPU with little "
-              "memory: the weights are the same."),
+              "memory, each of one crop or more."),
     ] = 1  # fmt: skip
     held_out: Annotated[
         list[Annotated[int, Field(ge=1)]] | None,
@@ -173,6 +178,11 @@ class TrainingSettings(Configuration):
     overwrite: Annotated[
         bool, Field(description="Start afresh instead of going on where a training stopped.")
     ] = False
+
+    def compared(self) -> dict[str, Any]:
+        """What must stay as it is when a training goes on."""
+        may_change = {"output", "name", "workers", "overwrite", "mlflow", "max_time", "patience"}
+        return self.model_dump(mode="json", exclude=may_change)
 
     @property
     def how(self) -> Protocol:
@@ -210,6 +220,9 @@ class TrainingSettings(Configuration):
         return self
 
 
+WeightsName = Annotated[
+    str, Field(pattern=r"^[^/\\]+$", description="Name of the weights file, without a folder.")
+]
 Samples = Annotated[
     float, Field(ge=0, le=100, description="Drawn images mixed in, in percent of the crops.")
 ]
@@ -231,7 +244,7 @@ class TrainRoads(TrainingSettings):
     output: Annotated[
         Path, Field(description="Folder of weights, checkpoints, log and report.")
     ] = Path("runs/train-roads")
-    name: Annotated[str, Field(description="Name of the weights file.")] = "roads"
+    name: WeightsName = "roads"
     samples: Samples = 0.0
 
 
@@ -251,7 +264,7 @@ class TrainDrive(TrainingSettings):
     output: Annotated[
         Path, Field(description="Folder of weights, checkpoints, log and report.")
     ] = Path("runs/train-drive")
-    name: Annotated[str, Field(description="Name of the weights file.")] = "vessels"
+    name: WeightsName = "vessels"
     samples: Samples = 0.0
 
 
@@ -290,7 +303,7 @@ class TrainFolder(TrainingSettings, ClassSettings):
     output: Annotated[
         Path, Field(description="Folder of weights, checkpoints, log and report.")
     ] = Path("runs/train-folder")
-    name: Annotated[str, Field(description="Name of the weights file.")] = "folder"
+    name: WeightsName = "folder"
 
     @model_validator(mode="after")
     def _one_way_to_hold_out(self) -> Self:

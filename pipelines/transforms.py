@@ -70,6 +70,8 @@ class LoadFundusd(MapTransform):
 class RandScaledCropd(Randomizable, Transform):
     """A square crop, taken at a random scale and resized to `size`.
 
+    Past the border of a smaller image all is missing.
+
     Args:
         size: Side of the crop in pixels.
         scales: Smallest and largest factor by which what it shows is enlarged; drawn evenly on
@@ -84,11 +86,14 @@ class RandScaledCropd(Randomizable, Transform):
         """Crops image, label and valid alike."""
         height, width = data["image"].shape[1:]
         scale = float(np.exp(self.R.uniform(*np.log(self.scales))))
-        side = max(1, min(round(self.size / scale), height, width))
-        row = self.R.randint(height - side + 1)
-        column = self.R.randint(width - side + 1)
-        crop: Sample = {key: data[key][:, row : row + side, column : column + side] for key in KEYS}
-        return resized(crop, self.size, self.size)
+        side = max(1, round(self.size / scale))
+        rows, columns = min(side, height), min(side, width)
+        row = self.R.randint(height - rows + 1)
+        column = self.R.randint(width - columns + 1)
+        crop: Sample = {
+            key: data[key][:, row : row + rows, column : column + columns] for key in KEYS
+        }
+        return resized(padded(crop, side), self.size, self.size)
 
 
 class Normalised(MapTransform):
@@ -108,6 +113,35 @@ class Normalised(MapTransform):
         """Normalises the image."""
         image = (data["image"].astype(np.float32) - self.mean) / self.std
         return {**data, "image": image * data["valid"]}
+
+
+class RandMissingd(RandomizableTransform, MapTransform):
+    """Takes a rectangle out of a crop, as nodata and the borders of scenes do.
+
+    Its sides are a tenth to two thirds of the crop's, and it may lie over the crop's border.
+
+    Args:
+        prob: How often.
+    """
+
+    def __init__(self, prob: float) -> None:
+        MapTransform.__init__(self, keys=("label", "valid"))
+        RandomizableTransform.__init__(self, prob)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Sample:
+        """Of a crop that is not yet normalised: what is missing has no label, and is not valid."""
+        self.randomize(None)
+        sides = self.R.uniform(0.1, 0.67, 2)
+        starts = self.R.uniform(-sides / 2, 1 - sides / 2)
+        if not self._do_transform:
+            return dict(data)
+        size = np.array(data["valid"].shape[1:])
+        low = np.rint(np.maximum(starts, 0) * size).astype(int)
+        high = np.rint((starts + sides) * size).astype(int)
+        label, valid = data["label"].copy(), data["valid"].copy()
+        hole = (slice(None), slice(low[0], high[0]), slice(low[1], high[1]))
+        label[hole], valid[hole] = IGNORE, 0
+        return {**data, "label": label, "valid": valid}
 
 
 class MeanFilld(MapTransform):
@@ -176,6 +210,7 @@ def augmentation(
     std: tuple[float, ...],
     *,
     light: bool = True,
+    missing: float = 0.0,
     start: RandStartd | None = None,
 ) -> Compose:
     """Normalisation, the eight symmetries of the square, and changes of light and sharpness.
@@ -184,6 +219,7 @@ def augmentation(
         mean: Mean of each band.
         std: Standard deviation of each band.
         light: Whether light, colour and sharpness change.
+        missing: Share of the crops out of which a rectangle is taken.
         start: Makes masks to start from; None makes none.
     """
     changes: list[Any] = [
@@ -198,6 +234,7 @@ def augmentation(
     return Compose(
         [
             *([RandJPEGd(prob=0.1), RandIlluminationd(prob=0.3)] if light else []),
+            *([RandMissingd(missing)] if missing else []),
             Normalised(mean, std),
             RandFlipd(KEYS, prob=0.5, spatial_axis=0),
             RandRotate90d(KEYS, prob=0.75, max_k=3),
@@ -206,6 +243,16 @@ def augmentation(
             ToTensord(TRAINING_KEYS, track_meta=False, allow_missing_keys=True),
         ]
     )
+
+
+def padded(sample: Sample, size: int) -> Sample:
+    """A square of `size` from an image, label and valid that are no larger: the rest is missing."""
+    height, width = sample["image"].shape[1:]
+    if (height, width) == (size, size):
+        return sample
+    margins = ((0, 0), (0, size - height), (0, size - width))
+    fill = {"image": 0, "label": IGNORE, "valid": 0}
+    return {key: np.pad(sample[key], margins, constant_values=fill[str(key)]) for key in sample}
 
 
 def resized(data: Mapping[Hashable, Any], height: int, width: int) -> Sample:

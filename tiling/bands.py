@@ -51,7 +51,8 @@ def chosen_bands(name: str, wanted: Bands, colours: Sequence[int], count: int) -
         choice, remark = [*colours, *[colours[-1]] * wanted][:wanted], " (one may stand twice)"
     raise SceneError(
         f"{name}: {has}, but the network wants {wanted}; "
-        f"choose them, e.g. --bands {','.join(map(str, choice))}{remark}"
+        f"choose them, e.g. --bands {','.join(map(str, choice))}{remark}, or before training "
+        f"gdal_translate -b {' -b '.join(map(str, choice))}"
     )
 
 

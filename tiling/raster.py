@@ -58,6 +58,10 @@ class RasterScene(FileScene):
             None reads all colour bands.
         types: What its pixels may be.
 
+    Attributes:
+        palette: Red, green and blue (0 to 255) of each value of the first band; empty where the
+            file has none.
+
     Raises:
         SceneError: No such file, not a raster, without the bands that are wanted, or with pixels
             of another type than `types`.
@@ -85,6 +89,10 @@ class RasterScene(FileScene):
         colours = [band for band in meaning if band not in alphas]
         self._bands = chosen_bands(self.name, bands, colours, dataset.count)
         self.bands = len(self._bands)
+        self.palette: dict[int, tuple[int, ...]] = {}
+        if meaning[self._bands[0]] is ColorInterp.palette:
+            colours_of = dataset.colormap(self._bands[0])
+            self.palette = {value: colour[:3] for value, colour in colours_of.items()}
         self.descriptions = [dataset.descriptions[band - 1] or "" for band in self._bands]
         self.scales = [(dataset.scales[b - 1], dataset.offsets[b - 1]) for b in self._bands]
         self.dtype: np.dtype[Any] = pixel_type(

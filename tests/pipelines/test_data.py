@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from pipelines.errors import PipelineError
 from pipelines.outcome import Silence
@@ -77,6 +78,54 @@ def test_a_bad_label_of_a_fundus_is_named(drive, label):
     image = label.replace("1st_manual", "images").split("_manual1")[0]
     assert f"{drive / image}_" in (message := refused(drive))
     assert "no first observer's label" in message
+
+
+@pytest.mark.parametrize("label", [ROADS[0], DRIVE[0]])
+def test_a_label_whose_palette_is_the_other_way_round_is_named(roads, drive, label):
+    data = roads if label.startswith("train/") else drive
+    with Image.open(data / label) as image:
+        drawn = np.array(image.convert("L")) > 0
+    turned = Image.fromarray(drawn.astype(np.uint8), "P")
+    turned.putpalette([255, 255, 255, 0, 0, 0])
+    turned.save(data / label)
+    assert f"{data / label}: its palette shows 0 in white" in refused(data)
+
+
+def test_held_out_images_without_foreground_are_named(roads):
+    for label in (roads / "train" / "map").iterdir():
+        redrawn(label, lambda pixels: 0 * pixels)
+    assert "no labelled pixel there is foreground" in refused(roads)
+
+
+def test_images_that_are_missing_altogether_are_named(drive):
+    for field in (drive / "training" / "mask").iterdir():
+        redrawn(field, lambda pixels: 0 * pixels)
+    assert "are missing" in refused(drive)
+
+
+def test_an_image_that_ends_too_soon_is_named(roads):
+    for image in (roads / "train" / "sat").iterdir():
+        image.write_bytes(image.read_bytes()[:-2000])
+    assert ".tiff: " in refused(roads)
+
+
+def test_more_processes_than_a_batch_has_crops_are_refused(roads, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert "as few as 2 crops" in refused(roads)
+    assert "raise --batch-pixels (now 131072)" in refused(roads)
+
+
+def test_a_place_that_cannot_be_written_is_said(roads):
+    file = roads.parent / "file"
+    file.touch()
+    with pytest.raises(PipelineError, match=r"out: cannot be written \(.*choose another --output"):
+        train_roads(TrainRoads(data=[roads], output=file / "out"), Silence())
+
+
+@pytest.mark.parametrize("name", ["../roads", "a/b", "a\\b", ""])
+def test_a_name_is_no_path(name):
+    with pytest.raises(ValidationError):
+        TrainRoads(name=name)
 
 
 def test_images_that_cannot_be_held_out_leave_nothing_either(roads):

@@ -37,7 +37,7 @@ def names(examples):
 
 
 def example(name, subject):
-    source = SimpleNamespace(name=name, pixels=lambda: 100)
+    source = SimpleNamespace(name=name, shape=lambda: (10, 10))
     return SimpleNamespace(source=source, subject=subject)
 
 

@@ -1,6 +1,7 @@
 """Fundus folders as users have them."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,32 @@ def test_drive_as_drawn_has_its_names_formats_sizes_and_values(drive):
                 assert set(np.unique(np.asarray(image.convert("L")))) == {0, 255}
 
 
+def test_drive_without_a_test_folder_is_training_data(tmp_path):
+    folder = write_drive_folder(tmp_path / "DRIVE", train=1, test=1)
+    shutil.rmtree(folder / "test")
+    assert [sample.name for sample in fundus_samples(folder, "train")] == ["21_training"]
+    assert fundus_samples(folder, "test") == []
+
+
+@pytest.mark.parametrize("suffix", [".GIF", ".PNG", ".tiff", ".jpg", ".JPEG", ".bmp"])
+def test_labels_may_be_of_other_kinds(tmp_path, suffix):
+    blank(tmp_path / "images" / "21_training.tif")
+    label = tmp_path / "1st_manual" / f"21_manual1{suffix}"
+    blank(label, mode="L", value=255)
+    (sample,) = fundus_samples(tmp_path, "train")
+    assert sample.label == label
+    assert read_binary(label, (16, 20)).all()
+
+
+def test_what_jpeg_makes_of_a_drawing_is_still_two_values(tmp_path):
+    drawn = np.zeros((40, 40), bool)
+    drawn[10:20, 5:30] = True
+    path = tmp_path / "label.jpg"
+    Image.fromarray(255 * drawn.astype(np.uint8)).save(path, quality=70)
+    assert len(np.unique(np.asarray(Image.open(path)))) > 2
+    np.testing.assert_array_equal(read_binary(path, (40, 40)), drawn)
+
+
 def test_drive_is_split_as_its_folders_are(drive):
     train, test = fundus_samples(drive, "train"), fundus_samples(drive, "test")
     assert [s.name for s in train] == ["21_training", "22_training"]
@@ -168,10 +195,10 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     assert "neither DRIVE nor CHASE_DB1 nor HRF" in message
 
 
-def test_half_of_drive_is_refused_where_the_other_half_is_asked_for(tmp_path):
-    write_drive_folder(tmp_path, train=1, test=0)
-    assert len(fundus_samples(tmp_path, "train")) == 1
-    assert str(tmp_path / "test" / "images") in refused(tmp_path, "test")
+def test_drive_without_training_images_is_refused_where_they_are_asked_for(tmp_path):
+    write_drive_folder(tmp_path, train=0, test=1)
+    assert len(fundus_samples(tmp_path, "test")) == 1
+    assert str(tmp_path / "training" / "images") in refused(tmp_path, "train")
 
 
 def test_an_empty_folder_of_images_is_refused(tmp_path):

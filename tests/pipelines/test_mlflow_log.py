@@ -7,6 +7,7 @@ from mlflow import MlflowClient
 
 from pipelines.errors import PipelineError
 from pipelines.mlflow_log import RUN, mlflow_logger
+from pipelines.training_config import TrainDrive
 
 
 def test_a_killed_training_goes_on_in_its_run(tmp_path):
@@ -25,6 +26,12 @@ def test_a_killed_training_goes_on_in_its_run(tmp_path):
     history = MlflowClient(uri).get_metric_history(logger.run_id, "train/loss")
     assert [(entry.step, entry.value) for entry in history] == [(1, 0.5), (2, 0.25)]
     assert run.info.status == "FINISHED"
+
+
+def test_what_may_change_in_a_training_is_not_among_its_parameters():
+    told = TrainDrive(patience=3, max_time=1, overwrite=True, workers=2, seed=5).compared()
+    assert told["seed"] == 5
+    assert not {"patience", "max_time", "overwrite", "workers"} & set(told)
 
 
 def test_an_address_that_mlflow_does_not_take_is_said(tmp_path):

@@ -168,6 +168,21 @@ def test_other_settings_are_refused_naming_them(copied, roads, numbers):
     assert {p: p.stat().st_mtime_ns for p in copied.rglob("*") if p.is_file()} == before
 
 
+def test_other_images_are_refused_too(copied, roads, tmp_path, numbers):
+    """What was trained on would be held out."""
+    more = shutil.copytree(roads, tmp_path / "more" / roads.name)
+    for kind in ("sat", "map"):
+        (image,) = (more / "train" / kind).glob("sample_000.*")
+        shutil.copy(image, image.with_stem("sample_009"))
+    noted = copied / "settings.json"
+    told = json.loads(noted.read_text())
+    assert told["held-out images"] == ["sample_002"]
+    noted.write_text(json.dumps(told | {"data": [str(more)]}))
+    with pytest.raises(PipelineError, match="another training images; go on"):
+        train_roads(roads_config(more, copied), Silence())
+    assert numbers == []
+
+
 def test_overwrite_starts_afresh_with_other_settings(copied, roads, numbers):
     before = digest(copied / "roads.safetensors")
     config = roads_config(roads, copied, overwrite=True, iterations=2, scorings=1, seed=4)

@@ -10,6 +10,7 @@ from pipelines.transforms import (
     KEYS,
     LoadFundusd,
     Normalised,
+    RandMissingd,
     RandScaledCropd,
     augmentation,
     resized,
@@ -179,11 +180,34 @@ def test_resizing_keeps_the_brightness(side):
     assert wide["image"].mean() == pytest.approx(image.mean(), abs=0.25)
 
 
-def test_a_crop_larger_than_the_image_is_the_whole_image_enlarged():
-    label = blocks(np.random.default_rng(0), 24, 8)[None]
+def test_a_crop_larger_than_the_image_is_the_whole_image_and_missing_pixels():
+    label = blocks(np.random.default_rng(0), 24, 8)[None, :, :20]
     sample = {"image": np.repeat(label * 9, 3, axis=0), "label": label, "valid": label | 1}
     out = cropped(sample, 48, (1.0, 1.0), 0)
-    np.testing.assert_array_equal(out["label"][0, ::2, ::2], label[0])
+    np.testing.assert_array_equal(out["label"][0, :24, :20], label[0])
+    np.testing.assert_array_equal(out["image"][:, :24, :20], sample["image"])
+    assert (out["label"] == IGNORE).sum() == (out["valid"] == 0).sum() == 48 * 48 - 24 * 20
+
+
+def test_pixels_that_are_taken_out_of_a_crop_are_a_rectangle_without_label():
+    label = np.ones((1, 40, 60), np.uint8)
+    sample = {"image": np.full((3, 40, 60), 9, np.uint8), "label": label, "valid": label}
+    take = RandMissingd(0.5).set_random_state(seed=2)
+    shares, borders = [], 0
+    for _ in range(200):
+        out = take(sample)
+        missing = out["valid"][0] == 0
+        assert ((out["label"][0] == IGNORE) == missing).all()
+        assert (out["image"] == sample["image"]).all()
+        if missing.any():
+            rows, columns = missing.any(axis=1), missing.any(axis=0)
+            assert missing.sum() == rows.sum() * columns.sum()
+            shares.append(missing.mean())
+            borders += bool(rows[0] or rows[-1] or columns[0] or columns[-1])
+    assert 70 < len(shares) < 130
+    assert max(shares) < 0.5
+    assert 20 < borders < len(shares)
+    assert label.all()
 
 
 SIZES = [(31, 40), (51, 63), (64, 90), (107, 121)]
