@@ -4,7 +4,7 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -134,7 +134,10 @@ def _run(config: Training, data: TrainingData, progress: Progress) -> Result:
     write_report(folder, report, outcomes)
     _LOG.info("report on the held-out images: %s", folder / "report.html")
     failed = report["failed"]
+    for path, model in zip(trained, models, strict=True):
+        save(path, model.network, _as_a_whole(model.card, report["pooled"]))
     if data.tests:
+        models = [load(str(path)) for path in trained]
         folder = config.output / data.split
         outcomes = run_batch(data.tests, models, inference, folder, progress)
         report = report_of(outcomes, models, inference, time.perf_counter() - start)
@@ -151,6 +154,18 @@ def _run(config: Training, data: TrainingData, progress: Progress) -> Result:
                 card = replace(model.card, scores={**model.card.scores, data.split: scores})
                 save(path, model.network, card)
     return Result(report, folder, trained)
+
+
+def _as_a_whole(card: WeightsCard, pooled: Mapping[str, Any] | None) -> WeightsCard:
+    """The card with threshold and scores of the held-out images as they are predicted in the end.
+
+    The tiles that choose the weights do not overlap, and have less around them.
+    """
+    if pooled is None or pooled["best"] is None or pooled["best"]["threshold"] is None:
+        return card
+    scores = {name: pooled[name] for name in ("foreground", "break_even")}
+    threshold = round(pooled["best"]["threshold"], 3)
+    return replace(card, threshold=threshold, scores={**card.scores, "held_out": scores})
 
 
 def _trained(

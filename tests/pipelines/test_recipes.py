@@ -134,6 +134,9 @@ def test_its_report_scores_the_images_kept_for_it(unbroken):
 def test_the_images_that_chose_the_weights_are_reported_too(unbroken):
     folder = unbroken.weights.parent / "held-out"
     report = json.loads((folder / "report.json").read_text())
+    card = load(str(unbroken.weights)).card
+    assert card.threshold == pytest.approx(report["pooled"]["best"]["threshold"], abs=1e-3)
+    assert card.scores["held_out"]["foreground"] == report["pooled"]["foreground"]
     assert [scene["name"] for scene in report["scenes"]] == ["sample_002"]
     assert len(report["steps"]) == 2
     assert (folder / "report.html").is_file()
