@@ -12,12 +12,13 @@
     training  what our own protocol has besides the papers', left out part by part
 
 Every run is `flows.train_drive`'s with crops of one size and one budget, and, but for those of
-*training*, without averaged weights, damaged starts and random steps; runs of one seed see the same
-crops in the same order. *networks* trains on subjects 1 to 10 and scores the test images (11 to
-14); all others train on 1 to 8 and score 9 and 10, so that nothing is chosen by the test images. A
-run of the same data, length and crops that is done in --output is not done again. Two networks are
-compared image by image: the interval (95 %) is of the mean difference, with subjects (both eyes
-together) and seeds drawn anew 2,000 times. Of few seeds and subjects it is too narrow.
+*training*, without averaged weights, damaged starts, random steps and rectangles taken out of the
+crops; runs of one seed see the same crops in the same order. *networks* trains on subjects 1 to 10
+and scores the test images (11 to 14); all others train on 1 to 8 and score 9 and 10, so that
+nothing is chosen by the test images. A run of the same data, length and crops that is done in
+--output is not done again. Two networks are compared image by image: the interval (95 %) is of the
+mean difference, with subjects (both eyes together) and seeds drawn anew 2,000 times. Of few seeds
+and subjects it is too narrow.
 """
 
 import argparse
@@ -79,7 +80,7 @@ def _balanced(name: str, **arguments: Any) -> Variant:
 
 
 DRU = _network("dru-4")
-PLAIN = {"ema": 0, "damaged_starts": 0, "random_steps": False}
+PLAIN = {"ema": 0, "damaged_starts": 0, "random_steps": False, "missing": 0}
 """What the papers' networks are compared without."""
 OURS = Variant("all", dict.fromkeys(PLAIN))
 """With what `flows.train_drive` has by default."""

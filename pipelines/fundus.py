@@ -115,7 +115,7 @@ def sample_of(image: Path, labels: Path | None = None) -> FundusSample:
         label = first(labels, FIRST)
         second_folder = labels.parent / "2nd_manual" if labels.name == "1st_manual" else labels
     else:
-        # Beside the image a file of its very name is the image again.
+        # Beside the image a file of its very name (the last of the names) is a copy of it.
         label = (
             first(home / "1st_manual", FIRST)
             or first(home / "manual1", FIRST)

@@ -93,7 +93,8 @@ class RasterLabel(WrappedRaster):
             if len(found) > _MOST_VALUES:
                 break
         palette = self._scene.palette
-        if palette.get(0) == _WHITE and {palette[int(value)] for value in found - {0}} <= {_BLACK}:
+        # A label without foreground says nothing: many a palette has a white background.
+        if palette.get(0) == _WHITE and {palette[int(value)] for value in found - {0}} == {_BLACK}:
             raise LabelError(
                 f"{self.name}: its palette shows 0 in white and the rest in black, so which of "
                 "them is background is not clear; save it in grey, with 0 as the background"

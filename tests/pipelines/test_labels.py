@@ -379,3 +379,12 @@ def test_what_jpeg_adds_to_a_drawing_is_no_foreground(tmp_path):
         assert ((np.asarray(image) > 0) & (drawn == 0)).any()
     with open_label(path, Labelling()) as label:
         np.testing.assert_array_equal(label.read(Window(0, 0, 40, 50)), drawn > 0)
+
+
+def test_a_label_without_foreground_may_have_a_white_background(tmp_path):
+    path = tmp_path / "empty.png"
+    image = Image.fromarray(np.zeros((8, 8), np.uint8), "P")
+    image.putpalette([255, 255, 255, 0, 0, 0])
+    image.save(path)
+    with open_label(path, Labelling()) as label:
+        assert label.values() == {0}

@@ -11,7 +11,8 @@ ONE_SHOT = [
     "refinenet", "icnet", "reseg",
 ]  # fmt: skip
 RECURRENT = [name for name in NETWORKS if name not in ONE_SHOT]
-SEEDED_BY_A_MASK = [name for name in RECURRENT if name[:8] not in ("rec-last", "rec-midd")]
+DEAF_TO_A_MASK = ["rec-last", "rec-last-x2", "rec-middle"]
+SEEDED_BY_A_MASK = [name for name in RECURRENT if name not in DEAF_TO_A_MASK]
 BATCH_NORM = [
     "unet-bn", "unet-resnet50", "dru-resnet50", "deeplab-v3plus", "refinenet", "icnet", "canvas",
 ]  # fmt: skip
