@@ -139,6 +139,9 @@ class PredictionSettings(ScoringSettings, RangeSettings):
     tta: Annotated[
         bool, Field(description="Average the eight flips and quarter turns: eight times the work.")
     ] = False
+    noted_threshold: Annotated[
+        bool, Field(description="Take the threshold that the weights note instead.")
+    ] = False
     min_size: Annotated[
         str,
         Field(pattern=f"^({_AREA})$", description="Remove specks from the mask and fill holes "
@@ -162,6 +165,12 @@ class PredictionSettings(ScoringSettings, RangeSettings):
     def _overlap_fits(self) -> Self:
         if self.overlap >= self.tile:
             raise ValueError(f"overlap ({self.overlap}) must be less than tile ({self.tile})")
+        return self
+
+    @model_validator(mode="after")
+    def _one_threshold(self) -> Self:
+        if self.noted_threshold and self.threshold != 0.5:
+            raise ValueError("threshold and noted_threshold: give one of them")
         return self
 
     @property

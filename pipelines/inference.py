@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from pipelines.batch import run_batch
@@ -94,6 +95,9 @@ def _infer(
     start = time.perf_counter()
     models = [load(model, task) for model in config.model]
     _check_bands(config, models)
+    if config.noted_threshold:
+        noted = fmean(model.card.threshold for model in models)
+        config = config.model_copy(update={"threshold": noted, "noted_threshold": False})
     empty = _empty_inbox(config.scenes, inbox)
     jobs = [] if empty else jobs_for(models)
     if config.dry_run:

@@ -1,14 +1,16 @@
 import csv
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import rasterio
 from affine import Affine
 from PIL import Image
+from pydantic import ValidationError
 from rio_cogeo.cogeo import cog_validate
 
+from pipelines import weights
 from pipelines.config import InferDrive, InferRoads
 from pipelines.errors import DataError, PipelineError, WeightsError
 from pipelines.inference import infer_drive, infer_roads
@@ -215,6 +217,27 @@ def test_the_threshold_moves_the_mask_and_leaves_the_scores_at_half(
     assert run.report["scenes"][0]["foreground"] == roads.report["scenes"][0]["foreground"]
     levels, mask = run.read("north", "probability.tif"), run.read("north", "mask.tif")
     np.testing.assert_array_equal(mask == 1, (levels >= 0.53 * 254) & (levels != 255))
+
+
+def test_the_threshold_that_the_weights_note_can_be_taken(road_folder, roads_weights, tmp_path):
+    noted = []
+    for number, threshold in enumerate((0.5, 0.56)):
+        model = weights.load(str(roads_weights))
+        noted.append(tmp_path / f"{number}.safetensors")
+        weights.save(noted[-1], model.network, replace(model.card, threshold=threshold))
+    config = InferRoads(
+        scenes=[str(road_folder / "sat" / "north.tif")], output=tmp_path / "out",
+        model=[str(path) for path in noted], noted_threshold=True, **ROADS_SMALL,
+    )  # fmt: skip
+    run = Run(infer_roads(config, Silence()))
+    levels, mask = run.read("north", "probability.tif"), run.read("north", "mask.tif")
+    np.testing.assert_array_equal(mask == 1, (levels >= 0.53 * 254) & (levels != 255))
+    assert 0 < (mask == 1).sum() < ((levels >= 127) & (levels != 255)).sum()
+
+
+def test_one_threshold_is_asked_for_not_two():
+    with pytest.raises(ValidationError, match="give one of them"):
+        InferRoads(threshold=0.6, noted_threshold=True)
 
 
 # Fundi.
