@@ -36,16 +36,19 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from torch.nn import functional
 
 from pipelines.config import InferDrive
 from pipelines.fundus import fundus_samples, subject_of
 from pipelines.inference import infer_drive
 from pipelines.outcome import Silence
 from pipelines.recipes import train_vessels
+from pipelines.scores.histogram import Histogram, curve_of
 from pipelines.training_config import TrainDrive
 from pipelines.transforms import LoadFundusd, Normalised
 from pipelines.weights import load
 from rurnet.loss import IGNORE
+from tiling.blend import TOP
 
 DRAWS = 2000
 SCORED_SUBJECTS = ("Image_09", "Image_10")
@@ -279,6 +282,26 @@ def recovery(place: Place, variants: Sequence[Variant]) -> Table:
     return table
 
 
+def coarseness(place: Place) -> Table:
+    """Best F1 of the labels themselves, averaged over cells and bilinearly enlarged again.
+
+    Of canvas a cell is 16 pixels wide, which is more than a vessel.
+    """
+    table = Table("cells of", "best F1 of the labels", box=None)
+    read = [LoadFundusd()({"sample": s})["label"][0] for s in fundus_samples(place.data, "test")]
+    for side in (2, 4, 8, 16, 32):
+        histogram = Histogram()
+        for label in read:
+            truth = torch.from_numpy((label == 1).astype(np.float32))[None, None]
+            cells = functional.avg_pool2d(truth, side, ceil_mode=True)
+            enlarged = functional.interpolate(cells, scale_factor=side, mode="bilinear")
+            height, width = label.shape
+            levels = (TOP * enlarged[0, 0, :height, :width]).round().to(torch.uint8).numpy()
+            histogram.add(levels, label == 1, label != IGNORE)
+        table.add_row(f"{side} px", f"{float(curve_of(histogram.counts).best().f1):.3f}")
+    return table
+
+
 @torch.inference_mode()
 def _masks(model: Any, sample: Any, start: NDArray[Any] | None, steps: int) -> Iterator[Any]:
     """Foreground after each step."""
@@ -332,7 +355,10 @@ def main() -> None:
         tuple(given.seeds or ([1, 2, 3] if long else [1])),
     )
     tables: list[Callable[[], Table]] = {
-        "recovery": [lambda: recovery(place, [DRU, _network("rec-simple"), _network("canvas")])],
+        "recovery": [
+            lambda: recovery(place, [DRU, _network("rec-simple"), _balanced("canvas")]),
+            lambda: coarseness(place),
+        ],
         "steps": [
             lambda: compared("steps", place),
             lambda: tested_steps("steps", place, (3, 6, 9, 12)),

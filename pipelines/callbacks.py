@@ -4,14 +4,18 @@ import logging
 import time
 from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, WeightAveraging
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
+from pipelines.errors import PipelineError, shortened
 from pipelines.training_config import TrainingSettings
+from tiling.disk import appearing
 
 _LOG = logging.getLogger("rurnet")
 _LINE_EVERY_S = 30.0
@@ -25,11 +29,19 @@ def optional_callbacks(settings: TrainingSettings) -> list[lightning.Callback]:
         found.append(WeightAveraging(avg_fn=partial(_running_average, settings.how.ema)))
     if settings.patience:
         found.append(
-            EarlyStopping(
+            _Patience(
                 "held_out/break_even", mode="max", patience=settings.patience, check_finite=False
             )
         )
     return found
+
+
+class _Patience(EarlyStopping):
+    """Stops early; a training that goes on has the patience that it is given now."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on counting."""
+        super().load_state_dict({**state_dict, "patience": self.patience})
 
 
 def _running_average(decay: float, average: Tensor, current: Tensor, count: Tensor) -> Tensor:
@@ -39,6 +51,41 @@ def _running_average(decay: float, average: Tensor, current: Tensor, count: Tens
     # On the device: a number would be waited for, for each tensor.
     weight = ((1 + count) / (10 + count)).clamp(max=decay)
     return torch.lerp(current, average, weight.to(average))
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Checkpoints that appear whole or not at all, wherever temporary files are kept."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
+    ) -> None:
+        """Writes beside the name, then renames.
+
+        Raises:
+            OSError: The disk refuses.
+        """
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with appearing(path) as partial:
+            try:
+                torch.save(checkpoint, partial)
+            except RuntimeError as error:  # What torch calls a full disk.
+                raise OSError(shortened(error)) from error
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds.
+
+    Raises:
+        PipelineError: It is damaged, or not there.
+    """
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=False)
+    except (RuntimeError, EOFError, KeyError, OSError, UnpicklingError) as error:
+        raise PipelineError(
+            f"{path}: cannot be read ({shortened(error)}); start afresh with --overwrite"
+        ) from error
+    return checkpoint
 
 
 class LastCheckpoint(Checkpoint):
@@ -64,8 +111,12 @@ class LastCheckpoint(Checkpoint):
         self.reached = False
 
     def ended(self) -> bool:
-        """Whether a training with the same ends is done, early or not."""
-        checkpoint = torch.load(self.path, map_location="cpu", weights_only=False)
+        """Whether a training with the same ends is done, early or not.
+
+        Raises:
+            PipelineError: The checkpoint is damaged.
+        """
+        checkpoint = read_checkpoint(self.path)
         noted = checkpoint["callbacks"].get(self.state_key)
         return bool(noted == self.ends)
 

@@ -4,6 +4,7 @@ A crop depends on the seed and its number alone, not on the worker that makes it
 came before: a resumed training goes on with the crops it would have seen.
 """
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,7 @@ from pipelines.fundus import FundusSample
 from pipelines.job import IGNORED, Job, Label, Opened
 from pipelines.predictor import on_8_bits
 from pipelines.transforms import (
+    KEYS,
     TRAINING_KEYS,
     LoadFundusd,
     RandScaledCropd,
@@ -206,6 +208,10 @@ class CropPlan:
         size = self.sizes[int(np.random.default_rng((self.seed, number)).integers(len(self.sizes)))]
         return size, self._count(size)
 
+    def pixels(self) -> float:
+        """Of a batch, on average."""
+        return float(np.mean([self._count(size) * size**2 for size in self.sizes]))
+
     def fewest(self) -> int:
         """Crops of the smallest batch."""
         return min(self._count(size) for size in self.sizes)
@@ -278,33 +284,70 @@ class NumbersFrom(Sampler[int]):
         return self.total
 
 
-def band_statistics(sources: Sequence[CropSource]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each band over the valid pixels of all sources.
+@dataclass(frozen=True)
+class Contents:
+    """What one reading of an image tells.
+
+    Attributes:
+        name: Of the image.
+        pixels: Those that are there.
+        sums: Of each band over these.
+        squares: Sums of the squares.
+        classes: Labelled pixels of each class.
+        digest: Of image, label and what is missing.
+    """
+
+    name: str
+    pixels: int
+    sums: NDArray[np.float64]
+    squares: NDArray[np.float64]
+    classes: NDArray[np.int64]
+    digest: str
+
+    @property
+    def foreground(self) -> bool:
+        """Whether any labelled pixel is."""
+        return bool(self.classes[1:].any())
+
+
+def contents_of(source: CropSource, classes: int = 2) -> Contents:
+    """Reads a whole image.
+
+    Args:
+        source: The image.
+        classes: How many its label may have, background included.
+    """
+    pixels, sums, squares = 0, np.zeros(1), np.zeros(1)
+    labelled = np.zeros(classes, np.int64)
+    digest = hashlib.sha256()
+    for tile in source.tiles(512):
+        there = tile["image"][:, tile["valid"][0] > 0].astype(np.float64)
+        pixels += there.shape[1]
+        sums = sums + there.sum(axis=1)
+        squares = squares + (there**2).sum(axis=1)
+        label = tile["label"][tile["label"] != IGNORE]
+        labelled += np.bincount(label, minlength=classes)[:classes]
+        for key in KEYS:
+            digest.update(np.ascontiguousarray(tile[key]).data)
+    return Contents(source.name, pixels, sums, squares, labelled, digest.hexdigest()[:16])
+
+
+def band_statistics(images: Sequence[Contents]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each band over the pixels that are there in all images.
 
     Raises:
-        DataError: All pixels of all sources are missing.
+        DataError: All pixels of all images are missing.
     """
-    count, total, squares = 0, np.zeros(1), np.zeros(1)
-    for source in sources:
-        for tile in source.tiles(512):
-            there = tile["image"][:, tile["valid"][0] > 0].astype(np.float64)
-            count += there.shape[1]
-            total = total + there.sum(axis=1)
-            squares = squares + (there**2).sum(axis=1)
+    count = sum(image.pixels for image in images)
     if count == 0:
         raise DataError(
-            f"{sources[0].name}: all pixels of this and the other training images are missing "
+            f"{images[0].name}: all pixels of this and the other training images are missing "
             "(nodata, alpha, mask, or outside the field of view); mend them"
         )
-    mean: NDArray[np.float64] = total / count
-    std = np.sqrt(np.maximum(0, squares / count - mean**2))
-    # Digits that tell small deviations too; 1 for a band that is the same everywhere.
-    return tuple(float(f"{m:.6g}") for m in mean), tuple(float(f"{s:.6g}") or 1.0 for s in std)
-
-
-def label_pixels(source: CropSource, classes: int) -> list[int]:
-    """How many labelled pixels of each class an image has."""
-    counts = np.zeros(classes, np.int64)
-    for tile in source.tiles(512):
-        counts += np.bincount(tile["label"][tile["label"] != IGNORE], minlength=classes)[:classes]
-    return counts.tolist()
+    mean: NDArray[np.float64] = sum((image.sums for image in images), np.zeros(1)) / count
+    squares = sum((image.squares for image in images), np.zeros(1)) / count
+    std = np.sqrt(np.maximum(0, squares - mean**2))
+    # 1 for a band that is the same everywhere: what is left of it is the sums' rounding.
+    std[std < 1e-5 * np.maximum(1, np.abs(mean))] = 1
+    # Digits that tell small deviations too.
+    return tuple(float(f"{m:.6g}") for m in mean), tuple(float(f"{s:.6g}") for s in std)

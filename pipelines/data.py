@@ -1,18 +1,23 @@
 """What trainings see: their data sets, read and checked before anything is written."""
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from pipelines.crops import FundusSource, SceneSource
 from pipelines.errors import DataError
 from pipelines.fundus import FundusSample, fundus_samples, subject_of
 from pipelines.job import Job
-from pipelines.jobs import Reading, sample_job
+from pipelines.jobs import SAME_SCALE, Reading, sample_job
 from pipelines.labels import Labelling, check_fits, check_values
 from pipelines.roads import road_pairs
 from pipelines.samples import write_drive_folder, write_roads_folder
 from pipelines.training_config import TrainDrive, TrainRoads
 from pipelines.weights import Task
+from tiling.resample import pixel_size
+
+_LOG = logging.getLogger("rurnet")
 
 FIELD_DIAMETERS = (900, 1650)
 """Smallest and largest diameter, in pixels, of a field of view to train at. DRIVE's (540) are
@@ -82,6 +87,9 @@ def road_data(config: TrainRoads) -> TrainingData:
     split = "test" if (config.data[0] / "test" / "sat").is_dir() else "valid"
     tests = [pair.job() for pair in road_pairs(config.data[0], split)]
     check_labels([*(job for jobs in folders for job in jobs), *tests])
+    sizes = [_pixel_size(job) for jobs in folders for job in jobs]
+    # Those of Massachusetts Roads have a metre, where their coordinates were lost too.
+    gsd = one_pixel_size(sizes) if any(sizes) else 1.0
 
     def draw() -> list[Source]:
         if not config.samples:
@@ -93,7 +101,7 @@ def road_data(config: TrainRoads) -> TrainingData:
     return TrainingData(
         "roads", tuple(folder.name for folder in config.data), ("background", "road"),
         [[Example(SceneSource(job), job, job.name) for job in jobs] for jobs in folders],
-        split, tests, draw=draw, drawn_share=config.samples / 100, ground_sampling_distance=1.0,
+        split, tests, draw=draw, drawn_share=config.samples / 100, ground_sampling_distance=gsd,
     )  # fmt: skip
 
 
@@ -132,6 +140,25 @@ def vessel_data(config: TrainDrive) -> TrainingData:
         "test", [sample_job(sample, reading) for sample in tests],
         draw=draw, drawn_share=config.samples / 100, field_diameters=seen,
     )  # fmt: skip
+
+
+def one_pixel_size(sizes: Sequence[float | None]) -> float | None:
+    """Metres per pixel, where all images have the same; None where they have not, which is said."""
+    known = [size for size in sizes if size is not None]
+    if not known:
+        return None
+    if len(known) < len(sizes) or max(known) / min(known) - 1 >= SAME_SCALE:
+        _LOG.info(
+            "images have pixels of %g to %g m%s: the weights note no ground sampling distance",
+            min(known), max(known), " or of no known size" if len(known) < len(sizes) else "",
+        )  # fmt: skip
+        return None
+    return round(fmean(known), 6)
+
+
+def _pixel_size(job: Job) -> float | None:
+    with job.open() as opened:
+        return pixel_size(opened.scene)
 
 
 def _check_labelled(samples: Iterable[FundusSample]) -> None:

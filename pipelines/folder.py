@@ -4,17 +4,18 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 
 from pipelines.batch import check_names
 from pipelines.crops import SceneSource
-from pipelines.data import Example, TrainingData
+from pipelines.data import Example, TrainingData, one_pixel_size
 from pipelines.errors import DataError, LabelError
+from pipelines.fundus import subject_of
 from pipelines.job import IGNORED, Job
-from pipelines.jobs import SAME_SCALE, Reading, expanded, rasters_in, scene_job, stem_of
+from pipelines.jobs import Reading, expanded, rasters_in, scene_job, stem_of
 from pipelines.labels import Labelling, check_fits, check_values, find_label
 from pipelines.training_config import TrainFolder
 from tiling.resample import pixel_size
+from tiling.scene import Scene
 
 _LOG = logging.getLogger("rurnet")
 
@@ -27,6 +28,7 @@ class _Seen:
         image: Its path.
         label: That of its label; None where there is none.
         bands: How many colours it has.
+        dtype: Of its pixels.
         gsd: Metres per pixel, where its coordinates are lengths.
         values: Those in its label that are not left out.
     """
@@ -34,6 +36,7 @@ class _Seen:
     image: str
     label: Path | None
     bands: int
+    dtype: str
     gsd: float | None
     values: frozenset[float]
 
@@ -42,7 +45,8 @@ def folder_data(config: TrainFolder) -> TrainingData:
     """A user's own folders, with the classes, bands and ground sampling distance that they have.
 
     Raises:
-        DataError: A folder is missing or empty, or an image has other bands than the first.
+        DataError: A folder is missing or empty, or an image has other bands than the first, or
+            pixels of another type, or a palette.
         LabelError: An image has no label, or one of another size or place, or with a value that
             is no class.
         PipelineError: Two images of one name.
@@ -63,22 +67,29 @@ def folder_data(config: TrainFolder) -> TrainingData:
                 f"{one.image}: bands are {one.bands}, but {every[0].image} has {every[0].bands}; "
                 "give all images the same, e.g. gdal_translate -b 1 -b 2 -b 3"
             )
+        if one.dtype != every[0].dtype:
+            raise DataError(
+                f"{one.image}: pixels are {one.dtype}, but {every[0].image} has {every[0].dtype}, "
+                "which is another scale; give all images the same, e.g. gdal_translate -ot -scale"
+            )
     classes = _classes(train, config.class_names)
     # 255 is a class where there are two, as in 0 and 255.
     labelling = Labelling(len(classes), (IGNORED,) if len(classes) > 2 else ())
     _LOG.info("%d images of %d bands, classes: %s", len(train), every[0].bands, ", ".join(classes))
     for one in every:
         check_values(str(one.label), one.values, labelling)
-    gsd = _ground_sampling_distance([*train, *valid])
+    gsd = one_pixel_size([one.gsd for one in (*train, *valid)])
     reading = Reading(every[0].bands, gsd, labelling=labelling)
 
     def jobs(seen: Sequence[_Seen]) -> list[Job]:
         return [scene_job(one.image, one.label, reading) for one in seen]
 
+    def examples(seen: Sequence[_Seen]) -> list[Example]:
+        return [Example(SceneSource(job), job, subject_of(job.name)) for job in jobs(seen)]
+
     return TrainingData(
         "other", (config.images.resolve().name,), classes,
-        [[Example(SceneSource(job), job, job.name) for job in jobs(train)]], "test", jobs(tests),
-        valid=[Example(SceneSource(job), job, job.name) for job in jobs(valid)],
+        [examples(train)], "test", jobs(tests), valid=examples(valid),
         ground_sampling_distance=gsd,
         ignore=",".join(map(str, labelling.ignore)) or None,
     )  # fmt: skip
@@ -104,10 +115,26 @@ def _looked_at(images: Path, labels: Path | None, *options: str) -> list[_Seen]:
             if opened.label is not None:
                 check_fits(opened.label, opened.scene)
                 values = opened.label.values()
-            bands, gsd = opened.scene.bands, pixel_size(opened.scene)
-        seen.append(_Seen(image, label, bands, gsd, frozenset(values)))
+            scene = opened.scene
+            _check_colours(scene)
+        of_image = scene.bands, str(scene.dtype), pixel_size(scene)
+        seen.append(_Seen(image, label, *of_image, frozenset(values)))
     check_names(jobs)
     return seen
+
+
+def _check_colours(scene: Scene) -> None:
+    """Whether pixels are colours, and not numbers of a palette's.
+
+    Raises:
+        DataError: They are such numbers.
+    """
+    palette = getattr(scene, "palette", {})
+    if any(len(set(colour)) > 1 for colour in palette.values()):
+        raise DataError(
+            f"{scene.name}: its pixels are numbers of a palette's colours; give the colours "
+            "themselves, e.g. gdal_translate -expand rgb"
+        )
 
 
 def _classes(seen: Sequence[_Seen], names: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -139,17 +166,3 @@ def _classes(seen: Sequence[_Seen], names: tuple[str, ...] | None) -> tuple[str,
                 "labels, more are numbered 0, 1, 2, ...: draw them so, or name them with --classes"
             )
     return ("background", *(f"class {number}" for number in range(1, count)))
-
-
-def _ground_sampling_distance(seen: Sequence[_Seen]) -> float | None:
-    """Metres per pixel, where all images have the same."""
-    known = [one.gsd for one in seen if one.gsd is not None]
-    if not known:
-        return None
-    if len(known) < len(seen) or max(known) / min(known) - 1 >= SAME_SCALE:
-        _LOG.info(
-            "images have pixels of %g to %g m%s: the weights note no ground sampling distance",
-            min(known), max(known), " or of no known size" if len(known) < len(seen) else "",
-        )  # fmt: skip
-        return None
-    return round(fmean(known), 6)

@@ -139,42 +139,34 @@ def _chase_samples(folder: Path, split: str) -> list[FundusSample]:
     return samples
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """RGB pixels [3, h, w] of an image file.
-
-    Raises:
-        DataError: The file is not an image, or is damaged.
-    """
-    return np.ascontiguousarray(np.moveaxis(np.asarray(_open(path, "RGB")), -1, 0))
-
-
-def read_binary(path: Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """A label or field of view [h, w] as booleans.
+def read_field(path: Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """A mask of the field of view [h, w]: by its colours, whatever its palette.
 
     Args:
-        path: Image of 0 and another value (of a JPEG, what is above 127).
+        path: Image of black and another value (of a JPEG, what is above 127).
         shape: Rows and columns it must have.
 
     Raises:
-        DataError: The file is not an image, or has another size.
+        DataError: The file is not an image, or has another size, or is black all over.
     """
-    pixels = np.asarray(_open(path, "L"))
-    if pixels.shape != shape:
-        raise DataError(
-            f"{path}: {pixels.shape[1]} x {pixels.shape[0]} pixels, but its image has "
-            f"{shape[1]} x {shape[0]}; give the one made for this image"
-        )
-    binary: NDArray[np.bool_] = pixels > (127 if is_lossy(path) else 0)
-    return binary
-
-
-def _open(path: Path, mode: str) -> Image.Image:
     try:
         with Image.open(path) as image:
-            return image.convert(mode)
+            pixels = np.asarray(image.convert("L"))
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; check the path") from error
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
         raise DataError(
             f"{path}: not an image that can be read ({error}); copy it again"
         ) from error
+    if pixels.shape != shape:
+        raise DataError(
+            f"{path}: {pixels.shape[1]} x {pixels.shape[0]} pixels, but its image has "
+            f"{shape[1]} x {shape[0]}; give the one made for this image"
+        )
+    field: NDArray[np.bool_] = pixels > (127 if is_lossy(path) else 0)
+    if not field.any():
+        raise DataError(
+            f"{path}: this mask of the field of view is black all over; mend it, or take it away "
+            "to have the field found in the image"
+        )
+    return field

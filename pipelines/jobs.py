@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from pipelines.errors import DataError
 from pipelines.field import field_diameter, field_of_view, working_diameter
-from pipelines.fundus import FundusSample, images_in, read_binary, sample_of
+from pipelines.fundus import FundusSample, images_in, read_field, sample_of
 from pipelines.job import Job, Opened
 from pipelines.labels import Labelling, find_label, open_label
 from tiling.area import AreaScene, read_area
@@ -174,7 +174,7 @@ def _open_sample(sample: FundusSample, reading: Reading) -> Iterator[Opened]:
         if sample.field is None:
             within = field_of_view(scene.overview(FIELD_SEEN_AT)[0])
         else:
-            within = read_binary(sample.field, (scene.height, scene.width))
+            within = read_field(sample.field, (scene.height, scene.width))
         masked = MaskedScene(scene, within)
         with (
             open_label(sample.label, reading.labelling) as label,

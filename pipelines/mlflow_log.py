@@ -37,7 +37,8 @@ def mlflow_logger(uri: str, folder: Path, settings: dict[str, Any]) -> MLFlowLog
             logger.log_hyperparams(settings)
             noted.write_text(f"{logger.run_id}\n", encoding="utf-8")
     except MlflowException as error:
-        raise PipelineError(
-            f"--mlflow {uri}: {shortened(error)}; give the address of a server, or sqlite:///FILE"
-        ) from error
+        mend = "give the address of a server, or sqlite:///FILE"
+        if known is not None:
+            mend = f"give the address that its run is at, or remove {noted} to begin another"
+        raise PipelineError(f"--mlflow {uri}: {shortened(error)}; {mend}") from error
     return logger

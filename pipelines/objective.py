@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipelines.crops import CropSource, band_statistics, label_pixels
+from pipelines.crops import Contents, band_statistics
 from pipelines.encoder_weights import read_encoder_weights
 from pipelines.errors import PipelineError, WeightsError
 from pipelines.training_config import TrainingSettings
@@ -17,9 +17,6 @@ from rurnet.loss import median_frequency_weights
 from rurnet.network import SegmentationNetwork
 from rurnet.pretrained import load_encoder
 from rurnet.registry import create
-
-_ANY = 64
-"""Side of a tile that is asked for its bands."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ def objective_of(
     settings: TrainingSettings,
     task: Task,
     classes: int,
-    sources: Sequence[CropSource],
+    images: Sequence[Contents],
 ) -> Objective:
     """What settings and training images make of it.
 
@@ -58,14 +55,14 @@ def objective_of(
         settings: What training depends on.
         task: What earlier weights must have been trained for.
         classes: Number of classes, background included.
-        sources: Training images.
+        images: What is in the training images.
 
     Raises:
         WeightsError: Weights to start from that do not fit the network or the images.
         PipelineError: Steps of a one-shot network.
         NetworkError: No such network, or an argument it does not have, or a value it cannot take.
     """
-    bands = next(iter(sources[0].tiles(_ANY)))["image"].shape[0]
+    bands = len(images[0].sums)
     model = None if settings.start_from is None else _earlier(settings, task, bands, classes)
     own = {"in_channels": bands, "classes": classes} if model is None else model.card.arguments
     network, arguments = _network(settings, own)
@@ -82,11 +79,12 @@ def objective_of(
     elif settings.encoder_weights != "none":
         _start_encoder(network, settings)
         start = network.state_dict()
-    # What a network learned was on its own scale.
-    mean, std = band_statistics(sources) if model is None else (model.card.mean, model.card.std)
+    mean, std = band_statistics(images)
+    if model is not None:
+        mean, std = model.card.mean, model.card.std  # What it learned was on its own scale.
     foreground = settings.how.foreground_weight
     if foreground == "median":
-        pixels = [label_pixels(source, classes) for source in sources]
+        pixels = [image.classes.tolist() for image in images]
         weights = [round(weight, 4) for weight in median_frequency_weights(pixels).tolist()]
     else:
         weights = [1.0] + [foreground] * (classes - 1)

@@ -4,19 +4,18 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipelines import distributed
 from pipelines.batch import check_names, run_batch
 from pipelines.config import PredictionSettings
-from pipelines.crops import label_pixels
-from pipelines.data import Source, TrainingData, road_data, vessel_data
+from pipelines.crops import Contents, contents_of
+from pipelines.data import Example, Source, TrainingData, road_data, vessel_data
 from pipelines.errors import DataError, PipelineError
 from pipelines.folder import folder_data
 from pipelines.inference import report_of
@@ -30,9 +29,11 @@ from pipelines.scores.curve import HALF
 from pipelines.scores.histogram import curve_of, foreground_at
 from pipelines.scores.scores import as_dict
 from pipelines.splits import Split, Training, splits_of
-from pipelines.training import train
+from pipelines.training import precision_of, train
 from pipelines.training_config import TrainDrive, TrainFolder, TrainRoads
 from pipelines.weights import WeightsCard, load, save
+from tiling.disk import appearing
+from tiling.errors import TilingError
 
 _LOG = logging.getLogger("rurnet")
 
@@ -59,6 +60,9 @@ _NOT_NOTED = {
     "overwrite",
 }
 """What the weights' metadata says elsewhere, or what does not matter to them."""
+
+Contained = Mapping[Source, Contents]
+"""What is in each image."""
 
 SETTINGS = "settings.json"
 """Beside the checkpoints: what the training was told."""
@@ -101,21 +105,27 @@ def _run(config: Training, data: TrainingData, progress: Progress) -> Result:
     splits = splits_of(config, data)
     check_names([one.job for split in splits for one in split.held_out])
     check_names(data.tests)
-    _agree_with_earlier(config, splits)
+    # A damaged image is to be told of before training; and what is read once is counted once.
+    every = {one.source: one for split in splits for one in (*split.kept, *split.held_out)}
+    contents = {source: contents_of(source, len(data.classes)) for source in every}
+    _agree_with_earlier(config, splits, contents)
     objectives = [
-        objective_of(split.config, data.task, len(data.classes), [one.source for one in split.kept])
+        objective_of(
+            split.config, data.task, len(data.classes), [contents[one.source] for one in split.kept]
+        )
         for split in splits
     ]
     for split in splits:
         plan_of(split.config)
-        _check_held_out(split, len(data.classes))
+        _check_foreground(split, contents)
     if distributed.process() == 0:
-        _begin(config, splits)
-    drawn = data.draw()
-    trained = [
-        _trained(split, data, drawn, objective)
-        for split, objective in zip(splits, objectives, strict=True)
-    ]
+        _begin(config, data, splits, objectives, contents)
+    with _written(config.output):
+        drawn = data.draw()
+        trained = [
+            _trained(split, data, drawn, objective)
+            for split, objective in zip(splits, objectives, strict=True)
+        ]
     if distributed.process() > 0:
         # The first process writes what there is to write.
         raise SystemExit(0)
@@ -173,6 +183,7 @@ def _trained(
 ) -> Path:
     """Trains, or goes on, and writes the weights; returns their file."""
     config = split.config
+    _LOG.info("%s: %d images, %d held out", config.output, len(split.kept), len(split.held_out))
     sources: list[Source] = [one.source for one in split.kept]
     shares = [(1 - data.drawn_share) / len(sources)] * len(sources)
     shares += [data.drawn_share / max(1, len(drawn))] * len(drawn)
@@ -212,35 +223,61 @@ def _trained(
     return path
 
 
-def _check_held_out(split: Split, classes: int) -> None:
-    """Reads all held-out images once: a damaged one is to be told of before training.
+def _check_foreground(split: Split, contents: Contained) -> None:
+    """Whether there is something to learn, and something to choose the weights by.
 
     Raises:
-        DataError: None has foreground.
+        DataError: No image that is trained on has foreground, or none that is held out.
     """
-    pixels = np.array([label_pixels(one.source, classes) for one in split.held_out])
-    if not pixels[:, 1:].any():
-        names = ", ".join(one.source.name for one in split.held_out[:4])
-        raise DataError(
-            f"held out to choose the weights: {names}{', ...' if len(split.held_out) > 4 else ''}, "
-            "but no labelled pixel there is foreground; hold out more with --held-out, or make "
-            "fewer --folds"
-        )
+    for what, images in (
+        ("trained on", split.kept),
+        ("held out to choose the weights", split.held_out),
+    ):
+        if not any(contents[one.source].foreground for one in images):
+            names = ", ".join(one.source.name for one in images[:4])
+            raise DataError(
+                f"{what}: {names}{', ...' if len(images) > 4 else ''}, but no labelled pixel there "
+                "is foreground; hold out other images with --held-out, or make fewer --folds"
+            )
 
 
-def _settings(split: Split) -> dict[str, Any]:
+def _settings(split: Split, contents: Contained) -> dict[str, Any]:
     """What a training must have in common with the one that it goes on from."""
+
+    def digests(images: Sequence[Example]) -> dict[str, str]:
+        return {one.source.name: contents[one.source].digest for one in images}
+
     told = split.config.compared()
     # As they are read back.
     how: dict[str, Any] = json.loads(json.dumps(asdict(split.config.how)))
     images = {
-        "training images": [one.source.name for one in split.kept],
-        "held-out images": [one.source.name for one in split.held_out],
+        "training images": digests(split.kept),
+        "held-out images": digests(split.held_out),
     }
     return {**told, **how, **images}
 
 
-def _agree_with_earlier(config: Training, splits: Sequence[Split]) -> None:
+def _earlier_settings(folder: Path) -> dict[str, Any] | None:
+    """The settings of the training that a folder holds; None where it holds none.
+
+    Raises:
+        PipelineError: There is such a file, but it is damaged or not of a training.
+    """
+    noted = folder / SETTINGS
+    if not noted.is_file():
+        return None
+    try:
+        earlier = json.loads(noted.read_text(encoding="utf-8"))
+    except ValueError:
+        earlier = None
+    if not isinstance(earlier, dict) or "protocol" not in earlier:
+        raise PipelineError(
+            f"{noted}: not the settings of a training; choose another --output, or remove it"
+        )
+    return earlier
+
+
+def _agree_with_earlier(config: Training, splits: Sequence[Split], contents: Contained) -> None:
     """Refuses to go on with a training of other settings or images.
 
     Raises:
@@ -248,12 +285,15 @@ def _agree_with_earlier(config: Training, splits: Sequence[Split]) -> None:
     """
     own = {split.config.output: split for split in splits}
     for folder in (config.output, *sorted(config.output.glob("fold-*"))):
-        noted = folder / SETTINGS
-        if not (noted.is_file() and (folder / "checkpoints" / "last.ckpt").is_file()):
+        earlier = _earlier_settings(folder)
+        if earlier is None or not (folder / "checkpoints" / "last.ckpt").is_file():
             continue
-        earlier = json.loads(noted.read_text(encoding="utf-8"))
-        settings = _settings(own.get(folder, splits[0]))
-        changed = sorted(key for key in settings if settings[key] != earlier.get(key))
+        settings = _settings(own.get(folder, splits[0]), contents)
+        changed = [
+            key + _which(settings[key], earlier.get(key))
+            for key in sorted(settings)
+            if settings[key] != earlier.get(key)
+        ]
         if changed and not config.overwrite:
             raise PipelineError(
                 f"{folder}: holds a training with another {', '.join(changed)}; "
@@ -261,25 +301,77 @@ def _agree_with_earlier(config: Training, splits: Sequence[Split]) -> None:
             )
 
 
-def _begin(config: Training, splits: Sequence[Split]) -> None:
+def _which(now: Any, earlier: Any) -> str:
+    """Of images of the same names, in brackets those that have changed."""
+    if not (isinstance(now, dict) and isinstance(earlier, dict) and now.keys() == earlier.keys()):
+        return ""
+    names = [name for name in now if now[name] != earlier[name]]
+    return f" ({', '.join(names[:4])}{', ...' if len(names) > 4 else ''})"
+
+
+def _begin(
+    config: Training,
+    data: TrainingData,
+    splits: Sequence[Split],
+    objectives: Sequence[Objective],
+    contents: Contained,
+) -> None:
     """Notes the settings, and clears away an earlier training that is not to go on.
 
     Raises:
         PipelineError: The folder cannot be written.
     """
-    try:
+    with _written(config.output):
         if config.overwrite:
-            for name in ("checkpoints", "csv", "tensorboard"):
-                shutil.rmtree(config.output / name, ignore_errors=True)
-            (config.output / RUN).unlink(missing_ok=True)
-            for noted in config.output.glob(f"fold-*/{SETTINGS}"):
-                shutil.rmtree(noted.parent)
-        for split in splits:
+            _clear(config, data)
+        for split, objective in zip(splits, objectives, strict=True):
             folder = split.config.output
             folder.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(_settings(split), indent=2) + "\n"
-            (folder / SETTINGS).write_text(text, encoding="utf-8")
+            resolved = {
+                "class weights": objective.class_weights,
+                "network arguments": objective.arguments,
+                "alpha": objective.alpha,
+                "precision": precision_of(split.config.precision),
+                "max_time": split.config.max_time,
+                "patience": split.config.patience,
+            }
+            settings = {**_settings(split, contents), "resolved": resolved}
+            with appearing(folder / SETTINGS) as partial:
+                partial.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def _clear(config: Training, data: TrainingData) -> None:
+    """Removes what an earlier training left, and nothing where there was none."""
+    whole = _earlier_settings(config.output) is not None
+    folds = [one for one in config.output.glob("fold-*") if _earlier_settings(one) is not None]
+    for folder in folds:
+        shutil.rmtree(folder)
+    if whole:
+        for name in ("checkpoints", "csv", "tensorboard"):
+            shutil.rmtree(config.output / name, ignore_errors=True)
+        (config.output / RUN).unlink(missing_ok=True)
+        (config.output / SETTINGS).unlink()
+        weights = config.output / f"{config.name}.safetensors"
+        if config.start_from is None or weights.resolve() != Path(config.start_from).resolve():
+            weights.unlink(missing_ok=True)
+    if whole or folds:
+        for name in (HELD_OUT, data.split):
+            shutil.rmtree(config.output / name, ignore_errors=True)
+
+
+@contextmanager
+def _written(folder: Path) -> Iterator[None]:
+    """Says of what the disk refuses which folder it is about, and what to do.
+
+    Raises:
+        PipelineError: In place of the disk's own error.
+    """
+    try:
+        yield
+    except (PipelineError, TilingError):
+        raise  # Some are OSErrors too, of a file that they name.
     except OSError as error:
         raise PipelineError(
-            f"{config.output}: cannot be written ({error.strerror}); choose another --output"
+            f"{folder}: cannot be written ({error.strerror or error}); free some space, and the "
+            "same command goes on; or choose another --output"
         ) from error

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from pipelines.crops import CropPlan
 from pipelines.data import Example, TrainingData
 from pipelines.errors import DataError
 from pipelines.training_config import TrainDrive, TrainFolder, TrainingSettings, TrainRoads
@@ -125,6 +126,7 @@ def _bounded(config: Config, kept: Sequence[Example]) -> Config:
     """Epochs, if they are given, as iterations."""
     if config.epochs is None:
         return config
+    plan = CropPlan(config.how.crop_sizes, config.how.batch_pixels, config.seed)
     pixels = sum(math.prod(one.source.shape()) for one in kept)
-    iterations = max(1, round(config.epochs * pixels / config.how.batch_pixels))
+    iterations = max(1, round(config.epochs * pixels / plan.pixels()))
     return config.model_copy(update={"epochs": None, "iterations": iterations})

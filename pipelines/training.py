@@ -25,9 +25,15 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
 from pipelines import distributed
-from pipelines.callbacks import LastCheckpoint, LogLines, optional_callbacks
+from pipelines.callbacks import (
+    LastCheckpoint,
+    LogLines,
+    WholeFiles,
+    optional_callbacks,
+    read_checkpoint,
+)
 from pipelines.crops import CropSource
-from pipelines.errors import TrainingError
+from pipelines.errors import PipelineError, TrainingError
 from pipelines.loading import crop_loader, held_out_loader
 from pipelines.mlflow_log import mlflow_logger
 from pipelines.objective import Objective
@@ -38,6 +44,7 @@ from pipelines.training_config import Precision, TrainingSettings
 from rurnet.loss import IGNORE, label_weight, multi_step_loss
 from rurnet.network import SegmentationNetwork
 from rurnet.registry import create
+from tiling.errors import TilingError
 
 _LARGEST_GRADIENT = 1.0
 
@@ -177,8 +184,10 @@ class SegmentationModule(lightning.LightningModule):
         schedule: LRScheduler
         if self.how.optimizer == "adamw":
             optimizer = torch.optim.AdamW(self.parameters(), lr=rate, weight_decay=1e-4)
+            # Its first phase ends at iteration 0.1 * iterations - 1; of none it divides by nothing.
+            rising = 0.2 if iterations == 10 else 0.1
             schedule = torch.optim.lr_scheduler.OneCycleLR(
-                optimizer, max_lr=rate, total_steps=iterations, pct_start=0.1
+                optimizer, max_lr=rate, total_steps=iterations, pct_start=rising
             )
         else:
             optimizer = torch.optim.SGD(self.parameters(), lr=rate, momentum=0.9, weight_decay=5e-4)
@@ -230,6 +239,8 @@ def train(
 
     Raises:
         TrainingError: The loss is not a number any more. Checkpoints from before are kept.
+        PipelineError: A checkpoint to go on from is damaged.
+        OSError: The folder cannot be written.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
@@ -264,12 +275,13 @@ def train(
         enable_progress_bar=isinstance(told, RichProgressBar),
         logger=_loggers(settings, folder, every),
         enable_model_summary=False,
+        plugins=[WholeFiles()],
     )
     loader = crop_loader(settings, objective, sources, weights, lambda: trainer.global_step)
     scoring = held_out_loader(objective, held_out)
     resume = None if settings.overwrite or not last.path.exists() else str(last.path)
     if resume is None or not last.ended():
-        with _without_untrue_warnings():
+        with _without_untrue_warnings(), _as_raised():
             trainer.fit(module, loader, scoring, ckpt_path=resume, weights_only=False)
     return _best(settings, objective, checkpoints / "best.ckpt")
 
@@ -298,6 +310,18 @@ def _without_untrue_warnings() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _as_raised() -> Iterator[None]:
+    """What a process that makes crops raises, without the traceback that torch puts around it."""
+    try:
+        yield
+    except (PipelineError, TilingError) as error:
+        if "in DataLoader worker process" not in str(error):
+            raise
+        *_, last = str(error).strip().splitlines()
+        raise type(error)(last.partition(": ")[2]) from None
+
+
 def precision_of(wanted: Precision) -> Literal["32-true", "bf16-mixed"]:
     """bf16 where it pays: on a GPU that has it. On CPUs it measured half as fast as 32 bits."""
     if wanted != "auto":
@@ -307,7 +331,7 @@ def precision_of(wanted: Precision) -> Literal["32-true", "bf16-mixed"]:
 
 
 def _best(settings: TrainingSettings, objective: Objective, path: Path) -> Trained:
-    checkpoint = torch.load(path, map_location="cpu", weights_only=False)
+    checkpoint = read_checkpoint(path)
     module = SegmentationModule(settings, objective)
     module.load_state_dict(checkpoint["state_dict"])
     held_out = np.array(checkpoint["held_out_counts"], np.int64)

@@ -315,4 +315,7 @@ class TrainFolder(TrainingSettings, ClassSettings):
             raise ValueError(
                 "valid images choose the weights: leave held out and folds away, or the images"
             )
+        for split, images in (("valid", self.valid_images), ("test", self.test_images)):
+            if images is not None and images.resolve() == self.images.resolve():
+                raise ValueError(f"{split} images are those that are trained on: give others")
         return self

@@ -31,8 +31,10 @@ from monai.transforms import (
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.field import field_of_view
-from pipelines.fundus import FundusSample, read_binary, read_image
+from pipelines.fundus import FundusSample
+from pipelines.jobs import sample_job
+from pipelines.labels import check_fits
+from pipelines.predictor import on_8_bits
 from pipelines.starts import RandStartd
 from rurnet.loss import IGNORE
 from tiling.resample import Resampling
@@ -46,25 +48,35 @@ Sample = dict[Hashable, Any]
 class LoadFundusd(MapTransform):
     """Reads a `FundusSample` (key "sample") into image, label and valid, all uint8.
 
-    The image is read whole; outside the field of view (the set's own mask, or one derived
-    from the image) `valid` is 0 and the label is `IGNORE`.
+    The image is read whole, as prediction reads it; outside the field of view (the set's own mask,
+    or one derived from the image) `valid` is 0 and the label is `IGNORE`.
     """
 
     def __init__(self) -> None:
         super().__init__(keys=("sample",))
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Sample:
-        """Replaces the sample by its arrays."""
+        """Replaces the sample by its arrays.
+
+        Raises:
+            SceneError: The image cannot be read, or has other bands than three.
+            LabelError: The label has another size.
+            DataError: The mask of the field of view cannot be read, or has another size.
+        """
         sample: FundusSample = data["sample"]
-        image = read_image(sample.image)
-        shape = (image.shape[1], image.shape[2])
-        field = field_of_view(image) if sample.field is None else read_binary(sample.field, shape)
-        if sample.label is None:
-            vessels = np.full(shape, IGNORE, np.uint8)
-        else:
-            vessels = read_binary(sample.label, shape).astype(np.uint8)
+        with sample_job(sample).open() as opened:
+            scene = opened.scene
+            whole = Window(0, 0, scene.height, scene.width)
+            pixels, field = scene.read(whole)
+            if pixels.dtype != np.uint8:
+                pixels = np.rint(on_8_bits(pixels)).clip(0, 255).astype(np.uint8)
+            if opened.label is None:
+                vessels = np.full(field.shape, IGNORE, np.uint8)
+            else:
+                check_fits(opened.label, scene)
+                vessels = opened.label.read(whole)
         label = np.where(field, vessels, IGNORE).astype(np.uint8)
-        return {"image": image, "label": label[None], "valid": field[None].astype(np.uint8)}
+        return {"image": pixels, "label": label[None], "valid": field[None].astype(np.uint8)}
 
 
 class RandScaledCropd(Randomizable, Transform):

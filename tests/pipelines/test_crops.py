@@ -18,6 +18,7 @@ from pipelines.crops import (
     NumbersFrom,
     SceneSource,
     band_statistics,
+    contents_of,
 )
 from pipelines.field import field_diameter
 from pipelines.fundus import fundus_samples
@@ -184,7 +185,7 @@ def test_statistics_are_those_of_the_valid_pixels(pairs, fundus):
         (whole,) = source.tiles(600)
         there.append(whole["image"][:, whole["valid"][0] == 1].astype(float))
     everything = np.concatenate(there, axis=1)
-    mean, std = band_statistics(sources)
+    mean, std = band_statistics([contents_of(source) for source in sources])
     np.testing.assert_allclose(mean, everything.mean(axis=1), atol=1e-3)
     np.testing.assert_allclose(std, everything.std(axis=1), atol=1e-3)
 
@@ -248,10 +249,19 @@ def test_a_band_that_is_the_same_everywhere_is_not_divided_by_nothing(write_rast
     pixels[0, :10], pixels[1, :10] = 12, 60_000
     image = write_raster(tmp_path / "a.tif", pixels)
     label = write_raster(tmp_path / "b.tif", pixels[:1] * 0)
-    mean, std = band_statistics([SceneSource(scene_job(str(image), label, Reading()))])
+    mean, std = band_statistics([contents_of(SceneSource(scene_job(str(image), label, Reading())))])
     scale = 255 / 65535
     assert mean == pytest.approx((10.5 * scale, 30_004.5 * scale, 9 * scale), rel=1e-4)
     assert std == pytest.approx((1.5 * scale, 29_995.5 * scale, 1), rel=1e-4)
+
+
+def test_rounding_is_no_deviation(write_raster, tmp_path):
+    pixels = np.full((3, 20, 20), 0.123, np.float32)
+    pixels[1], pixels[2, :10] = 40, 0.1231
+    image = write_raster(tmp_path / "a.tif", pixels)
+    label = write_raster(tmp_path / "b.tif", (pixels[:1] * 0).astype(np.uint8))
+    _, std = band_statistics([contents_of(SceneSource(scene_job(str(image), label, Reading())))])
+    assert std == pytest.approx((1, 1, 0.0001 / 2 * 255), rel=1e-2)
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "int16", "float32"])

@@ -2,13 +2,16 @@
 
 import numpy as np
 import pytest
+from affine import Affine
 from PIL import Image
 from pydantic import ValidationError
 
+from pipelines.data import road_data
 from pipelines.errors import PipelineError
 from pipelines.outcome import Silence
 from pipelines.recipes import train_roads, train_vessels
 from pipelines.samples import write_drive_folder, write_roads_folder
+from pipelines.splits import splits_of
 from pipelines.training_config import TrainDrive, TrainRoads
 from tiling.errors import TilingError
 
@@ -97,9 +100,31 @@ def test_held_out_images_without_foreground_are_named(roads):
     assert "no labelled pixel there is foreground" in refused(roads)
 
 
+def test_trained_on_images_without_foreground_are_named(roads):
+    config = TrainRoads(data=[roads])
+    (split,) = splits_of(config, road_data(config))
+    for one in split.kept:
+        redrawn(roads / "train" / "map" / f"{one.job.name}.tif", lambda pixels: 0 * pixels)
+    assert f"trained on: {split.kept[0].job.name}" in refused(roads)
+
+
+def test_roads_are_at_the_scale_of_their_scenes(roads, write_raster):
+    assert road_data(TrainRoads(data=[roads])).ground_sampling_distance == 1.0
+    for kind in ("sat", "map"):
+        for image in (roads / "train" / kind).iterdir():
+            with Image.open(image) as opened:
+                pixels = np.atleast_3d(np.array(opened))
+            place = Affine(0.5, 0, 9, 0, -0.5, 9)
+            write_raster(image, np.moveaxis(pixels, -1, 0), transform=place)
+    assert road_data(TrainRoads(data=[roads])).ground_sampling_distance == 0.5
+
+
 def test_images_that_are_missing_altogether_are_named(drive):
-    for field in (drive / "training" / "mask").iterdir():
-        redrawn(field, lambda pixels: 0 * pixels)
+    for image in (drive / "training" / "images").iterdir():
+        with Image.open(image) as opened:
+            shape = (opened.height, opened.width)
+        clear = Image.fromarray(np.zeros((*shape, 4), np.uint8), "RGBA")
+        clear.save(image)
     assert "are missing" in refused(drive)
 
 

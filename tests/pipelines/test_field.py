@@ -15,7 +15,7 @@ from scipy.ndimage import (
 )
 
 from pipelines.field import field_diameter, field_of_view, working_diameter
-from pipelines.fundus import read_binary, read_image
+from pipelines.fundus import read_field
 from pipelines.samples import draw_fundus
 
 DATA = Path(os.environ.get("RURNET_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
@@ -28,6 +28,11 @@ IMAGE, _, FIELD = draw_fundus(1)
 ROWS, COLUMNS = np.mgrid[: FIELD.shape[0], : FIELD.shape[1]]
 FROM_CENTRE = np.hypot(COLUMNS - FIELD.shape[1] / 2, ROWS - FIELD.shape[0] / 2)
 NOISE = np.random.default_rng(0).normal(size=IMAGE.shape)
+
+
+def read_image(path):
+    with Image.open(path) as file:
+        return np.ascontiguousarray(np.moveaxis(np.asarray(file), -1, 0))
 
 
 def overlap(found, truth):
@@ -246,7 +251,7 @@ def test_chase_vessels_lie_inside():
     for path in sorted(CHASE.glob("Image_*.jpg")):
         field = field_of_view(read_image(path))
         for observer, inside in shares.items():
-            vessels = read_binary(path.with_name(f"{path.stem}_{observer}HO.png"), field.shape)
+            vessels = read_field(path.with_name(f"{path.stem}_{observer}HO.png"), field.shape)
             inside.append((vessels & field).sum() / vessels.sum())
     assert min(shares["1st"]) > 0.994
     assert np.mean(shares["1st"]) > 0.9975
@@ -263,7 +268,7 @@ def test_hrf_fields_are_those_supplied():
             file.draft("RGB", (1752, 1168))  # Half the resolution, in a fraction of the time.
             image = np.ascontiguousarray(np.moveaxis(np.asarray(file), -1, 0))
         assert image.shape == (3, 1168, 1752)
-        truth = read_binary(HRF / "mask" / f"{path.stem}_mask.png", (2336, 3504))[::2, ::2]
+        truth = read_field(HRF / "mask" / f"{path.stem}_mask.png", (2336, 3504))[::2, ::2]
         found = found_in(image)
         assert overlap(found, truth) > 0.998, path.name
         assert field_diameter(found) == pytest.approx(field_diameter(truth), rel=0.002)

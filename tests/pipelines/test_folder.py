@@ -12,6 +12,7 @@ from PIL import Image
 
 from pipelines import loading, recipes
 from pipelines.config import InferDrive, InferRoads, PredictionSettings
+from pipelines.crops import contents_of
 from pipelines.errors import PipelineError
 from pipelines.folder import folder_data
 from pipelines.inference import infer_drive, infer_roads
@@ -240,9 +241,34 @@ def test_photographs_have_no_ground_sampling_distance_and_nothing_is_said(folder
 @pytest.mark.parametrize("bands", [1, 2, 3, 5])
 def test_the_network_takes_as_many_bands_as_the_images_have(folder, bands):
     told = config(folder("a", bands=bands))
-    sources = [one.source for one in folder_data(told).folders[0]]
-    objective = objective_of(told, "other", 2, sources)
+    images = [contents_of(one.source) for one in folder_data(told).folders[0]]
+    objective = objective_of(told, "other", 2, images)
     assert objective.arguments["in_channels"] == len(objective.mean) == bands
+
+
+def test_images_on_other_scales_are_refused(folder, write_raster):
+    folder("a")
+    root = folder("b")
+    write_raster(root / "images" / "b.tif", np.full((3, 16, 16), 900, np.uint16))
+    message = refused(root)
+    assert "b.tif: pixels are uint16, but" in message
+    assert "a.tif has uint8" in message
+
+
+def test_numbers_of_a_palette_are_no_image(folder):
+    root = folder("a", bands=1)
+    image = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16), "P")
+    image.putpalette([value for grey in range(256) for value in (grey, 0, 255 - grey)])
+    (root / "images" / "a.tif").unlink()
+    image.save(root / "images" / "a.png")
+    assert "a.png: its pixels are numbers of a palette's colours" in refused(root)
+
+
+def test_both_eyes_of_a_person_are_one_subject_here_too(folder):
+    for name in ("Image_01L", "Image_01R", "field_7"):
+        root = folder(name)
+    found = [one.subject for one in folder_data(config(root)).folders[0]]
+    assert sorted(found) == ["Image_01", "Image_01", "field_7"]
 
 
 @pytest.mark.parametrize("kind", ["nodata", "alpha", "mask"])

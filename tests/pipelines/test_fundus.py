@@ -9,8 +9,13 @@ import pytest
 from PIL import Image
 
 from pipelines.errors import DataError
-from pipelines.fundus import fundus_samples, images_in, read_binary, read_image, sample_of
+from pipelines.fundus import FundusSample, fundus_samples, images_in, read_field, sample_of
+from pipelines.labels import Labelling, open_label
 from pipelines.samples import draw_fundus, write_drive_folder
+from pipelines.transforms import LoadFundusd
+from rurnet.loss import IGNORE
+from tiling.errors import SceneError
+from tiling.window import Window
 
 DATA = Path(os.environ.get("RURNET_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
 CHASE, HRF = DATA / "chase_db1", DATA / "hrf"
@@ -22,6 +27,18 @@ with_hrf = pytest.mark.skipif(not HRF.is_dir(), reason=f"no HRF at {HRF}")
 def blank(path, size=(20, 16), mode="RGB", value=0):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new(mode, size, value).save(path)
+
+
+def drawn_in(path):
+    """Where a label has foreground."""
+    with open_label(path, Labelling()) as label:
+        return label.read(Window(0, 0, label.height, label.width)) == 1
+
+
+def arrays(sample):
+    """Image, label and field of view, as training reads them."""
+    loaded = LoadFundusd()({"sample": sample})
+    return loaded["image"], loaded["label"][0], loaded["valid"][0]
 
 
 def refused(*arguments, call=fundus_samples):
@@ -99,10 +116,13 @@ def test_drive_without_a_test_folder_is_training_data(tmp_path):
 def test_labels_may_be_of_other_kinds(tmp_path, suffix):
     blank(tmp_path / "images" / "21_training.tif")
     label = tmp_path / "1st_manual" / f"21_manual1{suffix}"
-    blank(label, mode="L", value=255)
+    label.parent.mkdir()
+    drawn = np.zeros((16, 20), bool)
+    drawn[:8] = True
+    Image.fromarray(255 * drawn.astype(np.uint8)).save(label)
     (sample,) = fundus_samples(tmp_path, "train")
     assert sample.label == label
-    assert read_binary(label, (16, 20)).all()
+    np.testing.assert_array_equal(drawn_in(label), drawn)
 
 
 def test_what_jpeg_makes_of_a_drawing_is_still_two_values(tmp_path):
@@ -111,7 +131,7 @@ def test_what_jpeg_makes_of_a_drawing_is_still_two_values(tmp_path):
     path = tmp_path / "label.jpg"
     Image.fromarray(255 * drawn.astype(np.uint8)).save(path, quality=70)
     assert len(np.unique(np.asarray(Image.open(path)))) > 2
-    np.testing.assert_array_equal(read_binary(path, (40, 40)), drawn)
+    np.testing.assert_array_equal(drawn_in(path), drawn)
 
 
 def test_drive_is_split_as_its_folders_are(drive):
@@ -129,7 +149,7 @@ def test_drive_is_split_as_its_folders_are(drive):
 
 def test_the_second_observer_is_another_hand_and_not_the_first(drive):
     for sample in fundus_samples(drive, "test"):
-        first, second = (read_binary(p, (584, 565)) for p in (sample.label, sample.second))
+        first, second = (drawn_in(path) for path in (sample.label, sample.second))
         overlap = (first & second).sum() / (first | second).sum()
         assert 0.6 < overlap < 0.99
 
@@ -209,9 +229,10 @@ def test_an_empty_folder_of_images_is_refused(tmp_path):
 def test_pixels_are_read_as_they_were_drawn(drive):
     image, label, field = draw_fundus(21)
     sample = fundus_samples(drive, "train")[0]
-    np.testing.assert_array_equal(read_image(sample.image), image)
-    np.testing.assert_array_equal(read_binary(sample.label, (584, 565)), label == 1)
-    np.testing.assert_array_equal(read_binary(sample.field, (584, 565)), field)
+    seen, vessels, within = arrays(sample)
+    np.testing.assert_array_equal(seen, image)
+    np.testing.assert_array_equal(vessels, np.where(field, label == 1, IGNORE))
+    np.testing.assert_array_equal(within, field)
 
 
 @pytest.mark.parametrize("value", [1, 255])
@@ -219,13 +240,55 @@ def test_any_other_value_than_0_is_foreground(tmp_path, value):
     pixels = np.zeros((6, 5), np.uint8)
     pixels[2, 3] = value
     Image.fromarray(pixels).save(tmp_path / "label.png")
-    np.testing.assert_array_equal(read_binary(tmp_path / "label.png", (6, 5)), pixels > 0)
+    np.testing.assert_array_equal(drawn_in(tmp_path / "label.png"), pixels > 0)
 
 
-def test_a_label_of_another_size_is_refused_naming_both(tmp_path):
-    blank(tmp_path / "label.gif", size=(30, 20), mode="L")
-    message = refused(tmp_path / "label.gif", (584, 565), call=read_binary)
-    assert str(tmp_path / "label.gif") in message
+RED_ON_WHITE = [255, 255, 255, 255, 0, 0]
+
+
+@pytest.mark.parametrize("palette", [RED_ON_WHITE, [0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 0, 0]])
+def test_training_reads_labels_as_scoring_does_whatever_their_palette(tmp_path, palette):
+    blank(tmp_path / "image.png", size=(40, 30), value=(90, 60, 30))
+    drawn = np.zeros((30, 40), np.uint8)
+    drawn[10:13] = 1
+    label = Image.fromarray(drawn, mode="P")
+    label.putpalette(palette)
+    label.save(tmp_path / "label.png")
+    sample = FundusSample("a", tmp_path / "image.png", tmp_path / "label.png")
+    _, vessels, _ = arrays(sample)
+    np.testing.assert_array_equal(vessels, drawn)
+
+
+def test_what_a_label_leaves_out_is_left_out_of_training(tmp_path, write_raster):
+    blank(tmp_path / "image.png", size=(40, 30), value=(90, 60, 30))
+    drawn = np.zeros((30, 40), np.uint8)
+    drawn[:5], drawn[10:13] = 128, 255
+    label = write_raster(tmp_path / "label.tif", drawn[None], nodata=128)
+    _, vessels, _ = arrays(FundusSample("a", tmp_path / "image.png", label))
+    np.testing.assert_array_equal(vessels, np.choose(drawn // 127, [0, IGNORE, 1]))
+
+
+def test_sixteen_bits_and_alpha_are_read_as_prediction_reads_them(tmp_path, write_raster):
+    pixels = np.full((3, 30, 40), 257 * 60, np.uint16)
+    sixteen = write_raster(tmp_path / "sixteen.tif", pixels)
+    assert (arrays(FundusSample("a", sixteen))[0] == 60).all()
+    image = Image.new("RGBA", (40, 30), (90, 60, 30, 255))
+    image.paste((0, 0, 0, 0), (0, 0, 40, 10))
+    image.save(tmp_path / "alpha.png")
+    _, _, within = arrays(FundusSample("b", tmp_path / "alpha.png"))
+    assert not within[:10].any()
+    assert within[10:].all()
+
+
+def test_a_field_of_view_that_is_black_all_over_is_refused(tmp_path):
+    blank(tmp_path / "mask.png", mode="L")
+    assert str(tmp_path / "mask.png") in refused(tmp_path / "mask.png", (16, 20), call=read_field)
+
+
+def test_a_field_of_another_size_is_refused_naming_both(tmp_path):
+    blank(tmp_path / "mask.gif", size=(30, 20), mode="L")
+    message = refused(tmp_path / "mask.gif", (584, 565), call=read_field)
+    assert str(tmp_path / "mask.gif") in message
     assert "30 x 20" in message
     assert "565 x 584" in message
 
@@ -235,7 +298,12 @@ def test_a_damaged_image_is_refused_by_name(tmp_path, drive):
     (tmp_path / "cut.tif").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "text.tif").write_text("not an image")
     for name in ("cut.tif", "text.tif", "missing.tif"):
-        assert name in refused(tmp_path / name, call=read_image)
+        with pytest.raises(SceneError, match=name):
+            arrays(FundusSample("a", tmp_path / name))
+        if name != "cut.tif":
+            continue
+        with pytest.raises(DataError, match=name):
+            read_field(tmp_path / name, (584, 565))
 
 
 @with_chase
@@ -244,8 +312,9 @@ def test_chase_itself():
     assert len(train) == 20
     assert len(test) == 8
     assert all(s.label and s.second and s.field is None for s in [*train, *test])
-    assert read_image(test[0].image).shape == (3, 960, 999)
-    assert 0.03 < read_binary(test[0].label, (960, 999)).mean() < 0.15
+    image, vessels, _ = arrays(test[0])
+    assert image.shape == (3, 960, 999)
+    assert 0.03 < (vessels == 1).mean() < 0.15
 
 
 @with_hrf
@@ -253,5 +322,6 @@ def test_hrf_itself():
     samples = fundus_samples(HRF, "train")
     assert len(samples) == 15
     assert all(s.label and s.field for s in samples)
-    assert read_image(samples[0].image).shape == (3, 2336, 3504)
-    assert 0.8 < read_binary(samples[0].field, (2336, 3504)).mean() < 0.9
+    image, _, within = arrays(samples[0])
+    assert image.shape == (3, 2336, 3504)
+    assert 0.8 < within.mean() < 0.9

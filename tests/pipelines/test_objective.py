@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.crops import SceneSource, label_pixels
+from pipelines.crops import SceneSource, contents_of
 from pipelines.errors import PipelineError, WeightsError
 from pipelines.objective import objective_of
 from pipelines.roads import RoadPair
@@ -34,12 +34,13 @@ def sources(tmp_path_factory, write_raster):
 
 
 def objective(sources, **changed):
-    return objective_of(TrainRoads(**changed), "roads", 2, sources)
+    images = [contents_of(source) for source in sources]
+    return objective_of(TrainRoads(**changed), "roads", 2, images)
 
 
 def test_pixels_are_counted_by_class_without_those_that_are_missing(sources):
-    assert label_pixels(sources[0], 2) == [36 * SIDE - 10, 4 * SIDE]
-    assert label_pixels(sources[1], 2) == [SIDE * SIDE, 0]
+    assert contents_of(sources[0]).classes.tolist() == [36 * SIDE - 10, 4 * SIDE]
+    assert contents_of(sources[1]).classes.tolist() == [SIDE * SIDE, 0]
 
 
 def test_median_frequency_counts_a_class_in_the_images_that_have_it(sources):

@@ -179,11 +179,61 @@ def test_other_images_are_refused_too(copied, roads, tmp_path, numbers):
         shutil.copy(image, image.with_stem("sample_009"))
     noted = copied / "settings.json"
     told = json.loads(noted.read_text())
-    assert told["held-out images"] == ["sample_002"]
+    assert list(told["held-out images"]) == ["sample_002"]
     noted.write_text(json.dumps(told | {"data": [str(more)]}))
     with pytest.raises(PipelineError, match="another training images; go on"):
         train_roads(roads_config(more, copied), Silence())
     assert numbers == []
+
+
+def test_a_mended_label_is_told_from_the_one_trained_on(copied, roads, tmp_path, numbers):
+    mended = shutil.copytree(roads, tmp_path / roads.name)
+    noted = copied / "settings.json"
+    noted.write_text(json.dumps(json.loads(noted.read_text()) | {"data": [str(mended)]}))
+    train_roads(roads_config(mended, copied), Silence())
+    (label,) = (mended / "train" / "map").glob("sample_001.*")
+    with Image.open(label) as image:
+        pixels = np.array(image)
+    pixels[:2, :2] = 255 - pixels[:2, :2]
+    Image.fromarray(pixels).save(label)
+    with pytest.raises(PipelineError, match=r"another training images \(sample_001\); go on"):
+        train_roads(roads_config(mended, copied), Silence())
+    assert numbers == []
+
+
+def test_what_is_no_trainings_is_not_overwritten(roads, tmp_path):
+    for name in ("csv", "checkpoints", "held-out"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.txt").touch()
+    config = roads_config(roads, tmp_path, overwrite=True, iterations=1, scorings=1)
+    mine = tmp_path / "settings.json"
+    for content in ('{"tabs": 4}', ""):
+        mine.write_text(content)
+        with pytest.raises(PipelineError, match=r"settings\.json: not the settings of a training"):
+            train_roads(config, Silence())
+        assert mine.read_text() == content
+    mine.unlink()
+    train_roads(config, Silence())
+    assert len(list(tmp_path.glob("*/mine.txt"))) == 3
+
+
+def test_settings_are_noted_as_they_were_resolved(unbroken):
+    noted = json.loads((unbroken.weights.parent / "settings.json").read_text())
+    assert noted["resolved"] == {
+        "class weights": [1.0, 2.3],
+        "network arguments": {"in_channels": 3, "classes": 2, "steps": 2},
+        "alpha": 0.4, "precision": "32-true", "max_time": None, "patience": 0,
+    }  # fmt: skip
+
+
+def test_a_training_that_is_overwritten_leaves_nothing_that_looks_new(copied, roads, monkeypatch):
+    def broken_off(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(recipes, "train", broken_off)
+    with pytest.raises(PipelineError, match=r"cannot be written \(No space left on device\); free"):
+        train_roads(roads_config(roads, copied, overwrite=True), Silence())
+    assert [path.name for path in copied.iterdir()] == ["settings.json"]
 
 
 def test_overwrite_starts_afresh_with_other_settings(copied, roads, numbers):

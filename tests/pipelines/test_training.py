@@ -12,13 +12,15 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pipelines import loading, training
-from pipelines.crops import SceneSource, band_statistics
-from pipelines.errors import TrainingError
+from pipelines.callbacks import WholeFiles, read_checkpoint
+from pipelines.crops import SceneSource, band_statistics, contents_of
+from pipelines.errors import PipelineError, TrainingError
 from pipelines.objective import Objective
 from pipelines.roads import RoadPair
 from pipelines.scores.histogram import Histogram, curve_of
 from pipelines.training import SegmentationModule, train
 from pipelines.training_config import TrainRoads
+from tiling.errors import SceneError
 
 SIDE = 64
 
@@ -59,7 +61,7 @@ def trained(sources, folder, *, foreground_weight=1.0, **changed):
     """Trains on the first two scenes, holds out the third."""
     config = settings(**changed)
     arguments = {"in_channels": 3, "classes": 2, "steps": config.steps}
-    mean, std = band_statistics(sources[:2])
+    mean, std = band_statistics([contents_of(source) for source in sources[:2]])
     objective = Objective(arguments, (1.0, foreground_weight), 0.4, mean, std)
     return train(config, objective, sources[:2], [1, 1], sources[2:], folder)
 
@@ -85,7 +87,7 @@ def test_it_learns(sources, tmp_path):
 
 def test_the_held_out_counts_are_those_of_the_weights_returned(sources, tmp_path):
     result = trained(sources, tmp_path)
-    mean, std = band_statistics(sources[:2])
+    mean, std = band_statistics([contents_of(source) for source in sources[:2]])
     (tile,) = sources[2].tiles(SIDE)
     image = (tile["image"].astype(np.float32) - np.array(mean)[:, None, None]) / np.array(std)[
         :, None, None
@@ -154,6 +156,66 @@ def test_wherever_it_is_killed_it_ends_with_the_same_weights(
         np.testing.assert_array_equal(resumed.held_out, unbroken.held_out)
 
 
+@pytest.mark.parametrize("iterations", [1, 2, 3, 9, 10, 11, 20])
+def test_a_schedule_has_any_length(sources, tmp_path, iterations):
+    module = SegmentationModule(
+        settings(iterations=iterations), Objective({}, (1.0, 1.0), 0.4, (0.0,) * 3, (1.0,) * 3)
+    )
+    (optimizer,), (schedule,) = module.configure_optimizers()
+    rates = []
+    for _ in range(iterations):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if len(rates) < iterations:
+            schedule.step()
+    assert max(rates) <= 4e-3
+    assert iterations < 9 or max(rates) > 3.5e-3
+    assert iterations == 1 or rates[-1] < 1e-4
+
+
+def test_a_checkpoint_appears_whole_or_not_at_all(tmp_path, monkeypatch):
+    """Wherever temporary files are: a kill between is a write that does not end."""
+    path = tmp_path / "last.ckpt"
+    WholeFiles().save_checkpoint({"global_step": 1}, path)
+
+    def broken_off(checkpoint, file):
+        Path(file).write_bytes(b"half of it")
+        raise RuntimeError("no space")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(torch, "save", broken_off)
+        with pytest.raises(OSError, match="no space"):
+            WholeFiles().save_checkpoint({"global_step": 2}, path)
+    assert read_checkpoint(path) == {"global_step": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_damaged_checkpoint_is_named(sources, tmp_path, numbers):
+    trained(sources, tmp_path, scorings=1)
+    numbers.clear()
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:5000])
+    with pytest.raises(PipelineError, match=r"last\.ckpt: cannot be read .* --overwrite"):
+        trained(sources, tmp_path, scorings=1)
+    assert numbers == []
+
+
+def test_what_crops_cannot_be_cut_from_is_said_in_one_line(sources, tmp_path, write_raster):
+    """Also where another process reads it."""
+    gone = tmp_path / "gone.tif"
+    write_raster(gone, np.full((3, SIDE, SIDE), 90, np.uint8))
+    label = write_raster(tmp_path / "label.tif", np.eye(SIDE, dtype=np.uint8)[None])
+    source = SceneSource(RoadPair("gone", gone, label).job())
+    assert contents_of(source).foreground
+    source.close()
+    gone.unlink()
+    objective = Objective({"in_channels": 3, "classes": 2}, (1.0, 1.0), 0.4, (9.0,) * 3, (9.0,) * 3)
+    config = settings(workers=1, steps=None)
+    with pytest.raises(SceneError) as caught:
+        train(config, objective, [source], [1], sources[2:], tmp_path / "out")
+    assert str(caught.value) == f"{gone}: no such file; check the path"
+
+
 def test_a_training_that_is_done_is_not_done_again(sources, tmp_path, numbers):
     first = trained(sources, tmp_path, scorings=1)
     numbers.clear()
@@ -181,7 +243,7 @@ def test_a_heavier_foreground_finds_more(sources, tmp_path):
 
 def test_batch_norm_and_mixed_precision_train_too(sources, tmp_path):
     config = settings(model="unet-bn", steps=None, iterations=2, scorings=1, precision="bf16-mixed")
-    mean, std = band_statistics(sources[:2])
+    mean, std = band_statistics([contents_of(source) for source in sources[:2]])
     objective = Objective({"in_channels": 3, "classes": 2}, (1.0, 1.0), 0.4, mean, std)
     result = train(config, objective, sources[:2], [1, 1], sources[2:], tmp_path)
     assert all(torch.isfinite(value).all() for value in result.network.state_dict().values())
@@ -257,6 +319,9 @@ def test_patience_ends_it_when_nothing_gets_better(sources, tmp_path, numbers):
     numbers.clear()
     trained(sources, tmp_path, **stuck)
     assert numbers == []
+    # It goes on with more patience, and counts from where it was.
+    trained(sources, tmp_path, **stuck | {"patience": 5})
+    assert 3 <= len(numbers) / 2 <= 4
 
 
 def test_steps_are_drawn_anew_in_each_iteration(sources, tmp_path, monkeypatch):

@@ -63,3 +63,10 @@ def test_what_is_held_out_is_said_in_one_way(wrong, said):
 def test_a_few_images_are_held_out_by_default_and_a_fifth_at_most(config, images, count):
     assert config().held_out_of(images) == [count]
     assert config(held_out=[2, 1]).held_out_of(images) == [2, 1]
+
+
+@pytest.mark.parametrize("split", ["valid", "test"])
+def test_images_that_are_trained_on_neither_choose_nor_score(tmp_path, split):
+    told = {f"{split}_images": tmp_path / "x" / ".." / "images", f"{split}_labels": tmp_path}
+    with pytest.raises(ValidationError, match=f"{split} images are those that are trained on"):
+        TrainFolder(images=tmp_path / "images", **told)
