@@ -3,6 +3,7 @@
 import inspect
 import logging
 import os
+import signal
 import sys
 import tomllib
 import typing
@@ -88,7 +89,7 @@ def command(name: str, config: type[Config], run: Run[Config]) -> None:
     """Runs a command line to its end and exits.
 
     The exit status is 0 when all went well, 1 when something failed (said on standard error in
-    one line each), 2 when the options were wrong.
+    one line each), 2 when the options were wrong, 130 when it was interrupted.
 
     Args:
         name: Of the module: `python -m flows.NAME`.
@@ -112,7 +113,12 @@ def command(name: str, config: type[Config], run: Run[Config]) -> None:
         sys.exit(2)
     if not isinstance(values, config):
         sys.exit(0)  # --help was printed.
-    sys.exit(_run(name, values, run, errors))
+    try:
+        status = _run(name, values, run, errors)
+    except KeyboardInterrupt:
+        _say(errors, "stopped; the same command goes on from what is there")
+        status = 128 + signal.SIGINT
+    sys.exit(status)
 
 
 def prefect_is_configured() -> bool:

@@ -117,12 +117,12 @@ class SceneSource(CropSource):
     def crop(self, size: int, random: np.random.Generator) -> Sample:
         """See `CropSource.crop`."""
         image, label = self.scenes()
-        side = min(size, image.height, image.width)
+        height, width = min(size, image.height), min(size, image.width)
 
         def place() -> Window:
-            row = int(random.integers(image.height - side + 1))
-            column = int(random.integers(image.width - side + 1))
-            return Window(row, column, side, side)
+            row = int(random.integers(image.height - height + 1))
+            column = int(random.integers(image.width - width + 1))
+            return Window(row, column, height, width)
 
         def foreground(window: Window) -> int:
             classes = label.read(window)

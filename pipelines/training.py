@@ -312,9 +312,16 @@ def _without_untrue_warnings() -> Iterator[None]:
 
 @contextmanager
 def _as_raised() -> Iterator[None]:
-    """What a process that makes crops raises, without the traceback that torch puts around it."""
+    """What a process that makes crops raises, without the traceback that torch puts around it.
+
+    And an interrupt, which Lightning takes for the end of the program.
+    """
     try:
         yield
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
     except (PipelineError, TilingError) as error:
         if "in DataLoader worker process" not in str(error):
             raise

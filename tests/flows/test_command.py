@@ -1,10 +1,13 @@
 """The command lines: one-line errors, exit status, and Prefect only where it is configured."""
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +18,10 @@ from affine import Affine
 from flows.command import command, prefect_is_configured, with_fields
 from pipelines.config import InferRoads
 from pipelines.inference import infer_roads
-from pipelines.samples import write_road_scene
+from pipelines.samples import write_road_scene, write_roads_folder
 
 
 def run(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    import os
-
     clean = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     clean |= {"PREFECT_HOME": str(cwd / "prefect-home"), **environment}
     return subprocess.run(
@@ -223,3 +224,28 @@ def test_a_dry_run_prints_what_a_run_would_take_and_writes_nothing(white_scene, 
     )
     assert "Nothing was written" in last
     assert [path.name for path in tmp_path.iterdir()] == ["text.tif"]
+
+
+def test_an_interrupted_training_says_so_and_goes_on(tmp_path):
+    write_roads_folder(tmp_path / "roads", train=3, valid=1, size=64)
+    words = (
+        "flows.train_roads", "--data", "roads", "--output", "out", "--crop-sizes", "32",
+        "--batch-pixels", "2048", "--steps", "1", "--scorings", "250000", "--iterations",
+    )  # fmt: skip
+    last = tmp_path / "out" / "checkpoints" / "last.ckpt"
+    with subprocess.Popen(
+        [sys.executable, "-m", *words, "1000000"],
+        cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env={**os.environ, "PREFECT_HOME": str(tmp_path / "prefect-home")},
+    ) as child:  # fmt: skip
+        deadline = time.monotonic() + 240
+        while not last.exists():
+            assert child.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        # As a terminal does: to the processes that make crops too.
+        os.killpg(child.pid, signal.SIGINT)
+        _, errors = child.communicate(timeout=120)
+    assert child.returncode == 130
+    assert errors.splitlines()[-1] == "error: stopped; the same command goes on from what is there"
+    assert "Traceback" not in errors

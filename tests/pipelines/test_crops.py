@@ -104,7 +104,19 @@ def test_every_batch_has_one_size_of_the_plan_and_about_its_pixels(sources):
 
 
 def test_a_batch_has_two_crops_at_least():
-    assert CropPlan((256,), 1024, seed=0).batch(0) == (256, 2)
+    plan = CropPlan((256, 16), 1024, seed=0)
+    assert {plan.batch(number) for number in range(9)} == {(256, 2), (16, 4)}
+    assert plan.pixels() == (2 * 256**2 + 1024) / 2
+
+
+def test_a_crop_has_all_that_a_narrow_scene_gives(write_raster, tmp_path):
+    pixels = np.full((3, 10, 90), 50, np.uint8)
+    image = write_raster(tmp_path / "a.tif", pixels)
+    label = write_raster(tmp_path / "b.tif", pixels[:1] * 0)
+    source = SceneSource(scene_job(str(image), label, Reading()))
+    crop = source.crop(32, np.random.default_rng(0))
+    assert crop["image"].shape == (3, 32, 32)
+    np.testing.assert_array_equal(crop["valid"][0], np.arange(32)[:, None] < np.full(32, 10))
 
 
 def test_sources_are_drawn_as_often_as_they_weigh(pairs):
