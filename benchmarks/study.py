@@ -356,7 +356,7 @@ def main() -> None:
     )
     tables: list[Callable[[], Table]] = {
         "recovery": [
-            lambda: recovery(place, [DRU, _network("rec-simple"), _balanced("canvas")]),
+            lambda: recovery(place, [DRU, _network("rec-simple"), _network("canvas")]),
             lambda: coarseness(place),
         ],
         "steps": [

@@ -10,15 +10,15 @@ from pipelines.report.contents import PATHS, flattened
 Row = Mapping[str, float | int | None]
 
 SHOWN = {
-    "F1": "foreground.f1",
-    "precision": "foreground.precision",
-    "recall": "foreground.recall",
-    "IoU": "foreground.iou",
+    "F1": "at_threshold.f1",
+    "precision": "at_threshold.precision",
+    "recall": "at_threshold.recall",
+    "IoU": "at_threshold.iou",
     "break-even": "break_even.value",
     "relaxed F1": "relaxed.f1",
     "clDice": "topology.cldice",
 }
-"""What a terminal has room for."""
+"""What a terminal has room for: of the masks as they were cut."""
 
 
 def rows(report: Mapping[str, Any]) -> list[tuple[str, Row]]:

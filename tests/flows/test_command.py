@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -237,6 +238,8 @@ def test_an_interrupted_training_says_so_and_goes_on(tmp_path):
         [sys.executable, "-m", *words, "1000000"],
         cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True,
         env={**os.environ, "PREFECT_HOME": str(tmp_path / "prefect-home")},
+        # What a shell starts in the background does not hear interrupts, and hands that on.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     ) as child:  # fmt: skip
         deadline = time.monotonic() + 240
         while not last.exists():
