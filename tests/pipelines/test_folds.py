@@ -69,13 +69,12 @@ def test_folds_are_spread_over_the_folders():
 
 
 def test_each_fold_has_its_own_folder_name_and_length(tmp_path):
-    splits = dealt(5, folds=2, output=tmp_path, name="mine", epochs=1024, batch_pixels=1024)
+    told = {"epochs": 1024, "crop_sizes": [32], "batch_pixels": 1024}
+    splits = dealt(5, folds=2, output=tmp_path, name="mine", **told)
     assert [split.config.output.name for split in splits] == ["fold-1", "fold-2"]
     assert [split.config.name for split in splits] == ["mine-1", "mine-2"]
-    # A batch has two crops at least.
-    crops = 2 * (256**2 + 256**2 + 384**2) / 3
-    pixels = [200 * 1024**2, 300 * 1024**2]
-    assert [split.config.iterations for split in splits] == [round(p / crops) for p in pixels]
+    # A batch has two crops at least, and so 2048 pixels of 200 and 300.
+    assert [split.config.iterations for split in splits] == [100, 150]
 
 
 def test_more_folds_than_images_are_refused():
