@@ -189,7 +189,7 @@ def test_empty_and_missing_folders_are_named(folder, tmp_path):
     assert f"{root / 'no'}: no such folder; check --images" in refused(root, images=root / "no")
     assert "check --labels" in refused(root, labels=root / "no")
     assert "check --test-images" in refused(root, test_images=root / "no")
-    message = refused(root, valid_images=root / "images", valid_labels=root / "no")
+    message = refused(root, valid_images=root / "empty", valid_labels=root / "no")
     assert "check --valid-labels" in message
 
 

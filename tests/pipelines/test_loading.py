@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pipelines.crops import SceneSource
+from pipelines.crops import SceneSource, contents_of
 from pipelines.loading import crop_loader
 from pipelines.objective import objective_of
 from pipelines.roads import road_pairs
@@ -36,6 +36,6 @@ def test_a_gpu_has_as_many_as_its_share_of_the_cores_allows(
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
     config = TrainRoads(workers=told)
-    objective = objective_of(config, "roads", 2, [source])
+    objective = objective_of(config, "roads", 2, [contents_of(source)])
     loader = crop_loader(config, objective, [source], [1.0], lambda: 0)
     assert loader.num_workers == expected
