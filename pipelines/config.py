@@ -169,7 +169,7 @@ class PredictionSettings(ScoringSettings, RangeSettings):
 
     @model_validator(mode="after")
     def _one_threshold(self) -> Self:
-        if self.noted_threshold and self.threshold != 0.5:
+        if self.noted_threshold and self.threshold != type(self).model_fields["threshold"].default:
             raise ValueError("threshold and noted_threshold: give one of them")
         return self
 

@@ -234,9 +234,9 @@ def _check_foreground(split: Split, contents: Contained) -> None:
         ("held out to choose the weights", split.held_out),
     ):
         if not any(contents[one.source].foreground for one in images):
-            names = ", ".join(one.source.name for one in images[:4])
+            names = _some([one.source.name for one in images])
             raise DataError(
-                f"{what}: {names}{', ...' if len(images) > 4 else ''}, but no labelled pixel there "
+                f"{what}: {names}, but no labelled pixel there "
                 "is foreground; hold out other images with --held-out, or make fewer --folds"
             )
 
@@ -306,7 +306,12 @@ def _which(now: Any, earlier: Any) -> str:
     if not (isinstance(now, dict) and isinstance(earlier, dict) and now.keys() == earlier.keys()):
         return ""
     names = [name for name in now if now[name] != earlier[name]]
-    return f" ({', '.join(names[:4])}{', ...' if len(names) > 4 else ''})"
+    return f" ({_some(names)})"
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first few of them."""
+    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
 
 
 def _begin(

@@ -8,9 +8,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from pipelines.crops import CropPlan
 from pipelines.data import Example, TrainingData
 from pipelines.errors import DataError
+from pipelines.loading import plan_of
 from pipelines.training_config import TrainDrive, TrainFolder, TrainingSettings, TrainRoads
 
 Training = TrainRoads | TrainDrive | TrainFolder
@@ -126,7 +126,6 @@ def _bounded(config: Config, kept: Sequence[Example]) -> Config:
     """Epochs, if they are given, as iterations."""
     if config.epochs is None:
         return config
-    plan = CropPlan(config.how.crop_sizes, config.how.batch_pixels, config.seed)
     pixels = sum(math.prod(one.source.shape()) for one in kept)
-    iterations = max(1, round(config.epochs * pixels / plan.pixels()))
+    iterations = max(1, round(config.epochs * pixels / plan_of(config).pixels()))
     return config.model_copy(update={"epochs": None, "iterations": iterations})
