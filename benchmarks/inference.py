@@ -17,13 +17,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 from pipelines.config import PredictionSettings
 from pipelines.job import Views
@@ -33,7 +37,9 @@ from pipelines.samples import draw_road_scene
 from pipelines.weights import load
 from tiling.blend import ONE
 from tiling.grid import Grid
+from tiling.part import Part
 from tiling.raster import RasterScene
+from tiling.store import PartStore
 
 TILE, OVERLAP, BATCH = 512, 128, 4
 MANY_TURNS_UP_TO = 5000
@@ -46,9 +52,10 @@ class Free:
 
     bands, batch, lanes, readers = 1, BATCH, 2, 1
 
-    def __call__(self, pixels, valid):
+    def __call__(self, pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.uint16]:
         """See `tiling.stitch.TilePredictor`."""
-        return (pixels[:, :1] > 180) * np.uint16(ONE)
+        levels: NDArray[np.uint16] = (pixels[:, :1] > 180) * np.uint16(ONE)
+        return levels
 
 
 def write_scene(path: Path, size: int) -> None:
@@ -75,10 +82,11 @@ def measure(what: str, path: Path) -> dict[str, float]:
     network = model.network.channels_last()
     mean, std = (torch.tensor(v)[:, None, None] for v in (model.card.mean, model.card.std))
 
-    def bare(batch):
+    def bare(batch: Tensor) -> Tensor:
         with torch.inference_mode():
             laid_out = batch.contiguous(memory_format=torch.channels_last)
-            return network(laid_out, None)[-1].softmax(dim=1)[:, 1:]
+            logits: list[Tensor] = network(laid_out, None)
+            return logits[-1].softmax(dim=1)[:, 1:]
 
     with RasterScene(path) as scene, tempfile.TemporaryDirectory(dir=path.parent) as out:
         grid = Grid(scene.height, scene.width, TILE, OVERLAP)
@@ -106,7 +114,7 @@ def measure(what: str, path: Path) -> dict[str, float]:
         else:
             predictor = Free() if what == "free" else predictor_for([model], settings)
 
-            def compute(store, parts):
+            def compute(store: PartStore, parts: Sequence[Part]) -> None:
                 predict_parts(scene, store, parts, predictor)
 
             kind = device_kind(settings)

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from pipelines.crops import SceneSource
+from pipelines.crops import SceneSource, contents_of
 from pipelines.loading import crop_loader
 from pipelines.objective import objective_of
 from pipelines.roads import road_pairs
@@ -46,7 +46,7 @@ def iteration(network: SegmentationNetwork, device: torch.device) -> Callable[[B
         optimizer.zero_grad()
         with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
             loss = multi_step_loss(network(image), moved["label"][:, 0])
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         if device.type == "cuda":
             torch.cuda.synchronize()
@@ -77,7 +77,8 @@ def main() -> None:
         roads = given.roads or write_roads_folder(Path(folder), train=4, valid=0, size=1500)
         sources = [SceneSource(pair.job()) for pair in road_pairs(roads, "train")]
         settings = TrainRoads(model=given.model, workers=given.workers)
-        objective = objective_of(settings, "roads", 2, sources)
+        contents = [contents_of(source, 2) for source in sources]
+        objective = objective_of(settings, "roads", 2, contents)
         network = create(given.model, **objective.arguments).channels_last().to(device)
         loader = crop_loader(settings, objective, sources, [1.0] * len(sources), lambda: 0)
         batches = iter(loader)

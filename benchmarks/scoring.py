@@ -64,6 +64,7 @@ def measure(kind: str, prediction: Path, label: Path) -> dict[str, float]:
     """Seconds and bytes of one run in this process."""
     settings = ScoringSettings(topology=kind == KINDS[2])
     with open_levels(prediction) as levels, open_label(label, Labelling()) as drawn:
+        assert drawn is not None
         start = time.perf_counter()
         if kind == KINDS[0]:
             for window in split(levels.height, levels.width, AT_ONCE):

@@ -83,7 +83,7 @@ def _balanced(name: str, **arguments: Any) -> Variant:
 
 
 DRU = _network("dru-4")
-PLAIN = {"ema": 0, "damaged_starts": 0, "random_steps": False, "missing": 0}
+PLAIN: dict[str, Any] = {"ema": 0, "damaged_starts": 0, "random_steps": False, "missing": 0}
 """What the papers' networks are compared without."""
 OURS = Variant("all", dict.fromkeys(PLAIN))
 """With what `flows.train_drive` has by default."""
@@ -101,14 +101,14 @@ STUDIES: dict[str, list[Variant]] = {
                  _network("rec-last")],
     "gates": [DRU, _network("dru-4", gate_relu=False)],
     "training": [OURS, UNIFORM, *(
-        Variant(name, {**OURS.settings, **left_out}) for name, left_out in {
-            "weights not averaged": {"ema": 0},
-            "always three steps": {"random_steps": False},
-            "light unchanged": {"augmented": False},
-            "no rectangles taken out": {"missing": 0},
-            "early steps weigh more (alpha=0.7)": {"alpha": 0.7},
-            "soft Dice too": {"dice": 0.5},
-        }.items())],
+        Variant(name, {**OURS.settings, setting: value}) for name, setting, value in (
+            ("weights not averaged", "ema", 0),
+            ("always three steps", "random_steps", False),
+            ("light unchanged", "augmented", False),
+            ("no rectangles taken out", "missing", 0),
+            ("early steps weigh more (alpha=0.7)", "alpha", 0.7),
+            ("soft Dice too", "dice", 0.5),
+        ))],
     "reseg": [_network("reseg"), _network("reseg", contrast_normalisation=True),
               _balanced("reseg"), _network("reseg", vgg=False),
               _network("reseg", vgg=False, contrast_normalisation=True),
@@ -157,6 +157,7 @@ def without_test_images(chase: Path, output: Path) -> Path:
     for sample in fundus_samples(chase, "train"):
         split = "test" if subject_of(sample.name) in SCORED_SUBJECTS else "training"
         for kind, path in (("images", sample.image), ("1st_manual", sample.label)):
+            assert path is not None, f"{sample.name} has no label"
             link = root / split / kind / path.name
             link.parent.mkdir(parents=True, exist_ok=True)
             if not link.exists():

@@ -89,7 +89,8 @@ def command(name: str, config: type[Config], run: Run[Config]) -> None:
     """Runs a command line to its end and exits.
 
     The exit status is 0 when all went well, 1 when something failed (said on standard error in
-    one line each), 2 when the options were wrong, 130 when it was interrupted.
+    one line each), 2 when the options were wrong, 130 when it was interrupted and 143 when it was
+    terminated (SIGTERM).
 
     Args:
         name: Of the module: `python -m flows.NAME`.
@@ -113,12 +114,20 @@ def command(name: str, config: type[Config], run: Run[Config]) -> None:
         sys.exit(2)
     if not isinstance(values, config):
         sys.exit(0)  # --help was printed.
+    # Else Lightning ends a training as if all had gone well.
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         status = _run(name, values, run, errors)
-    except KeyboardInterrupt:
-        _say(errors, "stopped; the same command goes on from what is there")
-        status = 128 + signal.SIGINT
+    except KeyboardInterrupt as stop:
+        afresh = " without --overwrite" if getattr(values, "overwrite", False) else ""
+        _say(errors, f"stopped; the same command{afresh} goes on from what is there")
+        status = 128 + (stop.args[0] if stop.args else signal.SIGINT)
     sys.exit(status)
+
+
+def _terminated(number: int, _: Any) -> None:
+    """Ends what is running as an interrupt does."""
+    raise KeyboardInterrupt(number)
 
 
 def prefect_is_configured() -> bool:

@@ -9,11 +9,17 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, WeightAveraging
+from lightning.pytorch.callbacks import (
+    Checkpoint,
+    EarlyStopping,
+    ModelCheckpoint,
+    WeightAveraging,
+)
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from pipelines.errors import PipelineError, shortened
+from pipelines.loading import crops_died
 from pipelines.training_config import TrainingSettings
 from tiling.disk import appearing
 
@@ -70,6 +76,8 @@ class WholeFiles(TorchCheckpointIO):
             try:
                 torch.save(checkpoint, partial)
             except RuntimeError as error:  # What torch calls a full disk.
+                if crops_died(error):
+                    raise
                 raise OSError(shortened(error)) from error
 
 
@@ -86,6 +94,22 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"{path}: cannot be read ({shortened(error)}); start afresh with --overwrite"
         ) from error
     return checkpoint
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps the best weights; a training whose folder was moved goes on with what it has there."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on from the best score so far."""
+
+        def here(path: str) -> str:
+            return str(Path(str(self.dirpath)) / Path(path).name) if path else path
+
+        paths = {key: here(state_dict[key]) for key in ("best_model_path", "kth_best_model_path")}
+        best = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict(
+            {**state_dict, **paths, "best_k_models": best, "dirpath": self.dirpath}
+        )
 
 
 class LastCheckpoint(Checkpoint):

@@ -3,8 +3,10 @@
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 
+from pipelines import distributed
 from pipelines.crops import FundusSource, SceneSource
 from pipelines.errors import DataError
 from pipelines.fundus import FundusSample, fundus_samples, subject_of
@@ -94,12 +96,11 @@ def road_data(config: TrainRoads) -> TrainingData:
     def draw() -> list[Source]:
         if not config.samples:
             return []
-        folder = config.output / "samples"
-        write_roads_folder(folder, train=6, valid=0, size=768, seed=1000)
+        folder = write_roads_folder(_drawn(config), train=6, valid=0, size=768, seed=1000)
         return [SceneSource(pair.job()) for pair in road_pairs(folder, "train")]
 
     return TrainingData(
-        "roads", tuple(folder.name for folder in config.data), ("background", "road"),
+        "roads", tuple(folder.resolve().name for folder in config.data), ("background", "road"),
         [[Example(SceneSource(job), job, job.name) for job in jobs] for jobs in folders],
         split, tests, draw=draw, drawn_share=config.samples / 100, ground_sampling_distance=gsd,
     )  # fmt: skip
@@ -129,17 +130,23 @@ def vessel_data(config: TrainDrive) -> TrainingData:
     def draw() -> list[Source]:
         if not config.samples:
             return []
-        folder = write_drive_folder(config.output / "samples", train=6, test=0, seed=1000)
+        folder = write_drive_folder(_drawn(config), train=6, test=0, seed=1000)
         return [FundusSource(one, wanted) for one in fundus_samples(folder, "train")]
 
     return TrainingData(
-        "vessels", tuple(folder.name for folder in config.data), ("background", "vessel"),
+        "vessels", tuple(folder.resolve().name for folder in config.data), ("background", "vessel"),
         [[Example(source, sample_job(sample, reading), subject_of(sample.name))
           for source, sample in zip(of_folder, samples, strict=True)]
          for of_folder, samples in zip(sources, folders, strict=True)],
         "test", [sample_job(sample, reading) for sample in tests],
         draw=draw, drawn_share=config.samples / 100, field_diameters=seen,
     )  # fmt: skip
+
+
+def _drawn(config: TrainRoads | TrainDrive) -> Path:
+    """Where this process draws: others may be reading what they drew."""
+    number = distributed.process()
+    return config.output / ("samples" if number == 0 else f"samples-{number}")
 
 
 def one_pixel_size(sizes: Sequence[float | None]) -> float | None:

@@ -158,6 +158,10 @@ def _classes(seen: Sequence[_Seen], names: tuple[str, ...] | None) -> tuple[str,
     if len(values) == 2:
         return ("background", "foreground")
     count = next(number for number in range(len(values) + 1) if number not in values)
+    if count == 2:
+        # A stray value is in few labels; what all of them have in common is none.
+        for one in seen:
+            check_values(str(one.label), one.values, Labelling())
     numbered = frozenset[float](range(count)) if count > 2 else frozenset({0.0, 1.0})
     for one in seen:
         if odd := one.values - numbered - (frozenset({float(IGNORED)}) if count > 2 else set()):

@@ -1,6 +1,7 @@
 """What training and scoring are fed: batches of crops by number, tiles of held-out images."""
 
 import os
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -120,6 +121,12 @@ def crop_loader(
         multiprocessing_context="spawn" if workers else None,
         pin_memory=torch.cuda.is_available(),
     )
+
+
+def crops_died(error: Exception) -> bool:
+    """Whether this is how torch says, wherever it is just then, that a process of crops died."""
+    died = re.match(r"DataLoader worker \(pid.*\) (is killed|exited unexpectedly)", str(error))
+    return died is not None
 
 
 def _workers() -> int:

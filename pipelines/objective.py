@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from pipelines import distributed
 from pipelines.crops import Contents, band_statistics
 from pipelines.encoder_weights import read_encoder_weights
 from pipelines.errors import PipelineError, WeightsError
@@ -66,6 +67,7 @@ def objective_of(
     model = None if settings.start_from is None else _earlier(settings, task, bands, classes)
     own = {"in_channels": bands, "classes": classes} if model is None else model.card.arguments
     network, arguments = _network(settings, own)
+    _check_batch_norm(network, settings.model)
     start = None
     if model is not None:
         start = model.network.state_dict()
@@ -93,9 +95,24 @@ def objective_of(
     return Objective(arguments, tuple(weights), alpha, mean, std, start, earlier)
 
 
+def _check_batch_norm(network: nn.Module, name: str) -> None:
+    """Whether batch norm can be over all processes.
+
+    Raises:
+        PipelineError: It cannot.
+    """
+    if distributed.processes() > 1 and not torch.cuda.is_available():
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                raise PipelineError(
+                    f"--model {name}: batch norm over several processes needs GPUs; train in one "
+                    "process, or give a network with group norm"
+                )
+
+
 def _earlier(settings: TrainingSettings, task: Task, bands: int, classes: int) -> Model:
     """The weights to start from."""
-    model = load(str(settings.start_from), task)
+    model = load(str(settings.start_from), task, option="--start-from")
     known = len(model.card.mean), len(model.card.classes)
     if known != (bands, classes):
         raise WeightsError(

@@ -21,7 +21,7 @@ from tiling.grid import Grid
 from tiling.manifest import working
 from tiling.part import Part
 from tiling.scene import Scene
-from tiling.stitch import stitch
+from tiling.stitch import TilePredictor, stitch
 from tiling.store import PartStore
 
 _ENGINE = 1
@@ -106,7 +106,7 @@ def predict_parts(
     seen: Scene,
     store: PartStore,
     parts: Sequence[Part],
-    predictor: NetworkPredictor,
+    predictor: TilePredictor,
     progress: Callable[[int], None] = lambda tiles: None,
 ) -> None:
     """Computes parts of a scene and writes them to their store.

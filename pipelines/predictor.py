@@ -88,7 +88,7 @@ class NetworkPredictor:
             try:
                 results.append(self._predicted(scaled[chunk], valid[chunk], size))
             except RuntimeError as error:
-                if not _out_of_memory(error):
+                if not out_of_memory(error):
                     raise
                 self._halve(size, error)
         return np.concatenate(results)
@@ -213,7 +213,7 @@ def on_8_bits(pixels: NDArray[Any], value_range: ValueRange | None = None) -> ND
     )
 
 
-def _out_of_memory(error: BaseException) -> bool:
+def out_of_memory(error: BaseException) -> bool:
     """Whether a device, or torch on the CPU, found no memory."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 

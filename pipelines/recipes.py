@@ -67,6 +67,9 @@ Contained = Mapping[Source, Contents]
 SETTINGS = "settings.json"
 """Beside the checkpoints: what the training was told."""
 
+_LEAVES = "leaves"
+"""In the settings: what the training leaves under names of the user's or of the data's."""
+
 HELD_OUT = "held-out"
 """Folder of the report on the held-out images."""
 
@@ -236,8 +239,8 @@ def _check_foreground(split: Split, contents: Contained) -> None:
         if not any(contents[one.source].foreground for one in images):
             names = _some([one.source.name for one in images])
             raise DataError(
-                f"{what}: {names}, but no labelled pixel there "
-                "is foreground; hold out other images with --held-out, or make fewer --folds"
+                f"{what}: {names}, but no labelled pixel there is foreground; give images that "
+                "have some (which ones are held out, --held-out, --folds or --valid-images say)"
             )
 
 
@@ -245,9 +248,16 @@ def _settings(split: Split, contents: Contained) -> dict[str, Any]:
     """What a training must have in common with the one that it goes on from."""
 
     def digests(images: Sequence[Example]) -> dict[str, str]:
-        return {one.source.name: contents[one.source].digest for one in images}
+        found: dict[str, str] = {}
+        for one in images:
+            # Images of two folders may have one name.
+            name = one.source.name
+            found[name] = found.get(name, "") + contents[one.source].digest
+        return found
 
     told = split.config.compared()
+    if (start := split.config.start_from) is not None:
+        told["start_from"] = {start: load(start).digest}
     # As they are read back.
     how: dict[str, Any] = json.loads(json.dumps(asdict(split.config.how)))
     images = {
@@ -278,12 +288,20 @@ def _earlier_settings(folder: Path) -> dict[str, Any] | None:
 
 
 def _agree_with_earlier(config: Training, splits: Sequence[Split], contents: Contained) -> None:
-    """Refuses to go on with a training of other settings or images.
+    """Refuses to go on with a training of other settings or images, or to replace its own start.
 
     Raises:
-        PipelineError: The folder holds a training, or one of its folds, where they differ.
+        PipelineError: The folder holds a training, or one of its folds, where they differ; or the
+            weights to start from.
     """
     own = {split.config.output: split for split in splits}
+    written = [config.output / f"{config.name}.safetensors", *config.output.glob("fold-*/*")]
+    start = config.start_from
+    if start is not None and Path(start).resolve() in [one.resolve() for one in written]:
+        raise PipelineError(
+            f"{start}: weights to start from must stay as they are, and this training writes "
+            "there; choose another --output"
+        )
     for folder in (config.output, *sorted(config.output.glob("fold-*"))):
         earlier = _earlier_settings(folder)
         if earlier is None or not (folder / "checkpoints" / "last.ckpt").is_file():
@@ -328,7 +346,7 @@ def _begin(
     """
     with _written(config.output):
         if config.overwrite:
-            _clear(config, data)
+            _clear(config.output)
         for split, objective in zip(splits, objectives, strict=True):
             folder = split.config.output
             folder.mkdir(parents=True, exist_ok=True)
@@ -339,29 +357,29 @@ def _begin(
                 "precision": precision_of(split.config.precision),
                 "max_time": split.config.max_time,
                 "patience": split.config.patience,
+                _LEAVES: [f"{split.config.name}.safetensors", data.split],
             }
             settings = {**_settings(split, contents), "resolved": resolved}
             with appearing(folder / SETTINGS) as partial:
                 partial.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
-def _clear(config: Training, data: TrainingData) -> None:
+def _clear(folder: Path) -> None:
     """Removes what an earlier training left, and nothing where there was none."""
-    whole = _earlier_settings(config.output) is not None
-    folds = [one for one in config.output.glob("fold-*") if _earlier_settings(one) is not None]
-    for folder in folds:
-        shutil.rmtree(folder)
-    if whole:
-        for name in ("checkpoints", "csv", "tensorboard"):
-            shutil.rmtree(config.output / name, ignore_errors=True)
-        (config.output / RUN).unlink(missing_ok=True)
-        (config.output / SETTINGS).unlink()
-        weights = config.output / f"{config.name}.safetensors"
-        if config.start_from is None or weights.resolve() != Path(config.start_from).resolve():
-            weights.unlink(missing_ok=True)
-    if whole or folds:
-        for name in (HELD_OUT, data.split):
-            shutil.rmtree(config.output / name, ignore_errors=True)
+    every = {one: _earlier_settings(one) for one in (folder, *folder.glob("fold-*"))}
+    earlier = {one: settings for one, settings in every.items() if settings is not None}
+    left = {HELD_OUT} if earlier else set()
+    if folder in earlier:
+        left |= {"checkpoints", "csv", "tensorboard", RUN, SETTINGS}
+    for one, settings in earlier.items():
+        left |= {*settings.get("resolved", {}).get(_LEAVES, [])}
+        if one != folder:
+            shutil.rmtree(one)
+    for name in left:
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
 
 
 @contextmanager

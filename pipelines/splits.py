@@ -104,6 +104,13 @@ def _hold_out(
         apart = _apart(items, chosen)
         kept += apart[0]
         out += apart[1]
+    for one in kept:
+        if one.subject in _subjects(out):
+            raise DataError(
+                f"{one.job.source}: trained on, while an image of the same name or subject in "
+                "another folder is held out; rename one of them if they show others, or else keep "
+                "them in one folder"
+            )
     return kept, out
 
 

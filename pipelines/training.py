@@ -14,11 +14,7 @@ from typing import Any, Literal, cast
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import (
-    LearningRateMonitor,
-    ModelCheckpoint,
-    RichProgressBar,
-)
+from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch import Tensor
@@ -26,6 +22,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from pipelines import distributed
 from pipelines.callbacks import (
+    BestCheckpoint,
     LastCheckpoint,
     LogLines,
     WholeFiles,
@@ -33,10 +30,11 @@ from pipelines.callbacks import (
     read_checkpoint,
 )
 from pipelines.crops import CropSource
-from pipelines.errors import PipelineError, TrainingError
-from pipelines.loading import crop_loader, held_out_loader
+from pipelines.errors import DeviceMemoryError, PipelineError, TrainingError, shortened
+from pipelines.loading import crop_loader, crops_died, held_out_loader
 from pipelines.mlflow_log import mlflow_logger
 from pipelines.objective import Objective
+from pipelines.predictor import out_of_memory
 from pipelines.scores.curve import HALF
 from pipelines.scores.histogram import Counts, Histogram, curve_of, foreground_at
 from pipelines.starts import starting_mask
@@ -239,7 +237,8 @@ def train(
 
     Raises:
         TrainingError: The loss is not a number any more. Checkpoints from before are kept.
-        PipelineError: A checkpoint to go on from is damaged.
+        PipelineError: A checkpoint to go on from is damaged, or a process that makes crops died.
+        DeviceMemoryError: A batch does not fit into memory.
         OSError: The folder cannot be written.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -248,7 +247,7 @@ def train(
     module = SegmentationModule(settings, objective)
     checkpoints = folder / "checkpoints"
     interval = max(1, how.iterations // settings.scorings)
-    best = ModelCheckpoint(
+    best = BestCheckpoint(
         checkpoints, filename="best", monitor="held_out/break_even", mode="max",
         save_top_k=1, enable_version_counter=False,
     )  # fmt: skip
@@ -304,6 +303,7 @@ def _without_untrue_warnings() -> Iterator[None]:
         for message in (
             "Checkpoint directory .* exists and is not empty",  # A resume finds its own in it.
             "You're resuming from a checkpoint that ended before",  # `NumbersFrom` resumes there.
+            "`isinstance.treespec",  # Lightning's own call.
             "The '.*_dataloader' does not have many workers",  # --workers says how many.
         ):
             warnings.filterwarnings("ignore", message)
@@ -314,13 +314,25 @@ def _without_untrue_warnings() -> Iterator[None]:
 def _as_raised() -> Iterator[None]:
     """What a process that makes crops raises, without the traceback that torch puts around it.
 
-    And an interrupt, which Lightning takes for the end of the program.
+    And an interrupt, which Lightning takes for the end of the program, and the lack of memory.
     """
     try:
         yield
     except SystemExit as end:
         if isinstance(end.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
+            raise KeyboardInterrupt(*end.__context__.args) from None
+        raise
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, MemoryError) or out_of_memory(error):
+            raise DeviceMemoryError(
+                f"a batch does not fit into memory ({shortened(error)}); work through it in parts "
+                "with --accumulate, or give fewer --batch-pixels"
+            ) from error
+        if crops_died(error):
+            raise PipelineError(
+                f"a process that makes crops died ({shortened(error)}), perhaps for want of "
+                "memory; the same command goes on from what is there, with fewer --workers too"
+            ) from error
         raise
     except (PipelineError, TilingError) as error:
         if "in DataLoader worker process" not in str(error):

@@ -39,7 +39,8 @@ class TrainingSettings(Configuration):
     """What stands for each setting that is None, by protocol."""
 
     HELD_OUT: ClassVar[int]
-    """Training images that are held out where nothing is said, though never over a fifth of all."""
+    """Training images that are held out where nothing is said, though never over a
+    fifth of all, or one."""
 
     protocol: Annotated[
         Literal["default", "paper"],
@@ -315,7 +316,13 @@ class TrainFolder(TrainingSettings, ClassSettings):
             raise ValueError(
                 "valid images choose the weights: leave held out and folds away, or the images"
             )
+        seen = {self.images.resolve(): "are trained on"}
         for split, images in (("valid", self.valid_images), ("test", self.test_images)):
-            if images is not None and images.resolve() == self.images.resolve():
-                raise ValueError(f"{split} images are those that are trained on: give others")
+            if images is None:
+                continue
+            if images.resolve() in seen:
+                raise ValueError(
+                    f"{split} images are those that {seen[images.resolve()]}: give others"
+                )
+            seen[images.resolve()] = "choose the weights"
         return self

@@ -103,12 +103,13 @@ def save(path: Path, network: SegmentationNetwork, card: WeightsCard) -> None:
         partial.write_bytes(content)
 
 
-def load(name_or_path: str, task: Task | None = None) -> Model:
+def load(name_or_path: str, task: Task | None = None, *, option: str = "--model") -> Model:
     """Reads weights.
 
     Args:
         name_or_path: The name of shipped weights, or a file.
         task: What they must have been trained for; None and "other" take any.
+        option: What a message says to give others with.
 
     Raises:
         WeightsError: No such weights, damaged, without metadata, of another network or task.
@@ -119,7 +120,7 @@ def load(name_or_path: str, task: Task | None = None) -> Model:
         fitting = [name for name in shipped() if name.startswith(task)]
         raise WeightsError(
             f"{path}: these weights find {card.task}, not {task}; "
-            f"give --model {' or '.join(fitting) or f'weights trained for {task}'}"
+            f"give {option} {' or '.join(fitting) or f'weights trained for {task}'}"
         )
     try:
         network = create(card.network, **card.arguments)

@@ -227,7 +227,28 @@ def test_a_dry_run_prints_what_a_run_would_take_and_writes_nothing(white_scene, 
     assert [path.name for path in tmp_path.iterdir()] == ["text.tif"]
 
 
-def test_an_interrupted_training_says_so_and_goes_on(tmp_path):
+def crops(child):
+    """The process that makes crops."""
+    children = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
+    (number,) = (
+        int(number)
+        for number in children
+        if "spawn_main" in Path(f"/proc/{number}/cmdline").read_text()
+    )
+    return number
+
+
+@pytest.mark.parametrize(
+    ("stop", "status", "said"),
+    [
+        # As a terminal does: to the processes that make crops too.
+        (lambda child: os.killpg(child.pid, signal.SIGINT), 130, "stopped; the same command goes"),
+        (lambda child: child.terminate(), 143, "stopped; the same command goes"),
+        (lambda child: os.kill(crops(child), signal.SIGKILL), 1, "a process that makes crops died"),
+    ],
+    ids=["interrupted", "terminated", "crops killed"],
+)
+def test_a_training_that_is_stopped_says_so_and_goes_on(tmp_path, stop, status, said):
     write_roads_folder(tmp_path / "roads", train=3, valid=1, size=64)
     words = (
         "flows.train_roads", "--data", "roads", "--output", "out", "--crop-sizes", "32",
@@ -246,9 +267,10 @@ def test_an_interrupted_training_says_so_and_goes_on(tmp_path):
             assert child.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        # As a terminal does: to the processes that make crops too.
-        os.killpg(child.pid, signal.SIGINT)
+        stop(child)
         _, errors = child.communicate(timeout=120)
-    assert child.returncode == 130
-    assert errors.splitlines()[-1] == "error: stopped; the same command goes on from what is there"
+    assert child.returncode == status
+    last = errors.splitlines()[-1]
+    assert last.startswith(f"error: {said}")
+    assert "goes on from what is there" in last
     assert "Traceback" not in errors

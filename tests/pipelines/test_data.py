@@ -1,7 +1,10 @@
 """Data sets are read and checked before anything is written."""
 
+import shutil
+
 import numpy as np
 import pytest
+import torch
 from affine import Affine
 from PIL import Image
 from pydantic import ValidationError
@@ -26,14 +29,14 @@ def drive(tmp_path):
     return write_drive_folder(tmp_path / "DRIVE", train=3, test=2)
 
 
-def refused(data, **told):
+def refused(root, **told):
     """The one line that a training is refused with, which leaves nothing behind."""
-    train, config = (train_vessels, TrainDrive) if data.name == "DRIVE" else (
+    train, config = (train_vessels, TrainDrive) if root.name == "DRIVE" else (
         train_roads, TrainRoads
     )  # fmt: skip
-    output = data.parent / "out"
+    output = root.parent / "out"
     with pytest.raises((PipelineError, TilingError)) as caught:
-        train(config(data=[data], output=output, samples=5, **told), Silence())
+        train(config(**{"data": [root], "output": output, "samples": 5, **told}), Silence())
     assert not output.exists()
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -138,6 +141,31 @@ def test_more_processes_than_a_batch_has_crops_are_refused(roads, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "4")
     assert "as few as 2 crops" in refused(roads)
     assert "raise --batch-pixels (now 131072)" in refused(roads)
+
+
+def test_batch_norm_over_processes_without_gpus_is_refused(roads, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    message = refused(roads, model="unet-bn")
+    assert "--model unet-bn: batch norm over several processes needs GPUs" in message
+
+
+def test_images_of_one_name_are_not_trained_on_and_held_out(drive):
+    shutil.copytree(drive, drive.parent / "again")
+    for image in (drive.parent / "again" / "training").glob("*/22_*"):
+        image.unlink()
+    # Of three images and of two the one that is held out is not the same one.
+    message = refused(drive, data=[drive, drive.parent / "again"], held_out=[1, 1])
+    assert "trained on, while an image of the same name" in message
+
+
+def test_each_process_draws_in_a_folder_of_its_own(roads, monkeypatch):
+    data = road_data(TrainRoads(data=[roads], output=roads.parent / "out", samples=20))
+    for number in (0, 1):
+        monkeypatch.setenv("RANK", str(number))
+        assert len(data.draw()) == 6
+    drawn = sorted(path.name for path in (roads.parent / "out").iterdir())
+    assert drawn == ["samples", "samples-1"]
 
 
 def test_a_place_that_cannot_be_written_is_said(roads):

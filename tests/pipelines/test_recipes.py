@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -25,7 +26,7 @@ from pipelines.outcome import Silence
 from pipelines.recipes import train_roads, train_vessels
 from pipelines.samples import draw_fundus, write_drive_folder, write_roads_folder
 from pipelines.training_config import TrainDrive, TrainRoads
-from pipelines.weights import load
+from pipelines.weights import load, save
 from rurnet import NetworkError
 from tiling.raster import without_georeferencing_warning
 
@@ -223,6 +224,7 @@ def test_settings_are_noted_as_they_were_resolved(unbroken):
         "class weights": [1.0, 2.3],
         "network arguments": {"in_channels": 3, "classes": 2, "steps": 2},
         "alpha": 0.4, "precision": "32-true", "max_time": None, "patience": 0,
+        "leaves": ["roads.safetensors", "valid"],
     }  # fmt: skip
 
 
@@ -232,7 +234,7 @@ def test_a_training_that_is_overwritten_leaves_nothing_that_looks_new(copied, ro
 
     monkeypatch.setattr(recipes, "train", broken_off)
     with pytest.raises(PipelineError, match=r"cannot be written \(No space left on device\); free"):
-        train_roads(roads_config(roads, copied, overwrite=True), Silence())
+        train_roads(roads_config(roads, copied, overwrite=True, name="other"), Silence())
     assert [path.name for path in copied.iterdir()] == ["settings.json"]
 
 
@@ -336,13 +338,37 @@ def test_weights_to_start_from_bring_their_normalisation_and_are_noted(unbroken,
         torch.testing.assert_close(found.network.state_dict()[key], value, rtol=0, atol=1e-6)
 
 
+def test_weights_to_start_from_that_changed_are_not_gone_on_from(unbroken, roads, tmp_path):
+    start = tmp_path / "start.safetensors"
+    start.write_bytes(unbroken.weights.read_bytes())
+    config = roads_config(roads, tmp_path / "on", start_from=str(start), iterations=1, scorings=1)
+    train_roads(config, Silence())
+    model = load(str(start))
+    save(start, model.network, replace(model.card, mean=(0.0, 0.0, 0.0)))
+    with pytest.raises(PipelineError, match=r"another start_from \(.*start.safetensors\); go on"):
+        train_roads(config, Silence())
+
+
+def test_weights_to_start_from_are_not_written_over(copied, roads):
+    start = copied / "roads.safetensors"
+    config = roads_config(roads, copied, start_from=str(start), overwrite=True)
+    with pytest.raises(PipelineError, match="choose another --output"):
+        train_roads(config, Silence())
+    fold = copied / "fold-1"
+    fold.mkdir()
+    start = start.rename(fold / "roads-1.safetensors")
+    with pytest.raises(PipelineError, match="choose another --output"):
+        train_roads(config.model_copy(update={"start_from": str(start)}), Silence())
+    assert start.is_file()
+
+
 def test_weights_of_another_network_or_task_are_no_start(
     unbroken, roads, tmp_path, vessels_weights
 ):
     config = roads_config(roads, tmp_path, start_from=str(unbroken.weights), model="sru-4")
     with pytest.raises(WeightsError, match="--model dru-4"):
         train_roads(config, Silence())
-    with pytest.raises(WeightsError, match="find vessels, not roads"):
+    with pytest.raises(WeightsError, match="find vessels, not roads; give --start-from roads-"):
         train_roads(roads_config(roads, tmp_path, start_from=str(vessels_weights)), Silence())
 
 

@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from pipelines import loading, training
 from pipelines.callbacks import WholeFiles, read_checkpoint
 from pipelines.crops import SceneSource, band_statistics, contents_of
-from pipelines.errors import PipelineError, TrainingError
+from pipelines.errors import DeviceMemoryError, PipelineError, TrainingError
 from pipelines.objective import Objective
 from pipelines.roads import RoadPair
 from pipelines.scores.histogram import Histogram, curve_of
@@ -129,7 +129,10 @@ def test_the_seed_decides(sources, tmp_path):
 def test_wherever_it_is_killed_it_ends_with_the_same_weights(
     sources, tmp_path, monkeypatch, numbers, seed
 ):
-    """What is on disk changes where a checkpoint is written: kills between are all the same."""
+    """What is on disk changes where a checkpoint is written: kills between are all the same.
+
+    Each goes on in a folder of another name, as where one was moved.
+    """
     running, shots = tmp_path / "running", []
     few = {"iterations": 4, "scorings": 2}
     save = lightning.Trainer.save_checkpoint
@@ -146,9 +149,7 @@ def test_wherever_it_is_killed_it_ends_with_the_same_weights(
     assert {step for step, _ in shots} == {1, 2, 3, 4}
     for step, folder in shots:
         numbers.clear()
-        shutil.rmtree(running)
-        folder.rename(running)
-        resumed = trained(sources, running, seed=seed, **few)
+        resumed = trained(sources, folder, seed=seed, **few)
         # At most the iterations since the checkpoint before are done again.
         assert numbers in (list(range(step, 4)), list(range(step - 1, 4)))
         assert resumed.iteration == unbroken.iteration
@@ -284,6 +285,12 @@ def test_a_loss_that_is_no_number_ends_it_and_keeps_what_was_good(sources, tmp_p
     result = trained(sources, tmp_path, **few)
     assert torch.load(checkpoints / "last.ckpt", weights_only=False)["global_step"] == 8
     assert result.iteration >= 2
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_said(sources, tmp_path, monkeypatch):
+    monkeypatch.setattr(SegmentationModule, "training_step", lambda *_: torch.empty(1 << 58))
+    with pytest.raises(DeviceMemoryError, match=r"does not fit into memory .*--accumulate"):
+        trained(sources, tmp_path)
 
 
 def test_the_average_of_the_weights_is_scored_and_kept(sources, tmp_path):

@@ -70,3 +70,11 @@ def test_images_that_are_trained_on_neither_choose_nor_score(tmp_path, split):
     told = {f"{split}_images": tmp_path / "x" / ".." / "images", f"{split}_labels": tmp_path}
     with pytest.raises(ValidationError, match=f"{split} images are those that are trained on"):
         TrainFolder(images=tmp_path / "images", **told)
+
+
+def test_images_that_choose_the_weights_do_not_score_them(tmp_path):
+    told = {
+        f"{split}_{kind}": tmp_path for split in ("valid", "test") for kind in ("images", "labels")
+    }
+    with pytest.raises(ValidationError, match="test images are those that choose the weights"):
+        TrainFolder(images=tmp_path / "images", **told)
