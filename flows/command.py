@@ -110,7 +110,8 @@ def command(name: str, config: type[Config], run: Run[Config]) -> None:
             option = (
                 "--" + str(problem["loc"][0]).replace("_", "-") + ": " if problem["loc"] else ""
             )
-            _say(errors, f"{option}{problem['msg']}. See python -m flows.{name} --help")
+            said = problem["msg"].removeprefix("Value error, ")
+            _say(errors, f"{option}{said}. See python -m flows.{name} --help")
         sys.exit(2)
     if not isinstance(values, config):
         sys.exit(0)  # --help was printed.
@@ -280,7 +281,9 @@ def _print(result: Result) -> None:
         if comparison["unpaired"]:
             out.print(f"Not in both: {', '.join(comparison['unpaired'])}", markup=False)
     if report["scenes"] and report["pooled"] is None:
-        out.print("No label was given, so no score is possible.")
+        out.print("No scene has a label of its name (--labels), so no score is possible.")
+    elif unscored := [scene["name"] for scene in report["scenes"] if scene["foreground"] is None]:
+        out.print(f"Without a label, and so without scores: {', '.join(unscored)}", markup=False)
     for path in result.trained:
         out.print(f"weights: {path}", markup=False)
     out.print(f"report: {result.folder / 'report.html'}", markup=False)

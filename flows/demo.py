@@ -1,5 +1,6 @@
 """`make demo`: draws a sample scene, finds its roads with the shipped weights, says how well."""
 
+import argparse
 import sys
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ LABELS = Path("demo/labels")
 
 def main() -> int:
     """Runs the demo in the current folder; returns the exit status."""
+    argparse.ArgumentParser("python -m flows.demo", description=__doc__).parse_args()
     out, errors = Console(soft_wrap=True, highlight=False), Console(stderr=True)
     start = time.perf_counter()
     out.print(f"Drawing a scene: {SCENE}")

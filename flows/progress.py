@@ -97,7 +97,7 @@ class LogProgress:
     def scene(self, name: str, tiles: int) -> None:
         """See `pipelines.outcome.Progress`."""
         self._under_way[name] = _Scene(tiles)
-        self._logger.info("%s: %d tiles", name, tiles)
+        self._logger.info("%s: %d tile%s", name, tiles, "" if tiles == 1 else "s")
 
     def tiles(self, name: str, done: int) -> None:
         """See `pipelines.outcome.Progress`."""
@@ -116,7 +116,7 @@ class LogProgress:
         elif prediction is not None:
             there = prediction.parts - prediction.computed
             self._logger.info(
-                "%s: done in %.1f s%s",
+                "%s: predicted in %.1f s%s",
                 outcome.name,
                 prediction.seconds,
                 f", {there} of {prediction.parts} parts were there already" if there else "",

@@ -272,10 +272,10 @@ def _annotations(outcome: SceneOutcome, config: Evaluate) -> tuple[Path, Path | 
     def wanted(folder: Path, what: str, names: Sequence[str], other_than: str | None) -> Path:
         path = find_label(folder, outcome.name, names, other_than)
         if path is None:
+            called = dict.fromkeys(name_of(pattern, outcome.name) for pattern in names)
             raise LabelError(
-                f"{outcome.name}: no {what} of this name in {folder} "
-                f"({', '.join(name_of(pattern, outcome.name) for pattern in names)}); add or "
-                "rename it, or score without this raster"
+                f"{outcome.name}: no {what} of this name in {folder} ({', '.join(called)}); add "
+                "or rename it, or score without this raster"
             )
         return path
 

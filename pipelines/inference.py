@@ -109,6 +109,8 @@ def _infer(
         Path(inbox).mkdir(parents=True, exist_ok=True)
     outcomes = run_batch(jobs, models, config, config.output, progress)
     report = report_of(outcomes, models, config, time.perf_counter() - start)
+    if (config.output / "report.json").exists() and outcomes and not report["scenes"]:
+        return Result(report, config.output)  # What is there tells of more.
     try:
         write_report(config.output, report, outcomes)
     except PipelineError as error:

@@ -98,6 +98,9 @@ _COMPARED = (
 )  # fmt: skip
 """Of which more is better."""
 
+_IMAGES = ("images", "img", "sat")
+"""What data sets call the folder of their images."""
+
 _SIGNATURES = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"RIFF", "image/webp"))
 
 
@@ -120,7 +123,8 @@ def render_page(report: dict[str, Any], pictures: Sequence[Picture]) -> str:
     )
     environment.filters |= {"number": number, "plain": _plain, "duration": _duration}
     pooled = report["pooled"]
-    f1_of = {scene["name"]: lookup(scene, "foreground.f1") for scene in report["scenes"]}
+    # Of the masks as they were cut: those are what is shown.
+    f1_of = {scene["name"]: lookup(scene, "at_threshold.f1") for scene in report["scenes"]}
     viewers = [_viewer(i, picture, f1_of.get(picture.name)) for i, picture in enumerate(pictures)]
     return environment.get_template("page.html.jinja").render(
         report=report,
@@ -130,7 +134,7 @@ def render_page(report: dict[str, Any], pictures: Sequence[Picture]) -> str:
         place=_last_part(report["data"]),
         created=datetime.fromisoformat(report["created"]).strftime("%Y-%m-%d %H:%M UTC"),
         scored=sum(scene["foreground"] is not None for scene in report["scenes"]),
-        f1=_measured(pooled, report["intervals"], "foreground.f1"),
+        f1=_measured(pooled, report["intervals"], "at_threshold.f1"),
         break_even=_measured(pooled, report["intervals"], "break_even.value"),
         second_f1=lookup((report["second_observer"] or {}).get("pooled"), "foreground.f1"),
         tiles=_tiles(report),
@@ -169,7 +173,11 @@ def _source(environment: Environment, name: str) -> Markup:
 
 
 def _last_part(folder: str | None) -> str:
-    return PurePath(folder).name or folder if folder else ""
+    """What a folder is called; with its parent's name where its own says nothing."""
+    if not folder:
+        return ""
+    parts = PurePath(folder).parts[-2:] if PurePath(folder).name in _IMAGES else ()
+    return str(PurePath(*parts)) if parts else PurePath(folder).name or folder
 
 
 def _has(scores: Mapping[str, Any] | None, path: str) -> bool:

@@ -446,11 +446,24 @@ def test_other_scenes_options_are_refused_by_name(
     infer([path], roads_weights, tmp_path / "out", **usual)
     before = (tmp_path / "out" / "four" / "mask.tif").read_bytes()
     run = infer([path], roads_weights, tmp_path / "out", **{**usual, **change})
-    [failed] = run.report["failed"]
+    [failed] = run.result.report["failed"]
     assert said in failed["error"]
     assert (tmp_path / "out" / "four" / "mask.tif").read_bytes() == before
     run = infer([path], roads_weights, tmp_path / "out", overwrite=True, **{**usual, **change})
     assert run.report["failed"] == []
+
+
+def test_a_run_that_can_predict_nothing_leaves_the_report_that_is_there(
+    road_folder, roads_weights, tmp_path
+):
+    told = {"scenes": [str(road_folder / "sat")], "model": [str(roads_weights)], "tile": 256}
+    infer_roads(InferRoads(**told, output=tmp_path), Silence())
+    before = {path: path.read_bytes() for path in tmp_path.glob("*.*")}
+    assert len(before) == 3
+    again = infer_roads(InferRoads(**told, output=tmp_path, save_steps=True), Silence())
+    assert again.report["scenes"] == []
+    assert len(again.report["failed"]) > 0
+    assert {path: path.read_bytes() for path in tmp_path.glob("*.*")} == before
 
 
 def test_a_rerun_says_that_nothing_was_computed(road_folder, roads_weights, tmp_path):
