@@ -328,7 +328,7 @@ def test_a_batch_killed_in_its_second_scene_goes_on_there(roads_weights, tmp_pat
     assert rasters(tmp_path / "out/b") == {}
     assert not (tmp_path / "out/c").exists()
     again = run(tmp_path, *words)
-    assert "b: done" in again.errors
+    assert "b: predicted in" in again.errors
     assert "parts were there already" in again.errors
     assert written(tmp_path / "out/a", "*") == done
     for name in "abc":
