@@ -104,8 +104,9 @@ def _hold_out(
         apart = _apart(items, chosen)
         kept += apart[0]
         out += apart[1]
+    held_out = _subjects(out)
     for one in kept:
-        if one.subject in _subjects(out):
+        if one.subject in held_out:
             raise DataError(
                 f"{one.job.source}: trained on, while an image of the same name or subject in "
                 "another folder is held out; rename one of them if they show others, or else keep "
