@@ -111,6 +111,10 @@ def command(name: str, config: type[Config], run: Run[Config]) -> None:
                 "--" + str(problem["loc"][0]).replace("_", "-") + ": " if problem["loc"] else ""
             )
             said = problem["msg"].removeprefix("Value error, ")
+            if problem["type"] == "string_pattern_mismatch":
+                # A regular expression says less than the examples in the description.
+                wanted = config.model_fields[str(problem["loc"][0])].description or ""
+                said = f"{problem['input']!r} is not what it takes: {wanted.rstrip('.')}"
             _say(errors, f"{option}{said}. See python -m flows.{name} --help")
         sys.exit(2)
     if not isinstance(values, config):
@@ -122,7 +126,8 @@ def command(name: str, config: type[Config], run: Run[Config]) -> None:
     except KeyboardInterrupt as stop:
         afresh = " without --overwrite" if getattr(values, "overwrite", False) else ""
         _say(errors, f"stopped; the same command{afresh} goes on from what is there")
-        status = 128 + (stop.args[0] if stop.args else signal.SIGINT)
+        # Threads of what it broke off may never end, and an orderly exit would wait for them.
+        os._exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
     sys.exit(status)
 
 

@@ -56,8 +56,13 @@ def read_encoder_weights(source: str, sha256: str | None = None) -> dict[str, Te
     return _read(path, source, sha256, "give another .pth, .pt or .safetensors file")
 
 
+def file_name(source: str) -> str:
+    """The last part of a path or of a URL, without a query; empty where it names no file."""
+    return Path(urlsplit(source).path).name
+
+
 def _from_url(url: str, sha256: str | None) -> dict[str, Tensor]:
-    name = Path(urlsplit(url).path).name
+    name = file_name(url)
     if not name:
         raise WeightsError(f"{url}: names no file; give the URL of a .pth or .safetensors file")
     promised = _HASH_IN_NAME.search(name)

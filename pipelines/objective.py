@@ -1,5 +1,6 @@
 """What is trained: the network's arguments, its scale, its class weights, what it starts from."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ from pipelines import distributed
 from pipelines.crops import Contents, band_statistics
 from pipelines.encoder_weights import read_encoder_weights
 from pipelines.errors import PipelineError, WeightsError
-from pipelines.training_config import TrainingSettings
+from pipelines.training_config import Argument, TrainingSettings
 from pipelines.weights import Model, Task, load
 from rurnet.errors import NetworkError
 from rurnet.loss import median_frequency_weights
@@ -131,7 +132,8 @@ def _network(
     settings: TrainingSettings, own: dict[str, Any]
 ) -> tuple[SegmentationNetwork, dict[str, Any]]:
     """A fresh network, and all that its constructor takes; settings go before `own`."""
-    arguments = {**own, **settings.network_arguments}
+    given = {name: _several(value) for name, value in settings.network_arguments.items()}
+    arguments = {**own, **given}
     torch.manual_seed(settings.seed)
     network = create(settings.model, **arguments)
     if network.one_shot:
@@ -142,6 +144,13 @@ def _network(
         return network, arguments
     # Noted even where they are the network's own: another version may have others.
     return network, {**arguments, "steps": settings.steps or network.steps}
+
+
+def _several(value: Argument) -> Argument | list[int]:
+    """Numbers of a text like 8,16,32; what else there is as it is."""
+    if isinstance(value, str) and re.fullmatch(r"\d+(,\d+)+", value):
+        return [int(number) for number in value.split(",")]
+    return value
 
 
 def _start_encoder(network: SegmentationNetwork, settings: TrainingSettings) -> None:

@@ -16,6 +16,7 @@ from pipelines.batch import check_names, run_batch
 from pipelines.config import PredictionSettings
 from pipelines.crops import Contents, contents_of
 from pipelines.data import Example, Source, TrainingData, road_data, vessel_data
+from pipelines.encoder_weights import file_name
 from pipelines.errors import DataError, PipelineError
 from pipelines.folder import folder_data
 from pipelines.inference import report_of
@@ -210,6 +211,9 @@ def _trained(
             "chosen_iteration": trained.iteration,
             **config.model_dump(mode="json", exclude=_NOT_NOTED),
             **asdict(config.how),
+            # Weights are passed on: no folder, no address with a password in it.
+            "encoder_weights": file_name(config.encoder_weights),
+            "start_from": config.start_from and file_name(config.start_from),
             "alpha": objective.alpha,
             **({"earlier": objective.earlier} if objective.earlier else {}),
         },

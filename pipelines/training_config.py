@@ -81,7 +81,7 @@ class TrainingSettings(Configuration):
         dict[str, Argument],
         AfterValidator(_network_arguments),
         Field(description="What else the network's constructor takes: "
-              "--network-arguments.hidden-channels 16."),
+              "--network-arguments.hidden-channels 16, --network-arguments.channels 8,16,32."),
     ] = {}  # fmt: skip
     encoder_weights: Annotated[
         str,
@@ -90,8 +90,9 @@ class TrainingSettings(Configuration):
     ] = "none"  # fmt: skip
     encoder_sha256: Annotated[
         str | None,
-        Field(pattern="^[0-9a-fA-F]{64}$", description="What the file of encoder weights must be."),
-    ] = None
+        Field(pattern="^[0-9a-fA-F]{64}$", description="SHA-256 that the file of encoder weights "
+              "must have, 64 hexadecimal digits."),
+    ] = None  # fmt: skip
     start_from: Annotated[
         str | None,
         Field(description="Weights to start from, by name or file; fresh ones by default."),

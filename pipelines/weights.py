@@ -1,6 +1,6 @@
 """Weights files: safetensors, with everything needed to use them in the metadata.
 
-No pickle. `roads-dru4` and `vessels-dru4` come with the package.
+No pickle. `roads-dru4`, `roads-unet-gn` and `vessels-dru4` come with the package.
 """
 
 import hashlib

@@ -64,6 +64,13 @@ def test_the_networks_arguments_are_those_given_and_its_own_steps_otherwise(sour
     assert create("dru-4", **arguments).steps == 5
 
 
+def test_channels_of_the_levels_are_numbers_with_commas(sources):
+    given = {"channels": "4,8,16"}
+    arguments = objective(sources, model="unet-gn", network_arguments=given).arguments
+    assert arguments["channels"] == [4, 8, 16]
+    assert create("unet-gn", **arguments).multiple == 4
+
+
 def test_what_a_networks_authors_train_with_is_noted(sources):
     narrow = {"width": 4}
     canvas = objective(sources, model="canvas", network_arguments=narrow)

@@ -334,6 +334,7 @@ def test_weights_to_start_from_bring_their_normalisation_and_are_noted(unbroken,
     start = load(str(unbroken.weights))
     assert (found.card.mean, found.card.std) == (start.card.mean, start.card.std)
     assert found.card.training["earlier"] == start.card.training
+    assert found.card.training["start_from"] == unbroken.weights.name
     for key, value in start.network.state_dict().items():
         torch.testing.assert_close(found.network.state_dict()[key], value, rtol=0, atol=1e-6)
 

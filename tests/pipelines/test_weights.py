@@ -253,6 +253,7 @@ def test_shipped_weights_have_not_seen_the_images_they_are_reported_on(name):
         assert training["held_out"]
         assert not set(training["images"]) & set(training["held_out"])
         seen |= {*training["images"], *training["held_out"]}
+        assert "/" not in str(training["start_from"]), "a path of the machine it was trained on"
         training = training.get("earlier")
     tested = [n for n in seen if re.fullmatch(r"Image_1[1-4][LR]", n) or n.startswith("valid_")]
     assert tested == []
