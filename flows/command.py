@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import tomllib
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +38,9 @@ OWN_ERRORS = (PipelineError, TilingError, RurnetError, FlowsError)
 
 _POSITIONAL = ("scenes", "predictions")
 """Fields that take what stands on a command line without an option's name."""
+
+_ORDERLY_EXIT_S = 10
+"""How long a stopped command may take to leave in order; then it is gone."""
 
 
 def with_fields(config: type[Config], body: Callable[[Config], Any]) -> Callable[..., Any]:
@@ -126,8 +130,11 @@ def command(name: str, config: type[Config], run: Run[Config]) -> None:
     except KeyboardInterrupt as stop:
         afresh = " without --overwrite" if getattr(values, "overwrite", False) else ""
         _say(errors, f"stopped; the same command{afresh} goes on from what is there")
-        # Threads of what it broke off may never end, and an orderly exit would wait for them.
-        os._exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
+        status = 128 + (stop.args[0] if stop.args else signal.SIGINT)
+        # Threads of what it broke off may take long to end, and an orderly exit waits for them.
+        limit = threading.Timer(_ORDERLY_EXIT_S, os._exit, (status,))
+        limit.daemon = True
+        limit.start()
     sys.exit(status)
 
 

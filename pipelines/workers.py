@@ -148,22 +148,24 @@ class _DaskWorkers:
             for part in parts
         }
         try:
-            for future in as_completed(list(futures)):
-                if (error := future.result()) is not None:
+            for future, error in as_completed(list(futures), with_results=True):
+                if error is not None:
                     raise error
                 progress(futures[future].tile_count)
         except CancelledError as error:
+            # Nothing is asked of the client here: one that is closing would never answer.
             raise PipelineError(
                 f"{job.source}: the Dask cluster was lost ({' '.join(str(error).split())}); "
                 "see to its scheduler, then run again: what is computed is kept"
             ) from error
-        except KilledWorker as error:
+        except Exception as error:
+            self.client.cancel(list(futures))
+            if not isinstance(error, KilledWorker):
+                raise
             raise PipelineError(
                 f"{job.source}: a part of it ended several workers ({error}); most likely they "
                 "ran out of memory: give a smaller --part-size or --batch, then run again"
             ) from error
-        finally:
-            self.client.cancel(list(futures))
 
 
 @dataclass(frozen=True)

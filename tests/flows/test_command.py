@@ -286,3 +286,26 @@ def test_a_training_that_is_stopped_says_so_and_goes_on(tmp_path, stop, status, 
     assert last.startswith(f"error: {said}")
     assert "goes on from what is there" in last
     assert "Traceback" not in errors
+
+
+STUCK = """
+import os, signal, threading
+from flows import command
+from pipelines.config import InferRoads
+
+def run(config, progress):
+    threading.Thread(target=threading.Event().wait).start()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+command._ORDERLY_EXIT_S = 0.5
+command.command("infer_roads", InferRoads, run)
+"""
+
+
+def test_a_stopped_command_does_not_wait_for_ever_for_its_threads(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", STUCK], cwd=tmp_path, capture_output=True, text=True, timeout=240,
+        env={**os.environ, "PREFECT_HOME": str(tmp_path / "prefect-home")},
+    )  # fmt: skip
+    assert done.returncode == 143
+    assert done.stderr.splitlines()[-1].startswith("error: stopped; the same command goes")

@@ -178,6 +178,9 @@ def test_no_process_is_left_behind_by_a_run_that_is_stopped(words, alone, tmp_pa
         command.wait_until(lambda: bool(parts(tmp_path / "out/scene")))
         assert any("spawn_main" in line for line in marked(str(tmp_path)).values())
         assert command.send(number) != 0
+    if number == signal.SIGTERM:
+        # In order: else what its processes shared would be named as leaked after that.
+        assert command.errors.splitlines()[-1].startswith("error: stopped; ")
     assert left(tmp_path) == {}
     there = len(parts(tmp_path / "out/scene"))
     assert 0 < there < PARTS
