@@ -3,7 +3,7 @@
 *Crops* are batches as training gets them, with nobody using them: read by window from scenes on
 disk, augmented, with masks to start from. *Network* is a training iteration (forward, backward,
 optimizer) on a batch that is there already. *Training* is both together, as `flows.train_roads`
-has them. Their crops per second are of the same batches; a ratio of crops to network above 1 means
+has them. Pixels per second are of the same batches; a ratio of crops to network above 1 means
 that the network never waits. ROADS is Massachusetts Roads; scenes are drawn where it is left out.
 """
 

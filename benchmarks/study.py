@@ -46,7 +46,7 @@ from pipelines.recipes import train_vessels
 from pipelines.scores.histogram import Histogram, curve_of
 from pipelines.training_config import TrainDrive
 from pipelines.transforms import LoadFundusd, Normalised
-from pipelines.weights import load
+from pipelines.weights import Model, load
 from rurnet.loss import IGNORE
 from tiling.blend import TOP
 
@@ -251,18 +251,28 @@ def _starts(truth: NDArray[Any], other: NDArray[Any]) -> Iterator[tuple[str, NDA
     yield "the label with a bar across", barred
 
 
-def recovery(place: Place, variants: Sequence[Variant]) -> Table:
-    """F1 of each step by the mask that a network starts from, seeds and images averaged."""
+def trained_recovery(place: Place, variants: Sequence[Variant]) -> Table:
+    """Of networks that are trained for it, unless they are there."""
+    networks = {}
+    for variant in variants:
+        for seed in place.seeds:
+            place.trained(variant, seed)
+        networks[variant.name] = [load(str(place.weights(variant, seed))) for seed in place.seeds]
+    return recovery(place.data, networks)
+
+
+def recovery(data: Path, networks: Mapping[str, Sequence[Model]]) -> Table:
+    """F1 of each step by the mask that a network starts from, seeds and images averaged.
+
+    Args:
+        data: A fundus folder, whose test images are taken as they are.
+        networks: By name, one for each seed.
+    """
     table = Table(
         "network", "started from", "its F1", *(f"step {n}" for n in range(1, 7)), box=None
     )
-    samples = fundus_samples(place.data, "test")
-    read = [LoadFundusd()({"sample": sample}) for sample in samples]
-    for variant in variants:
-        networks = []
-        for seed in place.seeds:
-            place.trained(variant, seed)
-            networks.append(load(str(place.weights(variant, seed))))
+    read = [LoadFundusd()({"sample": sample}) for sample in fundus_samples(data, "test")]
+    for network, models in networks.items():
         found: dict[str, list[list[float]]] = {}
         for number, sample in enumerate(read):
             there = sample["label"][0] != IGNORE
@@ -273,13 +283,13 @@ def recovery(place: Place, variants: Sequence[Variant]) -> Table:
             stale[:height, :width] = other[:height, :width] == 1
             for name, start in _starts(truth, stale):
                 begun = np.zeros_like(truth) if start is None else start
-                for model in networks:
+                for model in models:
                     masks = [begun, *_masks(model, sample, start, 6)]
                     found.setdefault(name, []).append([_f1(m, truth, there) for m in masks])
         for name, rows in found.items():
             mean = np.mean(rows, axis=0)
             shown = "–" if name.startswith("nothing") else f"{mean[0]:.3f}"
-            table.add_row(variant.name, name, shown, *(f"{value:.3f}" for value in mean[1:]))
+            table.add_row(network, name, shown, *(f"{value:.3f}" for value in mean[1:]))
     return table
 
 
@@ -340,7 +350,16 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, help="1500 for networks, else 600")
     parser.add_argument("--crop", type=int, help="side in pixels; 256 for networks, else 128")
     parser.add_argument("--seeds", type=int, nargs="+", help="1 2 3 for networks, else 1")
+    parser.add_argument(
+        "--weights", nargs="+", help="of recovery: of these on the test images, without training"
+    )
     given = parser.parse_args()
+    console = Console(width=160)
+    if given.weights:
+        if given.study != "recovery":
+            parser.error("--weights are for recovery")
+        console.print(recovery(given.data, {name: [load(name)] for name in given.weights}))
+        return
     long = given.study == "networks"
     iterations, crop = (
         given.iterations or (1500 if long else 600),
@@ -357,7 +376,7 @@ def main() -> None:
     )
     tables: list[Callable[[], Table]] = {
         "recovery": [
-            lambda: recovery(place, [DRU, _network("rec-simple"), _network("canvas")]),
+            lambda: trained_recovery(place, [DRU, _network("rec-simple"), _network("canvas")]),
             lambda: coarseness(place),
         ],
         "steps": [
@@ -367,10 +386,9 @@ def main() -> None:
         "training": [
             lambda: compared("training", place),
             lambda: tested_steps("training", place, (1, 2, 3, 6)),
-            lambda: recovery(place, [OURS, UNIFORM]),
+            lambda: trained_recovery(place, [OURS, UNIFORM]),
         ],
     }.get(given.study, [lambda: compared(given.study, place)])
-    console = Console(width=160)
     for table in tables:
         console.print(table())
         console.print()

@@ -1,10 +1,12 @@
 """Which images a training sees, and which choose its weights: once, or fold by fold."""
 
+import logging
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -12,6 +14,9 @@ from pipelines.data import Example, TrainingData
 from pipelines.errors import DataError
 from pipelines.loading import plan_of
 from pipelines.training_config import TrainDrive, TrainFolder, TrainingSettings, TrainRoads
+from pipelines.weights import card_of
+
+_LOG = logging.getLogger("rurnet")
 
 Training = TrainRoads | TrainDrive | TrainFolder
 Config = TypeVar("Config", bound=TrainingSettings)
@@ -37,13 +42,43 @@ def splits_of(config: Training, data: TrainingData) -> list[Split]:
 
     Raises:
         DataError: Too few images to hold some out.
+        WeightsError: No such weights to start from.
     """
+    seen = _trained_on(config)
+    splits = _folds(config, data) if config.folds else [_once(config, data, seen)]
+    for split in splits:
+        if again := [name for one in split.held_out if (name := one.source.name) in seen]:
+            _LOG.warning(
+                "%s was trained on %d of %d held-out images (%s): their scores are flattered",
+                config.start_from, len(again), len(split.held_out), ", ".join(again),
+            )  # fmt: skip
+    return splits
+
+
+def _trained_on(config: Training) -> set[str]:
+    """Names of the images that the weights to start from have seen, and those before them."""
+    seen: set[str] = set()
+    training: Mapping[str, Any] | None = None
+    if config.start_from is not None:
+        training = card_of(str(config.start_from)).training
+    while training:
+        seen.update(training.get("images", ()))
+        training = training.get("earlier")
+    return seen
+
+
+def _once(config: Training, data: TrainingData, seen: AbstractSet[str]) -> Split:
+    """One training."""
     every = [one for folder in data.folders for one in folder]
-    if not config.folds:
-        kept, held_out = every, data.valid
-        if not held_out:
-            kept, held_out = _hold_out(data.folders, config.held_out_of(len(every)))
-        return [Split(_bounded(config, kept), kept, held_out)]
+    kept, held_out = every, data.valid
+    if not held_out:
+        kept, held_out = _hold_out(data.folders, config.held_out_of(len(every)), seen)
+    return Split(_bounded(config, kept), kept, held_out)
+
+
+def _folds(config: Training, data: TrainingData) -> list[Split]:
+    """A cross-validation."""
+    every = [one for folder in data.folders for one in folder]
     subjects = list(_subjects(every))
     if config.folds > len(subjects):
         raise DataError(
@@ -65,12 +100,13 @@ def splits_of(config: Training, data: TrainingData) -> list[Split]:
 
 
 def _hold_out(
-    by_folder: Sequence[Sequence[Example]], counts: Sequence[int]
+    by_folder: Sequence[Sequence[Example]], counts: Sequence[int], seen: AbstractSet[str]
 ) -> tuple[list[Example], list[Example]]:
     """Splits off about so many images of each folder, by subject; one count is of them all.
 
     Which ones does not depend on the seed, so that trainings of several seeds compare, nor on the
-    order of their names: each third image of HRF is one with glaucoma.
+    order of their names: each third image of HRF is one with glaucoma. Those that earlier weights
+    have seen come last: they cannot tell what is good on new images.
     """
     if len(counts) == 1:
         by_folder = [[item for items in by_folder for item in items]]
@@ -88,10 +124,11 @@ def _hold_out(
                 "to train on; add images or hold out fewer with --held-out"
             )
         images = _subjects(items)
+        met = {item.subject for item in items if item.source.name in seen}
+        shuffled = [list(images)[n] for n in np.random.default_rng(0).permutation(len(images))]
         chosen: list[str] = []
         left = count
-        for number in np.random.default_rng(0).permutation(len(images)):
-            subject = list(images)[number]
+        for subject in sorted(shuffled, key=met.__contains__):
             # Rather one image more than none.
             if images[subject] <= left or not chosen:
                 chosen.append(subject)

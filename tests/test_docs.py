@@ -43,7 +43,7 @@ def test_options_that_are_named_exist(page):
     # What prefect, tensorboard, dask, torchrun and our benchmarks take.
     others = {
         "watch", "cron", "logdir", "nthreads", "nproc-per-node", "rounds", "free", "measure",
-        "crop", "seeds",
+        "crop", "seeds", "batches", "scales", "split", "images", "weights",
     }  # fmt: skip
     for option in re.findall(r"(?<![\w-])--([a-z][a-z0-9-]+)", page.read_text()):
         assert option.removeprefix("no-") in fields | others, option

@@ -114,6 +114,29 @@ def test_both_eyes_of_a_subject_are_held_out_together(told):
         assert len(split.held_out) == (4 if "held_out" in told else 2 * len(held_out))
 
 
+def test_what_earlier_weights_have_seen_is_held_out_last_and_told_of(
+    tmp_path, fresh_weights, caplog
+):
+    caplog.set_level("WARNING", "rurnet")
+    (first,) = dealt(20, held_out=[5])
+    unseen = {"a3", "a8", "a11", "a12", "a19"}
+    assert unseen != set(names(first.held_out))
+    trained = [f"a{n}" for n in range(20) if f"a{n}" not in unseen]
+    # Of weights that began with weights: what either has seen.
+    training = {"images": trained[:9], "earlier": {"images": trained[6:]}}
+    start = str(fresh_weights(tmp_path / "start.safetensors", training=training))
+    assert set(names(dealt(20, held_out=[5], start_from=start)[0].held_out)) == unseen
+    assert caplog.messages == []
+    (more,) = dealt(20, held_out=[6], start_from=start)
+    (seen,) = set(names(more.held_out)) - unseen
+    assert caplog.messages == [
+        f"{start} was trained on 1 of 6 held-out images ({seen}): their scores are flattered"
+    ]
+    # An eye of a subject whose other eye was seen is no unseen image.
+    start = str(fresh_weights(tmp_path / "eyes.safetensors", training={"images": ["a0", "a2"]}))
+    assert set(names(dealt(6, eyes=2, held_out=[2], start_from=start)[0].held_out)) == {"a4", "a5"}
+
+
 def test_one_of_two_eyes_is_too_few_to_hold_out_alone():
     assert len(dealt(20, eyes=2, held_out=[1])[0].held_out) == 2
     with pytest.raises(DataError, match="of one subject"):
