@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from flows import stopped
 from flows.errors import FlowsError, ScenesFailedError
 from flows.progress import BarProgress, LogProgress
 from pipelines.errors import PipelineError
@@ -131,6 +132,7 @@ def command(name: str, config: type[Config], run: Run[Config]) -> None:
         afresh = " without --overwrite" if getattr(values, "overwrite", False) else ""
         _say(errors, f"stopped; the same command{afresh} goes on from what is there")
         status = 128 + (stop.args[0] if stop.args else signal.SIGINT)
+        stopped.append(status)
         # Threads of what it broke off may take long to end, and an orderly exit waits for them.
         limit = threading.Timer(_ORDERLY_EXIT_S, os._exit, (status,))
         limit.daemon = True

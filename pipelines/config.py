@@ -22,9 +22,9 @@ _AREA = r"\d+|\d+(\.\d+)?m2"
 
 
 class Configuration(BaseModel):
-    """Base of all: values do not change, and an unknown name is an error."""
+    """Base of all: values do not change, numbers are finite, and an unknown name is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class RangeSettings(Configuration):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -189,6 +189,23 @@ class FundusSource(CropSource):
         return {key: self.arrays[key][:, rows, columns] for key in self.arrays}
 
 
+Purpose = Literal["crop", "size", "steps"]
+_PURPOSES = get_args(Purpose)
+
+
+def stream(purpose: Purpose, seed: int, number: int, place: int = 0) -> np.random.Generator:
+    """Random numbers of one purpose, a function of the seed and of what is numbered alone.
+
+    Args:
+        purpose: What is drawn.
+        seed: Of the training.
+        number: Of the batch.
+        place: In the batch.
+    """
+    # Keys are of one length: numpy fills shorter ones with zeros, and those would be one stream.
+    return np.random.default_rng((seed, number, place, _PURPOSES.index(purpose)))
+
+
 @dataclass(frozen=True)
 class CropPlan:
     """How training crops are drawn.
@@ -205,7 +222,7 @@ class CropPlan:
 
     def batch(self, number: int) -> tuple[int, int]:
         """Side and count of the crops of a batch."""
-        size = self.sizes[int(np.random.default_rng((self.seed, number)).integers(len(self.sizes)))]
+        size = self.sizes[int(stream("size", self.seed, number).integers(len(self.sizes)))]
         return size, self._count(size)
 
     def pixels(self) -> float:
@@ -251,7 +268,7 @@ class CropBatches(Dataset[dict[str, torch.Tensor]]):
         samples = []
         first, processes = self.process
         for place in range(first, ceil(count / processes) * processes, processes):
-            random = np.random.default_rng((self.plan.seed, number, place))
+            random = stream("crop", self.plan.seed, number, place)
             source = self.sources[int(random.choice(len(self.sources), p=self.chances))]
             self.augment.set_random_state(seed=int(random.integers(2**31)))
             sample = self.augment(source.crop(size, random))

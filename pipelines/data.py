@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 
 from pipelines import distributed
@@ -96,7 +95,9 @@ def road_data(config: TrainRoads) -> TrainingData:
     def draw() -> list[Source]:
         if not config.samples:
             return []
-        folder = write_roads_folder(_drawn(config), train=6, valid=0, size=768, seed=1000)
+        folder = write_roads_folder(
+            config.output / drawn_name(), train=6, valid=0, size=768, seed=1000
+        )
         return [SceneSource(pair.job()) for pair in road_pairs(folder, "train")]
 
     return TrainingData(
@@ -130,7 +131,7 @@ def vessel_data(config: TrainDrive) -> TrainingData:
     def draw() -> list[Source]:
         if not config.samples:
             return []
-        folder = write_drive_folder(_drawn(config), train=6, test=0, seed=1000)
+        folder = write_drive_folder(config.output / drawn_name(), train=6, test=0, seed=1000)
         return [FundusSource(one, wanted) for one in fundus_samples(folder, "train")]
 
     return TrainingData(
@@ -143,10 +144,10 @@ def vessel_data(config: TrainDrive) -> TrainingData:
     )  # fmt: skip
 
 
-def _drawn(config: TrainRoads | TrainDrive) -> Path:
-    """Where this process draws: others may be reading what they drew."""
-    number = distributed.process()
-    return config.output / ("samples" if number == 0 else f"samples-{number}")
+def drawn_name(process: int | None = None) -> str:
+    """Folder in which a process draws, by default this one: others may be reading theirs."""
+    number = distributed.process() if process is None else process
+    return "samples" if number == 0 else f"samples-{number}"
 
 
 def one_pixel_size(sizes: Sequence[float | None]) -> float | None:

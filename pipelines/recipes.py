@@ -15,7 +15,14 @@ from pipelines import distributed
 from pipelines.batch import check_names, run_batch
 from pipelines.config import PredictionSettings
 from pipelines.crops import Contents, contents_of
-from pipelines.data import Example, Source, TrainingData, road_data, vessel_data
+from pipelines.data import (
+    Example,
+    Source,
+    TrainingData,
+    drawn_name,
+    road_data,
+    vessel_data,
+)
 from pipelines.encoder_weights import file_name
 from pipelines.errors import DataError, PipelineError
 from pipelines.folder import folder_data
@@ -33,7 +40,7 @@ from pipelines.splits import Split, Training, splits_of
 from pipelines.training import precision_of, train
 from pipelines.training_config import TrainDrive, TrainFolder, TrainRoads
 from pipelines.weights import WeightsCard, load, save
-from tiling.disk import appearing
+from tiling.disk import appearing, locked
 from tiling.errors import TilingError
 
 _LOG = logging.getLogger("rurnet")
@@ -122,8 +129,20 @@ def _run(config: Training, data: TrainingData, progress: Progress) -> Result:
     for split in splits:
         plan_of(split.config)
         _check_foreground(split, contents)
-    if distributed.process() == 0:
-        _begin(config, data, splits, objectives, contents)
+    _check_inputs_stay(config, data, splits)
+    with _begun(config, data, splits, objectives, contents):
+        return _trained_and_reported(config, data, splits, objectives, progress, start)
+
+
+def _trained_and_reported(
+    config: Training,
+    data: TrainingData,
+    splits: Sequence[Split],
+    objectives: Sequence[Objective],
+    progress: Progress,
+    start: float,
+) -> Result:
+    """What `_run` does once all is looked at; `start` is when it began."""
     with _written(config.output):
         drawn = data.draw()
         trained = [
@@ -308,8 +327,15 @@ def _agree_with_earlier(config: Training, splits: Sequence[Split], contents: Con
         )
     for folder in (config.output, *sorted(config.output.glob("fold-*"))):
         earlier = _earlier_settings(folder)
-        if earlier is None or not (folder / "checkpoints" / "last.ckpt").is_file():
+        if not (folder / "checkpoints" / "last.ckpt").is_file():
             continue
+        if earlier is None:
+            if config.overwrite:
+                continue
+            raise PipelineError(
+                f"{folder}: holds checkpoints without the settings that they are of ({SETTINGS}); "
+                "choose another --output, or start afresh with --overwrite"
+            )
         settings = _settings(own.get(folder, splits[0]), contents)
         changed = [
             key + _which(settings[key], earlier.get(key))
@@ -336,50 +362,95 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
 
 
-def _begin(
+def _check_inputs_stay(config: Training, data: TrainingData, splits: Sequence[Split]) -> None:
+    """Refuses an output whose reports would stand among what is read, and be cleared with it.
+
+    Raises:
+        PipelineError: They would.
+    """
+    jobs = [*(one.job for one in (*splits[0].kept, *splits[0].held_out)), *data.tests]
+    told = config.model_dump(exclude={"output"}).values()
+    read = [*(Path(job.source) for job in jobs), *(one for one in told if isinstance(one, Path))]
+    for folder in (config.output / HELD_OUT, config.output / data.split):
+        for path in read:
+            if path.resolve().is_relative_to(folder.resolve()):
+                raise PipelineError(
+                    f"{path}: lies in {folder}, where this training's report would be; "
+                    "choose another --output"
+                )
+
+
+@contextmanager
+def _begun(
+    config: Training,
+    data: TrainingData,
+    splits: Sequence[Split],
+    objectives: Sequence[Objective],
+    contents: Contained,
+) -> Iterator[None]:
+    """Notes the settings, clears away an earlier training that is not to go on, keeps others out.
+
+    Raises:
+        PipelineError: The folder cannot be written.
+        SinkError: Another training is at work there.
+    """
+    if distributed.process() > 0:
+        yield
+        return
+    with _written(config.output):
+        config.output.mkdir(parents=True, exist_ok=True)
+    with locked(config.output):
+        with _written(config.output):
+            _note(config, data, splits, objectives, contents)
+        yield
+
+
+def _note(
     config: Training,
     data: TrainingData,
     splits: Sequence[Split],
     objectives: Sequence[Objective],
     contents: Contained,
 ) -> None:
-    """Notes the settings, and clears away an earlier training that is not to go on.
-
-    Raises:
-        PipelineError: The folder cannot be written.
-    """
-    with _written(config.output):
-        if config.overwrite:
-            _clear(config.output)
-        for split, objective in zip(splits, objectives, strict=True):
-            folder = split.config.output
-            folder.mkdir(parents=True, exist_ok=True)
-            resolved = {
-                "class weights": objective.class_weights,
-                "network arguments": objective.arguments,
-                "alpha": objective.alpha,
-                "precision": precision_of(split.config.precision),
-                "max_time": split.config.max_time,
-                "patience": split.config.patience,
-                _LEAVES: [f"{split.config.name}.safetensors", data.split],
-            }
-            settings = {**_settings(split, contents), "resolved": resolved}
-            with appearing(folder / SETTINGS) as partial:
-                partial.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    """Writes the settings, with `--overwrite` in an empty folder."""
+    if config.overwrite:
+        _clear(config.output)
+    for split, objective in zip(splits, objectives, strict=True):
+        folder = split.config.output
+        folder.mkdir(parents=True, exist_ok=True)
+        earlier = (_earlier_settings(folder) or {}).get("resolved", {}).get(_LEAVES, [])
+        leaves = {*earlier, f"{split.config.name}.safetensors", data.split}
+        if data.drawn_share:
+            leaves |= {drawn_name(process) for process in range(distributed.processes())}
+        resolved = {
+            "class weights": objective.class_weights,
+            "network arguments": objective.arguments,
+            "alpha": objective.alpha,
+            "precision": precision_of(split.config.precision),
+            "max_time": split.config.max_time,
+            "patience": split.config.patience,
+            _LEAVES: sorted(leaves),
+        }
+        settings = {**_settings(split, contents), "resolved": resolved}
+        with appearing(folder / SETTINGS) as partial:
+            partial.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
 def _clear(folder: Path) -> None:
     """Removes what an earlier training left, and nothing where there was none."""
     every = {one: _earlier_settings(one) for one in (folder, *folder.glob("fold-*"))}
     earlier = {one: settings for one, settings in every.items() if settings is not None}
+    # Checkpoints first, and what tells of them last: one killed here leaves none to go on from.
+    for one in earlier:
+        shutil.rmtree(one / "checkpoints", ignore_errors=True)
     left = {HELD_OUT} if earlier else set()
-    if folder in earlier:
-        left |= {"checkpoints", "csv", "tensorboard", RUN, SETTINGS}
     for one, settings in earlier.items():
         left |= {*settings.get("resolved", {}).get(_LEAVES, [])}
         if one != folder:
             shutil.rmtree(one)
-    for name in left:
+    if folder in earlier:
+        left |= {"csv", "tensorboard", RUN}
+    for name in (*sorted(left), *([SETTINGS] if folder in earlier else [])):
         if (folder / name).is_dir():
             shutil.rmtree(folder / name)
         else:

@@ -29,7 +29,7 @@ from pipelines.callbacks import (
     optional_callbacks,
     read_checkpoint,
 )
-from pipelines.crops import CropSource
+from pipelines.crops import CropSource, stream
 from pipelines.errors import DeviceMemoryError, PipelineError, TrainingError, shortened
 from pipelines.loading import crop_loader, crops_died, held_out_loader
 from pipelines.mlflow_log import mlflow_logger
@@ -126,7 +126,7 @@ class SegmentationModule(lightning.LightningModule):
         """
         most = self.network.steps
         # Of the iteration alone: all processes draw alike, and a resumed training too.
-        random = np.random.default_rng((self.settings.seed, self.global_step))
+        random = stream("steps", self.settings.seed, self.global_step)
         if self.network.one_shot or not self.how.random_steps:
             return 0, most
         if random.random() < _LATE:
@@ -276,6 +276,8 @@ def train(
         enable_model_summary=False,
         plugins=[WholeFiles()],
     )
+    # The running average is made where the module is then, before the trainer moves it.
+    module.to(trainer.strategy.root_device)
     loader = crop_loader(settings, objective, sources, weights, lambda: trainer.global_step)
     scoring = held_out_loader(objective, held_out)
     resume = None if settings.overwrite or not last.path.exists() else str(last.path)

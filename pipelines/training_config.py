@@ -57,8 +57,8 @@ class TrainingSettings(Configuration):
     ] = None  # fmt: skip
     max_time: Annotated[
         float | None,
-        Field(gt=0, description="Minutes after which training ends where it stands; its best "
-              "weights are kept. Each fold has as many."),
+        Field(gt=0, le=1e6, description="Minutes after which training ends where it stands; its "
+              "best weights are kept. Each fold has as many."),
     ] = None  # fmt: skip
     patience: Annotated[
         int,
@@ -163,7 +163,7 @@ class TrainingSettings(Configuration):
     scorings: Annotated[
         int, Field(ge=1, description="How often the held-out images are scored.")
     ] = 10
-    seed: Annotated[int, Field(ge=0, description="Of everything random.")] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**32, description="Of everything random.")] = 1
     precision: Annotated[
         Precision, Field(description="auto: bf16 on a GPU that has it, 32 bits elsewhere.")
     ] = "auto"

@@ -1,5 +1,6 @@
-"""Files that appear whole or not at all, and what it is called when the disk refuses."""
+"""Files that appear whole or not at all, folders of one run at a time, and a disk's refusals."""
 
+import fcntl
 import os
 import uuid
 from collections.abc import Iterator
@@ -47,3 +48,26 @@ def appearing(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps other runs out of a folder, until this one ends, however it does.
+
+    Raises:
+        SinkError: Another run is at work there.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SinkError(
+                f"{folder}: another run is writing there; "
+                "wait for its end, or give another --output"
+            ) from None
+        except OSError:
+            pass  # A file system without locks: two runs at once are the user's own care.
+        yield
+    finally:
+        os.close(handle)

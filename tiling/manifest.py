@@ -1,9 +1,7 @@
 """What a scene's results were made from: so that a rerun goes on, starts anew, or is refused."""
 
-import fcntl
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -13,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tiling.disk import appearing, refusals_named
-from tiling.errors import ManifestError, SinkError
+from tiling.disk import appearing, locked, refusals_named
+from tiling.errors import ManifestError
 from tiling.grid import Grid
 from tiling.scene import Scene
 from tiling.stitch import part_digest
@@ -156,7 +154,7 @@ def working(
     made = not folder.exists()
     with refusals_named(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
+    with locked(folder):
         try:
             if overwrite:
                 with suppress(ManifestError):
@@ -248,26 +246,3 @@ def _differences(old: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """The settings that differ, by name: "tile 512 (now 256)"."""
     names = [name for name in {**old, **now} if old.get(name) != now.get(name)]
     return ", ".join(f"{name} {old.get(name)} (now {now.get(name)})" for name in names)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keeps other runs out of a folder, until this one ends, however it does.
-
-    Raises:
-        SinkError: Another run is at work there.
-    """
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SinkError(
-                f"{folder}: another run is writing there; "
-                "wait for its end, or give another --output"
-            ) from None
-        except OSError:
-            pass  # A file system without locks: two runs at once are the user's own care.
-        yield
-    finally:
-        os.close(handle)

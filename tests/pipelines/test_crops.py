@@ -19,6 +19,7 @@ from pipelines.crops import (
     SceneSource,
     band_statistics,
     contents_of,
+    stream,
 )
 from pipelines.field import field_diameter
 from pipelines.fundus import fundus_samples
@@ -78,6 +79,16 @@ def test_a_batch_does_not_depend_on_the_process_that_makes_it(sources):
     assert same(pickle.loads(pickle.dumps(dataset))[2], here)
     with_worker = DataLoader(dataset, None, sampler=[2], num_workers=1)
     assert same(next(iter(with_worker)), here)
+
+
+def test_what_is_drawn_for_one_purpose_tells_nothing_of_another():
+    """numpy takes (1, 2) and (1, 2, 0) for one seed."""
+    drawn = [
+        stream(purpose, 1, 2, place).random()
+        for purpose in ("crop", "size", "steps")
+        for place in (0, 1)
+    ]
+    assert len(set(drawn)) == 6
 
 
 def test_batches_differ_by_number_by_seed_and_within(sources):

@@ -394,6 +394,21 @@ def test_without_test_images_the_result_is_of_those_held_out(scenes, tmp_path):
     assert not (tmp_path / "test").exists()
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_reports_are_not_written_among_what_is_read(folder, overwrite):
+    """They would be cleared away with the images by `--overwrite`."""
+    for name in ("a", "b"):
+        folder(name)
+    folder("c", split="test/")
+    root = folder("c", split="other/")
+    for told in (
+        {"test_images": root / "test/images"},
+        {"test_images": root / "other/images", "test_labels": root / "test/labels"},
+    ):
+        said = refused(root, output=root, overwrite=overwrite, **told)
+        assert f"lies in {root / 'test'}, where this training's report would be" in said
+
+
 def test_test_images_without_labels_are_predicted(scenes, tmp_path):
     told = config(scenes, output=tmp_path, held_out=[1], test_images=scenes / "test")
     result = train_folder(told, Silence())

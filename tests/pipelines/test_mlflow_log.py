@@ -1,5 +1,6 @@
 """MLflow, into a database of its own."""
 
+import sqlite3
 import sys
 
 import pytest
@@ -26,6 +27,20 @@ def test_a_killed_training_goes_on_in_its_run(tmp_path):
     history = MlflowClient(uri).get_metric_history(logger.run_id, "train/loss")
     assert [(entry.step, entry.value) for entry in history] == [(1, 0.5), (2, 0.25)]
     assert run.info.status == "FINISHED"
+
+
+def test_a_training_goes_on_where_mlflow_goes_away(tmp_path, caplog):
+    database = tmp_path / "mlflow.db"
+    logger = mlflow_logger(f"sqlite:///{database}", tmp_path, {})
+    with sqlite3.connect(database) as store:
+        store.execute("DROP TABLE latest_metrics")
+    with caplog.at_level("WARNING", "rurnet"):
+        for step in (1, 2):
+            logger.log_metrics({"train/loss": 0.5}, step=step)
+        logger.finalize("success")
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "rurnet"]
+    assert line.startswith("MLflow takes no more (")
+    assert "\n" not in line
 
 
 def test_what_may_change_in_a_training_is_not_among_its_parameters():

@@ -28,6 +28,8 @@ from pipelines.samples import draw_fundus, write_drive_folder, write_roads_folde
 from pipelines.training_config import TrainDrive, TrainRoads
 from pipelines.weights import load, save
 from rurnet import NetworkError
+from tiling.disk import locked
+from tiling.errors import SinkError
 from tiling.raster import without_georeferencing_warning
 
 TILE = 128
@@ -236,6 +238,52 @@ def test_a_training_that_is_overwritten_leaves_nothing_that_looks_new(copied, ro
     with pytest.raises(PipelineError, match=r"cannot be written \(No space left on device\); free"):
         train_roads(roads_config(roads, copied, overwrite=True, name="other"), Silence())
     assert [path.name for path in copied.iterdir()] == ["settings.json"]
+
+
+def test_an_overwrite_broken_off_leaves_no_checkpoint_to_go_on_from(
+    copied, roads, numbers, monkeypatch
+):
+    remove = shutil.rmtree
+
+    def broken_off(folder, **told):
+        remove(folder, **told)
+        raise KeyboardInterrupt
+
+    config = roads_config(roads, copied, overwrite=True, iterations=2, scorings=1, seed=4)
+    with monkeypatch.context() as patched:
+        patched.setattr(recipes.shutil, "rmtree", broken_off)
+        with pytest.raises(KeyboardInterrupt):
+            train_roads(config, Silence())
+    assert (copied / "settings.json").is_file()
+    train_roads(config.model_copy(update={"overwrite": False}), Silence())
+    assert numbers == [0, 1]
+
+
+def test_checkpoints_without_their_settings_are_not_gone_on_from(copied, roads, numbers):
+    (copied / "settings.json").unlink()
+    with pytest.raises(PipelineError, match=r"without the settings that they are of \(settings"):
+        train_roads(roads_config(roads, copied), Silence())
+    assert numbers == []
+
+
+def test_two_trainings_are_not_in_one_folder(copied, roads, numbers):
+    before = digest(copied / "checkpoints" / "last.ckpt")
+    with locked(copied), pytest.raises(SinkError, match=f"{copied}: another run is writing there"):
+        train_roads(roads_config(roads, copied, overwrite=True), Silence())
+    assert digest(copied / "checkpoints" / "last.ckpt") == before
+    assert numbers == []
+
+
+def test_drawn_images_and_weights_of_an_earlier_name_are_cleared_away_too(copied, roads):
+    config = roads_config(roads, copied, name="other", iterations=12)
+    train_roads(config, Silence())
+    assert (copied / "roads.safetensors").is_file()
+    few = {"iterations": 1, "scorings": 1, "overwrite": True}
+    train_roads(roads_config(roads, copied, samples=50, name="third", **few), Silence())
+    assert {path.name for path in copied.glob("*.safetensors")} == {"third.safetensors"}
+    assert (copied / "samples").is_dir()
+    train_roads(roads_config(roads, copied, **few), Silence())
+    assert not (copied / "samples").exists()
 
 
 def test_overwrite_starts_afresh_with_other_settings(copied, roads, numbers):

@@ -1,5 +1,7 @@
 """What trainings can be told, and what is refused before anything is read."""
 
+from math import inf, nan
+
 import pytest
 from pydantic import ValidationError
 
@@ -21,6 +23,19 @@ def test_a_foreground_weight_is_a_positive_number_or_median(wrong):
     with pytest.raises(ValidationError, match="foreground_weight"):
         TrainRoads(**wrong)
     assert TrainRoads(foreground_weight="median").foreground_weight == "median"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"seed": 2**32}, {"epochs": inf}, {"learning_rate": nan}, {"foreground_weight": inf},
+        {"max_time": inf}, {"max_time": 1e9},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_numbers_are_finite_and_fit(wrong):
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        TrainRoads(**wrong)
 
 
 @pytest.mark.parametrize("name", ["classes", "in-channels", "steps"])
