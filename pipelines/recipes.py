@@ -15,14 +15,7 @@ from pipelines import distributed
 from pipelines.batch import check_names, run_batch
 from pipelines.config import PredictionSettings
 from pipelines.crops import Contents, contents_of
-from pipelines.data import (
-    Example,
-    Source,
-    TrainingData,
-    drawn_name,
-    road_data,
-    vessel_data,
-)
+from pipelines.data import Example, Source, TrainingData, drawn_name, road_data, vessel_data
 from pipelines.encoder_weights import file_name
 from pipelines.errors import DataError, PipelineError
 from pipelines.folder import folder_data
