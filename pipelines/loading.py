@@ -125,6 +125,8 @@ def crop_loader(
 
 def crops_died(error: Exception) -> bool:
     """Whether this is how torch says, wherever it is just then, that a process of crops died."""
+    if isinstance(error, ConnectionError | EOFError):
+        return True  # While a crop was being handed over.
     died = re.match(r"DataLoader worker \(pid.*\) (is killed|exited unexpectedly)", str(error))
     return died is not None
 

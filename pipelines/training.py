@@ -1,6 +1,7 @@
 """Training on Lightning: the paper's loss, checkpoints, resume, logs."""
 
 import logging
+import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -324,12 +325,15 @@ def _as_raised() -> Iterator[None]:
         if isinstance(end.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt(*end.__context__.args) from None
         raise
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, ConnectionError, EOFError) as error:
         if isinstance(error, MemoryError) or out_of_memory(error):
             raise DeviceMemoryError(
                 f"a batch does not fit into memory ({shortened(error)}); work through it in parts "
                 "with --accumulate, or give fewer --batch-pixels"
             ) from error
+        if crops_died(error) and "Terminated" in str(error):
+            # A scheduler, or `timeout`, terminates all processes of a job, this one too.
+            raise KeyboardInterrupt(signal.SIGTERM) from None
         if crops_died(error):
             raise PipelineError(
                 f"a process that makes crops died ({shortened(error)}), perhaps for want of "

@@ -256,9 +256,11 @@ def crops(child):
         # As a terminal does: to the processes that make crops too.
         (lambda child: os.killpg(child.pid, signal.SIGINT), 130, "stopped; the same command goes"),
         (lambda child: child.terminate(), 143, "stopped; the same command goes"),
+        # As a scheduler or `timeout` does.
+        (lambda child: os.killpg(child.pid, signal.SIGTERM), 143, "stopped; the same command goes"),
         (lambda child: os.kill(crops(child), signal.SIGKILL), 1, "a process that makes crops died"),
     ],
-    ids=["interrupted", "terminated", "crops killed"],
+    ids=["interrupted", "terminated", "all terminated", "crops killed"],
 )
 def test_a_training_that_is_stopped_says_so_and_goes_on(tmp_path, stop, status, said):
     write_roads_folder(tmp_path / "roads", train=3, valid=1, size=64)

@@ -370,3 +370,30 @@ def test_without_a_terminal_every_scoring_is_a_line_in_the_log(sources, tmp_path
     for line, iteration in zip(lines, (2, 4, 6), strict=True):
         assert f"iteration {iteration} of 6" in line
         assert "break-even" in line
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (ConnectionResetError(104, "Connection reset by peer"), PipelineError),
+        (EOFError(), PipelineError),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "), PipelineError),
+        # All processes of a job were.
+        (
+            RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated. "),
+            KeyboardInterrupt,
+        ),
+    ],
+    ids=repr,
+)
+def test_the_death_of_a_process_of_crops_is_told_by_any_of_its_signs(
+    sources, tmp_path, monkeypatch, error, raised
+):
+    def died(*_, **__):
+        raise error
+
+    monkeypatch.setattr(lightning.Trainer, "fit", died)
+    with pytest.raises(raised) as caught:
+        trained(sources, tmp_path)
+    if raised is PipelineError:
+        assert "a process that makes crops died" in str(caught.value)
