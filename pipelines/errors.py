@@ -1,11 +1,18 @@
 """Errors of data, weights, training and prediction; each also is a built-in one would catch."""
 
+from collections.abc import Sequence
+
 _LONGEST = 160
 
 
 def shortened(error: Exception) -> str:
     """What another library says, in one line of at most 160 characters, to quote in ours."""
     return " ".join(str(error).split())[:_LONGEST]
+
+
+def first_few(names: Sequence[str]) -> str:
+    """The first four of them, in a line."""
+    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
 
 
 class PipelineError(Exception):

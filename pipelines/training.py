@@ -331,10 +331,10 @@ def _as_raised() -> Iterator[None]:
                 f"a batch does not fit into memory ({shortened(error)}); work through it in parts "
                 "with --accumulate, or give fewer --batch-pixels"
             ) from error
-        if crops_died(error) and "Terminated" in str(error):
-            # A scheduler, or `timeout`, terminates all processes of a job, this one too.
-            raise KeyboardInterrupt(signal.SIGTERM) from None
         if crops_died(error):
+            if "Terminated" in str(error):
+                # A scheduler, or `timeout`, terminates all processes of a job, this one too.
+                raise KeyboardInterrupt(signal.SIGTERM) from None
             raise PipelineError(
                 f"a process that makes crops died ({shortened(error)}), perhaps for want of "
                 "memory; the same command goes on from what is there, with fewer --workers too"

@@ -251,7 +251,7 @@ def test_an_overwrite_broken_off_leaves_no_checkpoint_to_go_on_from(
 
     config = roads_config(roads, copied, overwrite=True, iterations=2, scorings=1, seed=4)
     with monkeypatch.context() as patched:
-        patched.setattr(recipes.shutil, "rmtree", broken_off)
+        patched.setattr(shutil, "rmtree", broken_off)
         with pytest.raises(KeyboardInterrupt):
             train_roads(config, Silence())
     assert (copied / "settings.json").is_file()
