@@ -29,12 +29,13 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from pipelines.config import PredictionSettings
-from pipelines.job import Views
-from pipelines.plan import peak_memory
-from pipelines.predict import device_kind, predict_parts, predict_scene, predictor_for
-from pipelines.samples import draw_road_scene
-from pipelines.weights import load
+from pipelines.config.inference import PredictionSettings
+from pipelines.datasets.synthetic import draw_road_scene
+from pipelines.inference.scene import predict_parts, predict_scene, predictor_for
+from pipelines.inputs.scene_input import Views
+from pipelines.models.weights import load
+from pipelines.runtime.device import device_kind
+from pipelines.runtime.memory import peak_memory
 from tiling.blend import ONE
 from tiling.grid import Grid
 from tiling.part import Part

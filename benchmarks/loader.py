@@ -21,13 +21,14 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from pipelines.crops import SceneSource, contents_of
-from pipelines.loading import crop_loader
-from pipelines.objective import objective_of
-from pipelines.roads import road_pairs
-from pipelines.samples import write_roads_folder
-from pipelines.training import precision_of
-from pipelines.training_config import TrainRoads
+from pipelines.config.training import TrainRoads
+from pipelines.datasets.massachusetts import road_pairs
+from pipelines.datasets.synthetic import write_roads_folder
+from pipelines.sampling.sources import SceneSource
+from pipelines.sampling.statistics import contents_of
+from pipelines.training.fit import precision_of
+from pipelines.training.loaders import crop_loader
+from pipelines.training.objective import objective_of
 from rurnet.loss import multi_step_loss
 from rurnet.network import SegmentationNetwork
 from rurnet.registry import create

@@ -15,10 +15,12 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.config import InferDrive
-from pipelines.fundus import FundusSample, fundus_samples, read_field
-from pipelines.inference import infer_drive
-from pipelines.outcome import Silence
+from pipelines.config.inference import InferDrive
+from pipelines.datasets.fundus import fundus_samples
+from pipelines.inference.run import infer_drive
+from pipelines.inputs.field_of_view import read_field
+from pipelines.inputs.fundus import FundusSample
+from pipelines.results.progress import Silence
 
 
 def write_scaled(sample: FundusSample, scale: float, folder: Path) -> None:

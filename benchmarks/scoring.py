@@ -23,12 +23,12 @@ from rich.console import Console
 from rich.table import Table
 from scipy.ndimage import gaussian_filter
 
-from pipelines.config import ScoringSettings
-from pipelines.labels import Labelling, open_label
-from pipelines.levels import open_levels
-from pipelines.plan import peak_memory
-from pipelines.samples import draw_road_scene
-from pipelines.scoring import AT_ONCE, count
+from pipelines.config.scoring import ScoringSettings
+from pipelines.datasets.synthetic import draw_road_scene
+from pipelines.evaluation.scoring import AT_ONCE, count
+from pipelines.inputs.labels import Labelling, open_label
+from pipelines.results.levels import open_levels
+from pipelines.runtime.memory import peak_memory
 from tiling.window import split
 
 DRAWN = 2000

@@ -38,16 +38,17 @@ from rich.console import Console
 from rich.table import Table
 from torch.nn import functional
 
-from pipelines.config import InferDrive
-from pipelines.fundus import fundus_samples, subject_of
-from pipelines.inference import infer_drive
-from pipelines.outcome import Silence
-from pipelines.recipes import train_vessels
+from pipelines.config.inference import InferDrive
+from pipelines.config.training import TrainDrive
+from pipelines.datasets.fundus import fundus_samples
+from pipelines.inference.run import infer_drive
+from pipelines.inputs.fundus import subject_of
+from pipelines.models.weights import Model, load
+from pipelines.results.progress import Silence
+from pipelines.sampling.transforms import LoadFundusd, Normalised
 from pipelines.scores.histogram import Histogram, curve_of
-from pipelines.training_config import TrainDrive
-from pipelines.transforms import LoadFundusd, Normalised
-from pipelines.weights import Model, load
-from rurnet.loss import IGNORE
+from pipelines.training.run import train_vessels
+from rurnet.loss import IGNORE_INDEX
 from tiling.blend import TOP
 
 DRAWS = 2000
@@ -275,7 +276,7 @@ def recovery(data: Path, networks: Mapping[str, Sequence[Model]]) -> Table:
     for network, models in networks.items():
         found: dict[str, list[list[float]]] = {}
         for number, sample in enumerate(read):
-            there = sample["label"][0] != IGNORE
+            there = sample["label"][0] != IGNORE_INDEX
             truth = (sample["label"][0] == 1) & there
             other = read[number - 1]["label"][0]
             stale = np.zeros_like(truth)
@@ -308,7 +309,7 @@ def coarseness(place: Place) -> Table:
             enlarged = functional.interpolate(cells, scale_factor=side, mode="bilinear")
             height, width = label.shape
             levels = (TOP * enlarged[0, 0, :height, :width]).round().to(torch.uint8).numpy()
-            histogram.add(levels, label == 1, label != IGNORE)
+            histogram.add(levels, label == 1, label != IGNORE_INDEX)
         table.add_row(f"{side} px", f"{float(curve_of(histogram.counts).best().f1):.3f}")
     return table
 

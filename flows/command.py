@@ -24,10 +24,10 @@ from flows import stopped
 from flows.errors import FlowsError, ScenesFailedError
 from flows.progress import BarProgress, LogProgress
 from pipelines.errors import PipelineError
-from pipelines.outcome import Progress
-from pipelines.plan import ScenePlan
-from pipelines.report.contents import Result
+from pipelines.report.result import Result
 from pipelines.report.table import SHOWN, rows
+from pipelines.results.estimate import SceneEstimate
+from pipelines.results.progress import Progress
 from rurnet.errors import RurnetError
 from tiling.errors import TilingError
 
@@ -201,7 +201,7 @@ def _shown(value: float | None, sign: str = "+") -> str:
     return "–" if value is None else f"{value:{sign}.3f}"
 
 
-def plan_table(plans: Sequence[ScenePlan]) -> Table:
+def estimate_table(plans: Sequence[SceneEstimate]) -> Table:
     """What there is to do, a line per scene that can be read."""
     table = Table(box=None, pad_edge=False)
     table.add_column("scene")
@@ -275,7 +275,7 @@ def _print(result: Result) -> None:
     out = Console(soft_wrap=True, highlight=False)
     report = result.report
     if result.plans is not None:
-        out.print(plan_table(result.plans))
+        out.print(estimate_table(result.plans))
         measured = max((plan.measured for plan in result.plans), default=0)
         out.print(
             f"Memory and disk at most; time of one process, from {measured} measured tiles. "

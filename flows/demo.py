@@ -8,9 +8,9 @@ from pathlib import Path
 from rich.console import Console
 
 from flows.command import OWN_ERRORS, run_directly, summary
-from pipelines.config import InferRoads
-from pipelines.inference import infer_roads
-from pipelines.samples import write_road_scene
+from pipelines.config.inference import InferRoads
+from pipelines.datasets.synthetic import write_road_scene
+from pipelines.inference.run import infer_roads
 
 SCENE = Path("demo/scene.tif")
 LABELS = Path("demo/labels")

@@ -19,14 +19,15 @@ from prefect.types.entrypoint import EntrypointType
 
 from flows.command import Config, Run, checked, with_fields
 from flows.progress import LogProgress, ManyProgress
-from pipelines.config import Evaluate, InferDrive, InferRoads
-from pipelines.evaluation import evaluate as run_evaluate
-from pipelines.inference import infer_drive as run_infer_drive
-from pipelines.inference import infer_roads as run_infer_roads
-from pipelines.outcome import SceneOutcome
-from pipelines.report.contents import Result
+from pipelines.config.evaluation import Evaluate
+from pipelines.config.inference import InferDrive, InferRoads
+from pipelines.config.training import TrainDrive, TrainFolder, TrainRoads
+from pipelines.evaluation.run import evaluate as run_evaluate
+from pipelines.inference.run import infer_drive as run_infer_drive
+from pipelines.inference.run import infer_roads as run_infer_roads
+from pipelines.report.result import Result
 from pipelines.report.table import SHOWN, rows
-from pipelines.training_config import TrainDrive, TrainFolder, TrainRoads
+from pipelines.results.outcome import SceneOutcome
 
 _UPDATE_EVERY_S = 2.0
 
@@ -40,7 +41,7 @@ class ArtifactProgress:
         self._lock = threading.Lock()
 
     def scene(self, name: str, tiles: int) -> None:
-        """See `pipelines.outcome.Progress`."""
+        """See `pipelines.results.progress.Progress`."""
         with self._lock:
             self._total += tiles
             if self._artifact is None:
@@ -48,14 +49,14 @@ class ArtifactProgress:
                 self._artifact = cast(UUID, made)  # No coroutine: not called from one.
 
     def tiles(self, name: str, done: int) -> None:
-        """See `pipelines.outcome.Progress`."""
+        """See `pipelines.results.progress.Progress`."""
         with self._lock:
             self._done += done
             if time.monotonic() - self._last >= _UPDATE_EVERY_S:
                 self._update()
 
     def finished(self, outcome: SceneOutcome) -> None:
-        """See `pipelines.outcome.Progress`."""
+        """See `pipelines.results.progress.Progress`."""
         with self._lock:
             self._update()
 
@@ -119,19 +120,19 @@ def _cell(value: str | float | None) -> str:
 
 def _train_roads(config: TrainRoads, progress: Any) -> Result:
     # Lightning and MONAI take seconds to import: only where something is trained.
-    from pipelines.recipes import train_roads as run_train_roads
+    from pipelines.training.run import train_roads as run_train_roads
 
     return run_train_roads(config, progress)
 
 
 def _train_drive(config: TrainDrive, progress: Any) -> Result:
-    from pipelines.recipes import train_vessels
+    from pipelines.training.run import train_vessels
 
     return train_vessels(config, progress)
 
 
 def _train_folder(config: TrainFolder, progress: Any) -> Result:
-    from pipelines.recipes import train_folder as run_train_folder
+    from pipelines.training.run import train_folder as run_train_folder
 
     return run_train_folder(config, progress)
 

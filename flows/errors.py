@@ -1,6 +1,6 @@
 """Errors of flows and their server."""
 
-from pipelines.report.contents import Result
+from pipelines.report.result import Result
 
 
 class FlowsError(Exception):

@@ -1,8 +1,8 @@
-"""`python -m flows.infer_drive`: see `pipelines.config.InferDrive` for what can be set."""
+"""`python -m flows.infer_drive`: its options are `pipelines.config.inference.InferDrive`."""
 
 from flows.command import command
-from pipelines.config import InferDrive
-from pipelines.inference import infer_drive
+from pipelines.config.inference import InferDrive
+from pipelines.inference.run import infer_drive
 
 if __name__ == "__main__":
     command("infer_drive", InferDrive, infer_drive)

@@ -18,8 +18,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from pipelines import outcome as told
-from pipelines.outcome import SceneOutcome
+from pipelines.results import progress as told
+from pipelines.results.outcome import SceneOutcome
 
 _LINE_EVERY_S = 15.0
 
@@ -55,16 +55,16 @@ class BarProgress:
         self._bar.stop()
 
     def scene(self, name: str, tiles: int) -> None:
-        """See `pipelines.outcome.Progress`."""
+        """See `pipelines.results.progress.Progress`."""
         self._tasks[name] = self._bar.add_task(name, total=tiles)
         self._bar.start()
 
     def tiles(self, name: str, done: int) -> None:
-        """See `pipelines.outcome.Progress`."""
+        """See `pipelines.results.progress.Progress`."""
         self._bar.advance(self._tasks[name], done)
 
     def finished(self, outcome: SceneOutcome) -> None:
-        """See `pipelines.outcome.Progress`."""
+        """See `pipelines.results.progress.Progress`."""
         task = self._tasks.pop(outcome.name, None)
         if task is not None:
             if not self._tasks:
@@ -95,12 +95,12 @@ class LogProgress:
         """Nothing is held."""
 
     def scene(self, name: str, tiles: int) -> None:
-        """See `pipelines.outcome.Progress`."""
+        """See `pipelines.results.progress.Progress`."""
         self._under_way[name] = _Scene(tiles)
         self._logger.info("%s: %d tile%s", name, tiles, "" if tiles == 1 else "s")
 
     def tiles(self, name: str, done: int) -> None:
-        """See `pipelines.outcome.Progress`."""
+        """See `pipelines.results.progress.Progress`."""
         scene = self._under_way[name]
         scene.done += done
         if time.monotonic() - scene.told >= _LINE_EVERY_S:
@@ -108,7 +108,7 @@ class LogProgress:
             self._logger.info("%s: %d of %d tiles", name, scene.done, scene.total)
 
     def finished(self, outcome: SceneOutcome) -> None:
-        """See `pipelines.outcome.Progress`."""
+        """See `pipelines.results.progress.Progress`."""
         self._under_way.pop(outcome.name, None)
         prediction = outcome.prediction
         if outcome.error is not None:
@@ -139,16 +139,16 @@ class ManyProgress:
         self._told = told
 
     def scene(self, name: str, tiles: int) -> None:
-        """See `pipelines.outcome.Progress`."""
+        """See `pipelines.results.progress.Progress`."""
         for one in self._told:
             one.scene(name, tiles)
 
     def tiles(self, name: str, done: int) -> None:
-        """See `pipelines.outcome.Progress`."""
+        """See `pipelines.results.progress.Progress`."""
         for one in self._told:
             one.tiles(name, done)
 
     def finished(self, outcome: SceneOutcome) -> None:
-        """See `pipelines.outcome.Progress`."""
+        """See `pipelines.results.progress.Progress`."""
         for one in self._told:
             one.finished(outcome)

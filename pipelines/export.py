@@ -26,17 +26,20 @@ from torch.export import Dim, ExportedProgram
 from torch.fx.experimental import _config as symbolic_shapes
 
 from pipelines.errors import PipelineError
-from pipelines.predictor import steps_taken
-from pipelines.weights import Model, WeightsCard, load
+from pipelines.models.weights import Model, WeightsCard, load, steps_taken
 from rurnet.errors import RurnetError
 from tiling.disk import appearing
 
 SUFFIX = ".onnx"
+
+
 KEY = "rurnet"
 """Under which the metadata hold the weights' card."""
 
+
 _OPSET = 18
 """The oldest that torch exports to, which the most runtimes read."""
+
 
 _FLOAT = 1
 """ONNX's number of float32."""

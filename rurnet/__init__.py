@@ -5,13 +5,13 @@ One contract for every network: see `rurnet.network`.
 """
 
 from rurnet.errors import NetworkError
-from rurnet.loss import IGNORE, median_frequency_weights, multi_step_loss
+from rurnet.loss import IGNORE_INDEX, median_frequency_weights, multi_step_loss
 from rurnet.network import SegmentationNetwork, State, parameter_count
 from rurnet.pretrained import load_encoder
 from rurnet.registry import NETWORKS, create
 
 __all__ = [
-    "IGNORE",
+    "IGNORE_INDEX",
     "NETWORKS",
     "NetworkError",
     "SegmentationNetwork",

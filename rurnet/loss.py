@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from rurnet.errors import NetworkError
 
-IGNORE = 255
+IGNORE_INDEX = 255
 """Label of a pixel that is left out of the loss (missing, or outside the field of view)."""
 
 _DICE_SMOOTHING = 1e-5
@@ -37,7 +37,7 @@ def multi_step_loss(
 
     Args:
         logits: N tensors [B, classes, H, W], first step first.
-        labels: [B, H, W], integer class per pixel, `IGNORE` where there is none.
+        labels: [B, H, W], integer class per pixel, `IGNORE_INDEX` where there is none.
         alpha: Weight of a step against the one after it; 0.4 or 1 in their paper. At 0 only the
             last step counts, and no other is looked at.
         class_weights: [classes], weight of each class in the cross entropy's mean.
@@ -71,7 +71,7 @@ def multi_step_loss(
             # Left out, not multiplied: 0 times the infinity of a step that diverged is nan.
             continue
         per_pixel = functional.cross_entropy(
-            step, labels.long(), ignore_index=IGNORE, reduction="none"
+            step, labels.long(), ignore_index=IGNORE_INDEX, reduction="none"
         )
         total = total + factor * (per_pixel * weights).sum() / denominator
         if dice:
@@ -85,7 +85,7 @@ def label_weight(labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
     """What `multi_step_loss` divides a batch's cross entropy by: its pixels, weighted by class.
 
     Args:
-        labels: [B, H, W], integer class per pixel, `IGNORE` where there is none.
+        labels: [B, H, W], integer class per pixel, `IGNORE_INDEX` where there is none.
         class_weights: [classes].
 
     Returns:
@@ -104,7 +104,7 @@ def soft_dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
     Args:
         logits: [B, classes, H, W], floating, class 0 the background.
-        labels: [B, H, W], integer class per pixel, `IGNORE` where there is none.
+        labels: [B, H, W], integer class per pixel, `IGNORE_INDEX` where there is none.
 
     Returns:
         A scalar in 0..1, in 32 bits or more. It is zero, with a gradient of zero, where every
@@ -130,7 +130,7 @@ def soft_cldice_loss(logits: Tensor, labels: Tensor, iterations: int = 15) -> Te
 
     Args:
         logits: [B, classes, H, W], floating, class 0 the background.
-        labels: [B, H, W], integer class per pixel, `IGNORE` where there is none.
+        labels: [B, H, W], integer class per pixel, `IGNORE_INDEX` where there is none.
         iterations: Erosions, each one pixel from either side. Too few, and a wide vessel or road
             has no skeleton but in its corners; too many change nothing and take longer. 15 are
             enough for 32 pixels, and for 22 where it runs diagonally, for a cross erodes more
@@ -188,7 +188,7 @@ def _pixel_weights(labels: Tensor, class_weights: Tensor | None, dtype: torch.dt
     weights = labels.new_ones(labels.shape, dtype=dtype)
     if class_weights is not None:
         weights = class_weights.to(weights)[labels.clamp(max=len(class_weights) - 1).long()]
-    return weights * (labels != IGNORE)
+    return weights * (labels != IGNORE_INDEX)
 
 
 def _foreground(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -197,7 +197,7 @@ def _foreground(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     dtype = torch.promote_types(logits.dtype, torch.float32)
     labels = labels[:, None]
     # Filled, not multiplied: it also stops what is not finite.
-    predicted = logits.softmax(dim=1, dtype=dtype)[:, 1:].masked_fill(labels == IGNORE, 0)
+    predicted = logits.softmax(dim=1, dtype=dtype)[:, 1:].masked_fill(labels == IGNORE_INDEX, 0)
     classes = torch.arange(1, logits.shape[1], device=labels.device)[:, None, None]
     return predicted, (labels == classes).to(dtype)
 

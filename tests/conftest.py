@@ -13,12 +13,13 @@ from affine import Affine
 from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
-from pipelines import weights
-from pipelines.config import PredictionSettings
-from pipelines.job import Views
-from pipelines.outcome import SceneOutcome
-from pipelines.predict import Prediction, device_kind, predict_parts, predict_scene, predictor_for
-from pipelines.weights import Model, WeightsCard
+from pipelines.config.inference import PredictionSettings
+from pipelines.inference.scene import predict_parts, predict_scene, predictor_for
+from pipelines.inputs.scene_input import Views
+from pipelines.models import weights
+from pipelines.models.weights import Model, WeightsCard
+from pipelines.results.outcome import Prediction, SceneOutcome
+from pipelines.runtime.device import device_kind
 from rurnet.network import SegmentationNetwork
 from rurnet.registry import create
 from tiling.part import Part
@@ -232,7 +233,7 @@ def predict() -> Predict:
 
 @dataclass
 class Told:
-    """A `pipelines.outcome.Progress` that remembers what it was told."""
+    """A `pipelines.results.progress.Progress` that remembers what it was told."""
 
     scenes: dict[str, int] = field(default_factory=dict)
     done: int = 0

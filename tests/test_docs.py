@@ -29,7 +29,8 @@ def test_modules_that_are_run_exist(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_options_that_are_named_exist(page):
     from flows import serve
-    from pipelines import config, training_config
+    from pipelines.config import inference as config
+    from pipelines.config import training as training_config
 
     fields = {
         name.replace("_", "-")

@@ -78,13 +78,13 @@ def every_module_of(package):
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
-        ("import pipelines.predict", HEAVY),
+        ("import pipelines.inference.scene", HEAVY),
         # What a Dask worker is sent: jobs, and functions of this module.
-        ("import pipelines.jobs, pipelines.workers", HEAVY | {"skimage"}),
+        ("import pipelines.inputs.discovery, pipelines.inference.workers", HEAVY | {"skimage"}),
         (every_module_of("rurnet"), HEAVY | {"rasterio", "tifffile"}),
         (every_module_of("tiling"), HEAVY | {"torch"}),
     ],
-    ids=["pipelines.predict", "pipelines.workers", "rurnet", "tiling"],
+    ids=["pipelines.inference.scene", "pipelines.inference.workers", "rurnet", "tiling"],
 )
 def test_a_worker_starts_without_what_it_does_not_need(statement, absent):
     modules = modules_after(statement)

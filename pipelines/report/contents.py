@@ -5,17 +5,16 @@ from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from os.path import commonpath
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.config import ScoringSettings
-from pipelines.outcome import SceneOutcome
-from pipelines.plan import ScenePlan
-from pipelines.predictor import steps_taken
+from pipelines.config.scoring import ScoringSettings
+from pipelines.models.weights import Model, steps_taken
 from pipelines.report.made_with import made_with
+from pipelines.results.outcome import SceneOutcome
 from pipelines.scores.counts import SceneCounts, combined
 from pipelines.scores.curve import HALF, LEVELS, Values, mean_of_defined
 from pipelines.scores.histogram import curve_of
@@ -23,15 +22,18 @@ from pipelines.scores.intervals import Difference, intervals
 from pipelines.scores.relaxed import relaxed_curve_of
 from pipelines.scores.scores import Scores, as_dict, flat, per_scene, scores_of
 from pipelines.scores.topology import TopologyCounts
-from pipelines.weights import Model
 from tiling.blend import TOP
 from tiling.mask import threshold_level
 
 SCHEMA = 2
 """Raised when a field of `report.json` changes its meaning or goes."""
 
+
 IN_FIELD = "pixels inside the field of view"
+
+
 THERE = "pixels that are not missing"
+
 
 _DIGITS = 6
 """Of the points of the curve."""
@@ -50,29 +52,8 @@ def _nothing() -> SceneCounts:
 PATHS = tuple(flat(scores_of(_nothing(), HALF)))
 """The numbers of scores by their path in `report.json`: the columns of `scores.csv`."""
 
+
 _GROUPS = [field.name for field in fields(Scores)]
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a run ends with.
-
-    Attributes:
-        report: What `report.json` holds.
-        folder: Where the report lies.
-        trained: The weights files of a training, one for each fold.
-        plans: What there was to do, where only that was asked for.
-    """
-
-    report: dict[str, Any]
-    folder: Path
-    trained: Sequence[Path] = ()
-    plans: list[ScenePlan] | None = None
-
-    @property
-    def weights(self) -> Path | None:
-        """The first of the weights files; None where nothing was trained."""
-        return self.trained[0] if self.trained else None
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,16 @@ from numpy.typing import NDArray
 from tiling.disk import appearing
 
 INK, SOFT, LINE = "#1b1f24", "#5b6570", "#dcdfe3"
+
+
 FIRST, SECOND, THIRD, FOURTH = "#0a6c94", "#b4530a", "#6b4fa0", "#3f7d3a"
+
 
 _VARIABLES = {
     INK: "--ink", SOFT: "--soft", LINE: "--line",
     FIRST: "--first", SECOND: "--second", THIRD: "--third", FOURTH: "--fourth",
 }  # fmt: skip
+
 
 _STYLE: Any = {  # Newer matplotlib lists every key in the type, older does not.
     "svg.hashsalt": "rurnet",  # The same report twice is the same bytes.
@@ -41,6 +45,7 @@ _STYLE: Any = {  # Newer matplotlib lists every key in the type, older does not.
     "ytick.major.width": 0.7,
     "legend.frameon": False,
 }
+
 
 _RESOLUTION = 300
 

@@ -75,22 +75,33 @@ COLUMNS = (
 )
 """The columns of the table of scenes; `scores.csv` has the rest."""
 
+
 _OTHERS = (
     Column("relaxed.break_even", "relaxed break-even", "Break-even that forgives a few pixels."),
     Column("at_threshold.f1", "F1 as chosen", "F1 at the chosen threshold."),
     Column("calibration.ece", "ECE", "Mean distance of predicted probability from what came true."),
 )
+
+
 _BY_PATH = {column.path: column for column in (*COLUMNS, *_OTHERS)}
+
+
 _TILES = (
     "foreground.f1", "foreground.precision", "foreground.recall", "foreground.iou",
     "break_even.value", "relaxed.break_even", "topology.cldice", "topology.apls",
     "class_mean.iou", "average_precision",
 )  # fmt: skip
+
+
 _OF_STEPS = ("foreground.f1", "break_even.value", "class_mean.iou", "relaxed.f1", "topology.cldice")
+
+
 _OF_CLASSES = (
     "foreground.f1", "foreground.precision", "foreground.recall", "foreground.iou",
     "break_even.value", "best.f1", "average_precision", "roc_auc",
 )  # fmt: skip
+
+
 _COMPARED = (
     "foreground.f1", "foreground.precision", "foreground.recall", "foreground.iou",
     "break_even.value", "best.f1", "relaxed.f1", "relaxed.break_even", "topology.cldice",
@@ -98,8 +109,10 @@ _COMPARED = (
 )  # fmt: skip
 """Of which more is better."""
 
+
 _IMAGES = ("images", "img", "sat")
 """What data sets call the folder of their images."""
+
 
 _SIGNATURES = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"RIFF", "image/webp"))
 

@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.assemble import steps_in
 from pipelines.errors import PipelineError
-from pipelines.job import IGNORED
-from pipelines.labels import open_label
-from pipelines.levels import at_size
-from pipelines.outcome import SceneOutcome
+from pipelines.inputs.labels import IGNORE_INDEX, open_label
 from pipelines.report.page import Picture
+from pipelines.results.layout import steps_in
+from pipelines.results.levels import at_size
+from pipelines.results.outcome import SceneOutcome
 from pipelines.scores.counts import together
 from tiling.blend import NODATA, TOP
 from tiling.errors import TilingError
@@ -26,13 +25,20 @@ from tiling.files import open_scene
 MOST = 50
 """Scenes that get a viewer."""
 
+
 _BYTES = 6_600_000
 """Of all pictures together; in the page they are a third more: below 10 MB in all."""
 
+
 _LONGEST = 1280
+
+
 _SHORTEST = 160
+
+
 _GREYS = 16
 """Steps between two levels that are told apart."""
+
 
 _BACKGROUND = 60
 
@@ -112,7 +118,7 @@ def _layers(outcome: SceneOutcome, report: Mapping[str, Any], longest: int) -> _
         with open_label(Path(outcome.label), outcome.labelling) as drawn:
             assert drawn is not None
             classes = at_size(drawn.overview(longest), shape)
-            label = np.where(classes == IGNORED, NODATA, (classes > 0) * np.uint8(TOP))
+            label = np.where(classes == IGNORE_INDEX, NODATA, (classes > 0) * np.uint8(TOP))
             label = label.astype(np.uint8)
     return _Layers(_image(outcome, report, longest, steps[-1] != NODATA), label, steps)
 

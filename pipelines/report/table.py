@@ -9,6 +9,7 @@ from pipelines.report.contents import PATHS, flattened
 
 Row = Mapping[str, float | int | None]
 
+
 SHOWN = {
     "F1": "at_threshold.f1",
     "precision": "at_threshold.precision",

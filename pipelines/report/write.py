@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import PipelineError
-from pipelines.outcome import SceneOutcome
 from pipelines.report.figures import write_figures
 from pipelines.report.page import render_page
 from pipelines.report.previews import previews
 from pipelines.report.table import as_csv
+from pipelines.results.outcome import SceneOutcome
 from tiling.disk import appearing
 from tiling.mask import threshold_level
 

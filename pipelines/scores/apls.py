@@ -21,27 +21,44 @@ from pipelines.scores.curve import Values, ratio
 Pixels = NDArray[np.intp]
 """Skeleton pixels by their number, row by row."""
 
+
 Number = float | NDArray[np.float64]
 """One, or one for each set of counts."""
+
 
 Lengths = NDArray[np.float64]
 """In pixels."""
 
+
 SPACING = 50.0
 """Control points on a line are no further apart; in metres where these are known, else pixels."""
+
 
 SNAP = 4.0
 """How far away a counterpart may lie, in the same unit."""
 
+
 SHORTEST = 10.0
 """Shorter paths do not count, in the same unit: a pixel would make too much of a difference."""
 
+
 _LEAST_SPACING = 15.0  # Pixels. On coarse scenes every pixel would be a control point.
+
+
 _LEAST_SNAP = 1.5  # Pixels. Skeletons of one road differ by a pixel, also across a corner.
+
+
 _AT_ONCE = 4_000_000  # Path lengths in memory.
+
+
 _AT_MOST = 25_000_000  # Path lengths found, in seconds; from 4096 x 4096 pixels of roads on.
+
+
 _FEWEST = 16  # Points that stand for all where these are too many.
+
+
 _VERTEX = -1
+
 
 # Down, right. The other four neighbours see these links from their side.
 _STRAIGHT, _DIAGONAL = ((0, 1), (1, 0)), ((1, 1), (1, -1))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.job import IGNORED
+from pipelines.inputs.labels import IGNORE_INDEX
 from pipelines.scores.curve import HALF
 from pipelines.scores.histogram import Histogram
 from pipelines.scores.relaxed import Disc, RelaxedHistogram
@@ -90,12 +90,12 @@ class Counter:
 
         Args:
             levels: Of the foreground classes [classes - 1, h, w] in `around`; 255 does not count.
-            label: Classes [h, w], or `IGNORED`.
+            label: Classes [h, w], or `IGNORE_INDEX`.
             window: What is counted.
             around: The same with what may lie near, cut off at the scene's border.
         """
         inside = window.slices(around)
-        left_out = (levels[0] == NODATA) | (label == IGNORED)
+        left_out = (levels[0] == NODATA) | (label == IGNORE_INDEX)
         targets = [(together(levels), label > 0)]
         if self._classes > 2:
             targets += [(band, label == index) for index, band in enumerate(levels, start=1)]

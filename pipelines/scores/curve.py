@@ -14,8 +14,10 @@ from tiling.blend import TOP
 Values = NDArray[np.float64]
 """A number for each set of counts [...]."""
 
+
 LEVELS = TOP + 1
 """Number of probability levels, 0 to 254."""
+
 
 HALF = 127
 """The level of probability 0.5: from it on a pixel is foreground."""

@@ -15,6 +15,7 @@ from tiling.blend import TOP
 
 Counts = NDArray[np.int64]
 
+
 BINS = 10
 """Of the reliability diagram."""
 

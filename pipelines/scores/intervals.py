@@ -17,9 +17,13 @@ from pipelines.scores.scores import flat, per_scene, scores_of
 DRAWS = 2000
 """How often the scenes are drawn."""
 
+
 _ENDS = (2.5, 97.5)
+
+
 _DEFINED = 0.95
 """Share of the draws in which a score must be defined, else it has no interval."""
+
 
 Interval = tuple[float, float]
 

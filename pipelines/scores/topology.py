@@ -22,8 +22,10 @@ from tiling.window import Window, split
 Read = Callable[[Window], NDArray[np.uint8]]
 """Gives a window of a mask [h, w]: 0 background, 1 foreground, 255 not counted."""
 
+
 PART = 4096
 """Pixels on a side of what is skeletonised at once."""
+
 
 MARGIN = 256
 """Pixels around a part that are skeletonised with it, so that its lines end where they should."""

@@ -3,7 +3,7 @@
 import re
 
 from benchmarks import loader
-from pipelines.samples import write_roads_folder
+from pipelines.datasets.synthetic import write_roads_folder
 
 
 def test_it_compares_crops_network_and_training(tmp_path, monkeypatch, capsys):

@@ -17,9 +17,9 @@ import rasterio
 from affine import Affine
 
 from flows.command import command, prefect_is_configured, with_fields
-from pipelines.config import InferRoads
-from pipelines.inference import infer_roads
-from pipelines.samples import write_road_scene, write_roads_folder
+from pipelines.config.inference import InferRoads
+from pipelines.datasets.synthetic import write_road_scene, write_roads_folder
+from pipelines.inference.run import infer_roads
 
 
 def run(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -11,8 +11,8 @@ from affine import Affine
 from PIL import Image
 
 from flows.command import command
-from pipelines.config import Evaluate
-from pipelines.evaluation import evaluate
+from pipelines.config.evaluation import Evaluate
+from pipelines.evaluation.run import evaluate
 
 HEIGHT, WIDTH = 48, 64
 

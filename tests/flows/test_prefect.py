@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from flows.server import answers
-from pipelines.samples import write_drive_folder, write_road_scene
+from pipelines.datasets.synthetic import write_drive_folder, write_road_scene
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFECT = Path(sys.executable).parent / "prefect"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.crops import CropBatches
+from pipelines.sampling.batches import CropBatches
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import torch
 
 from pipelines.errors import PipelineError
 from pipelines.export import export_onnx, exported
-from pipelines.weights import Model, WeightsCard, load
+from pipelines.models.weights import Model, WeightsCard, load
 from rurnet.errors import NetworkError
 from rurnet.registry import create
 

@@ -8,7 +8,7 @@ from scipy.ndimage import maximum_filter, minimum_filter
 
 from rurnet.errors import NetworkError
 from rurnet.loss import (
-    IGNORE,
+    IGNORE_INDEX,
     median_frequency_weights,
     multi_step_loss,
     soft_cldice_loss,
@@ -28,7 +28,7 @@ def case(seed=0, steps=3, classes=2, ignored=0.2):
     random = np.random.default_rng(seed)
     logits = random.normal(0, 2, (steps, 2, classes, 6, 5))
     labels = random.integers(0, classes, (2, 6, 5))
-    labels[random.random(labels.shape) < ignored] = IGNORE
+    labels[random.random(labels.shape) < ignored] = IGNORE_INDEX
     tensors = [torch.tensor(step, requires_grad=True) for step in logits]
     return logits, labels, tensors, torch.tensor(labels.astype(np.uint8))
 
@@ -42,7 +42,7 @@ def cross_entropy(logits, labels, class_weights):
     """Weighted mean of -log p(label) over the pixels that have a label."""
     p = probabilities(logits)
     total = weight = 0.0
-    for item, row, column in np.argwhere(labels != IGNORE):
+    for item, row, column in np.argwhere(labels != IGNORE_INDEX):
         label = labels[item, row, column]
         total -= class_weights[label] * np.log(p[item, label, row, column])
         weight += class_weights[label]
@@ -68,7 +68,7 @@ def test_ignored_pixels_have_no_gradient_and_all_others_do():
     multi_step_loss(tensors, label_tensor, class_weights=torch.tensor([1.0, 2.0, 3.0])).backward()
     for step in tensors:
         reached = step.grad.abs().sum(dim=1).numpy() > 0
-        np.testing.assert_array_equal(reached, labels != IGNORE)
+        np.testing.assert_array_equal(reached, labels != IGNORE_INDEX)
 
 
 @pytest.mark.parametrize("weights", [None, torch.tensor([1.0, 2.3])])
@@ -120,7 +120,7 @@ def soft_dice(logits, labels):
     scores = []
     for c in range(1, p.shape[1]):
         both = either = 0.0
-        for item, row, column in np.argwhere(labels != IGNORE):
+        for item, row, column in np.argwhere(labels != IGNORE_INDEX):
             is_class = labels[item, row, column] == c
             both += p[item, c, row, column] * is_class
             either += p[item, c, row, column] + is_class
@@ -150,7 +150,7 @@ def soft_skeleton(image, iterations):
 def soft_cldice(logits, labels, iterations):
     """Algorithm 2 over the whole batch, mean over the classes above 0; smoothed by 1 pixel."""
     p = probabilities(logits)
-    valid = labels != IGNORE
+    valid = labels != IGNORE_INDEX
     losses = []
     for c in range(1, p.shape[1]):
         predicted = np.where(valid, p[:, c], 0.0)
@@ -172,7 +172,7 @@ def strips(seed=0, classes=3, ignored=0.1):
         labels[1, 2:, 6 * c : 6 * c + c + 1] = c
     logits = random.normal(0, 2, (2, classes, *labels.shape[1:]))
     logits += 3 * (labels[:, None] == np.arange(classes)[:, None, None])
-    labels[random.random(labels.shape) < ignored] = IGNORE
+    labels[random.random(labels.shape) < ignored] = IGNORE_INDEX
     tensor = torch.tensor(logits, requires_grad=True)
     return logits, labels, tensor, torch.tensor(labels.astype(np.uint8))
 
@@ -261,15 +261,15 @@ def test_ignored_pixels_have_no_gradient_at_all(loss):
     _, labels, tensor, label_tensor = strips()
     loss(tensor, label_tensor).backward()
     reached = tensor.grad.abs().sum(dim=1).numpy() > 0
-    assert not reached[labels == IGNORE].any()
-    assert reached[labels != IGNORE].any()
+    assert not reached[labels == IGNORE_INDEX].any()
+    assert reached[labels != IGNORE_INDEX].any()
 
 
 @every_loss
 def test_whatever_is_predicted_at_ignored_pixels_the_loss_is_the_same(loss):
     _, labels, tensor, label_tensor = strips()
     changed = tensor.detach().clone()
-    where = torch.tensor(labels == IGNORE)
+    where = torch.tensor(labels == IGNORE_INDEX)
     changed[:, 1].masked_fill_(where, 1e4)
     changed[:, 2].masked_fill_(where, -50)
     assert loss(changed, label_tensor).item() == loss(tensor, label_tensor).item()

@@ -13,18 +13,21 @@ import pytest
 import rasterio
 from scipy.ndimage import distance_transform_edt
 
-from pipelines.batch import run_batch
-from pipelines.config import Evaluate, InferRoads
-from pipelines.inference import report_of
-from pipelines.jobs import Reading, road_jobs
-from pipelines.labels import Labelling, open_label
-from pipelines.outcome import SceneOutcome, Silence
+from pipelines.config.evaluation import Evaluate
+from pipelines.config.inference import InferRoads
+from pipelines.datasets.synthetic import draw_road_scene
+from pipelines.evaluation.scoring import Drawing, count
+from pipelines.inference.batch import run_batch
+from pipelines.inference.run import report_of
+from pipelines.inputs.discovery import road_inputs
+from pipelines.inputs.labels import Labelling, open_label
+from pipelines.inputs.opening import Reading
+from pipelines.models.weights import load
 from pipelines.report.contents import PATHS, SCHEMA, THERE, Comparison, build_report, flattened
 from pipelines.report.write import write_report
-from pipelines.samples import draw_road_scene
+from pipelines.results.outcome import SceneOutcome
+from pipelines.results.progress import Silence
 from pipelines.scores.intervals import differences
-from pipelines.scoring import Drawing, count
-from pipelines.weights import load
 from tiling.mask import threshold_level
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "report.md"
@@ -74,7 +77,7 @@ def outcomes(config, model, write_raster):
             write_raster(folder / "second" / f"{name}.tif", np.roll(label, 2, axis=0)[None])
     (folder / "scenes" / f"{BAD}.tif").write_text("no raster")
     labelling = Labelling(3, (9,))
-    jobs = road_jobs(config.scenes, config.labels, Reading(labelling=labelling))
+    jobs = road_inputs(config.scenes, config.labels, Reading(labelling=labelling))
     found = run_batch(jobs, [model], config, config.output, Silence())
     for outcome in found:
         if outcome.label is not None:

@@ -12,13 +12,13 @@ import rasterio
 import tifffile
 from PIL import Image
 
-from pipelines.labels import Labelling
-from pipelines.levels import open_levels
-from pipelines.outcome import SceneOutcome
+from pipelines.datasets.synthetic import draw_road_scene
+from pipelines.inputs.labels import Labelling
 from pipelines.report import previews as pictures
 from pipelines.report.previews import MOST, _coarse, previews
 from pipelines.report.write import write_report
-from pipelines.samples import draw_road_scene
+from pipelines.results.levels import open_levels
+from pipelines.results.outcome import SceneOutcome
 from tiling.blend import NODATA, TOP
 from tiling.raster import without_georeferencing_warning
 from tiling.sink import CogSink, Description, publish

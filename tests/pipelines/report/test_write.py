@@ -10,11 +10,11 @@ from html import unescape
 import numpy as np
 import pytest
 
-from pipelines.config import ScoringSettings
+from pipelines.config.scoring import ScoringSettings
 from pipelines.errors import PipelineError
-from pipelines.outcome import SceneOutcome
 from pipelines.report.contents import THERE, build_report
 from pipelines.report.write import write_report
+from pipelines.results.outcome import SceneOutcome
 
 FILES = ["report.html", "report.json", "scores.csv"]
 AWKWARD = "a&b <i>, 'c' \"d\" {{ 1 + 1 }} </script><script>alert(1)</script> Ü"

@@ -8,16 +8,8 @@ from scipy.ndimage import binary_dilation
 from skimage.morphology import skeletonize
 
 import pipelines.scores.apls
-from pipelines.samples import draw_road_scene
-from pipelines.scores.apls import (
-    SPACING,
-    Network,
-    Paths,
-    apls,
-    compare,
-    control_points,
-    graph_of,
-)
+from pipelines.datasets.synthetic import draw_road_scene
+from pipelines.scores.apls import SPACING, Network, Paths, apls, compare, control_points, graph_of
 
 
 def drawn(*corners, height=120, width=260):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix
 
-from pipelines.job import IGNORED
+from pipelines.inputs.labels import IGNORE_INDEX
 from pipelines.scores.counts import Counter, SceneCounts, combined, together
 from pipelines.scores.curve import HALF
 from pipelines.scores.relaxed import Disc
@@ -32,7 +32,7 @@ def scenes(draw, classes=None, largest=12):
     odds += np.moveaxis(np.eye(classes)[label], -1, 0) * draw(st.sampled_from([0, 3]))
     levels = np.round(254 * odds / odds.sum(axis=0))[1:].astype(np.uint8)
     levels[:, random.random(shape) < draw(st.sampled_from([0.0, 0.2, 1.0]))] = 255
-    label[random.random(shape) < draw(st.sampled_from([0.0, 0.2, 1.0]))] = IGNORED
+    label[random.random(shape) < draw(st.sampled_from([0.0, 0.2, 1.0]))] = IGNORE_INDEX
     return levels, label.astype(np.uint8)
 
 
@@ -54,7 +54,7 @@ def assert_same(found, expected):
 
 def kept(levels, label):
     """Levels [classes - 1, n] and label [n] of the pixels that count."""
-    there = (levels[0] != 255) & (label != IGNORED)
+    there = (levels[0] != 255) & (label != IGNORE_INDEX)
     return levels[:, there], label[there]
 
 
@@ -113,7 +113,7 @@ def test_each_class_is_counted_against_all_others(scene):
 @given(scenes(), st.sampled_from([0, 1, 1.5, 3]))
 def test_each_class_is_matched_with_its_own_pixels_nearby(scene, rho):
     levels, label = scene
-    there = (levels[0] != 255) & (label != IGNORED)
+    there = (levels[0] != 255) & (label != IGNORE_INDEX)
     row, column = (axis[there] for axis in np.indices(label.shape))
     near = np.hypot(row[:, None] - row, column[:, None] - column) <= rho
     whole = np.minimum(levels[:, there].sum(axis=0, dtype=int), 254)
@@ -152,14 +152,14 @@ def test_windows_of_any_size_in_any_order_give_the_counts_of_the_whole(scene, rh
 def test_what_the_label_and_levels_are_where_they_are_left_out_does_not_matter(scene, seed):
     levels, label = scene
     random = np.random.default_rng(seed)
-    left_out = (levels[0] == 255) | (label == IGNORED)
+    left_out = (levels[0] == 255) | (label == IGNORE_INDEX)
     by_levels, by_label = levels.copy(), label.copy()
     by_levels[:, left_out] = 255
     by_label[left_out] = random.integers(0, len(levels) + 1, left_out.sum())
     expected = counted(levels, label, 1.5)
     assert_same(counted(by_levels, by_label, 1.5), expected)
     by_levels[:, left_out] = random.integers(0, 100, (len(levels), left_out.sum()))
-    by_label[left_out] = IGNORED
+    by_label[left_out] = IGNORE_INDEX
     assert_same(counted(by_levels, by_label, 1.5), expected)
 
 

@@ -15,7 +15,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from pipelines.job import IGNORED
+from pipelines.inputs.labels import IGNORE_INDEX
 from pipelines.scores.counts import Counter, combined
 from pipelines.scores.curve import HALF
 from pipelines.scores.relaxed import Disc
@@ -37,13 +37,13 @@ CORNERS = {
     "all labelled": ([[0, 100, 254]], [[1, 1, 1]]),
     "all labelled and predicted": ([[254, 254]], [[1, 1]]),
     "all wrong": ([[0, 254]], [[1, 0]]),
-    "all ignored": ([[0, 254]], [[IGNORED, IGNORED]]),
+    "all ignored": ([[0, 254]], [[IGNORE_INDEX, IGNORE_INDEX]]),
     "all missing": ([[255, 255]], [[0, 1]]),
     "one pixel of background": ([[0]], [[0]]),
     "one pixel of foreground": ([[254]], [[1]]),
     "one pixel missed": ([[0]], [[1]]),
     "one pixel wrong": ([[254]], [[0]]),
-    "one pixel left": ([[200, 255, 9]], [[1, 0, IGNORED]]),
+    "one pixel left": ([[200, 255, 9]], [[1, 0, IGNORE_INDEX]]),
 }
 
 
@@ -57,7 +57,7 @@ def scenes(draw, classes):
     odds += np.moveaxis(np.eye(classes)[label], -1, 0) * draw(st.sampled_from([0, 3]))
     levels = np.round(254 * odds / odds.sum(axis=0))[1:].astype(np.uint8)
     levels[:, random.random(shape) < draw(st.sampled_from([0.0, 0.2]))] = 255
-    label[random.random(shape) < draw(st.sampled_from([0.0, 0.2]))] = IGNORED
+    label[random.random(shape) < draw(st.sampled_from([0.0, 0.2]))] = IGNORE_INDEX
     return levels, label.astype(np.uint8)
 
 
@@ -79,7 +79,7 @@ def corner(name):
 
 
 def kept(levels, label):
-    there = (levels[0] != 255) & (label != IGNORED)
+    there = (levels[0] != 255) & (label != IGNORE_INDEX)
     return levels[:, there], label[there]
 
 
@@ -152,7 +152,7 @@ def test_the_foreground_of_several_classes_is_scored_as_one(scene):
     levels, label = scene
     whole = np.minimum(levels.sum(axis=0, dtype=int), 254)
     whole = np.where(levels[0] == 255, 255, whole).astype(np.uint8)
-    drawn = np.where(label == IGNORED, IGNORED, label > 0).astype(np.uint8)
+    drawn = np.where(label == IGNORE_INDEX, IGNORE_INDEX, label > 0).astype(np.uint8)
     several, one = scored(levels, label), scored(whole[None], drawn)
     for group in ("foreground", "at_threshold", "best", "break_even", "relaxed", "calibration"):
         for name, value in vars(getattr(one, group)).items():
@@ -171,7 +171,7 @@ def test_both_classes_break_even_at_the_same_threshold(scene):
     """The background as the foreground of a scene turned round, whose levels are 254 - levels."""
     levels, label = scene
     turned = np.where(levels == 255, 255, 254 - levels).astype(np.uint8)
-    background = np.where(label == IGNORED, IGNORED, 1 - label).astype(np.uint8)
+    background = np.where(label == IGNORE_INDEX, IGNORE_INDEX, 1 - label).astype(np.uint8)
     found, other = scored(levels, label), scored(turned, background)
     if np.isnan(found.break_even.value) or np.isnan(other.break_even.value):
         return
@@ -183,7 +183,7 @@ def test_both_classes_break_even_at_the_same_threshold(scene):
 @given(scenes(classes=2), st.integers(1, 254))
 def test_where_a_level_breaks_even_exactly_both_classes_do(scene, level):
     levels, label = scene
-    there = (levels[0] != 255) & (label != IGNORED)
+    there = (levels[0] != 255) & (label != IGNORE_INDEX)
     predicted = levels[0, there] >= level
     drawn = np.random.default_rng(level).permutation(predicted)
     label[there] = drawn
@@ -223,7 +223,7 @@ def test_break_even_of_several_classes_is_their_mean_and_that_of_the_background(
 def test_relaxed_scores_are_at_the_chosen_threshold(scene, level, rho):
     levels, label = scene
     found = scored(levels, label, level, rho=rho).relaxed
-    there = (levels[0] != 255) & (label != IGNORED)
+    there = (levels[0] != 255) & (label != IGNORE_INDEX)
     row, column = (axis[there] for axis in np.indices(label.shape))
     near = np.hypot(row[:, None] - row, column[:, None] - column) <= rho
     predicted, true = levels[0, there] >= level, label[there] == 1

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import binary_dilation, label
 from skimage.morphology import skeletonize
 
-from pipelines.samples import draw_road_scene
+from pipelines.datasets.synthetic import draw_road_scene
 from pipelines.scores.topology import Topology, TopologyCounts, count_topology
 from tiling.window import Window
 

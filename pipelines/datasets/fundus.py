@@ -1,0 +1,136 @@
+"""Folders of fundus photographs: DRIVE, CHASE_DB1 and HRF."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from pipelines.config.training import TrainDrive
+from pipelines.datasets.examples import (
+    Example,
+    Source,
+    TrainingData,
+    check_labels,
+    drawn_name,
+)
+from pipelines.datasets.synthetic import write_drive_folder
+from pipelines.errors import DataError
+from pipelines.inputs.discovery import sample_input
+from pipelines.inputs.fundus import (
+    FundusSample,
+    images_in,
+    sample_of,
+    subject_of,
+)
+from pipelines.inputs.opening import Reading
+from pipelines.sampling.sources import FundusSource
+
+DRIVE_LAYOUT = (
+    "DIR/training/{images/21_training.tif,1st_manual/21_manual1.gif,mask/21_training_mask.gif} "
+    "and DIR/test/{images/01_test.tif,mask/01_test_mask.gif,1st_manual/01_manual1.gif}"
+)
+
+
+HOW_TO_GET = (
+    f"get DRIVE from https://drive.grand-challenge.org/ and unpack it as {DRIVE_LAYOUT} "
+    "(CHASE_DB1 and HRF folders do too), or name another folder with --data"
+)
+
+
+_CHASE_TRAINING_SUBJECTS = 10
+"""Subjects 1 to 10, both eyes, train; 11 to 14 test: the split of the literature."""
+
+
+def fundus_samples(folder: Path, split: str) -> list[FundusSample]:
+    """Samples of one split of a folder whose layout is recognised.
+
+    Args:
+        folder: DRIVE, CHASE_DB1 or HRF as they are unpacked. HRF has no split of its own: all
+            of it is "train"; so is DRIVE without its test folder.
+        split: "train" or "test".
+
+    Raises:
+        DataError: The folder is missing or in no layout known here.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; {HOW_TO_GET}")
+    if (folder / "training").is_dir() or (folder / "test").is_dir():
+        images = folder / ("training" if split == "train" else "test") / "images"
+        if split == "test" and not images.parent.is_dir():
+            return []
+    elif (folder / "images").is_dir():
+        images = folder / "images"
+        if split == "test":
+            return []
+    elif list(folder.glob("Image_*_1stHO.png")):
+        return _chase_samples(folder, split)
+    else:
+        raise DataError(f"{folder}: neither DRIVE nor CHASE_DB1 nor HRF; {HOW_TO_GET}")
+    if not images.is_dir():
+        raise DataError(f"{images}: no such folder; {HOW_TO_GET}")
+    samples = [sample_of(image) for image in images_in(images)]
+    if not samples:
+        raise DataError(f"{images}: no images; {HOW_TO_GET}")
+    return samples
+
+
+def _chase_samples(folder: Path, split: str) -> list[FundusSample]:
+    samples = []
+    for image in images_in(folder):
+        subject = re.search(r"(\d+)", image.stem)
+        if subject is None:
+            continue
+        training = int(subject[1]) <= _CHASE_TRAINING_SUBJECTS
+        if training == (split == "train"):
+            samples.append(sample_of(image))
+    return samples
+
+
+FIELD_DIAMETERS = (900, 1650)
+"""Smallest and largest diameter, in pixels, of a field of view to train at. DRIVE's (540) are
+enlarged: at their own size thin vessels are about one pixel wide. HRF's (3263) are halved."""
+
+
+def vessel_data(config: TrainDrive) -> TrainingData:
+    """Fundus folders (DRIVE, CHASE_DB1, HRF), of which the first one's test split is scored.
+
+    Where the test split ships without labels it is predicted, and the report says that no
+    score is possible.
+
+    Raises:
+        DataError: The data are missing or in another layout, or an image has no label.
+        LabelError: A label is of another size, or has a third value.
+    """
+    folders = [fundus_samples(folder, "train") for folder in config.data]
+    tests = fundus_samples(config.data[0], "test")
+    for samples in (*folders, tests if any(test.label for test in tests) else []):
+        _check_labelled(samples)
+    check_labels(sample_input(sample) for samples in (*folders, tests) for sample in samples)
+    wanted = FIELD_DIAMETERS if config.how.rescaled else None
+    sources = [[FundusSource(sample, wanted) for sample in samples] for samples in folders]
+    diameters = [source.diameter for folder in sources for source in folder]
+    seen = (min(diameters), max(diameters)) if diameters else None
+    reading = Reading(field_diameters=seen)
+
+    def draw() -> list[Source]:
+        if not config.samples:
+            return []
+        folder = write_drive_folder(config.output / drawn_name(), train=6, test=0, seed=1000)
+        return [FundusSource(one, wanted) for one in fundus_samples(folder, "train")]
+
+    return TrainingData(
+        "vessels", tuple(folder.resolve().name for folder in config.data), ("background", "vessel"),
+        [[Example(source, sample_input(sample, reading), subject_of(sample.name))
+          for source, sample in zip(of_folder, samples, strict=True)]
+         for of_folder, samples in zip(sources, folders, strict=True)],
+        "test", [sample_input(sample, reading) for sample in tests],
+        draw=draw, drawn_share=config.samples / 100, field_diameters=seen,
+    )  # fmt: skip
+
+
+def _check_labelled(samples: Iterable[FundusSample]) -> None:
+    for sample in samples:
+        if sample.label is None:
+            raise DataError(
+                f"{sample.image}: no first observer's label where data sets keep it (1st_manual/, "
+                "manual1/, or beside the image); add it, or take the image away"
+            )

@@ -1,0 +1,114 @@
+"""Massachusetts Roads, in the layout of the University of Toronto."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.config.training import TrainRoads
+from pipelines.datasets.examples import (
+    Example,
+    Source,
+    TrainingData,
+    check_labels,
+    drawn_name,
+    one_pixel_size,
+)
+from pipelines.datasets.synthetic import write_roads_folder
+from pipelines.errors import DataError
+from pipelines.inputs.discovery import rasters_in, scene_input
+from pipelines.inputs.naming import find_label
+from pipelines.inputs.opening import Reading
+from pipelines.inputs.scene_input import SceneInput
+from pipelines.sampling.sources import SceneSource
+from tiling.resample import pixel_size
+
+_READING = Reading(white_is_nodata=True)
+
+
+LAYOUT = "DIR/{train,valid,test}/sat/*.tiff with DIR/.../map/*.tif of the same names"
+
+
+@dataclass(frozen=True)
+class RoadPair:
+    """A scene and its label.
+
+    Attributes:
+        name: Stem of the scene's file.
+        image: RGB, 8 bits; white patches are missing pixels.
+        label: 0 background, any other value road.
+    """
+
+    name: str
+    image: Path
+    label: Path
+
+    def job(self) -> SceneInput:
+        """How it is opened."""
+        return scene_input(str(self.image), self.label, _READING)
+
+
+def road_pairs(folder: Path, split: str) -> list[RoadPair]:
+    """Pairs of one split, by name.
+
+    Args:
+        folder: The data set.
+        split: "train", "valid" or "test".
+
+    Raises:
+        DataError: The folder is missing, holds no pair, or not for every scene a label.
+    """
+    images = folder / split / "sat"
+    if not images.is_dir():
+        raise DataError(
+            f"{images}: no such folder; get Massachusetts Roads from "
+            f"https://www.cs.toronto.edu/~vmnih/data/ and lay it out as {LAYOUT}"
+        )
+    pairs, unlabelled = [], []
+    for image in map(Path, rasters_in(images, (".tif", ".tiff"))):
+        label = find_label(folder / split / "map", image.stem, ("{stem}",))
+        if label is None:
+            unlabelled.append(image)
+        else:
+            pairs.append(RoadPair(image.stem, image, label))
+    if not pairs:
+        raise DataError(f"{images}: no scene with a label; the layout is {LAYOUT}")
+    if unlabelled:
+        raise DataError(
+            f"{unlabelled[0]}: no label of its name in {folder / split / 'map'}, though others "
+            "have one; add it, or take the scene away"
+        )
+    return pairs
+
+
+def road_data(config: TrainRoads) -> TrainingData:
+    """Massachusetts Roads: trains on `train`, scores `test`, or `valid` where there is none.
+
+    Raises:
+        DataError: The data are missing or in another layout, or a scene has no label.
+        LabelError: A label is of another size or place, or has a third value.
+    """
+    folders = [[pair.job() for pair in road_pairs(folder, "train")] for folder in config.data]
+    split = "test" if (config.data[0] / "test" / "sat").is_dir() else "valid"
+    tests = [pair.job() for pair in road_pairs(config.data[0], split)]
+    check_labels([*(job for jobs in folders for job in jobs), *tests])
+    sizes = [_pixel_size(job) for jobs in folders for job in jobs]
+    # Those of Massachusetts Roads have a metre, where their coordinates were lost too.
+    gsd = one_pixel_size(sizes) if any(sizes) else 1.0
+
+    def draw() -> list[Source]:
+        if not config.samples:
+            return []
+        folder = write_roads_folder(
+            config.output / drawn_name(), train=6, valid=0, size=768, seed=1000
+        )
+        return [SceneSource(pair.job()) for pair in road_pairs(folder, "train")]
+
+    return TrainingData(
+        "roads", tuple(folder.resolve().name for folder in config.data), ("background", "road"),
+        [[Example(SceneSource(job), job, job.name) for job in jobs] for jobs in folders],
+        split, tests, draw=draw, drawn_share=config.samples / 100, ground_sampling_distance=gsd,
+    )  # fmt: skip
+
+
+def _pixel_size(job: SceneInput) -> float | None:
+    with job.open() as opened:
+        return pixel_size(opened.scene)

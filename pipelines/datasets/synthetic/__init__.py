@@ -1,0 +1,15 @@
+"""Small drawn images with exact labels, for tests, the demo and trying things out.
+
+`python -m pipelines.datasets.synthetic DIR` writes both kinds. A drawing depends on its seed alone.
+"""
+
+from pipelines.datasets.synthetic.fundus import draw_fundus, write_drive_folder
+from pipelines.datasets.synthetic.roads import draw_road_scene, write_road_scene, write_roads_folder
+
+__all__ = [
+    "draw_fundus",
+    "draw_road_scene",
+    "write_drive_folder",
+    "write_road_scene",
+    "write_roads_folder",
+]

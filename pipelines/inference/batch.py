@@ -1,0 +1,135 @@
+"""A batch of scenes: predict each, score those with a label, report on all.
+
+Bad input ends its scene, not the batch.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
+from pathlib import Path
+
+from pipelines.config.inference import PredictionSettings
+from pipelines.errors import PipelineError
+from pipelines.evaluation.scoring import score
+from pipelines.inference.scene import predict_scene
+from pipelines.inference.workers import Workers, workers_for
+from pipelines.inputs.discovery import check_names
+from pipelines.inputs.label_checks import check_fits
+from pipelines.inputs.labels import Labelling
+from pipelines.inputs.scene_input import SceneInput
+from pipelines.models.weights import Model
+from pipelines.results.outcome import SceneOutcome
+from pipelines.results.progress import Progress
+from rurnet.errors import RurnetError
+from tiling.errors import TilingError
+from tiling.part import Part
+from tiling.store import PartStore
+
+
+def run_batch(
+    jobs: Sequence[SceneInput],
+    models: Sequence[Model],
+    settings: PredictionSettings,
+    output: Path,
+    progress: Progress,
+) -> list[SceneOutcome]:
+    """Predicts and scores every scene, or what is missing of it.
+
+    Args:
+        jobs: The scenes; their names differ.
+        models: Networks and metadata; their probabilities are averaged.
+        settings: What predictions depend on, and who computes.
+        output: `output/<name>/` takes each scene's files.
+        progress: Who is told.
+
+    Returns:
+        One outcome per job, in order.
+
+    Raises:
+        PipelineError: Two scenes of one name, an unusable device, an unreachable scheduler, or
+            models or steps that do not fit: nothing was run.
+    """
+    check_names(jobs)
+    check_models(models, settings)
+    with workers_for(models, settings) as workers:
+
+        def run(job: SceneInput) -> SceneOutcome:
+            outcome = SceneOutcome(job.name, job.source, image=job.source)
+            try:
+                _run(job, outcome, models, workers, settings, output, progress)
+            except (TilingError, PipelineError, RurnetError) as error:
+                outcome.error = str(error)
+            progress.finished(outcome)
+            return outcome
+
+        if workers.scenes == 1:
+            return [run(job) for job in jobs]
+        pool = ThreadPoolExecutor(workers.scenes, thread_name_prefix="scene")
+        try:
+            # Each with the context of this thread: Prefect keeps its run there.
+            futures = [pool.submit(copy_context().run, run, job) for job in jobs]
+            return [future.result() for future in futures]
+        finally:
+            # Interrupted, it does not wait: scenes under way end when their workers are gone.
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def check_models(models: Sequence[Model], settings: PredictionSettings) -> None:
+    """Whether the models can be averaged, and take the steps that are asked for.
+
+    Raises:
+        PipelineError: They cannot, or do not.
+    """
+    first = models[0]
+    for model in models:
+        if settings.steps is not None and settings.steps > 1 and model.network.one_shot:
+            raise PipelineError(
+                f"{model.name}: a one-shot network has one step, not {settings.steps}; "
+                "leave --steps out"
+            )
+        for what, value, other in (
+            ("classes", first.card.classes, model.card.classes),
+            ("bands", len(first.card.mean), len(model.card.mean)),
+            ("metres per pixel", first.card.ground_sampling_distance,
+             model.card.ground_sampling_distance),
+            ("diameters of the field of view", first.card.field_diameters,
+             model.card.field_diameters),
+            ("steps", settings.steps or first.network.steps,
+             settings.steps or model.network.steps),
+        ):  # fmt: skip
+            if value != other:
+                raise PipelineError(
+                    f"{first.name} and {model.name} cannot be averaged: {what} {value} and {other}"
+                )
+
+
+def _run(
+    job: SceneInput,
+    outcome: SceneOutcome,
+    models: Sequence[Model],
+    workers: Workers,
+    settings: PredictionSettings,
+    output: Path,
+    progress: Progress,
+) -> None:
+    with job.open() as opened:
+        scene = opened.scene
+        outcome.height, outcome.width = scene.height, scene.width
+        for label in (opened.label, opened.second):
+            if label is not None:
+                check_fits(label, scene)
+
+        def compute(store: PartStore, parts: Sequence[Part]) -> None:
+            progress.scene(job.name, sum(part.tile_count for part in parts))
+            workers.compute(job, opened, store, parts, partial(progress.tiles, job.name))
+
+        prediction = predict_scene(
+            opened, models, settings, output / job.name, workers.device, compute, png=job.png
+        )
+        outcome.prediction = prediction
+        outcome.files = prediction.files
+        if opened.label is not None:
+            outcome.label = opened.label.name
+            outcome.labelling = Labelling(len(models[0].card.classes), settings.ignored_values)
+            score(outcome, opened.label, opened.second, settings)

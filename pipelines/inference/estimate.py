@@ -1,0 +1,132 @@
+"""What there is to do, and what it takes, before it is done."""
+
+import time
+from collections.abc import Sequence
+from math import ceil
+
+from pipelines.config.inference import PredictionSettings
+from pipelines.errors import PipelineError
+from pipelines.inference.batch import check_models
+from pipelines.inference.predictor import NetworkPredictor
+from pipelines.inference.scene import grid_of, predictor_for
+from pipelines.inputs.discovery import check_names
+from pipelines.inputs.scene_input import SceneInput
+from pipelines.models.weights import Model
+from pipelines.results.estimate import SceneEstimate
+from pipelines.runtime.memory import peak_memory
+from rurnet.errors import RurnetError
+from tiling.blend import Weights
+from tiling.errors import TilingError
+from tiling.grid import Grid
+from tiling.part import Block, Part
+from tiling.raster import BLOCK_CACHE_BYTES
+from tiling.scene import Scene
+from tiling.stitch import stitch
+
+_MEASURED_BATCHES = 2
+"""Batches that each lane predicts to tell the time, after one to warm up."""
+
+
+_PARTS_HELD = 2
+
+
+def estimate_batch(
+    jobs: Sequence[SceneInput], models: Sequence[Model], settings: PredictionSettings
+) -> list[SceneEstimate]:
+    """Plans every scene; nothing is written.
+
+    Raises:
+        PipelineError: As in `pipelines.inference.batch.run_batch`.
+    """
+    check_names(jobs)
+    check_models(models, settings)
+    predictor = predictor_for(models, settings)
+    plans = []
+    for job in jobs:
+        try:
+            with job.open() as opened:
+                plans.append(_plan(job.name, opened.scene, opened.seen, predictor, settings))
+        except (TilingError, PipelineError, RurnetError) as error:
+            plans.append(SceneEstimate(job.name, error=str(error)))
+    return plans
+
+
+def _plan(
+    name: str,
+    scene: Scene,
+    seen: Scene,
+    predictor: NetworkPredictor,
+    settings: PredictionSettings,
+) -> SceneEstimate:
+    grid = grid_of(seen, settings)
+    parts = grid.parts(settings.part_size)
+    seconds, measured = _measured(seen, grid, predictor)
+    return SceneEstimate(
+        name,
+        scene.height,
+        scene.width,
+        grid.tile_count,
+        len(parts),
+        sum(part.tile_count for part in parts) / grid.tile_count - 1,
+        _memory(seen, grid, parts, predictor, settings),
+        _disk(scene, grid, parts, predictor, settings),
+        seconds * grid.tile_count,
+        measured,
+    )
+
+
+def _measured(seen: Scene, grid: Grid, predictor: NetworkPredictor) -> tuple[float, int]:
+    """Seconds per tile, and how many were measured: some from the middle of the scene."""
+    count = predictor.lanes * predictor.batch * _MEASURED_BATCHES
+    columns = grid.columns[len(grid.columns) // 2 :][:count]
+    rows = grid.rows[len(grid.rows) // 2 :][: ceil(count / len(columns))]
+    part = Part(_alone(rows, grid.tile_height), _alone(columns, grid.tile_width))
+    seconds = 0.0
+    for _ in range(2):  # The first time warms up.
+        start = time.perf_counter()
+        stitch(seen, grid, [part], predictor, lambda blended, digest: None)
+        seconds = time.perf_counter() - start
+    return seconds / part.tile_count, part.tile_count
+
+
+def _alone(origins: tuple[int, ...], tile: int) -> Block:
+    start, stop = origins[0], origins[-1] + tile
+    return Block(origins, start, stop, start, stop)
+
+
+def _memory(
+    seen: Scene,
+    grid: Grid,
+    parts: Sequence[Part],
+    predictor: NetworkPredictor,
+    settings: PredictionSettings,
+) -> int:
+    """What the process took to predict a few tiles, and what parts and rows come to."""
+    so_far = peak_memory()
+    pixels = max(part.extent.pixels for part in parts)
+    per_pixel = predictor.bands * Weights(grid).dtype.itemsize + 1
+    width = max(part.extent.width for part in parts)
+    row = width * grid.tile_height * (seen.bands * seen.dtype.itemsize + 1)
+    output = predictor.bands * (5 if settings.dtype == "float32" else 1)
+    return so_far + BLOCK_CACHE_BYTES + pixels * (_PARTS_HELD * per_pixel + output) + 4 * row
+
+
+def _disk(
+    scene: Scene,
+    grid: Grid,
+    parts: Sequence[Part],
+    predictor: NetworkPredictor,
+    settings: PredictionSettings,
+) -> int:
+    """Parts, and then for each raster the file it is made from and the file itself."""
+    value = 5 if settings.dtype == "float32" else 1
+    rim = predictor.bands * Weights(grid).dtype.itemsize + 1
+    kept = sum(
+        part.core.pixels * predictor.bands * value + sum(r.pixels for r in part.rims) * rim
+        for part in parts
+    )
+    output = 4 if settings.dtype == "float32" else 1
+    bands = predictor.bands + (predictor.classes if settings.save_steps else 0)
+    # With overviews a raster has a third more pixels.
+    rasters = scene.height * scene.width * (bands * output + 1) * (1 + 4 / 3)
+    return kept + int(rasters)

@@ -1,0 +1,171 @@
+"""What turns tiles into probabilities: one network or several, on one device."""
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipelines.errors import DeviceMemoryError
+from pipelines.inference.augmentation import TURNS
+from pipelines.inputs.value_range import ValueRange, on_8_bits
+from pipelines.models.weights import Model, steps_taken
+from pipelines.runtime.device import cpu_threads, out_of_memory
+from rurnet.network import SegmentationNetwork
+from tiling.blend import quantise
+
+LEAST = 2
+"""Tiles that go through a network together, at least: one alone takes another path through the
+convolutions, and its last bits differ."""
+
+
+_READERS_OF_A_GPU = 4
+
+
+class NetworkPredictor:
+    """Normalises tiles and runs networks on them; a `tiling.stitch.TilePredictor`.
+
+    A tile's bits must not depend on how tiles fell into batches, nor on how many threads there
+    are. On a CPU each thread therefore computes its own tiles with one thread of torch's (group
+    norm's sums would be shared out among several; and side by side is faster than together).
+    Batches of one are filled up to two. On a GPU every batch is filled up to the same size.
+
+    Args:
+        models: Networks whose probabilities are averaged, each with its own normalisation.
+        steps: Recurrent steps; None for the networks' own.
+        device: Where they run.
+        batch: Tiles at once; on a CPU for all its threads together.
+        save_steps: Whether every step's probabilities are returned, or the last one's only.
+        tta: Whether the eight flips and quarter turns of a tile are averaged.
+        value_range: Pixel values that stand for 0 and 255 of the images trained on; None for
+            those of the type: 0 to 255, 0 to 65535, 0 to 32767, 0 to 1.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[Model],
+        steps: int | None,
+        device: torch.device,
+        *,
+        batch: int = 4,
+        save_steps: bool = False,
+        tta: bool = False,
+        value_range: ValueRange | None = None,
+    ) -> None:
+        self.device = device
+        self.classes = models[0].network.classes - 1
+        self.steps = steps_taken(models, steps)
+        self.saved = self.steps if save_steps else 1
+        self.bands = self.classes * self.saved
+        self.value_range = value_range
+        self._on_cpu = device.type == "cpu"
+        # Two lanes keep a GPU busy: one copies while the other computes.
+        self.lanes = cpu_threads() if self._on_cpu else 2
+        self.readers = 1 if self._on_cpu else _READERS_OF_A_GPU
+        self.batch = max(LEAST, batch // self.lanes) if self._on_cpu else batch
+        self._members = [_Member(model, device) for model in models]
+        self._views = list(TURNS) if tta else list(TURNS[:1])
+        self._lock = threading.Lock()
+
+    @torch.inference_mode()
+    def __call__(self, pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.uint16]:
+        """See `tiling.stitch.TilePredictor`.
+
+        Raises:
+            DeviceMemoryError: Not even two tiles fit into the device's memory.
+        """
+        if self._on_cpu:
+            # The threads of this thread alone; one that begins with torch later takes it over.
+            torch.set_num_threads(1)
+        scaled = on_8_bits(pixels, self.value_range)
+        results: list[NDArray[np.uint16]] = []
+        while (start := sum(map(len, results))) < len(scaled):
+            size = self.batch
+            chunk = slice(start, start + size)
+            try:
+                results.append(self._predicted(scaled[chunk], valid[chunk], size))
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                self._halve(size, error)
+        return np.concatenate(results)
+
+    @torch.inference_mode()
+    def seconds_per_step(self, tile: int) -> list[float]:
+        """What tiles take up to and with each step, measured now on two of them.
+
+        Args:
+            tile: Side in pixels.
+
+        Returns:
+            Seconds per megapixel for 1, 2, ... steps, on one thread of a CPU or on the GPU.
+        """
+        threads = torch.get_num_threads()
+        if self._on_cpu:
+            torch.set_num_threads(1)
+        pixels = torch.zeros(LEAST, self._members[0].bands, tile, tile, device=self.device)
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        found = []
+        # The first time warms up.
+        for steps in (1, *range(1, self.steps + 1)):
+            start = time.perf_counter()
+            for member in self._members:
+                for _ in self._views:
+                    member.network(pixels, steps)[-1].sum().item()  # Waits for a GPU.
+            found.append((time.perf_counter() - start) / (pixels[:, 0].numel() / 1e6))
+        torch.set_num_threads(threads)
+        return found[1:]
+
+    def _predicted(
+        self, pixels: NDArray[np.float32], valid: NDArray[np.bool_], size: int
+    ) -> NDArray[np.uint16]:
+        """Levels of at most `size` tiles."""
+        count = len(pixels)
+        lacking = (LEAST if self._on_cpu else size) - count
+        if lacking > 0:
+            pixels = np.concatenate([pixels, np.repeat(pixels[-1:], lacking, axis=0)])
+            valid = np.concatenate([valid, np.repeat(valid[-1:], lacking, axis=0)])
+        image = torch.from_numpy(pixels).to(self.device)
+        there = torch.from_numpy(valid).to(self.device)[:, None]
+        # Added up in a fixed order: sums of floats depend on it.
+        total = torch.zeros((), device=self.device)
+        for member in self._members:
+            normalised = member.normalised(image, there)
+            for turned, turned_back in self._views:
+                seen = turned(normalised).contiguous(memory_format=torch.channels_last)
+                steps = member.network(seen, self.steps)[-self.saved :]
+                probabilities = [turned_back(step.float().softmax(dim=1)[:, 1:]) for step in steps]
+                total = total + torch.cat(probabilities, dim=1)
+        mean = total[:count] / (len(self._members) * len(self._views))
+        return quantise(mean.cpu().numpy())
+
+    def _halve(self, size: int, error: Exception) -> None:
+        """Halves the batch after `size` tiles were too many, unless another lane already did."""
+        with self._lock:
+            if self.batch == size:
+                if size <= LEAST:
+                    raise DeviceMemoryError(
+                        f"device {self.device}: out of memory with {size} tiles at once; "
+                        "give a smaller --tile, or --device cpu"
+                    ) from error
+                self.batch = max(LEAST, size // 2)
+        if not self._on_cpu:
+            torch.cuda.empty_cache()
+
+
+class _Member:
+    """One network on its device, with the statistics of what it was trained on."""
+
+    def __init__(self, model: Model, device: torch.device) -> None:
+        self.network: SegmentationNetwork = model.network.to(device).channels_last()
+        self.bands = len(model.card.mean)
+        self._mean = torch.tensor(model.card.mean, device=device)[:, None, None]
+        self._std = torch.tensor(model.card.std, device=device)[:, None, None]
+
+    def normalised(self, image: Tensor, there: Tensor) -> Tensor:
+        """Missing pixels become 0: the training mean."""
+        return ((image - self._mean) / self._std) * there

@@ -1,0 +1,175 @@
+"""Inference over a batch of scenes, from configuration to report."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from pipelines.config.inference import (
+    FUNDUS_INBOX,
+    ROADS_INBOX,
+    InferDrive,
+    InferRoads,
+    PredictionSettings,
+)
+from pipelines.errors import DataError, PipelineError
+from pipelines.inference.batch import run_batch
+from pipelines.inference.estimate import estimate_batch
+from pipelines.inference.scene import predictor_for
+from pipelines.inputs.discovery import fundus_inputs, road_inputs
+from pipelines.inputs.labels import Labelling
+from pipelines.inputs.opening import Reading
+from pipelines.inputs.scene_input import SceneInput
+from pipelines.models.weights import Model, Task, load
+from pipelines.report.contents import IN_FIELD, THERE, build_report
+from pipelines.report.result import Result
+from pipelines.report.write import write_report
+from pipelines.results.outcome import SceneOutcome
+from pipelines.results.progress import Progress
+
+
+def infer_roads(config: InferRoads, progress: Progress) -> Result:
+    """Finds the roads in scenes.
+
+    An empty inbox (the default of `scenes`) is no error: there is nothing to do.
+
+    Raises:
+        DataError: A folder or glob holds no scene, or the labels' folder is missing.
+        WeightsError: The weights cannot be used for roads.
+        PipelineError: Nothing was run: see `pipelines.inference.batch.run_batch`.
+    """
+    if config.aoi is not None and not config.aoi.is_file():
+        raise DataError(f"{config.aoi}: no such file; check --aoi")
+
+    def jobs(models: list[Model]) -> list[SceneInput]:
+        card = models[0].card
+        reading = Reading(
+            bands=config.band_indexes or len(card.mean),
+            gsd=config.gsd or card.ground_sampling_distance,
+            gsd_wanted=config.gsd is not None,
+            area=config.aoi,
+            white_is_nodata=config.white_is_nodata,
+            labelling=_labelling(config, models),
+        )
+        return road_inputs(config.scenes, config.labels, reading)
+
+    return _infer(config, "roads", ROADS_INBOX, jobs, progress)
+
+
+def infer_drive(config: InferDrive, progress: Progress) -> Result:
+    """Finds the vessels in fundus images.
+
+    An empty inbox (the default of `scenes`) is no error: there is nothing to do.
+
+    Raises:
+        DataError: A folder or glob holds no image, or the labels' folder is missing.
+        WeightsError: The weights cannot be used for vessels.
+        PipelineError: Nothing was run: see `pipelines.inference.batch.run_batch`.
+    """
+
+    def jobs(models: list[Model]) -> list[SceneInput]:
+        card = models[0].card
+        reading = Reading(
+            bands=config.band_indexes or len(card.mean),
+            field_diameters=card.field_diameters,
+            labelling=_labelling(config, models),
+        )
+        return fundus_inputs(config.scenes, config.labels, reading)
+
+    return _infer(config, "vessels", FUNDUS_INBOX, jobs, progress)
+
+
+def _empty_inbox(scenes: list[str], inbox: str) -> bool:
+    """Whether only the default inbox was asked for, and is empty or missing."""
+    folder = Path(inbox)
+    if scenes != [inbox] or folder.is_file():
+        return False
+    return not any(path for path in folder.glob("*") if not path.name.startswith("."))
+
+
+def _infer(
+    config: InferRoads | InferDrive,
+    task: Task,
+    inbox: str,
+    jobs_for: Callable[[list[Model]], list[SceneInput]],
+    progress: Progress,
+) -> Result:
+    start = time.perf_counter()
+    models = [load(model, task) for model in config.model]
+    _check_bands(config, models)
+    if config.noted_threshold:
+        noted = fmean(model.card.threshold for model in models)
+        config = config.model_copy(update={"threshold": noted, "noted_threshold": False})
+    empty = _empty_inbox(config.scenes, inbox)
+    jobs = [] if empty else jobs_for(models)
+    if config.dry_run:
+        plans = estimate_batch(jobs, models, config)
+        report = report_of([], models, config)
+        report["failed"] = [{"input": p.name, "error": p.error} for p in plans if p.error]
+        return Result(report, config.output, plans=plans)
+    if empty:
+        Path(inbox).mkdir(parents=True, exist_ok=True)
+    outcomes = run_batch(jobs, models, config, config.output, progress)
+    report = report_of(outcomes, models, config, time.perf_counter() - start)
+    if (config.output / "report.json").exists() and outcomes and not report["scenes"]:
+        return Result(report, config.output)  # What is there tells of more.
+    try:
+        write_report(config.output, report, outcomes)
+    except PipelineError as error:
+        # Said after what befell the scenes: a disk that is full befalls them first.
+        report["failed"].append({"input": str(config.output), "error": str(error)})
+    return Result(report, config.output)
+
+
+def report_of(
+    outcomes: Sequence[SceneOutcome],
+    models: Sequence[Model],
+    settings: PredictionSettings,
+    seconds: float | None = None,
+    *,
+    averaged: bool = True,
+) -> dict[str, Any]:
+    """What `report.json` holds of predicted scenes; steps that were kept and scored are timed.
+
+    Args:
+        outcomes: What came of each scene.
+        models: What predicted.
+        settings: What was asked for.
+        seconds: Wall time of the run.
+        averaged: Whether all models predicted each scene together, rather than each some of them.
+    """
+    card = models[0].card
+    # Other weights may be used for fundi too.
+    in_field = card.task == "vessels" or isinstance(settings, InferDrive)
+    # Nothing took as long as several models that each predicted something else.
+    timed = any(outcome.steps for outcome in outcomes) and (averaged or len(models) == 1)
+    return build_report(
+        outcomes,
+        settings,
+        models,
+        counted=IN_FIELD if in_field else THERE,
+        classes=card.classes[1:],
+        seconds=seconds,
+        step_seconds=predictor_for(models, settings).seconds_per_step(settings.tile)
+        if timed
+        else (),
+    )
+
+
+def _labelling(config: InferRoads | InferDrive, models: list[Model]) -> Labelling:
+    return Labelling(len(models[0].card.classes), config.ignored_values)
+
+
+def _check_bands(config: InferRoads | InferDrive, models: list[Model]) -> None:
+    """Whether as many bands are chosen as the network takes.
+
+    Raises:
+        PipelineError: More or fewer.
+    """
+    wanted = len(models[0].card.mean)
+    if config.band_indexes is not None and len(config.band_indexes) != wanted:
+        raise PipelineError(
+            f"--bands {config.bands}: {len(config.band_indexes)} bands, but {models[0].name} "
+            f"takes {wanted}"
+        )

@@ -1,0 +1,80 @@
+"""Fundus images and the annotations that lie beside them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.inputs.naming import FIELD, FIRST, SECOND, find_label
+
+EXTENSIONS = (".tif", ".tiff", ".jpg", ".jpeg", ".png", ".ppm", ".bmp")
+
+
+_ANNOTATION = re.compile(r"(_1stHO|_2ndHO|_manual[12]|_mask)$", re.IGNORECASE)
+
+
+_EYE = re.compile(r"(?<=\d)[_-]?(l|r|left|right|od|os)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class FundusSample:
+    """A fundus image and what is known of it.
+
+    Attributes:
+        name: Stem of the image's file.
+        image: RGB, 8 bits.
+        label: First observer's vessels, 0 and 255; None where the set ships none.
+        second: Second observer's vessels.
+        field: Field of view, 0 and 255; None where it is to be derived from the image.
+    """
+
+    name: str
+    image: Path
+    label: Path | None = None
+    second: Path | None = None
+    field: Path | None = None
+
+
+def subject_of(name: str) -> str:
+    """Whose eye an image shows, as far as its name tells: `Image_01L` and `Image_01R` are one's."""
+    return _EYE.sub("", name)
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The images of a folder by name, annotations left out."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in EXTENSIONS
+        and not path.name.startswith(".")
+        and not _ANNOTATION.search(path.stem)
+    )
+
+
+def sample_of(image: Path, labels: Path | None = None) -> FundusSample:
+    """An image with the annotations that lie where its data set keeps them.
+
+    Args:
+        image: An image file.
+        labels: Folder of the first observer's labels, where it is not the data set's own.
+    """
+    stem = image.stem
+    home = image.parent.parent if image.parent.name == "images" else image.parent
+
+    def first(folder: Path, names: Sequence[str]) -> Path | None:
+        return find_label(folder, stem, names, other_than=str(image))
+
+    if labels is not None:
+        label = first(labels, FIRST)
+        second_folder = labels.parent / "2nd_manual" if labels.name == "1st_manual" else labels
+    else:
+        # Beside the image a file of its very name (the last of the names) is a copy of it.
+        label = (
+            first(home / "1st_manual", FIRST)
+            or first(home / "manual1", FIRST)
+            or first(home, FIRST[:-1])
+        )
+        second_folder = home / "2nd_manual" if (home / "2nd_manual").is_dir() else home
+    second = first(second_folder, SECOND[:-1])
+    field = first(home / "mask", FIELD)
+    return FundusSample(stem, image, label, second, field)

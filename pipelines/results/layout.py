@@ -1,0 +1,19 @@
+"""What the files of a scene's results are called."""
+
+from collections.abc import Iterable, Mapping
+from itertools import count, takewhile
+from pathlib import Path
+
+STEP = "probability-step"
+"""What the raster of a step is called, before its number."""
+
+
+def named(paths: Iterable[Path]) -> dict[str, Path]:
+    """Files by what they are: "probability", "mask", "png", ..."""
+    return {path.stem if path.suffix == ".tif" else path.suffix[1:]: path for path in paths}
+
+
+def steps_in(files: Mapping[str, Path]) -> list[Path]:
+    """The probability rasters of the recurrent steps among a scene's files, first step first."""
+    names = (f"{STEP}{number}" for number in count(1))
+    return [files[name] for name in takewhile(files.__contains__, names)]

@@ -1,0 +1,149 @@
+"""What training and scoring are fed: batches of crops by number, tiles of held-out images."""
+
+import os
+import re
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from monai.transforms import Compose, ToTensord
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from pipelines.config.training import TrainingSettings
+from pipelines.errors import PipelineError
+from pipelines.inputs.labels import IGNORE_INDEX
+from pipelines.runtime import processes as distributed
+from pipelines.sampling.batches import CropBatches, CropSchedule, NumbersFrom
+from pipelines.sampling.initial_masks import RandStartd
+from pipelines.sampling.sources import CropSource
+from pipelines.sampling.transforms import KEYS, Normalised, augmentation
+from pipelines.training.objective import Objective
+
+HELD_OUT_TILE = 512
+"""Side of the tiles that held-out images are scored by during training."""
+
+
+_MOST_WORKERS = 4
+"""Where none are asked for: each holds the fundi in memory."""
+
+
+class HeldOutTiles(Dataset[dict[str, Tensor]]):
+    """All tiles of the held-out images, normalised, or one process's share of them.
+
+    They are read anew each time: of large scenes they would not fit into memory.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[CropSource],
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        process: tuple[int, int] = (0, 1),
+    ) -> None:
+        prepare = Compose([Normalised(mean, std), ToTensord(KEYS, track_meta=False)])
+        labelled = [
+            (source, window)
+            for source in sources
+            for window in source.windows(HELD_OUT_TILE)
+            if (source.read(window)["label"] != IGNORE_INDEX).any()
+        ]
+        self.tiles = labelled[process[0] :: process[1]]
+        # Every process has as many, or they would wait for each other forever.
+        most = -(-len(labelled) // process[1])
+        self.blank = most - len(self.tiles)
+        self.tiles += labelled[: self.blank]
+        self.prepare = prepare
+
+    def __len__(self) -> int:
+        """How many tiles."""
+        return len(self.tiles)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """One tile: image [c, s, s], label and valid [1, s, s]."""
+        source, window = self.tiles[index]
+        tile = source.tile(window, HELD_OUT_TILE)
+        if index >= len(self.tiles) - self.blank:
+            tile["label"] = np.full_like(tile["label"], IGNORE_INDEX)
+        prepared: dict[str, Tensor] = self.prepare(tile)
+        return prepared
+
+
+def schedule_of(settings: TrainingSettings) -> CropSchedule:
+    """How training crops are drawn.
+
+    Raises:
+        PipelineError: There are more processes than crops in a batch.
+    """
+    how = settings.how
+    plan = CropSchedule(how.crop_sizes, how.batch_pixels, settings.seed)
+    if distributed.processes() > plan.fewest():
+        raise PipelineError(
+            f"{distributed.processes()} processes share batches of as few as {plan.fewest()} "
+            f"crops: some would have none; raise --batch-pixels (now {how.batch_pixels})"
+        )
+    return plan
+
+
+def crop_loader(
+    settings: TrainingSettings,
+    objective: Objective,
+    sources: Sequence[CropSource],
+    weights: Sequence[float],
+    reached: Callable[[], int],
+) -> DataLoader[dict[str, Tensor]]:
+    """Batches of crops, or this process's part of them, made by processes of their own.
+
+    Args:
+        settings: What training depends on.
+        objective: What is trained.
+        sources: What crops are cut from.
+        weights: How often each source is drawn, relative to the others.
+        reached: Tells how many batches are done, when iteration starts.
+    """
+    how = settings.how
+    workers = _workers() if settings.workers is None else settings.workers
+    start = RandStartd(how.damaged_starts, len(objective.class_weights))
+    batches = CropBatches(
+        sources,
+        weights,
+        schedule_of(settings),
+        augmentation(
+            objective.mean, objective.std, light=how.augmented, missing=how.missing, start=start
+        ),
+        (distributed.process(), distributed.processes()),
+    )
+    return DataLoader(
+        batches,
+        batch_size=None,
+        sampler=NumbersFrom(how.iterations, reached),
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        # A fork would take over the threads and signal handlers of a Prefect run, and end badly.
+        multiprocessing_context="spawn" if workers else None,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def crops_died(error: Exception) -> bool:
+    """Whether this is how torch says, wherever it is just then, that a process of crops died."""
+    if isinstance(error, ConnectionError | EOFError):
+        return True  # While a crop was being handed over.
+    died = re.match(r"DataLoader worker \(pid.*\) (is killed|exited unexpectedly)", str(error))
+    return died is not None
+
+
+def _workers() -> int:
+    """One makes crops faster than any network here takes them on a CPU; a GPU takes many more."""
+    if not torch.cuda.is_available():
+        return 1
+    cores = len(os.sched_getaffinity(0)) // distributed.processes_here()
+    return min(_MOST_WORKERS, max(1, cores - 1))
+
+
+def held_out_loader(
+    objective: Objective, held_out: Sequence[CropSource]
+) -> DataLoader[dict[str, Tensor]]:
+    """Tiles of the held-out images, or this process's part of them, four at a time."""
+    process = distributed.process(), distributed.processes()
+    return DataLoader(HeldOutTiles(held_out, objective.mean, objective.std, process), 4)

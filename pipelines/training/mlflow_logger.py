@@ -1,0 +1,79 @@
+"""MLflow, where it is wanted: one run for a training, however often it is killed."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import MLFlowLogger
+
+from pipelines.errors import PipelineError, shortened
+from pipelines.runtime import processes as distributed
+from tiling.disk import appearing
+
+_LOG = logging.getLogger("rurnet")
+
+
+RUN = "mlflow-run"
+"""File beside the checkpoints: the run that a resumed training goes on with."""
+
+
+class _Lenient(MLFlowLogger):
+    """Says once that MLflow went away, and lets the training go on without it."""
+
+    gone = False
+
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:
+        """See `MLFlowLogger.log_metrics`."""
+        self._told(lambda: super(_Lenient, self).log_metrics(metrics, step))
+
+    def finalize(self, status: str = "success") -> None:
+        """See `MLFlowLogger.finalize`."""
+        self._told(lambda: super(_Lenient, self).finalize(status))
+
+    def _told(self, tell: Callable[[], None]) -> None:
+        from mlflow.exceptions import MlflowException
+
+        if self.gone:
+            return
+        try:
+            tell()
+        except MlflowException as error:
+            self.gone = True
+            _LOG.warning(
+                "MLflow takes no more (%s); the training goes on, its log is in csv/ and "
+                "tensorboard/", shortened(error),
+            )  # fmt: skip
+
+
+def mlflow_logger(uri: str, folder: Path, settings: dict[str, Any]) -> MLFlowLogger:
+    """A logger of the training in a folder.
+
+    Args:
+        uri: Where MLflow keeps its runs: http://host:5000 or sqlite:///FILE.
+        folder: Of the training; its name is the run's.
+        settings: What to note as the run's parameters.
+
+    Raises:
+        PipelineError: MLflow is not installed, or does not take the address.
+    """
+    try:
+        from mlflow.exceptions import MlflowException
+    except ModuleNotFoundError as error:
+        raise PipelineError("--mlflow needs MLflow: pip install 'rurnet[mlflow]'") from error
+    noted = folder / RUN
+    known = noted.read_text(encoding="utf-8").strip() if noted.is_file() else None
+    try:
+        logger = _Lenient(
+            "rurnet", run_name=folder.name, tracking_uri=uri, run_id=known, synchronous=True
+        )
+        if distributed.process() == 0:
+            logger.log_hyperparams(settings)
+            with appearing(noted) as partial:
+                partial.write_text(f"{logger.run_id}\n", encoding="utf-8")
+    except MlflowException as error:
+        mend = "give the address of a server, or sqlite:///FILE"
+        if known is not None:
+            mend = f"give the address that its run is at, or remove {noted} to begin another"
+        raise PipelineError(f"--mlflow {uri}: {shortened(error)}; {mend}") from error
+    return logger

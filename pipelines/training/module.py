@@ -1,0 +1,172 @@
+"""The Lightning module: a network, the multi-step loss, and the held-out images' scores."""
+
+from math import inf
+from typing import Any, cast
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler
+
+from pipelines.config.training import TrainingSettings
+from pipelines.errors import TrainingError
+from pipelines.inputs.labels import IGNORE_INDEX
+from pipelines.sampling.batches import stream
+from pipelines.sampling.initial_masks import starting_mask
+from pipelines.scores.curve import HALF
+from pipelines.scores.histogram import Histogram, curve_of, foreground_at
+from pipelines.training.objective import Objective
+from rurnet.loss import label_weight, multi_step_loss
+from rurnet.registry import create
+
+_LARGEST_GRADIENT = 1.0
+
+
+_LATE = 0.2
+"""Share of the iterations with random steps that take some before those with a loss."""
+
+
+class SegmentationModule(lightning.LightningModule):
+    """A network, the multi-step loss, and the held-out images' scores.
+
+    Args:
+        settings: What training depends on.
+        objective: What is trained.
+    """
+
+    def __init__(self, settings: TrainingSettings, objective: Objective) -> None:
+        super().__init__()
+        # Parts of a batch are worked through one by one, and a batch ends with one step.
+        self.automatic_optimization = False
+        self.settings = settings
+        self.how = settings.how
+        self.objective = objective
+        self.network = create(settings.model, **objective.arguments).channels_last()
+        if objective.start is not None:
+            self.network.load_state_dict(objective.start)
+        self.counts = Histogram().counts
+        weights = torch.tensor(objective.class_weights)
+        self.register_buffer("class_weights", weights, persistent=False)
+
+    def training_step(self, batch: dict[str, Tensor], _: int) -> None:
+        """One step of the optimizer (equation 7).
+
+        Raises:
+            TrainingError: The loss is not a number, or its gradient.
+        """
+        optimizer = cast(LightningOptimizer, self.optimizers())
+        optimizer.zero_grad()
+        labels = batch["label"][:, 0]
+        class_weights = self.get_buffer("class_weights")
+        # Of all processes' parts: they have unlike numbers of labelled pixels. Their gradients
+        # are averaged, hence the mean of the weights and not the sum.
+        denominator = self._over_processes(label_weight(labels, class_weights), "mean")
+        parts = min(self.settings.accumulate, len(labels))
+        before, steps = self._steps()
+        loss = labels.new_zeros((), dtype=torch.float32)
+        pieces = [batch[key].tensor_split(parts) for key in ("image", "label", "start")]
+        for image, label, start in zip(*pieces, strict=True):
+            part = multi_step_loss(
+                self._logits(image, start, before, steps),
+                label[:, 0],
+                alpha=self.objective.alpha,
+                class_weights=class_weights,
+                dice=self.settings.dice / parts,
+                cldice=self.settings.cldice / parts,
+                denominator=denominator,
+            )
+            self.manual_backward(part)
+            loss += part.detach()
+        clip = _LARGEST_GRADIENT if self.how.optimizer == "adamw" else inf
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters(), clip)
+        self._check(loss, norm)
+        optimizer.step()
+        cast(LRScheduler, self.lr_schedulers()).step()
+        self.log("train/loss", self._over_processes(loss, "mean"), prog_bar=True)
+
+    def _logits(self, image: Tensor, start: Tensor, before: int, steps: int) -> list[Tensor]:
+        """Logits of the steps that the loss sees, which come after `before` others."""
+        image = image.contiguous(memory_format=torch.channels_last)
+        mask = starting_mask(start, self.network.classes).to(image)
+        state = self.network.initial_state(image, mask)
+        with torch.no_grad():
+            for _ in range(before):
+                _, state = self.network.step(image, state)
+        return self.network.unroll(image, state, steps)
+
+    def _steps(self) -> tuple[int, int]:
+        """Steps before those with a loss, and steps with one.
+
+        Fewer than the network's N: a mask is to be good after one step too; t steps are taken t
+        times as often as one. Some before N others: more steps must not make a mask worse.
+        """
+        most = self.network.steps
+        # Of the iteration alone: all processes draw alike, and a resumed training too.
+        random = stream("steps", self.settings.seed, self.global_step)
+        if self.network.one_shot or not self.how.random_steps:
+            return 0, most
+        if random.random() < _LATE:
+            return int(random.integers(1, most + 1)), most
+        often = np.arange(1, most + 1)
+        return 0, int(random.choice(often, p=often / often.sum()))
+
+    def _over_processes(self, value: Tensor, operation: str) -> Tensor:
+        """Mean or sum of a value over all processes."""
+        return cast(Tensor, self.trainer.strategy.reduce(value, reduce_op=operation))
+
+    def _check(self, loss: Tensor, norm: Tensor) -> None:
+        """The weights would be lost with the next step."""
+        if torch.isfinite(loss) and torch.isfinite(norm):
+            return
+        what = "loss" if not torch.isfinite(loss) else "gradient"
+        raise TrainingError(
+            f"iteration {self.global_step + 1}: the {what} is not a number any more; what "
+            "checkpoints there are, are from before it; train with a lower --learning-rate, "
+            "in another --output or with --overwrite"
+        )
+
+    def on_validation_epoch_start(self) -> None:
+        """Starts a new count."""
+        self.histogram = Histogram()
+
+    def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
+        """Counts the held-out tiles' pixels."""
+        image = batch["image"].contiguous(memory_format=torch.channels_last)
+        foreground = 1 - self.network(image)[-1].float().softmax(dim=1)[:, 0]
+        levels = (foreground * 254).round().to(torch.uint8).cpu().numpy()
+        label = batch["label"][:, 0].cpu().numpy()
+        self.histogram.add(levels, (label > 0) & (label != IGNORE_INDEX), label != IGNORE_INDEX)
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs F1 at 0.5 and break-even of the held-out images."""
+        ours = torch.from_numpy(self.histogram.counts).to(self.device)
+        self.counts = self._over_processes(ours, "sum").cpu().numpy()
+        f1 = float(foreground_at(self.counts, HALF).f1)
+        break_even = float(curve_of(self.counts).break_even().value)
+        # The same in all processes; Lightning cannot know.
+        self.log("held_out/f1", f1, prog_bar=True, sync_dist=True)
+        self.log("held_out/break_even", break_even, prog_bar=True, sync_dist=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the held-out counts with the weights they belong to."""
+        checkpoint["held_out_counts"] = self.counts.tolist()
+
+    def configure_optimizers(self) -> Any:
+        """The protocol's optimizer and schedule."""
+        rate, iterations = self.how.learning_rate, self.how.iterations
+        optimizer: torch.optim.Optimizer
+        schedule: LRScheduler
+        if self.how.optimizer == "adamw":
+            optimizer = torch.optim.AdamW(self.parameters(), lr=rate, weight_decay=1e-4)
+            # Its first phase ends at iteration 0.1 * iterations - 1; of none it divides by nothing.
+            rising = 0.2 if iterations == 10 else 0.1
+            schedule = torch.optim.lr_scheduler.OneCycleLR(
+                optimizer, max_lr=rate, total_steps=iterations, pct_start=rising
+            )
+        else:
+            optimizer = torch.optim.SGD(self.parameters(), lr=rate, momentum=0.9, weight_decay=5e-4)
+            every = max(1, round(iterations * self.how.decay_interval))
+            schedule = torch.optim.lr_scheduler.StepLR(optimizer, every, gamma=0.95)
+        return [optimizer], [schedule]

@@ -1,0 +1,255 @@
+"""The trainings, from data to weights and reports."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pipelines.config.inference import PredictionSettings
+from pipelines.config.training import TrainDrive, TrainFolder, TrainRoads
+from pipelines.datasets.examples import Source, TrainingData
+from pipelines.datasets.folder import folder_data
+from pipelines.datasets.fundus import vessel_data
+from pipelines.datasets.massachusetts import road_data
+from pipelines.errors import DataError, first_few
+from pipelines.inference.batch import run_batch
+from pipelines.inference.run import report_of
+from pipelines.inputs.discovery import check_names
+from pipelines.models.encoder_weights import file_name
+from pipelines.models.weights import WeightsCard, load, save
+from pipelines.report.result import Result
+from pipelines.report.write import write_report
+from pipelines.results.progress import Progress
+from pipelines.runtime import processes as distributed
+from pipelines.sampling.statistics import contents_of
+from pipelines.scores.curve import HALF
+from pipelines.scores.histogram import curve_of, foreground_at
+from pipelines.scores.scores import as_dict
+from pipelines.training.fit import train
+from pipelines.training.loaders import schedule_of
+from pipelines.training.objective import Objective, objective_of
+from pipelines.training.run_folder import (
+    HELD_OUT,
+    Contained,
+    agree_with_earlier,
+    begun,
+    check_inputs_stay,
+    written,
+)
+from pipelines.training.splits import Split, Training, splits_of
+
+_LOG = logging.getLogger("rurnet")
+
+
+_KEPT_SCORES = ("pixels", "foreground", "break_even", "class_mean", "relaxed", "topology")
+"""Scores of the test split that the weights' metadata keep."""
+
+
+_NOT_NOTED = {
+    "data",
+    "images",
+    "labels",
+    "valid_images",
+    "valid_labels",
+    "test_images",
+    "test_labels",
+    "classes",
+    "held_out",
+    "output",
+    "name",
+    "model",
+    "network_arguments",
+    "steps",
+    "workers",
+    "mlflow",
+    "overwrite",
+}
+"""What the weights' metadata says elsewhere, or what does not matter to them."""
+
+
+def train_roads(config: TrainRoads, progress: Progress) -> Result:
+    """Trains on Massachusetts Roads; see `datasets.massachusetts.road_data` and `_run`."""
+    return _run(config, road_data(config), progress)
+
+
+def train_vessels(config: TrainDrive, progress: Progress) -> Result:
+    """Trains on fundus folders; see `pipelines.datasets.fundus.vessel_data` and `_run`."""
+    return _run(config, vessel_data(config), progress)
+
+
+def train_folder(config: TrainFolder, progress: Progress) -> Result:
+    """Trains on a user's own images; see `pipelines.datasets.folder.folder_data` and `_run`."""
+    return _run(config, folder_data(config), progress)
+
+
+def _run(config: Training, data: TrainingData, progress: Progress) -> Result:
+    """Trains once or fold by fold, then predicts the held-out and the test images.
+
+    Returns:
+        The report on the test images, or on those held out where there are none, and the weights.
+
+    Raises:
+        DataError: See `pipelines.training.splits.splits_of`; or nothing can be learned or chosen from the
+            images, as all of them are missing or without foreground.
+        PipelineError: The folder holds a training of other settings or images, or cannot be
+            written; or there are too many processes for a batch.
+        WeightsError: See `pipelines.training.objective.objective_of`.
+        TrainingError: See `pipelines.training.fit.train`.
+        SystemExit: In all but the first of several processes, when training is done.
+    """
+    start = time.perf_counter()
+    splits = splits_of(config, data)
+    check_names([one.job for split in splits for one in split.held_out])
+    check_names(data.tests)
+    # A damaged image is to be told of before training; and what is read once is counted once.
+    every = {one.source: one for split in splits for one in (*split.kept, *split.held_out)}
+    contents = {source: contents_of(source, len(data.classes)) for source in every}
+    agree_with_earlier(config, splits, contents)
+    objectives = [
+        objective_of(
+            split.config, data.task, len(data.classes), [contents[one.source] for one in split.kept]
+        )
+        for split in splits
+    ]
+    for split in splits:
+        schedule_of(split.config)
+        _check_foreground(split, contents)
+    check_inputs_stay(config, data, splits)
+    with begun(config, data, splits, objectives, contents):
+        return _trained_and_reported(config, data, splits, objectives, progress, start)
+
+
+def _trained_and_reported(
+    config: Training,
+    data: TrainingData,
+    splits: Sequence[Split],
+    objectives: Sequence[Objective],
+    progress: Progress,
+    start: float,
+) -> Result:
+    """What `_run` does once all is looked at; `start` is when it began."""
+    with written(config.output):
+        drawn = data.draw()
+        trained = [
+            _trained(split, data, drawn, objective)
+            for split, objective in zip(splits, objectives, strict=True)
+        ]
+    if distributed.process() > 0:
+        # The first process writes what there is to write.
+        raise SystemExit(0)
+    models = [load(str(path)) for path in trained]
+    inference = PredictionSettings(overwrite=True, save_steps=True, ignore=data.ignore)
+    folder = config.output / HELD_OUT
+    outcomes = [
+        outcome
+        for split, model in zip(splits, models, strict=True)
+        for outcome in run_batch(
+            [one.job for one in split.held_out], [model], inference, folder, progress
+        )
+    ]
+    seconds = time.perf_counter() - start
+    report = report_of(outcomes, models, inference, seconds, averaged=False)
+    write_report(folder, report, outcomes)
+    _LOG.info("report on the held-out images: %s", folder / "report.html")
+    failed = report["failed"]
+    for path, model in zip(trained, models, strict=True):
+        save(path, model.network, _as_a_whole(model.card, report["pooled"]))
+    if data.tests:
+        models = [load(str(path)) for path in trained]
+        folder = config.output / data.split
+        outcomes = run_batch(data.tests, models, inference, folder, progress)
+        report = report_of(outcomes, models, inference, time.perf_counter() - start)
+        write_report(folder, report, outcomes)
+        report["failed"] = [*failed, *report["failed"]]
+        if report["pooled"] is not None:
+            # The same tensors once more, now with how they score.
+            scores = {
+                "data": data.names[0],
+                "weights": [model.name for model in models],
+                **{name: report["pooled"][name] for name in _KEPT_SCORES},
+            }
+            for path, model in zip(trained, models, strict=True):
+                card = replace(model.card, scores={**model.card.scores, data.split: scores})
+                save(path, model.network, card)
+    return Result(report, folder, trained)
+
+
+def _as_a_whole(card: WeightsCard, pooled: Mapping[str, Any] | None) -> WeightsCard:
+    """The card with threshold and scores of the held-out images as they are predicted in the end.
+
+    The tiles that choose the weights do not overlap, and have less around them.
+    """
+    if pooled is None or pooled["best"] is None or pooled["best"]["threshold"] is None:
+        return card
+    scores = {name: pooled[name] for name in ("foreground", "break_even")}
+    threshold = round(pooled["best"]["threshold"], 3)
+    return replace(card, threshold=threshold, scores={**card.scores, "held_out": scores})
+
+
+def _trained(
+    split: Split, data: TrainingData, drawn: Sequence[Source], objective: Objective
+) -> Path:
+    """Trains, or goes on, and writes the weights; returns their file."""
+    config = split.config
+    _LOG.info("%s: %d images, %d held out", config.output, len(split.kept), len(split.held_out))
+    sources: list[Source] = [one.source for one in split.kept]
+    shares = [(1 - data.drawn_share) / len(sources)] * len(sources)
+    shares += [data.drawn_share / max(1, len(drawn))] * len(drawn)
+    held_out = [one.source for one in split.held_out]
+    trained = train(config, objective, [*sources, *drawn], shares, held_out, config.output)
+    path = config.output / f"{config.name}.safetensors"
+    card = WeightsCard(
+        task=data.task,
+        network=config.model,
+        arguments=objective.arguments,
+        classes=data.classes,
+        mean=objective.mean,
+        std=objective.std,
+        ground_sampling_distance=data.ground_sampling_distance,
+        threshold=trained.threshold,
+        field_diameters=data.field_diameters,
+        training={
+            "data": data.names,
+            "images": [source.name for source in sources],
+            "held_out": [source.name for source in held_out],
+            "chosen_iteration": trained.iteration,
+            **config.model_dump(mode="json", exclude=_NOT_NOTED),
+            **asdict(config.how),
+            # Weights are passed on: no folder, no address with a password in it.
+            "encoder_weights": file_name(config.encoder_weights),
+            "start_from": config.start_from and file_name(config.start_from),
+            "alpha": objective.alpha,
+            **({"earlier": objective.earlier} if objective.earlier else {}),
+        },
+        scores={
+            "held_out": {
+                "foreground": as_dict(foreground_at(trained.held_out, HALF)),
+                "break_even": as_dict(curve_of(trained.held_out).break_even()),
+            }
+        },
+        version=version("rurnet"),
+    )
+    if distributed.process() == 0:
+        save(path, trained.network, card)
+    return path
+
+
+def _check_foreground(split: Split, contents: Contained) -> None:
+    """Whether there is something to learn, and something to choose the weights by.
+
+    Raises:
+        DataError: No image that is trained on has foreground, or none that is held out.
+    """
+    for what, images in (
+        ("trained on", split.kept),
+        ("held out to choose the weights", split.held_out),
+    ):
+        if not any(contents[one.source].foreground for one in images):
+            names = first_few([one.source.name for one in images])
+            raise DataError(
+                f"{what}: {names}, but no labelled pixel there is foreground; give images that "
+                "have some (which ones are held out, --held-out, --folds or --valid-images say)"
+            )

@@ -1,0 +1,420 @@
+import numpy as np
+import pytest
+import rasterio
+import torch
+
+from pipelines.config.inference import PredictionSettings
+from pipelines.datasets.synthetic import draw_road_scene
+from pipelines.errors import PipelineError
+from pipelines.inference.batch import run_batch
+from pipelines.inputs.discovery import check_names, road_inputs
+from pipelines.inputs.labels import Labelling
+from pipelines.inputs.opening import Reading
+from pipelines.models.weights import WeightsCard, load, save
+from pipelines.results.progress import Silence
+from rurnet.registry import create
+from tiling.blend import NODATA
+
+SETTINGS = PredictionSettings(tile=64, overlap=16, batch=2, part_size=64, steps=1, device="cpu")
+BAD = ("cut", "deep", "grey", "mislabelled", "missing", "text")
+
+
+def cut_in_half(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.fixture(scope="module")
+def model(roads_weights):
+    return load(str(roads_weights))
+
+
+@pytest.fixture(scope="module")
+def inputs(write_raster, tmp_path_factory):
+    """Scenes that are bad, each in its way, between two that are good; labels beside them."""
+    folder = tmp_path_factory.mktemp("inputs")
+    scenes, labels = folder / "scenes", folder / "labels"
+    for seed, name in enumerate(("a", "z", "mislabelled")):
+        pixels, label, valid = draw_road_scene(90, 100, seed)
+        write_raster(scenes / f"{name}.tif", pixels, nodata_kind="nodata", valid=valid)
+        if name == "mislabelled":
+            label = label[:, :-1]
+        if name != "z":
+            write_raster(labels / f"{name}.tif", label[None] * np.uint8(255))
+    noise = np.random.default_rng(0).integers(0, 256, (3, 90, 100))
+    cut_in_half(write_raster(scenes / "cut.tif", noise.astype(np.uint8), compress="deflate"))
+    write_raster(scenes / "deep.tif", noise.astype(np.uint32))
+    write_raster(scenes / "grey.tif", noise[:1].astype(np.uint8))
+    (scenes / "text.tif").write_text("no raster")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(inputs, model, tmp_path_factory):
+    """Outcomes by name, and the folder of the results."""
+    output = tmp_path_factory.mktemp("output")
+    names = ("a", *BAD, "z")
+    jobs = road_inputs(
+        [str(inputs / "scenes" / f"{name}.tif") for name in names], inputs / "labels"
+    )
+    outcomes = run_batch(jobs, [model], SETTINGS, output, Silence())
+    assert [outcome.name for outcome in outcomes] == list(names)
+    return {outcome.name: outcome for outcome in outcomes}, output
+
+
+def test_good_scenes_finish_whatever_the_others_do(run, inputs):
+    outcomes, output = run
+    for name in ("a", "z"):
+        assert outcomes[name].error is None
+        with (
+            rasterio.open(output / name / "probability.tif") as probability,
+            rasterio.open(output / name / "mask.tif") as mask,
+            rasterio.open(inputs / "scenes" / f"{name}.tif") as scene,
+        ):
+            assert probability.shape == mask.shape == scene.shape
+            there = scene.dataset_mask() > 0
+            np.testing.assert_array_equal(probability.read(1) != NODATA, there)
+            np.testing.assert_array_equal(mask.read(1) != NODATA, there)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_scene_ends_with_a_line_that_names_its_file(run, name):
+    outcome = run[0][name]
+    assert f"{name}.tif" in outcome.error
+    assert "\n" not in outcome.error
+    assert outcome.prediction is None
+    assert outcome.counts is None
+    assert outcome.files == {}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_scene_leaves_no_file(run, name):
+    assert not (run[1] / name).exists()
+
+
+def test_nothing_lies_beside_the_results(run):
+    assert sorted(path.name for path in run[1].rglob("*")) == [
+        "a", "manifest.json", "manifest.json", "mask.tif", "mask.tif", "probability.tif",
+        "probability.tif", "z",
+    ]  # fmt: skip
+
+
+def test_a_label_of_another_size_is_told_with_both_sizes(run):
+    assert "99 x 90" in run[0]["mislabelled"].error
+    assert "100 x 90" in run[0]["mislabelled"].error
+
+
+def test_scenes_with_a_label_are_scored_and_those_without_are_not(run):
+    outcomes, _ = run
+    assert outcomes["a"].label.endswith("labels/a.tif")
+    assert outcomes["a"].counts.strict[0].sum() > 0
+    assert outcomes["z"].label is None
+    assert outcomes["z"].counts is None
+
+
+def test_scores_count_the_written_levels_where_the_scene_is(run, inputs):
+    outcomes, output = run
+    with (
+        rasterio.open(output / "a" / "probability.tif") as probability,
+        rasterio.open(inputs / "labels" / "a.tif") as label,
+    ):
+        levels, road = probability.read(1), label.read(1) > 0
+    assert (levels == NODATA).any()
+    for label, counts in ((False, outcomes["a"].counts.strict[0][0]),
+                          (True, outcomes["a"].counts.strict[0][1])):  # fmt: skip
+        expected = [((levels == level) & (road == label)).sum() for level in range(255)]
+        np.testing.assert_array_equal(counts, expected)
+
+
+def test_progress_hears_of_every_scene_and_of_all_tiles(inputs, model, tmp_path, told):
+    jobs = road_inputs([str(inputs / "scenes")], None)
+    outcomes = run_batch(jobs, [model], SETTINGS, tmp_path, told)
+    assert told.outcomes == outcomes
+    assert {"a", "z"} <= set(told.scenes)
+    # The scene that is cut off ends somewhere inside.
+    whole = sum(tiles for name, tiles in told.scenes.items() if name != "cut")
+    assert whole <= told.done < whole + told.scenes.get("cut", 1)
+
+
+def test_a_second_run_gives_the_same_bytes(run, inputs, model, tmp_path):
+    jobs = road_inputs([str(inputs / "scenes" / "a.tif")], None)
+    run_batch(jobs, [model], SETTINGS, tmp_path, Silence())
+    for name in ("probability.tif", "mask.tif"):
+        assert (tmp_path / "a" / name).read_bytes() == (run[1] / "a" / name).read_bytes()
+
+
+def test_an_output_that_cannot_be_written_ends_the_scene_with_its_name(inputs, model, tmp_path):
+    (tmp_path / "a").write_text("in the way")
+    jobs = road_inputs([str(inputs / "scenes" / f"{name}.tif") for name in "az"], None)
+    first, second = run_batch(jobs, [model], SETTINGS, tmp_path, Silence())
+    assert first.error.startswith(f"{tmp_path / 'a'}: ")
+    assert second.error is None
+
+
+# Before anything runs.
+
+
+def test_two_scenes_of_one_stem_are_refused_before_anything_runs(inputs, model, tmp_path, told):
+    good, again = inputs / "scenes" / "a.tif", inputs / "labels" / "a.tif"
+    jobs = road_inputs([str(inputs / "scenes" / "z.tif"), str(good), str(again)], None)
+    with pytest.raises(PipelineError) as caught:
+        run_batch(jobs, [model], SETTINGS, tmp_path / "out", told)
+    assert str(good) in str(caught.value)
+    assert str(again) in str(caught.value)
+    assert told.scenes == {}
+    assert not (tmp_path / "out").exists()
+
+
+def test_scenes_of_different_stems_are_fine(inputs):
+    check_names(road_inputs([str(inputs / "scenes")], None))
+
+
+@pytest.fixture(scope="module")
+def one_shot(tmp_path_factory):
+    """A plain U-Net: a network of one step."""
+    card = WeightsCard(
+        task="roads", network="unet-gn", arguments={}, classes=("background", "road"),
+        mean=(120.0,) * 3, std=(50.0,) * 3, ground_sampling_distance=1.0, threshold=0.5,
+    )  # fmt: skip
+    path = tmp_path_factory.mktemp("weights") / "one-shot.safetensors"
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        save(path, create("unet-gn"), card)
+    return load(str(path))
+
+
+def test_a_one_shot_network_refuses_two_steps_before_anything_runs(
+    inputs, one_shot, tmp_path, told
+):
+    jobs = road_inputs([str(inputs / "scenes" / "a.tif")], None)
+    settings = SETTINGS.model_copy(update={"steps": 2})
+    with pytest.raises(PipelineError, match="one-shot") as caught:
+        run_batch(jobs, [one_shot], settings, tmp_path / "out", told)
+    assert "--steps" in str(caught.value)
+    assert told.outcomes == []
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("steps", [None, 1])
+def test_a_one_shot_network_predicts_in_one_step(inputs, one_shot, tmp_path, steps):
+    jobs = road_inputs([str(inputs / "scenes" / "a.tif")], None)
+    settings = SETTINGS.model_copy(update={"steps": steps})
+    [outcome] = run_batch(jobs, [one_shot], settings, tmp_path, Silence())
+    assert outcome.error is None
+    assert outcome.prediction.probability.is_file()
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_runs(inputs, model, tmp_path):
+    jobs = road_inputs([str(inputs / "scenes" / "a.tif")], None)
+    settings = SETTINGS.model_copy(update={"device": "cuda:99"})
+    with pytest.raises(PipelineError, match="cuda:99"):
+        run_batch(jobs, [model], settings, tmp_path / "out", Silence())
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_scenes_are_no_outcomes(model, tmp_path):
+    assert run_batch([], [model], SETTINGS, tmp_path, Silence()) == []
+
+
+# Again.
+
+
+def contents(folder):
+    """Bytes and time of every file."""
+    return {
+        str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in folder.rglob("*") if path.is_file()
+    }  # fmt: skip
+
+
+@pytest.fixture
+def both(inputs):
+    """The jobs of the two scenes that are good."""
+    return road_inputs([str(inputs / "scenes" / f"{name}.tif") for name in "az"], inputs / "labels")
+
+
+def test_a_rerun_computes_nothing_leaves_the_files_and_scores_the_same(both, model, tmp_path, told):
+    first = run_batch(both, [model], SETTINGS, tmp_path, Silence())
+    assert [outcome.prediction.computed for outcome in first] == [4, 4]
+    before = contents(tmp_path)
+    again = run_batch(both, [model], SETTINGS, tmp_path, told)
+    assert [outcome.prediction.computed for outcome in again] == [0, 0]
+    assert [outcome.files for outcome in again] == [outcome.files for outcome in first]
+    assert contents(tmp_path) == before
+    assert told.done == 0
+    np.testing.assert_array_equal(again[0].counts.strict[0], first[0].counts.strict[0])
+
+
+def test_how_the_work_is_done_may_change_in_a_rerun(both, model, tmp_path):
+    run_batch(both, [model], SETTINGS, tmp_path, Silence())
+    before = contents(tmp_path)
+    other = SETTINGS.model_copy(update={"part_size": 4096, "batch": 7})
+    again = run_batch(both, [model], other, tmp_path, Silence())
+    assert [outcome.prediction.computed for outcome in again] == [0, 0]
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"tile": 96}, "tile 64 (now 96)"),
+        ({"overlap": 32}, "overlap 16 (now 32)"),
+        ({"steps": 2}, "steps 1 (now 2)"),
+        ({"threshold": 0.4}, "threshold 0.5 (now 0.4)"),
+        ({"min_size": "9"}, "min_size 0 (now 9)"),
+        ({"tta": True}, "tta False (now True)"),
+        ({"dtype": "float32"}, "dtype uint8 (now float32)"),
+        ({"value_range": "0,200"}, "value_range None (now 0,200)"),
+        ({"save_steps": True}, "save_steps False (now True)"),
+    ],
+)
+def test_other_settings_are_refused_by_name_and_the_other_scenes_go_on(
+    both, model, tmp_path, change, said
+):
+    run_batch(both[:1], [model], SETTINGS, tmp_path, Silence())
+    before = contents(tmp_path / "a")
+    other = SETTINGS.model_copy(update=change)
+    refused, done = run_batch(both, [model], other, tmp_path, Silence())
+    assert refused.error.startswith(f"{tmp_path / 'a'}: ")
+    assert f"was made with {said}; give --overwrite" in refused.error
+    assert refused.prediction is None
+    assert done.error is None
+    assert done.prediction.computed == done.prediction.parts
+    assert contents(tmp_path / "a") == before
+
+
+def test_other_weights_are_refused_by_name(both, model, fresh_weights, tmp_path):
+    run_batch(both[:1], [model], SETTINGS, tmp_path / "out", Silence())
+    other = load(str(fresh_weights(tmp_path / "other.safetensors", seed=9)))
+    [refused] = run_batch(both[:1], [other], SETTINGS, tmp_path / "out", Silence())
+    assert model.name in refused.error
+    assert f"other {other.digest}" in refused.error
+
+
+def test_overwrite_starts_afresh(both, model, tmp_path):
+    run_batch(both, [model], SETTINGS, tmp_path / "out", Silence())
+    other = SETTINGS.model_copy(update={"overlap": 32, "overwrite": True})
+    again = run_batch(both, [model], other, tmp_path / "out", Silence())
+    assert [outcome.error for outcome in again] == [None, None]
+    fresh = SETTINGS.model_copy(update={"overlap": 32})
+    run_batch(both, [model], fresh, tmp_path / "fresh", Silence())
+    for name, (pixels, _) in contents(tmp_path / "fresh").items():
+        assert (tmp_path / "out" / name).read_bytes() == pixels
+
+
+class _Interrupted(Silence):
+    """Someone presses Ctrl-C when a scene has ended."""
+
+    def finished(self, outcome):
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_batch_goes_on_with_the_next_scene(both, model, run, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run_batch(both, [model], SETTINGS, tmp_path, _Interrupted())
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    before = contents(tmp_path)
+    first, second = run_batch(both, [model], SETTINGS, tmp_path, Silence())
+    assert (first.prediction.computed, second.prediction.computed) == (0, 4)
+    assert {**contents(tmp_path), **before} == contents(tmp_path)
+    for name in ("probability.tif", "mask.tif"):
+        assert (tmp_path / "z" / name).read_bytes() == (run[1] / "z" / name).read_bytes()
+
+
+# Several networks.
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ({"classes": ("background", "road", "path")}, "classes"),
+        ({"bands": 4}, "bands 3 and 4"),
+        ({"ground_sampling_distance": 0.5}, "metres per pixel 1.0 and 0.5"),
+        ({"field_diameters": (900, 1650)}, r"field of view None and \(900, 1650\)"),
+        ({"network": "unet-gn"}, "steps 3 and 1"),
+    ],
+)
+def test_networks_that_do_not_fit_are_refused_by_name_before_anything_runs(
+    both, model, fresh_weights, tmp_path, told, made, said
+):
+    other = load(str(fresh_weights(tmp_path / "other.safetensors", **made)))
+    settings = SETTINGS.model_copy(update={"steps": None})
+    with pytest.raises(PipelineError, match=said) as caught:
+        run_batch(both, [model, other], settings, tmp_path / "out", told)
+    assert str(caught.value).startswith(f"{model.name} and other cannot be averaged")
+    assert told.outcomes == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_raster_of_two_networks_is_the_mean_of_theirs(both, model, fresh_weights, tmp_path):
+    other = load(str(fresh_weights(tmp_path / "other.safetensors", seed=9)))
+    levels = []
+    for place, models in enumerate(([model], [other], [model, other])):
+        [outcome] = run_batch(both[:1], models, SETTINGS, tmp_path / str(place), Silence())
+        with rasterio.open(outcome.prediction.probability) as raster:
+            levels.append(raster.read(1).astype(float))
+    first, second, mean = levels
+    assert np.abs(first - second).max() > 5
+    assert np.abs((first + second) / 2 - mean).max() <= 1
+
+
+def test_several_classes_are_scored_together_and_one_by_one(
+    inputs, fresh_weights, write_raster, tmp_path
+):
+    classes = ("background", "road", "path")
+    drawn = np.random.default_rng(0).integers(0, 3, (1, 90, 100)).astype(np.uint8)
+    write_raster(tmp_path / "labels" / "a.tif", drawn)
+    reading = Reading(labelling=Labelling(3))
+    both = road_inputs([str(inputs / "scenes" / "a.tif")], tmp_path / "labels", reading)
+    three = load(str(fresh_weights(tmp_path / "three.safetensors", classes, seed=3)))
+    [outcome] = run_batch(both[:1], [three], SETTINGS, tmp_path, Silence())
+    with rasterio.open(outcome.prediction.probability) as raster:
+        levels = raster.read().astype(int)
+    there = levels[0] != NODATA
+    total = np.minimum(levels.sum(axis=0), 254)[there]
+    expected = np.bincount(total, minlength=255)
+    np.testing.assert_array_equal(outcome.counts.strict[0].sum(axis=0), expected)
+    for index in (1, 2):
+        one = np.bincount(levels[index - 1][there & (drawn[0] == index)], minlength=255)
+        np.testing.assert_array_equal(outcome.counts.strict[index, 1], one)
+
+
+def test_a_label_that_is_no_class_fails_its_scene_and_says_which(inputs, fresh_weights, tmp_path):
+    classes = ("background", "road", "path")
+    three = load(str(fresh_weights(tmp_path / "three.safetensors", classes, seed=3)))
+    reading = Reading(labelling=Labelling(3))
+    jobs = road_inputs([str(inputs / "scenes" / "a.tif")], inputs / "labels", reading)
+    [outcome] = run_batch(jobs, [three], SETTINGS, tmp_path, Silence())
+    assert "value 255 is no class of 0 to 2; leave it out with --ignore" in outcome.error
+
+
+def test_floats_score_like_their_levels(both, model, tmp_path):
+    counts = []
+    for dtype in ("uint8", "float32"):
+        settings = SETTINGS.model_copy(update={"dtype": dtype})
+        [outcome] = run_batch(both[:1], [model], settings, tmp_path / dtype, Silence())
+        counts.append(outcome.counts.strict[0])
+    np.testing.assert_array_equal(*counts)
+
+
+# Memory.
+
+
+def test_a_scene_that_finds_no_memory_fails_and_the_others_go_on(
+    roads_weights, write_raster, run, inputs, tmp_path
+):
+    model = load(str(roads_weights))
+
+    def refuse(network, arguments):
+        if float(arguments[0].mean()) > 2.0:  # The white scene's tiles.
+            raise torch.OutOfMemoryError("out of memory")
+
+    model.network.register_forward_pre_hook(refuse)
+    write_raster(tmp_path / "white.tif", np.full((3, 90, 100), 255, np.uint8))
+    jobs = road_inputs([str(tmp_path / "white.tif"), str(inputs / "scenes" / "a.tif")], None)
+    failed, done = run_batch(jobs, [model], SETTINGS, tmp_path / "out", Silence())
+    assert "out of memory" in failed.error
+    assert "--tile" in failed.error
+    assert not (tmp_path / "out" / "white").exists()
+    for name in ("probability.tif", "mask.tif"):
+        expected = (run[1] / "a" / name).read_bytes()
+        assert done.files[name.removesuffix(".tif")].read_bytes() == expected

@@ -1,0 +1,135 @@
+"""What a run would take, said before it is run."""
+
+from contextlib import suppress
+from threading import Event, Thread
+
+import numpy as np
+import pytest
+import rasterio
+
+from pipelines.config.inference import PredictionSettings
+from pipelines.errors import PipelineError
+from pipelines.inference.batch import run_batch
+from pipelines.inference.estimate import estimate_batch
+from pipelines.inputs.discovery import road_inputs
+from pipelines.inputs.opening import Reading
+from pipelines.models.weights import load
+
+SMALL = PredictionSettings(tile=64, overlap=16, part_size=160, batch=2, device="cpu", steps=1)
+
+
+@pytest.fixture(scope="module")
+def model(roads_weights):
+    return load(str(roads_weights))
+
+
+@pytest.fixture(scope="module")
+def scene(write_raster, tmp_path_factory):
+    """A scene of noise, which nothing compresses."""
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 400, 500)).astype(np.uint8)
+    return write_raster(tmp_path_factory.mktemp("scenes") / "noise.tif", pixels)
+
+
+def plan(scenes, model, reading=None, **changes):
+    jobs = road_inputs([str(scene) for scene in scenes], None, reading)
+    return estimate_batch(jobs, [model], SMALL.model_copy(update=changes))
+
+
+def test_a_plan_says_what_the_run_then_has(scene, model, tmp_path, told):
+    [planned] = plan([scene], model)
+    [outcome] = run_batch(road_inputs([str(scene)], None), [model], SMALL, tmp_path, told)
+    assert (planned.name, planned.width, planned.height) == ("noise", 500, 400)
+    assert planned.tiles == outcome.prediction.tiles == told.done
+    assert planned.parts == outcome.prediction.parts == 12
+    assert planned.redundant == told.done / planned.tiles - 1 == 0
+    assert planned.error is None
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"dtype": "float32"}, {"save_steps": True, "steps": 3}, {"overlap": 48}]
+)
+def test_the_disk_is_enough_for_all_that_is_there_at_once(scene, model, tmp_path, told, changes):
+    [planned] = plan([scene], model, **changes)
+    settings = SMALL.model_copy(update=changes)
+    largest, ended = 0, Event()
+
+    def watch():
+        nonlocal largest
+        while not ended.is_set():
+            used = {}
+            # Gone meanwhile, or renamed: by its number it is still one file.
+            with suppress(FileNotFoundError):
+                for path in tmp_path.rglob("*"):
+                    stat = path.stat()
+                    used[stat.st_ino] = stat.st_size if path.is_file() else 0
+            largest = max(largest, sum(used.values()))
+
+    watching = Thread(target=watch)
+    watching.start()
+    try:
+        [outcome] = run_batch(road_inputs([str(scene)], None), [model], settings, tmp_path, told)
+    finally:
+        ended.set()
+        watching.join()
+    assert outcome.error is None
+    # A few kilobytes of headers per part are not counted.
+    assert 0 < largest <= planned.disk + 4096 * planned.parts
+    [twice] = plan([scene], model, dtype="float32", save_steps=True, steps=3)
+    assert planned.disk <= twice.disk
+
+
+def test_more_to_hold_is_more_memory(scene, model):
+    [small], [large] = plan([scene], model), plan([scene], model, part_size=4096)
+    assert large.parts == 1
+    assert large.memory > small.memory
+    [steps] = plan([scene], model, part_size=4096, steps=3, save_steps=True)
+    # Two bands more, each with two sums of 4 bytes and a level per pixel.
+    assert steps.memory - large.memory >= 400 * 500 * 2 * (2 * 4 + 1)
+
+
+def test_a_resampled_scene_is_planned_at_the_size_that_the_network_sees(scene, model):
+    [own], [coarse] = plan([scene], model), plan([scene], model, Reading(gsd=2.0))
+    assert coarse.tiles < own.tiles / 2
+    assert (coarse.height, coarse.width) == (own.height, own.width)
+
+
+def test_time_is_that_of_all_tiles_at_the_measured_pace(scene, model):
+    [planned] = plan([scene], model)
+    assert 0 < planned.measured <= planned.tiles
+    assert planned.seconds > 0
+
+
+@pytest.mark.parametrize("size", [(20, 30), (64, 64), (65, 400)])
+def test_small_scenes_can_be_planned(write_raster, model, tmp_path, size):
+    path = write_raster(tmp_path / "s.tif", np.full((3, *size), 90, np.uint8))
+    [planned] = plan([path], model)
+    assert planned.error is None
+    assert planned.measured <= planned.tiles
+
+
+def test_nothing_is_written(scene, model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(path.name for path in scene.parent.iterdir())
+    plan([scene], model)
+    assert list(tmp_path.iterdir()) == []
+    assert sorted(path.name for path in scene.parent.iterdir()) == before
+
+
+def test_a_scene_that_cannot_be_read_is_named_and_the_others_are_planned(scene, model, tmp_path):
+    (tmp_path / "text.tif").write_text("no raster")
+    cut = tmp_path / "cut.tif"
+    cut.write_bytes(scene.read_bytes()[: scene.stat().st_size // 2])
+    text, half, planned = plan([tmp_path / "text.tif", cut, scene], model)
+    assert "text.tif" in text.error
+    assert "cut.tif" in half.error
+    assert planned.error is None
+    with rasterio.open(scene) as raster:
+        assert (planned.height, planned.width) == raster.shape
+
+
+def test_what_would_be_refused_is_refused(scene, model, tmp_path, write_raster):
+    other = write_raster(tmp_path / "noise.tif", np.full((3, 20, 20), 9, np.uint8))
+    with pytest.raises(PipelineError, match="both be written"):
+        plan([scene, other], model)
+    with pytest.raises(PipelineError, match="cuda:99"):
+        plan([scene], model, device="cuda:99")
