@@ -39,7 +39,7 @@ from pipelines.runtime.memory import peak_memory
 from tiling.blend import ONE
 from tiling.grid import Grid
 from tiling.part import Part
-from tiling.raster import RasterScene
+from tiling.scenes.raster import RasterScene
 from tiling.store import PartStore
 
 TILE, OVERLAP, BATCH = 512, 128, 4

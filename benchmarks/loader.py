@@ -76,7 +76,7 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with tempfile.TemporaryDirectory() as folder:
         roads = given.roads or write_roads_folder(Path(folder), train=4, valid=0, size=1500)
-        sources = [SceneSource(pair.job()) for pair in road_pairs(roads, "train")]
+        sources = [SceneSource(pair.scene_input()) for pair in road_pairs(roads, "train")]
         settings = TrainRoads(model=given.model, workers=given.workers)
         contents = [contents_of(source, 2) for source in sources]
         objective = objective_of(settings, "roads", 2, contents)

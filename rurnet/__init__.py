@@ -4,10 +4,10 @@ Imports torch only: no file, no download, no data set, no raster.
 One contract for every network: see `rurnet.network`.
 """
 
+from rurnet.encoders.pretrained import load_encoder
 from rurnet.errors import NetworkError
 from rurnet.loss import IGNORE_INDEX, median_frequency_weights, multi_step_loss
 from rurnet.network import SegmentationNetwork, State, parameter_count
-from rurnet.pretrained import load_encoder
 from rurnet.registry import NETWORKS, create
 
 __all__ = [

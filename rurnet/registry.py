@@ -5,19 +5,19 @@ from functools import partial
 from typing import Any
 
 from rurnet.blocks import CHANNELS
-from rurnet.canvas import Canvas
-from rurnet.deeplab import DeepLabV3Plus
-from rurnet.encoder_unet import EncoderUNet, RecurrentEncoderUNet
 from rurnet.errors import NetworkError
-from rurnet.icnet import ICNet
 from rurnet.network import SegmentationNetwork
-from rurnet.rec_last import RecLast
-from rurnet.rec_middle import RecMiddle
-from rurnet.rec_simple import RecSimple
-from rurnet.recurrent import HIDDEN_CHANNELS, RecurrentUNet
-from rurnet.refinenet import RefineNet
-from rurnet.reseg import ReSeg
-from rurnet.unet import UNet
+from rurnet.networks.canvas import Canvas
+from rurnet.networks.deeplab import DeepLabV3Plus
+from rurnet.networks.encoder_unet import EncoderUNet, RecurrentEncoderUNet
+from rurnet.networks.icnet import ICNet
+from rurnet.networks.rec_last import RecLast
+from rurnet.networks.rec_middle import RecMiddle
+from rurnet.networks.rec_simple import RecSimple
+from rurnet.networks.recurrent import HIDDEN_CHANNELS, RecurrentUNet
+from rurnet.networks.refinenet import RefineNet
+from rurnet.networks.reseg import ReSeg
+from rurnet.networks.unet import UNet
 
 _TWICE = tuple(2 * channels for channels in CHANNELS)
 

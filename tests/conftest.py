@@ -23,8 +23,8 @@ from pipelines.runtime.device import device_kind
 from rurnet.network import SegmentationNetwork
 from rurnet.registry import create
 from tiling.part import Part
-from tiling.raster import without_georeferencing_warning
-from tiling.scene import Scene
+from tiling.scenes.raster import without_georeferencing_warning
+from tiling.scenes.scene import Scene
 from tiling.store import PartStore
 
 # Two threads on a busy machine wait for each other: a tile then takes seconds.

@@ -9,14 +9,45 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-BELOW = {
-    "rurnet": set(),
-    "tiling": set(),
-    "pipelines": {"rurnet", "tiling"},
-    "flows": {"pipelines", "rurnet", "tiling"},
-}
+FLOORS = (
+    {"rurnet", "tiling"},
+    {"pipelines.errors", "pipelines.config"},
+    {"pipelines.inputs", "pipelines.models", "pipelines.runtime"},
+    {"pipelines.export", "pipelines.sampling", "pipelines.scores"},
+    {"pipelines.datasets", "pipelines.results"},
+    {"pipelines.report"},
+    {"pipelines.evaluation"},
+    {"pipelines.inference"},
+    {"pipelines.training"},
+    {"flows"},
+)
+"""The packages, lowest first: each imports from the floors below its own and from itself."""
+
+MOST_LINES = 400
+MOST_MODULES = 14
 
 HEAVY = {"prefect", "dask", "distributed", "lightning", "monai", "matplotlib"}
+
+
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+
+
+def module_name(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {
+    module_name(path): path
+    for package in ("rurnet", "tiling", "pipelines", "flows")
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+
+
+def room_of(module):
+    """The package that a module belongs to: a top-level one, or one of those in pipelines."""
+    parts = module.split(".")
+    return ".".join(parts[:2]) if parts[0] == "pipelines" and len(parts) > 1 else parts[0]
 
 
 def imported(path):
@@ -31,13 +62,55 @@ def imported(path):
     return names
 
 
-@pytest.mark.parametrize("package", BELOW)
-def test_packages_import_only_those_below(package):
-    files = sorted((ROOT / package).rglob("*.py"))
-    assert files
-    for path in files:
-        above = imported(path) & set(BELOW) - BELOW[package] - {package}
-        assert not above, f"{path.relative_to(ROOT)} imports {above}"
+def own_imports(module):
+    """The modules of ours that a module imports, at its top or later."""
+    names = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= inner & set(MODULES) or {str(node.module)}
+    return names & set(MODULES) - {module}
+
+
+def test_every_package_has_its_floor():
+    assert {room_of(module) for module in MODULES} - {"pipelines"} == set(FLOOR)
+
+
+@pytest.mark.parametrize("room", FLOOR)
+def test_a_package_imports_only_from_the_floors_below(room):
+    modules = [module for module in MODULES if room_of(module) == room]
+    assert modules
+    for module in modules:
+        for other in map(room_of, own_imports(module)):
+            assert other == room or FLOOR[other] < FLOOR[room], f"{module} imports {other}"
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    done, under_way = set(), []
+
+    def visit(module):
+        if module in under_way:
+            cycle = [*under_way[under_way.index(module) :], module]
+            pytest.fail(f"imports go round: {' -> '.join(cycle)}")
+        if module not in done:
+            under_way.append(module)
+            for other in sorted(own_imports(module)):
+                visit(other)
+            done.add(under_way.pop())
+
+    for module in MODULES:
+        visit(module)
+
+
+def test_a_module_fits_in_a_head_and_a_package_on_a_screen():
+    for module, path in MODULES.items():
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        assert lines <= MOST_LINES, f"{module}: {lines} lines"
+    for folder in {path.parent for path in MODULES.values()} - {ROOT / "rurnet", ROOT / "tiling"}:
+        modules = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+        assert len(modules) <= MOST_MODULES, f"{folder}: {len(modules)} modules"
 
 
 def test_networks_import_torch_only():

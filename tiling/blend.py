@@ -47,7 +47,7 @@ def ramp(length: int, overlap: int) -> NDArray[np.int64]:
     return weights
 
 
-class Weights:
+class BlendWeights:
     """Blend weights of a scene's grid.
 
     Args:
@@ -110,7 +110,7 @@ class Accumulator:
         bands: Classes, and steps, that are blended side by side.
     """
 
-    def __init__(self, weights: Weights, part: Part, bands: int) -> None:
+    def __init__(self, weights: BlendWeights, part: Part, bands: int) -> None:
         self.weights = weights
         self.part = part
         self.sums: Sums = np.zeros((bands, part.extent.height, part.extent.width), weights.dtype)

@@ -14,7 +14,7 @@ import numpy as np
 from tiling.disk import appearing, locked, refusals_named
 from tiling.errors import ManifestError
 from tiling.grid import Grid
-from tiling.scene import Scene
+from tiling.scenes.scene import Scene
 from tiling.stitch import part_digest
 from tiling.store import SUFFIX, PartStore
 from tiling.window import Window

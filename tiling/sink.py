@@ -15,7 +15,7 @@ from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 
 from tiling.disk import refusals_named
-from tiling.raster import without_georeferencing_warning
+from tiling.scenes.raster import without_georeferencing_warning
 from tiling.window import Window
 
 BLOCK = 512

@@ -16,10 +16,10 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tiling.blend import Accumulator, Weights
+from tiling.blend import Accumulator, BlendWeights
 from tiling.grid import Grid
 from tiling.part import Part
-from tiling.scene import Scene
+from tiling.scenes.scene import Scene
 from tiling.window import Window
 
 Pixel = TypeVar("Pixel", bound=np.generic)
@@ -113,7 +113,7 @@ def stitch(
     Raises:
         SceneError: Pixels cannot be read.
     """
-    weights = Weights(grid)
+    weights = BlendWeights(grid)
     with (
         _threads(predict.readers, "read") as reading,
         _threads(predict.lanes, "lane") as predicting,

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tiling.blend import NODATA, Accumulator, Sums, Weights
+from tiling.blend import NODATA, Accumulator, BlendWeights, Sums
 from tiling.disk import appearing, refusals_named
 from tiling.errors import SinkError
 from tiling.grid import Grid
@@ -103,9 +103,9 @@ class PartStore:
         return self._filled(window, result, "probability", self.weights.probability)
 
     @cached_property
-    def weights(self) -> Weights:
+    def weights(self) -> BlendWeights:
         """Blend weights of the grid."""
-        return Weights(self.grid)
+        return BlendWeights(self.grid)
 
     def _filled(
         self,

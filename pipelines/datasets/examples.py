@@ -25,13 +25,13 @@ class Example:
 
     Attributes:
         source: What crops are cut from.
-        job: How it is predicted as a whole, and scored.
+        item: How it is predicted as a whole, and scored.
         subject: Images of one subject are either all trained on or all held out: the other eye
             of a person is no unseen image.
     """
 
     source: Source
-    job: SceneInput
+    scene_input: SceneInput
     subject: str
 
 
@@ -89,15 +89,15 @@ def one_pixel_size(sizes: Sequence[float | None]) -> float | None:
     return round(fmean(known), 6)
 
 
-def check_labels(jobs: Iterable[SceneInput]) -> None:
+def check_labels(items: Iterable[SceneInput]) -> None:
     """Whether labels lie on their images pixel by pixel, and hold two classes.
 
     Raises:
         SceneError: An image or a label cannot be opened.
         LabelError: The first that does not.
     """
-    for job in jobs:
-        with job.open() as opened:
+    for item in items:
+        with item.open() as opened:
             for label in (opened.label, opened.second):
                 if label is not None:
                     check_fits(label, opened.scene)

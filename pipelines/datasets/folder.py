@@ -8,7 +8,7 @@ from pathlib import Path
 from pipelines.config.training import TrainFolder
 from pipelines.datasets.examples import Example, TrainingData, one_pixel_size
 from pipelines.errors import DataError, LabelError
-from pipelines.inputs.discovery import check_names, expanded, rasters_in, scene_input
+from pipelines.inputs.discovery import aerial_input, check_names, expanded, rasters_in
 from pipelines.inputs.fundus import subject_of
 from pipelines.inputs.label_checks import check_fits, check_values
 from pipelines.inputs.labels import IGNORE_INDEX, Labelling
@@ -16,8 +16,8 @@ from pipelines.inputs.naming import find_label, stem_of
 from pipelines.inputs.opening import Reading
 from pipelines.inputs.scene_input import SceneInput
 from pipelines.sampling.sources import SceneSource
-from tiling.resample import pixel_size
-from tiling.scene import Scene
+from tiling.scenes.resample import pixel_size
+from tiling.scenes.scene import Scene
 
 _LOG = logging.getLogger("rurnet")
 
@@ -83,15 +83,15 @@ def folder_data(config: TrainFolder) -> TrainingData:
     gsd = one_pixel_size([one.gsd for one in (*train, *valid)])
     reading = Reading(every[0].bands, gsd, labelling=labelling)
 
-    def jobs(seen: Sequence[_Seen]) -> list[SceneInput]:
-        return [scene_input(one.image, one.label, reading) for one in seen]
+    def items(seen: Sequence[_Seen]) -> list[SceneInput]:
+        return [aerial_input(one.image, one.label, reading) for one in seen]
 
     def examples(seen: Sequence[_Seen]) -> list[Example]:
-        return [Example(SceneSource(job), job, subject_of(job.name)) for job in jobs(seen)]
+        return [Example(SceneSource(item), item, subject_of(item.name)) for item in items(seen)]
 
     return TrainingData(
         "other", (config.images.resolve().name,), classes,
-        [examples(train)], "test", jobs(tests), valid=examples(valid),
+        [examples(train)], "test", items(tests), valid=examples(valid),
         ground_sampling_distance=gsd,
         ignore=",".join(map(str, labelling.ignore)) or None,
     )  # fmt: skip
@@ -103,7 +103,7 @@ def _looked_at(images: Path, labels: Path | None, *options: str) -> list[_Seen]:
         if folder is not None and not folder.is_dir():
             raise DataError(f"{folder}: no such folder; check --{option}")
     seen = []
-    jobs = []
+    items = []
     for image in expanded([str(images)], rasters_in):
         label = None if labels is None else find_label(labels, stem_of(image), other_than=image)
         if labels is not None and label is None:
@@ -111,8 +111,8 @@ def _looked_at(images: Path, labels: Path | None, *options: str) -> list[_Seen]:
                 f"{image}: no label of its name in {labels}; add or rename it, or take the image "
                 "away"
             )
-        jobs.append(scene_input(image, label, Reading(bands=None)))
-        with jobs[-1].open() as opened:
+        items.append(aerial_input(image, label, Reading(bands=None)))
+        with items[-1].open() as opened:
             values: set[float] = set()
             if opened.label is not None:
                 check_fits(opened.label, opened.scene)
@@ -121,7 +121,7 @@ def _looked_at(images: Path, labels: Path | None, *options: str) -> list[_Seen]:
             _check_colours(scene)
         of_image = scene.bands, str(scene.dtype), pixel_size(scene)
         seen.append(_Seen(image, label, *of_image, frozenset(values)))
-    check_names(jobs)
+    check_names(items)
     return seen
 
 

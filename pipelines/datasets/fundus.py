@@ -14,7 +14,7 @@ from pipelines.datasets.examples import (
 )
 from pipelines.datasets.synthetic import write_drive_folder
 from pipelines.errors import DataError
-from pipelines.inputs.discovery import sample_input
+from pipelines.inputs.discovery import fundus_input
 from pipelines.inputs.fundus import (
     FundusSample,
     images_in,
@@ -104,7 +104,7 @@ def vessel_data(config: TrainDrive) -> TrainingData:
     tests = fundus_samples(config.data[0], "test")
     for samples in (*folders, tests if any(test.label for test in tests) else []):
         _check_labelled(samples)
-    check_labels(sample_input(sample) for samples in (*folders, tests) for sample in samples)
+    check_labels(fundus_input(sample) for samples in (*folders, tests) for sample in samples)
     wanted = FIELD_DIAMETERS if config.how.rescaled else None
     sources = [[FundusSource(sample, wanted) for sample in samples] for samples in folders]
     diameters = [source.diameter for folder in sources for source in folder]
@@ -119,10 +119,10 @@ def vessel_data(config: TrainDrive) -> TrainingData:
 
     return TrainingData(
         "vessels", tuple(folder.resolve().name for folder in config.data), ("background", "vessel"),
-        [[Example(source, sample_input(sample, reading), subject_of(sample.name))
+        [[Example(source, fundus_input(sample, reading), subject_of(sample.name))
           for source, sample in zip(of_folder, samples, strict=True)]
          for of_folder, samples in zip(sources, folders, strict=True)],
-        "test", [sample_input(sample, reading) for sample in tests],
+        "test", [fundus_input(sample, reading) for sample in tests],
         draw=draw, drawn_share=config.samples / 100, field_diameters=seen,
     )  # fmt: skip
 

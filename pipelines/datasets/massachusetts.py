@@ -14,12 +14,12 @@ from pipelines.datasets.examples import (
 )
 from pipelines.datasets.synthetic import write_roads_folder
 from pipelines.errors import DataError
-from pipelines.inputs.discovery import rasters_in, scene_input
+from pipelines.inputs.discovery import aerial_input, rasters_in
 from pipelines.inputs.naming import find_label
 from pipelines.inputs.opening import Reading
 from pipelines.inputs.scene_input import SceneInput
 from pipelines.sampling.sources import SceneSource
-from tiling.resample import pixel_size
+from tiling.scenes.resample import pixel_size
 
 _READING = Reading(white_is_nodata=True)
 
@@ -41,9 +41,9 @@ class RoadPair:
     image: Path
     label: Path
 
-    def job(self) -> SceneInput:
+    def scene_input(self) -> SceneInput:
         """How it is opened."""
-        return scene_input(str(self.image), self.label, _READING)
+        return aerial_input(str(self.image), self.label, _READING)
 
 
 def road_pairs(folder: Path, split: str) -> list[RoadPair]:
@@ -86,11 +86,13 @@ def road_data(config: TrainRoads) -> TrainingData:
         DataError: The data are missing or in another layout, or a scene has no label.
         LabelError: A label is of another size or place, or has a third value.
     """
-    folders = [[pair.job() for pair in road_pairs(folder, "train")] for folder in config.data]
+    folders = [
+        [pair.scene_input() for pair in road_pairs(folder, "train")] for folder in config.data
+    ]
     split = "test" if (config.data[0] / "test" / "sat").is_dir() else "valid"
-    tests = [pair.job() for pair in road_pairs(config.data[0], split)]
-    check_labels([*(job for jobs in folders for job in jobs), *tests])
-    sizes = [_pixel_size(job) for jobs in folders for job in jobs]
+    tests = [pair.scene_input() for pair in road_pairs(config.data[0], split)]
+    check_labels([*(item for items in folders for item in items), *tests])
+    sizes = [_pixel_size(item) for items in folders for item in items]
     # Those of Massachusetts Roads have a metre, where their coordinates were lost too.
     gsd = one_pixel_size(sizes) if any(sizes) else 1.0
 
@@ -100,15 +102,15 @@ def road_data(config: TrainRoads) -> TrainingData:
         folder = write_roads_folder(
             config.output / drawn_name(), train=6, valid=0, size=768, seed=1000
         )
-        return [SceneSource(pair.job()) for pair in road_pairs(folder, "train")]
+        return [SceneSource(pair.scene_input()) for pair in road_pairs(folder, "train")]
 
     return TrainingData(
         "roads", tuple(folder.resolve().name for folder in config.data), ("background", "road"),
-        [[Example(SceneSource(job), job, job.name) for job in jobs] for jobs in folders],
+        [[Example(SceneSource(item), item, item.name) for item in items] for items in folders],
         split, tests, draw=draw, drawn_share=config.samples / 100, ground_sampling_distance=gsd,
     )  # fmt: skip
 
 
-def _pixel_size(job: SceneInput) -> float | None:
-    with job.open() as opened:
+def _pixel_size(item: SceneInput) -> float | None:
+    with item.open() as opened:
         return pixel_size(opened.scene)

@@ -15,7 +15,7 @@ from pipelines.inputs.naming import FIELD, FIRST, SECOND, find_label, name_of
 from pipelines.inputs.opening import FIELD_SEEN_AT
 from pipelines.results.levels import RasterLevels, at_size
 from pipelines.results.outcome import SceneOutcome
-from tiling.files import open_scene
+from tiling.scenes.files import open_scene
 from tiling.window import Window
 
 

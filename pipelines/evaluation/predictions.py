@@ -11,7 +11,7 @@ from pipelines.inputs.discovery import expanded, rasters_in
 from pipelines.inputs.naming import EXTENSIONS, stem_of
 from pipelines.report.figures import FIGURES
 from pipelines.results.layout import STEP
-from tiling.raster import is_local
+from tiling.scenes.raster import is_local
 
 OURS = ("probability", "mask")
 """What our rasters are called; the folder they lie in has the scene's name."""

@@ -15,8 +15,8 @@ from pipelines.scores.relaxed import Disc
 from pipelines.scores.topology import TopologyCounts, count_topology
 from tiling.blend import NODATA, TOP
 from tiling.mask import threshold_level
-from tiling.resample import pixel_size
-from tiling.scene import Raster, WrappedRaster
+from tiling.scenes.resample import pixel_size
+from tiling.scenes.scene import Raster, WrappedRaster
 from tiling.window import Window, split
 
 AT_ONCE = 2048

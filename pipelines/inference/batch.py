@@ -28,7 +28,7 @@ from tiling.store import PartStore
 
 
 def run_batch(
-    jobs: Sequence[SceneInput],
+    items: Sequence[SceneInput],
     models: Sequence[Model],
     settings: PredictionSettings,
     output: Path,
@@ -37,38 +37,38 @@ def run_batch(
     """Predicts and scores every scene, or what is missing of it.
 
     Args:
-        jobs: The scenes; their names differ.
+        items: The scenes; their names differ.
         models: Networks and metadata; their probabilities are averaged.
         settings: What predictions depend on, and who computes.
         output: `output/<name>/` takes each scene's files.
         progress: Who is told.
 
     Returns:
-        One outcome per job, in order.
+        One outcome for each item, in order.
 
     Raises:
         PipelineError: Two scenes of one name, an unusable device, an unreachable scheduler, or
             models or steps that do not fit: nothing was run.
     """
-    check_names(jobs)
+    check_names(items)
     check_models(models, settings)
     with workers_for(models, settings) as workers:
 
-        def run(job: SceneInput) -> SceneOutcome:
-            outcome = SceneOutcome(job.name, job.source, image=job.source)
+        def run(item: SceneInput) -> SceneOutcome:
+            outcome = SceneOutcome(item.name, item.source, image=item.source)
             try:
-                _run(job, outcome, models, workers, settings, output, progress)
+                _run(item, outcome, models, workers, settings, output, progress)
             except (TilingError, PipelineError, RurnetError) as error:
                 outcome.error = str(error)
             progress.finished(outcome)
             return outcome
 
         if workers.scenes == 1:
-            return [run(job) for job in jobs]
+            return [run(item) for item in items]
         pool = ThreadPoolExecutor(workers.scenes, thread_name_prefix="scene")
         try:
             # Each with the context of this thread: Prefect keeps its run there.
-            futures = [pool.submit(copy_context().run, run, job) for job in jobs]
+            futures = [pool.submit(copy_context().run, run, item) for item in items]
             return [future.result() for future in futures]
         finally:
             # Interrupted, it does not wait: scenes under way end when their workers are gone.
@@ -105,7 +105,7 @@ def check_models(models: Sequence[Model], settings: PredictionSettings) -> None:
 
 
 def _run(
-    job: SceneInput,
+    item: SceneInput,
     outcome: SceneOutcome,
     models: Sequence[Model],
     workers: Workers,
@@ -113,7 +113,7 @@ def _run(
     output: Path,
     progress: Progress,
 ) -> None:
-    with job.open() as opened:
+    with item.open() as opened:
         scene = opened.scene
         outcome.height, outcome.width = scene.height, scene.width
         for label in (opened.label, opened.second):
@@ -121,11 +121,11 @@ def _run(
                 check_fits(label, scene)
 
         def compute(store: PartStore, parts: Sequence[Part]) -> None:
-            progress.scene(job.name, sum(part.tile_count for part in parts))
-            workers.compute(job, opened, store, parts, partial(progress.tiles, job.name))
+            progress.scene(item.name, sum(part.tile_count for part in parts))
+            workers.compute(item, opened, store, parts, partial(progress.tiles, item.name))
 
         prediction = predict_scene(
-            opened, models, settings, output / job.name, workers.device, compute, png=job.png
+            opened, models, settings, output / item.name, workers.device, compute, png=item.png
         )
         outcome.prediction = prediction
         outcome.files = prediction.files

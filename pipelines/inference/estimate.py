@@ -15,12 +15,12 @@ from pipelines.models.weights import Model
 from pipelines.results.estimate import SceneEstimate
 from pipelines.runtime.memory import peak_memory
 from rurnet.errors import RurnetError
-from tiling.blend import Weights
+from tiling.blend import BlendWeights
 from tiling.errors import TilingError
 from tiling.grid import Grid
 from tiling.part import Block, Part
-from tiling.raster import BLOCK_CACHE_BYTES
-from tiling.scene import Scene
+from tiling.scenes.raster import BLOCK_CACHE_BYTES
+from tiling.scenes.scene import Scene
 from tiling.stitch import stitch
 
 _MEASURED_BATCHES = 2
@@ -31,23 +31,23 @@ _PARTS_HELD = 2
 
 
 def estimate_batch(
-    jobs: Sequence[SceneInput], models: Sequence[Model], settings: PredictionSettings
+    items: Sequence[SceneInput], models: Sequence[Model], settings: PredictionSettings
 ) -> list[SceneEstimate]:
     """Plans every scene; nothing is written.
 
     Raises:
         PipelineError: As in `pipelines.inference.batch.run_batch`.
     """
-    check_names(jobs)
+    check_names(items)
     check_models(models, settings)
     predictor = predictor_for(models, settings)
     plans = []
-    for job in jobs:
+    for item in items:
         try:
-            with job.open() as opened:
-                plans.append(_plan(job.name, opened.scene, opened.seen, predictor, settings))
+            with item.open() as opened:
+                plans.append(_plan(item.name, opened.scene, opened.seen, predictor, settings))
         except (TilingError, PipelineError, RurnetError) as error:
-            plans.append(SceneEstimate(job.name, error=str(error)))
+            plans.append(SceneEstimate(item.name, error=str(error)))
     return plans
 
 
@@ -104,7 +104,7 @@ def _memory(
     """What the process took to predict a few tiles, and what parts and rows come to."""
     so_far = peak_memory()
     pixels = max(part.extent.pixels for part in parts)
-    per_pixel = predictor.bands * Weights(grid).dtype.itemsize + 1
+    per_pixel = predictor.bands * BlendWeights(grid).dtype.itemsize + 1
     width = max(part.extent.width for part in parts)
     row = width * grid.tile_height * (seen.bands * seen.dtype.itemsize + 1)
     output = predictor.bands * (5 if settings.dtype == "float32" else 1)
@@ -120,7 +120,7 @@ def _disk(
 ) -> int:
     """Parts, and then for each raster the file it is made from and the file itself."""
     value = 5 if settings.dtype == "float32" else 1
-    rim = predictor.bands * Weights(grid).dtype.itemsize + 1
+    rim = predictor.bands * BlendWeights(grid).dtype.itemsize + 1
     kept = sum(
         part.core.pixels * predictor.bands * value + sum(r.pixels for r in part.rims) * rim
         for part in parts

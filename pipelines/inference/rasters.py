@@ -17,8 +17,8 @@ from pipelines.models.weights import Model, steps_taken
 from pipelines.results.layout import STEP, named
 from tiling.blend import NODATA, TOP
 from tiling.mask import class_mask, threshold_level, without_small_regions
-from tiling.resample import Resampling, pixel_size
-from tiling.scene import Scene
+from tiling.scenes.resample import Resampling, pixel_size
+from tiling.scenes.scene import Scene
 from tiling.sink import BLOCK, CogSink, Description, PngSink, Sink, publish
 from tiling.store import PartStore
 from tiling.window import Window, split

@@ -42,7 +42,7 @@ def infer_roads(config: InferRoads, progress: Progress) -> Result:
     if config.aoi is not None and not config.aoi.is_file():
         raise DataError(f"{config.aoi}: no such file; check --aoi")
 
-    def jobs(models: list[Model]) -> list[SceneInput]:
+    def items(models: list[Model]) -> list[SceneInput]:
         card = models[0].card
         reading = Reading(
             bands=config.band_indexes or len(card.mean),
@@ -54,7 +54,7 @@ def infer_roads(config: InferRoads, progress: Progress) -> Result:
         )
         return road_inputs(config.scenes, config.labels, reading)
 
-    return _infer(config, "roads", ROADS_INBOX, jobs, progress)
+    return _infer(config, "roads", ROADS_INBOX, items, progress)
 
 
 def infer_drive(config: InferDrive, progress: Progress) -> Result:
@@ -68,7 +68,7 @@ def infer_drive(config: InferDrive, progress: Progress) -> Result:
         PipelineError: Nothing was run: see `pipelines.inference.batch.run_batch`.
     """
 
-    def jobs(models: list[Model]) -> list[SceneInput]:
+    def items(models: list[Model]) -> list[SceneInput]:
         card = models[0].card
         reading = Reading(
             bands=config.band_indexes or len(card.mean),
@@ -77,7 +77,7 @@ def infer_drive(config: InferDrive, progress: Progress) -> Result:
         )
         return fundus_inputs(config.scenes, config.labels, reading)
 
-    return _infer(config, "vessels", FUNDUS_INBOX, jobs, progress)
+    return _infer(config, "vessels", FUNDUS_INBOX, items, progress)
 
 
 def _empty_inbox(scenes: list[str], inbox: str) -> bool:
@@ -92,7 +92,7 @@ def _infer(
     config: InferRoads | InferDrive,
     task: Task,
     inbox: str,
-    jobs_for: Callable[[list[Model]], list[SceneInput]],
+    items_for: Callable[[list[Model]], list[SceneInput]],
     progress: Progress,
 ) -> Result:
     start = time.perf_counter()
@@ -102,15 +102,15 @@ def _infer(
         noted = fmean(model.card.threshold for model in models)
         config = config.model_copy(update={"threshold": noted, "noted_threshold": False})
     empty = _empty_inbox(config.scenes, inbox)
-    jobs = [] if empty else jobs_for(models)
+    items = [] if empty else items_for(models)
     if config.dry_run:
-        plans = estimate_batch(jobs, models, config)
+        plans = estimate_batch(items, models, config)
         report = report_of([], models, config)
         report["failed"] = [{"input": p.name, "error": p.error} for p in plans if p.error]
         return Result(report, config.output, plans=plans)
     if empty:
         Path(inbox).mkdir(parents=True, exist_ok=True)
-    outcomes = run_batch(jobs, models, config, config.output, progress)
+    outcomes = run_batch(items, models, config, config.output, progress)
     report = report_of(outcomes, models, config, time.perf_counter() - start)
     if (config.output / "report.json").exists() and outcomes and not report["scenes"]:
         return Result(report, config.output)  # What is there tells of more.

@@ -20,7 +20,7 @@ from pipelines.runtime.device import choose_device
 from tiling.grid import Grid
 from tiling.manifest import working
 from tiling.part import Part
-from tiling.scene import Scene
+from tiling.scenes.scene import Scene
 from tiling.stitch import TilePredictor, stitch
 from tiling.store import PartStore
 

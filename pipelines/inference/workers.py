@@ -54,7 +54,7 @@ class Workers(Protocol):
 
     def compute(
         self,
-        job: SceneInput,
+        item: SceneInput,
         opened: OpenedScene,
         store: PartStore,
         parts: Sequence[Part],
@@ -63,7 +63,7 @@ class Workers(Protocol):
         """Computes parts of a scene into its store.
 
         Args:
-            job: The scene, for whoever opens it anew.
+            item: The scene, for whoever opens it anew.
             opened: The same, for whoever is here.
             store: Where parts are written.
             parts: What is missing.
@@ -102,7 +102,7 @@ class _ThisProcess:
 
     def compute(
         self,
-        job: SceneInput,
+        item: SceneInput,
         opened: OpenedScene,
         store: PartStore,
         parts: Sequence[Part],
@@ -136,7 +136,7 @@ class _DaskWorkers:
 
     def compute(
         self,
-        job: SceneInput,
+        item: SceneInput,
         opened: OpenedScene,
         store: PartStore,
         parts: Sequence[Part],
@@ -149,7 +149,7 @@ class _DaskWorkers:
         # Without the list of all parts, which would travel with each of them.
         alone = replace(store, parts=())
         futures = {
-            self.client.submit(_compute, self._team, folder, job, alone, part, pure=False): part
+            self.client.submit(_compute, self._team, folder, item, alone, part, pure=False): part
             for part in parts
         }
         try:
@@ -160,7 +160,7 @@ class _DaskWorkers:
         except CancelledError as error:
             # Nothing is asked of the client here: one that is closing would never answer.
             raise PipelineError(
-                f"{job.source}: the Dask cluster was lost ({' '.join(str(error).split())}); "
+                f"{item.source}: the Dask cluster was lost ({' '.join(str(error).split())}); "
                 "see to its scheduler, then run again: what is computed is kept"
             ) from error
         except Exception as error:
@@ -168,7 +168,7 @@ class _DaskWorkers:
             if not isinstance(error, KilledWorker):
                 raise
             raise PipelineError(
-                f"{job.source}: a part of it ended several workers ({error}); most likely they "
+                f"{item.source}: a part of it ended several workers ({error}); most likely they "
                 "ran out of memory: give a smaller --part-size or --batch, then run again"
             ) from error
 
@@ -183,7 +183,7 @@ class _Team:
 
 
 def _compute(
-    team: _Team, folder: Path, job: SceneInput, store: PartStore, part: Part
+    team: _Team, folder: Path, item: SceneInput, store: PartStore, part: Part
 ) -> _OwnError | None:
     """Computes one part; runs on a worker.
 
@@ -197,7 +197,7 @@ def _compute(
         return None  # By a worker that was believed to be lost.
     try:
         predictor = _predictor(team)
-        with job.open() as opened:
+        with item.open() as opened:
             predict_parts(opened.seen, store, [part], predictor)
     except _OWN_ERRORS as error:
         return type(error)(str(error))

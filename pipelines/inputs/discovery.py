@@ -22,7 +22,7 @@ SCENE_EXTENSIONS = (".tif", ".tiff", ".vrt", ".png", ".jpg", ".jpeg", ".jp2", ".
 def road_inputs(
     scenes: Sequence[str], labels: Path | None, reading: Reading | None = None
 ) -> list[SceneInput]:
-    """Jobs for aerial scenes.
+    """Inputs from aerial scenes.
 
     Args:
         scenes: Files, globs, folders, or /vsi paths.
@@ -36,7 +36,7 @@ def road_inputs(
         raise DataError(f"{labels}: no such folder of labels; check --labels")
     reading = reading or Reading()
     return [
-        scene_input(
+        aerial_input(
             source,
             None if labels is None else find_label(labels, stem_of(source), other_than=source),
             reading,
@@ -48,7 +48,7 @@ def road_inputs(
 def fundus_inputs(
     images: Sequence[str], labels: Path | None, reading: Reading | None = None
 ) -> list[SceneInput]:
-    """Jobs for fundus images: inside the field of view only, with a PNG mask besides.
+    """Inputs from fundus images: inside the field of view only, with a PNG mask besides.
 
     Args:
         images: Files, globs or folders; annotations of DRIVE, CHASE_DB1 and HRF that lie in a
@@ -71,13 +71,13 @@ def fundus_inputs(
     ]
 
 
-def scene_input(source: str, label: Path | None, reading: Reading) -> SceneInput:
-    """The job of a scene whose label is known."""
+def aerial_input(source: str, label: Path | None, reading: Reading) -> SceneInput:
+    """The input of a scene whose label is known."""
     return SceneInput(source, stem_of(source), partial(opened_scene, source, label, reading))
 
 
-def sample_input(sample: FundusSample, reading: Reading | None = None) -> SceneInput:
-    """The job of a sample whose annotations are known; `reading` as in `fundus_inputs`."""
+def fundus_input(sample: FundusSample, reading: Reading | None = None) -> SceneInput:
+    """The input of a sample whose annotations are known; `reading` as in `fundus_inputs`."""
     opening = partial(opened_sample, sample, reading or Reading())
     return SceneInput(str(sample.image), sample.name, opening, png=True)
 
@@ -94,7 +94,7 @@ def rasters_in(folder: Path, extensions: Sequence[str] = SCENE_EXTENSIONS) -> li
 def expanded(sources: Sequence[str], listing: Callable[[Path], list[str]]) -> list[str]:
     """Folders and globs replaced by what they hold; other names stay, be they there or not.
 
-    A file that is not there is an error of its own job, not of the batch.
+    A file that is not there is an error of that scene, not of the batch.
     """
     found: list[str] = []
     for source in sources:
@@ -113,17 +113,17 @@ def expanded(sources: Sequence[str], listing: Callable[[Path], list[str]]) -> li
     return found
 
 
-def check_names(jobs: Sequence[SceneInput]) -> None:
+def check_names(items: Sequence[SceneInput]) -> None:
     """Two scenes of one name would write to one folder.
 
     Raises:
         PipelineError: There are two.
     """
     seen: dict[str, str] = {}
-    for job in jobs:
-        if job.name in seen:
+    for item in items:
+        if item.name in seen:
             raise PipelineError(
-                f"{seen[job.name]} and {job.source} would both be written to {job.name}/; "
+                f"{seen[item.name]} and {item.source} would both be written to {item.name}/; "
                 "rename one, or run them with another --output"
             )
-        seen[job.name] = job.source
+        seen[item.name] = item.source

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipelines.errors import LabelError
 from pipelines.inputs.labels import Labelling
-from tiling.scene import Raster
+from tiling.scenes.scene import Raster
 
 
 def check_fits(label: Raster, scene: Raster) -> None:

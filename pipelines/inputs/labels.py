@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import LabelError
-from tiling.bands import CLASS_TYPES
-from tiling.raster import RasterScene
-from tiling.scene import Pixels, Raster, Valid, WrappedRaster
+from tiling.scenes.bands import CLASS_TYPES
+from tiling.scenes.raster import RasterScene
+from tiling.scenes.scene import Pixels, Raster, Valid, WrappedRaster
 from tiling.window import Window, split
 
 IGNORE_INDEX = 255

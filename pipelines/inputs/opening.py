@@ -15,12 +15,12 @@ from pipelines.inputs.field_of_view import (
 from pipelines.inputs.fundus import FundusSample, sample_of
 from pipelines.inputs.labels import Labelling, open_label
 from pipelines.inputs.scene_input import OpenedScene
-from tiling.area import AreaScene, read_area
-from tiling.files import open_scene
-from tiling.masked import MaskedScene
-from tiling.resample import ResampledScene, pixel_size
-from tiling.scene import Scene
-from tiling.white import WhiteScene
+from tiling.scenes.area import AreaScene, read_area
+from tiling.scenes.files import open_scene
+from tiling.scenes.masked import MaskedScene
+from tiling.scenes.resample import ResampledScene, pixel_size
+from tiling.scenes.scene import Scene
+from tiling.scenes.white import WhiteScene
 
 SAME_SCALE = 0.01
 """Scales that differ by less than this share are one: nothing is gained by resampling."""

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from pipelines.inputs.labels import Label
-from tiling.scene import Scene
+from tiling.scenes.scene import Scene
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from pipelines.results.outcome import SceneOutcome
 from pipelines.scores.counts import together
 from tiling.blend import NODATA, TOP
 from tiling.errors import TilingError
-from tiling.files import open_scene
+from tiling.scenes.files import open_scene
 
 MOST = 50
 """Scenes that get a viewer."""

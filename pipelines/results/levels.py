@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import PredictionError
-from tiling.bands import CLASS_TYPES
 from tiling.blend import NODATA, TOP
-from tiling.raster import RasterScene
-from tiling.scene import WrappedRaster
+from tiling.scenes.bands import CLASS_TYPES
+from tiling.scenes.raster import RasterScene
+from tiling.scenes.scene import WrappedRaster
 from tiling.window import Window, split
 
 Kind = Literal["auto", "probability", "mask"]

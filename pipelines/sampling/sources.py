@@ -20,7 +20,7 @@ from pipelines.sampling.transforms import (
     padded,
     resized,
 )
-from tiling.scene import Scene
+from tiling.scenes.scene import Scene
 from tiling.window import Window, split
 
 _SCALES = (0.8, 1.25)
@@ -72,14 +72,14 @@ class SceneSource(CropSource):
     takes the best of four random places.
 
     Args:
-        job: Opens scene and label.
+        item: Opens scene and label.
     """
 
     _lately_opened: ClassVar[deque["SceneSource"]] = deque()
 
-    def __init__(self, job: SceneInput) -> None:
-        self.name = job.name
-        self.job = job
+    def __init__(self, item: SceneInput) -> None:
+        self.name = item.name
+        self.scene_input = item
         self._files = ExitStack()
         self._open: OpenedScene | None = None
 
@@ -90,7 +90,7 @@ class SceneSource(CropSource):
     def scenes(self) -> tuple[Scene, Label]:
         """Image and label, opened once and for as long as not too many others are."""
         if self._open is None:
-            self._open = self._files.enter_context(self.job.open())
+            self._open = self._files.enter_context(self.scene_input.open())
             self._lately_opened.append(self)
             if len(self._lately_opened) > MOST_OPEN:
                 self._lately_opened.popleft().close()

@@ -31,13 +31,13 @@ from monai.transforms import (
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.inputs.discovery import sample_input
+from pipelines.inputs.discovery import fundus_input
 from pipelines.inputs.fundus import FundusSample
 from pipelines.inputs.label_checks import check_fits
 from pipelines.inputs.labels import IGNORE_INDEX
 from pipelines.inputs.value_range import on_8_bits
 from pipelines.sampling.initial_masks import RandStartd
-from tiling.resample import Resampling
+from tiling.scenes.resample import Resampling
 from tiling.window import Window
 
 KEYS = ("image", "label", "valid")
@@ -68,7 +68,7 @@ class LoadFundusd(MapTransform):
             DataError: The mask of the field of view cannot be read, or has another size.
         """
         sample: FundusSample = data["sample"]
-        with sample_input(sample).open() as opened:
+        with fundus_input(sample).open() as opened:
             scene = opened.scene
             whole = Window(0, 0, scene.height, scene.width)
             pixels, field = scene.read(whole)

@@ -204,7 +204,7 @@ def control_points(graph: Graph, spacing: float) -> Pixels:
     return np.unique(np.concatenate([graph.nodes, pixels[nearer]]))
 
 
-class Network:
+class PathGraph:
     """A graph with stops on its lines, for the shortest paths between these.
 
     What no stop is connected with is left out.
@@ -265,8 +265,8 @@ def _looked_up(graph: Graph, other: Graph, pixels: float) -> Paths:
     distance, nearest = cKDTree(other.points).query(graph.points[stops])
     found = distance <= max(SNAP * pixels, _LEAST_SNAP)
     place = np.cumsum(found) - 1
-    network, others = Network(graph, stops), Network(other, nearest[found])
-    size = network.size + others.size
+    own, others = PathGraph(graph, stops), PathGraph(other, nearest[found])
+    size = own.size + others.size
     # Evenly spread over the scene, row by row.
     sources = min(stops.size, max(_FEWEST, _AT_MOST // max(1, size)))
     spread = np.arange(sources) * stops.size // max(1, sources)
@@ -274,7 +274,7 @@ def _looked_up(graph: Graph, other: Graph, pixels: float) -> Paths:
     count, score = 0, 0.0
     for begin in range(0, sources, chunk):
         some = spread[begin : begin + chunk]
-        lengths = network.lengths(some)
+        lengths = own.lengths(some)
         matched = np.full(lengths.shape, np.inf)
         if found[some].any():
             matched[np.ix_(found[some], found)] = others.lengths(place[some[found[some]]])

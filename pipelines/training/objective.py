@@ -14,10 +14,10 @@ from pipelines.models.encoder_weights import read_encoder_weights
 from pipelines.models.weights import Model, Task, load
 from pipelines.runtime import processes as distributed
 from pipelines.sampling.statistics import Contents, band_statistics
+from rurnet.encoders.pretrained import load_encoder
 from rurnet.errors import NetworkError
 from rurnet.loss import median_frequency_weights
 from rurnet.network import SegmentationNetwork
-from rurnet.pretrained import load_encoder
 from rurnet.registry import create
 
 

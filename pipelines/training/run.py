@@ -92,8 +92,8 @@ def _run(config: Training, data: TrainingData, progress: Progress) -> Result:
         The report on the test images, or on those held out where there are none, and the weights.
 
     Raises:
-        DataError: See `pipelines.training.splits.splits_of`; or nothing can be learned or chosen from the
-            images, as all of them are missing or without foreground.
+        DataError: See `splits_of`; or nothing can be learned or chosen from the images, as all
+            of them are missing or without foreground.
         PipelineError: The folder holds a training of other settings or images, or cannot be
             written; or there are too many processes for a batch.
         WeightsError: See `pipelines.training.objective.objective_of`.
@@ -102,7 +102,7 @@ def _run(config: Training, data: TrainingData, progress: Progress) -> Result:
     """
     start = time.perf_counter()
     splits = splits_of(config, data)
-    check_names([one.job for split in splits for one in split.held_out])
+    check_names([one.scene_input for split in splits for one in split.held_out])
     check_names(data.tests)
     # A damaged image is to be told of before training; and what is read once is counted once.
     every = {one.source: one for split in splits for one in (*split.kept, *split.held_out)}
@@ -147,7 +147,7 @@ def _trained_and_reported(
         outcome
         for split, model in zip(splits, models, strict=True)
         for outcome in run_batch(
-            [one.job for one in split.held_out], [model], inference, folder, progress
+            [one.scene_input for one in split.held_out], [model], inference, folder, progress
         )
     ]
     seconds = time.perf_counter() - start

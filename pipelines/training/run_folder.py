@@ -132,9 +132,9 @@ def check_inputs_stay(config: Training, data: TrainingData, splits: Sequence[Spl
     Raises:
         PipelineError: They would.
     """
-    jobs = [*(one.job for one in (*splits[0].kept, *splits[0].held_out)), *data.tests]
+    items = [*(one.scene_input for one in (*splits[0].kept, *splits[0].held_out)), *data.tests]
     told = config.model_dump(exclude={"output"}).values()
-    read = [*(Path(job.source) for job in jobs), *(one for one in told if isinstance(one, Path))]
+    read = [*(Path(item.source) for item in items), *(one for one in told if isinstance(one, Path))]
     for folder in (config.output / HELD_OUT, config.output / data.split):
         for path in read:
             if path.resolve().is_relative_to(folder.resolve()):

@@ -148,9 +148,9 @@ def _hold_out(
     for one in kept:
         if one.subject in held_out:
             raise DataError(
-                f"{one.job.source}: trained on, while an image of the same name or subject in "
-                "another folder is held out; rename one of them if they show others, or else keep "
-                "them in one folder"
+                f"{one.scene_input.source}: trained on, while an image of the same name or subject "
+                "in another folder is held out; rename one of them if they show others, or else "
+                "keep them in one folder"
             )
     return kept, out
 

@@ -293,7 +293,7 @@ def test_a_training_that_is_stopped_says_so_and_goes_on(tmp_path, stop, status, 
 STUCK = """
 import os, signal, threading
 from flows import command
-from pipelines.config import InferRoads
+from pipelines.config.inference import InferRoads
 
 class Late:
     def __del__(self):

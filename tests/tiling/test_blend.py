@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiling.blend import ONE, TOP, Accumulator, Weights, quantise, ramp
+from tiling.blend import ONE, TOP, Accumulator, BlendWeights, quantise, ramp
 from tiling.grid import Grid
 from tiling.window import Window
 
@@ -15,7 +15,7 @@ def whole(grid):
 def accumulated(grid, tiles, bands=1):
     """The sums of a scene in one part from (tile, levels, valid), added in the order given."""
     (part,) = grid.parts(10**6)
-    sums = Accumulator(Weights(grid), part, bands)
+    sums = Accumulator(BlendWeights(grid), part, bands)
     for tile, levels, valid in tiles:
         sums.add(tile, levels, valid)
     return sums
@@ -153,7 +153,7 @@ def test_weights_rise_from_the_border_and_are_never_nothing(length, overlap):
     ],
 )
 def test_sums_take_eight_bytes_only_where_tiles_overlap_very_much(grid, dtype):
-    assert Weights(grid).dtype == dtype
+    assert BlendWeights(grid).dtype == dtype
 
 
 @st.composite
@@ -166,7 +166,7 @@ def grids(draw):
 
 @given(grids())
 def test_every_sum_fits(grid):
-    weights = Weights(grid)
+    weights = BlendWeights(grid)
     most = max(map(max, weight_of(grid))) * ONE
     assert most <= np.iinfo(weights.dtype).max
     assert weights.dtype == np.uint32 or most >= 2**32
@@ -192,7 +192,7 @@ def test_levels_are_rounded_exactly_where_256_tiles_lie_over_each_other_each_way
 def check_rounding(grid, seed):
     """Random sums, and sums at a half or beside it, against integers of any size."""
     random = np.random.default_rng(seed)
-    weights, weight = Weights(grid), weight_of(grid)
+    weights, weight = BlendWeights(grid), weight_of(grid)
     rows = random.integers(0, grid.height, 40).tolist()
     columns = random.integers(0, grid.width, 40).tolist()
     for row, column in zip(rows, columns, strict=True):

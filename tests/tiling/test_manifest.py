@@ -12,7 +12,7 @@ import rasterio.shutil
 from tiling.errors import ManifestError, SinkError, TilingError
 from tiling.grid import Grid
 from tiling.manifest import MANIFEST, PARTS, fingerprint, working
-from tiling.raster import RasterScene
+from tiling.scenes.raster import RasterScene
 from tiling.stitch import stitch
 from tiling.window import Window
 
@@ -377,7 +377,7 @@ import sys, time
 from pathlib import Path
 from tests.tiling.test_manifest import GRID, PART_SIZE, SETTINGS, Echo
 from tiling.manifest import working
-from tiling.raster import RasterScene
+from tiling.scenes.raster import RasterScene
 from tiling.stitch import stitch
 
 with RasterScene(sys.argv[1]) as scene:

@@ -13,7 +13,7 @@ from rasterio.crs import CRS
 from rio_cogeo.cogeo import cog_validate
 
 from tiling.errors import SinkError, TilingError
-from tiling.raster import RasterScene, without_georeferencing_warning
+from tiling.scenes.raster import RasterScene, without_georeferencing_warning
 from tiling.sink import BLOCK, CogSink, Description, PngSink, publish
 from tiling.window import Window, split
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tiling.blend import NODATA, ONE, TOP, Accumulator, ramp
 from tiling.errors import SceneError, SinkError
 from tiling.grid import Grid
-from tiling.raster import RasterScene
-from tiling.scene import WrappedScene
+from tiling.scenes.raster import RasterScene
+from tiling.scenes.scene import WrappedScene
 from tiling.stitch import part_digest, stitch
 from tiling.store import PartStore
 from tiling.window import Window, split

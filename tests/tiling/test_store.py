@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tiling.blend import NODATA, ONE, Accumulator, Weights
+from tiling.blend import NODATA, ONE, Accumulator, BlendWeights
 from tiling.errors import SinkError
 from tiling.grid import Grid
 from tiling.store import PartStore
@@ -19,7 +19,7 @@ WHOLE = Window(0, 0, GRID.height, GRID.width)
 
 def random_sums(part, bands=2):
     """The sums of a part whose tiles say something random of each pixel of the scene."""
-    sums = Accumulator(Weights(GRID), part, bands)
+    sums = Accumulator(BlendWeights(GRID), part, bands)
     for row in part.rows.origins:
         for column in part.columns.origins:
             random = np.random.default_rng([row, column])
@@ -179,7 +179,7 @@ FULL_DISK = """
 import json, resource, sys
 from pathlib import Path
 import numpy as np
-from tiling.blend import Accumulator, Weights
+from tiling.blend import Accumulator, BlendWeights
 from tiling.errors import SinkError
 from tiling.grid import Grid
 from tiling.store import PartStore
@@ -187,7 +187,7 @@ from tiling.store import PartStore
 grid = Grid(300, 300, 64, 16)
 folder = Path(sys.argv[1])
 store = PartStore(folder, grid, grid.parts(150), 1, True)
-sums = Accumulator(Weights(grid), store.parts[0], 1)
+sums = Accumulator(BlendWeights(grid), store.parts[0], 1)
 store.write(sums, "")
 size = store.path(store.parts[0]).stat().st_size
 store.path(store.parts[0]).unlink()

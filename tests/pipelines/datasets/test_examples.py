@@ -107,8 +107,8 @@ def test_trained_on_images_without_foreground_are_named(roads):
     config = TrainRoads(data=[roads])
     (split,) = splits_of(config, road_data(config))
     for one in split.kept:
-        redrawn(roads / "train" / "map" / f"{one.job.name}.tif", lambda pixels: 0 * pixels)
-    assert f"trained on: {split.kept[0].job.name}" in refused(roads)
+        redrawn(roads / "train" / "map" / f"{one.scene_input.name}.tif", lambda pixels: 0 * pixels)
+    assert f"trained on: {split.kept[0].scene_input.name}" in refused(roads)
 
 
 def test_roads_are_at_the_scale_of_their_scenes(roads, write_raster):

@@ -42,7 +42,7 @@ def test_scenes_are_paired_with_the_labels_of_their_names(folder):
 
 def test_a_pair_opens_as_three_bands_and_one(folder):
     pair = road_pairs(folder, "train")[0]
-    with pair.job().open() as opened:
+    with pair.scene_input().open() as opened:
         whole = Window(0, 0, opened.scene.height, opened.scene.width)
         assert opened.scene.read(whole)[0].shape == (3, 96, 96)
         assert set(np.unique(opened.label.read(whole))) == {0, 1}
@@ -55,7 +55,7 @@ def test_white_patches_are_missing_pixels_and_small_white_things_are_not(tmp_pat
     pixels[:, 80:84, 80:84] = 255
     write_raster(tmp_path / "train" / "sat" / "a.tiff", pixels)
     write_raster(tmp_path / "train" / "map" / "a.tif", pixels[:1])
-    with road_pairs(tmp_path, "train")[0].job().open() as opened:
+    with road_pairs(tmp_path, "train")[0].scene_input().open() as opened:
         _, valid = opened.scene.read(Window(0, 0, 100, 100))
     assert not valid[:40, :50].any()
     assert valid.sum() == 100 * 100 - 40 * 50
@@ -88,7 +88,7 @@ def test_massachusetts_roads_itself():
     assert len(road_pairs(ROADS, "train")) == 30
     pairs = road_pairs(ROADS, "valid")
     assert len(pairs) == 7
-    with pairs[0].job().open() as opened:
+    with pairs[0].scene_input().open() as opened:
         for raster in (opened.scene, opened.label):
             assert (raster.height, raster.width) == (1500, 1500)
     with rasterio.open(road_pairs(ROADS, "train")[0].image) as scene:

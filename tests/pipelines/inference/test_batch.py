@@ -53,10 +53,10 @@ def run(inputs, model, tmp_path_factory):
     """Outcomes by name, and the folder of the results."""
     output = tmp_path_factory.mktemp("output")
     names = ("a", *BAD, "z")
-    jobs = road_inputs(
+    items = road_inputs(
         [str(inputs / "scenes" / f"{name}.tif") for name in names], inputs / "labels"
     )
-    outcomes = run_batch(jobs, [model], SETTINGS, output, Silence())
+    outcomes = run_batch(items, [model], SETTINGS, output, Silence())
     assert [outcome.name for outcome in outcomes] == list(names)
     return {outcome.name: outcome for outcome in outcomes}, output
 
@@ -126,8 +126,8 @@ def test_scores_count_the_written_levels_where_the_scene_is(run, inputs):
 
 
 def test_progress_hears_of_every_scene_and_of_all_tiles(inputs, model, tmp_path, told):
-    jobs = road_inputs([str(inputs / "scenes")], None)
-    outcomes = run_batch(jobs, [model], SETTINGS, tmp_path, told)
+    items = road_inputs([str(inputs / "scenes")], None)
+    outcomes = run_batch(items, [model], SETTINGS, tmp_path, told)
     assert told.outcomes == outcomes
     assert {"a", "z"} <= set(told.scenes)
     # The scene that is cut off ends somewhere inside.
@@ -136,16 +136,16 @@ def test_progress_hears_of_every_scene_and_of_all_tiles(inputs, model, tmp_path,
 
 
 def test_a_second_run_gives_the_same_bytes(run, inputs, model, tmp_path):
-    jobs = road_inputs([str(inputs / "scenes" / "a.tif")], None)
-    run_batch(jobs, [model], SETTINGS, tmp_path, Silence())
+    items = road_inputs([str(inputs / "scenes" / "a.tif")], None)
+    run_batch(items, [model], SETTINGS, tmp_path, Silence())
     for name in ("probability.tif", "mask.tif"):
         assert (tmp_path / "a" / name).read_bytes() == (run[1] / "a" / name).read_bytes()
 
 
 def test_an_output_that_cannot_be_written_ends_the_scene_with_its_name(inputs, model, tmp_path):
     (tmp_path / "a").write_text("in the way")
-    jobs = road_inputs([str(inputs / "scenes" / f"{name}.tif") for name in "az"], None)
-    first, second = run_batch(jobs, [model], SETTINGS, tmp_path, Silence())
+    items = road_inputs([str(inputs / "scenes" / f"{name}.tif") for name in "az"], None)
+    first, second = run_batch(items, [model], SETTINGS, tmp_path, Silence())
     assert first.error.startswith(f"{tmp_path / 'a'}: ")
     assert second.error is None
 
@@ -155,9 +155,9 @@ def test_an_output_that_cannot_be_written_ends_the_scene_with_its_name(inputs, m
 
 def test_two_scenes_of_one_stem_are_refused_before_anything_runs(inputs, model, tmp_path, told):
     good, again = inputs / "scenes" / "a.tif", inputs / "labels" / "a.tif"
-    jobs = road_inputs([str(inputs / "scenes" / "z.tif"), str(good), str(again)], None)
+    items = road_inputs([str(inputs / "scenes" / "z.tif"), str(good), str(again)], None)
     with pytest.raises(PipelineError) as caught:
-        run_batch(jobs, [model], SETTINGS, tmp_path / "out", told)
+        run_batch(items, [model], SETTINGS, tmp_path / "out", told)
     assert str(good) in str(caught.value)
     assert str(again) in str(caught.value)
     assert told.scenes == {}
@@ -185,10 +185,10 @@ def one_shot(tmp_path_factory):
 def test_a_one_shot_network_refuses_two_steps_before_anything_runs(
     inputs, one_shot, tmp_path, told
 ):
-    jobs = road_inputs([str(inputs / "scenes" / "a.tif")], None)
+    items = road_inputs([str(inputs / "scenes" / "a.tif")], None)
     settings = SETTINGS.model_copy(update={"steps": 2})
     with pytest.raises(PipelineError, match="one-shot") as caught:
-        run_batch(jobs, [one_shot], settings, tmp_path / "out", told)
+        run_batch(items, [one_shot], settings, tmp_path / "out", told)
     assert "--steps" in str(caught.value)
     assert told.outcomes == []
     assert not (tmp_path / "out").exists()
@@ -196,18 +196,18 @@ def test_a_one_shot_network_refuses_two_steps_before_anything_runs(
 
 @pytest.mark.parametrize("steps", [None, 1])
 def test_a_one_shot_network_predicts_in_one_step(inputs, one_shot, tmp_path, steps):
-    jobs = road_inputs([str(inputs / "scenes" / "a.tif")], None)
+    items = road_inputs([str(inputs / "scenes" / "a.tif")], None)
     settings = SETTINGS.model_copy(update={"steps": steps})
-    [outcome] = run_batch(jobs, [one_shot], settings, tmp_path, Silence())
+    [outcome] = run_batch(items, [one_shot], settings, tmp_path, Silence())
     assert outcome.error is None
     assert outcome.prediction.probability.is_file()
 
 
 def test_a_device_that_is_not_there_is_refused_before_anything_runs(inputs, model, tmp_path):
-    jobs = road_inputs([str(inputs / "scenes" / "a.tif")], None)
+    items = road_inputs([str(inputs / "scenes" / "a.tif")], None)
     settings = SETTINGS.model_copy(update={"device": "cuda:99"})
     with pytest.raises(PipelineError, match="cuda:99"):
-        run_batch(jobs, [model], settings, tmp_path / "out", Silence())
+        run_batch(items, [model], settings, tmp_path / "out", Silence())
     assert not (tmp_path / "out").exists()
 
 
@@ -228,7 +228,7 @@ def contents(folder):
 
 @pytest.fixture
 def both(inputs):
-    """The jobs of the two scenes that are good."""
+    """The two scenes that are good."""
     return road_inputs([str(inputs / "scenes" / f"{name}.tif") for name in "az"], inputs / "labels")
 
 
@@ -382,8 +382,8 @@ def test_a_label_that_is_no_class_fails_its_scene_and_says_which(inputs, fresh_w
     classes = ("background", "road", "path")
     three = load(str(fresh_weights(tmp_path / "three.safetensors", classes, seed=3)))
     reading = Reading(labelling=Labelling(3))
-    jobs = road_inputs([str(inputs / "scenes" / "a.tif")], inputs / "labels", reading)
-    [outcome] = run_batch(jobs, [three], SETTINGS, tmp_path, Silence())
+    items = road_inputs([str(inputs / "scenes" / "a.tif")], inputs / "labels", reading)
+    [outcome] = run_batch(items, [three], SETTINGS, tmp_path, Silence())
     assert "value 255 is no class of 0 to 2; leave it out with --ignore" in outcome.error
 
 
@@ -410,8 +410,8 @@ def test_a_scene_that_finds_no_memory_fails_and_the_others_go_on(
 
     model.network.register_forward_pre_hook(refuse)
     write_raster(tmp_path / "white.tif", np.full((3, 90, 100), 255, np.uint8))
-    jobs = road_inputs([str(tmp_path / "white.tif"), str(inputs / "scenes" / "a.tif")], None)
-    failed, done = run_batch(jobs, [model], SETTINGS, tmp_path / "out", Silence())
+    items = road_inputs([str(tmp_path / "white.tif"), str(inputs / "scenes" / "a.tif")], None)
+    failed, done = run_batch(items, [model], SETTINGS, tmp_path / "out", Silence())
     assert "out of memory" in failed.error
     assert "--tile" in failed.error
     assert not (tmp_path / "out" / "white").exists()

@@ -31,8 +31,8 @@ def scene(write_raster, tmp_path_factory):
 
 
 def plan(scenes, model, reading=None, **changes):
-    jobs = road_inputs([str(scene) for scene in scenes], None, reading)
-    return estimate_batch(jobs, [model], SMALL.model_copy(update=changes))
+    items = road_inputs([str(scene) for scene in scenes], None, reading)
+    return estimate_batch(items, [model], SMALL.model_copy(update=changes))
 
 
 def test_a_plan_says_what_the_run_then_has(scene, model, tmp_path, told):

@@ -23,7 +23,7 @@ from pipelines.models.weights import load
 from tiling.blend import NODATA
 from tiling.errors import SceneError, SinkError
 from tiling.mask import threshold_level
-from tiling.raster import RasterScene, without_georeferencing_warning
+from tiling.scenes.raster import RasterScene, without_georeferencing_warning
 from tiling.window import Window
 
 SMALL = PredictionSettings(tile=64, overlap=16, part_size=100, batch=4, device="cpu", steps=1)
@@ -55,10 +55,10 @@ def predicted(model, source, predict, tmp_path_factory):
     """Predicts a scene, the drawn one if no other, as it is read; returns the prediction."""
 
     def run(scene=None, models=None, reading=None, png=False, **changes):
-        [job] = road_inputs([str(scene or source)], None, reading)
+        [item] = road_inputs([str(scene or source)], None, reading)
         folder = tmp_path_factory.mktemp("predicted") / "out"
         wanted = SMALL.model_copy(update=changes)
-        with job.open() as opened:
+        with item.open() as opened:
             return predict(
                 opened.scene, models or [model], wanted, folder, seen=opened.seen, png=png
             )
@@ -304,8 +304,8 @@ def test_results_are_on_the_scenes_own_grid_pixel_for_pixel(seen_otherwise, draw
 def test_the_network_saw_another_pixel_size(seen_otherwise, plain, model):
     path, done = seen_otherwise
     assert (read(done.probability) != read(plain.probability)).any()
-    [job] = road_inputs([str(path)], None, Reading(gsd=1.0))
-    with job.open() as opened, rasterio.open(path) as raster:
+    [item] = road_inputs([str(path)], None, Reading(gsd=1.0))
+    with item.open() as opened, rasterio.open(path) as raster:
         size = raster.transform.a
         assert abs(opened.seen.height - HEIGHT * size) <= 0.5
         assert abs(opened.seen.width - WIDTH * size) <= 0.5
@@ -317,8 +317,8 @@ def test_a_resampled_result_is_that_of_the_scene_as_seen_brought_back(
 ):
     place = Affine(side, 0, 200_000, 0, -side, 900_000)
     path = write_raster(tmp_path / "own.tif", drawn[0], transform=place)
-    [job] = road_inputs([str(path)], None, Reading(gsd=1.0))
-    with job.open() as opened:
+    [item] = road_inputs([str(path)], None, Reading(gsd=1.0))
+    with item.open() as opened:
         pixels, _ = opened.seen.read(Window(0, 0, opened.seen.height, opened.seen.width))
     [levels] = read(predicted(write_raster(tmp_path / "seen.tif", pixels)).probability)
     assert levels.shape != (HEIGHT, WIDTH)

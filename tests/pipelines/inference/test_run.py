@@ -17,7 +17,7 @@ from pipelines.inference.run import infer_drive, infer_roads
 from pipelines.models import weights
 from pipelines.report.result import Result
 from pipelines.results.progress import Silence
-from tiling.raster import without_georeferencing_warning
+from tiling.scenes.raster import without_georeferencing_warning
 
 ROADS_SMALL = {"tile": 64, "overlap": 16, "batch": 4, "steps": 1, "device": "cpu"}
 FUNDUS_SMALL = {"tile": 256, "overlap": 32, "batch": 2, "steps": 1, "device": "cpu"}

@@ -19,7 +19,7 @@ from pipelines.models.weights import load
 from pipelines.runtime.device import device_kind
 from tiling.blend import NODATA
 from tiling.errors import SceneError, SinkError
-from tiling.raster import RasterScene
+from tiling.scenes.raster import RasterScene
 
 SMALL = PredictionSettings(tile=64, overlap=16, part_size=4096, batch=4, device="cpu", steps=1)
 HEIGHT, WIDTH = 130, 150
@@ -79,15 +79,15 @@ import torch
 threads, weights, scene, output = int(sys.argv[1]), *sys.argv[2:]
 if threads:
     torch.set_num_threads(threads)
-from pipelines.batch import run_batch
-from pipelines.outcome import Silence
-from pipelines.config import PredictionSettings
-from pipelines.jobs import road_jobs
-from pipelines.weights import load
+from pipelines.inference.batch import run_batch
+from pipelines.results.progress import Silence
+from pipelines.config.inference import PredictionSettings
+from pipelines.inputs.discovery import road_inputs
+from pipelines.models.weights import load
 settings = PredictionSettings(tile=64, overlap=16, device="cpu", steps=1, batch=4)
 models = [load(weights)]
 before = torch.get_num_threads()
-[outcome] = run_batch(road_jobs([scene], None), models, settings, Path(output), Silence())
+[outcome] = run_batch(road_inputs([scene], None), models, settings, Path(output), Silence())
 assert outcome.error is None, outcome.error
 print(before, torch.get_num_threads())
 """

@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 import rasterio
 from distributed import Client
-from test_resume import CUT, GUARD_S, PARTS, SMALL, Command, finished, marked, parts, rasters, run
 
 from pipelines.config.inference import PredictionSettings
 from pipelines.datasets.synthetic import write_road_scene
@@ -26,6 +25,18 @@ from pipelines.inference.batch import run_batch
 from pipelines.inputs.discovery import road_inputs
 from pipelines.models.weights import load
 from pipelines.results.progress import Silence
+from tests.pipelines.inference.test_resume import (
+    CUT,
+    GUARD_S,
+    PARTS,
+    SMALL,
+    Command,
+    finished,
+    marked,
+    parts,
+    rasters,
+    run,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -9,8 +9,8 @@ from PIL import Image
 from pipelines.datasets.fundus import fundus_samples
 from pipelines.datasets.synthetic import draw_fundus, write_drive_folder
 from pipelines.errors import DataError
-from pipelines.inputs import discovery as jobs
-from pipelines.inputs.discovery import fundus_inputs, road_inputs, sample_input
+from pipelines.inputs import discovery as items
+from pipelines.inputs.discovery import fundus_input, fundus_inputs, road_inputs
 from pipelines.inputs.field_of_view import field_diameter
 from pipelines.inputs.fundus import FundusSample
 from pipelines.inputs.opening import Reading
@@ -45,12 +45,12 @@ def labels(write_raster, tmp_path):
     return make
 
 
-def names(jobs):
-    return [job.name for job in jobs]
+def names(items):
+    return [item.name for item in items]
 
 
-def label_of(job):
-    with job.open() as opened:
+def label_of(item):
+    with item.open() as opened:
         return None if opened.label is None else Path(opened.label.name).name
 
 
@@ -88,25 +88,25 @@ def test_a_missing_file_is_an_error_of_its_own_job(scenes):
 def test_a_scene_inside_an_archive_is_named_like_its_file(scenes, tmp_path):
     with ZipFile(tmp_path / "more.zip", "w") as archive:
         archive.write(scenes / "a.tif", "deep/x.tif")
-    [job] = road_inputs([f"/vsizip/{tmp_path}/more.zip/deep/x.tif"], None)
-    assert job.name == "x"
-    with job.open() as opened:
+    [item] = road_inputs([f"/vsizip/{tmp_path}/more.zip/deep/x.tif"], None)
+    assert item.name == "x"
+    with item.open() as opened:
         assert (opened.scene.height, opened.scene.width) == (20, 30)
 
 
-@pytest.mark.parametrize("jobs", [road_inputs, fundus_inputs])
-def test_a_folder_without_images_and_a_glob_without_match_are_errors(jobs, tmp_path):
+@pytest.mark.parametrize("items", [road_inputs, fundus_inputs])
+def test_a_folder_without_images_and_a_glob_without_match_are_errors(items, tmp_path):
     (tmp_path / "readme.txt").write_text("hello")
     for source in (tmp_path, tmp_path / "*.tif"):
         with pytest.raises(DataError) as caught:
-            jobs([str(source)], None)
+            items([str(source)], None)
         assert str(caught.value).startswith(f"{source}: ")
 
 
-@pytest.mark.parametrize("jobs", [road_inputs, fundus_inputs])
-def test_a_missing_folder_of_labels_is_an_error_that_names_the_option(jobs, scenes, tmp_path):
+@pytest.mark.parametrize("items", [road_inputs, fundus_inputs])
+def test_a_missing_folder_of_labels_is_an_error_that_names_the_option(items, scenes, tmp_path):
     with pytest.raises(DataError, match="--labels") as caught:
-        jobs([str(scenes)], tmp_path / "nowhere")
+        items([str(scenes)], tmp_path / "nowhere")
     assert str(tmp_path / "nowhere") in str(caught.value)
 
 
@@ -115,8 +115,8 @@ def test_white_is_missing_only_where_asked_for(write_raster, tmp_path):
     pixels[:, :40, :40] = 255
     source = str(write_raster(tmp_path / "snow.tif", pixels))
     for wanted in (False, True):
-        [job] = road_inputs([source], None, Reading(white_is_nodata=wanted))
-        with job.open() as opened:
+        [item] = road_inputs([source], None, Reading(white_is_nodata=wanted))
+        with item.open() as opened:
             _, valid = opened.scene.read(Window(0, 0, 50, 50))
         assert valid[:40, :40].any() != wanted
         assert valid[41:].all()
@@ -127,20 +127,20 @@ def test_white_is_missing_only_where_asked_for(write_raster, tmp_path):
 
 def test_a_scene_takes_the_label_of_its_own_stem(scenes, labels):
     folder = labels("a.1.tif", "a.tif", "b.tif", "c.tif", "d1.tif", "d[1].tif")
-    found = {job.name: label_of(job) for job in road_inputs([str(scenes)], folder)}
+    found = {item.name: label_of(item) for item in road_inputs([str(scenes)], folder)}
     assert found == {"a": "a.tif", "b.1": None, "c": "c.tif", "d[1]": "d[1].tif"}
 
 
 def test_a_labels_stem_has_no_more_dots_than_its_scenes(scenes, labels):
     folder = labels("a.1.tif", "b.1.png.aux.xml.tif")
-    assert {label_of(job) for job in road_inputs([str(scenes)], folder)} == {None}
+    assert {label_of(item) for item in road_inputs([str(scenes)], folder)} == {None}
 
 
 def test_side_files_are_no_labels(scenes, labels):
     folder = labels("a.tif")
     (folder / "a.aux.xml").write_text("<PAMDataset/>")
     (folder / "c.tfw").write_text("1")
-    found = {job.name: label_of(job) for job in road_inputs([str(scenes)], folder)}
+    found = {item.name: label_of(item) for item in road_inputs([str(scenes)], folder)}
     assert found == {"a": "a.tif", "b.1": None, "c": None, "d[1]": None}
 
 
@@ -150,16 +150,16 @@ def test_a_scene_is_not_its_own_label_however_it_is_spelled(scenes):
         f"{scenes}/../scenes/a.tif",
         os.path.relpath(scenes / "a.tif"),
     ):
-        [job] = road_inputs([source], scenes)
-        assert label_of(job) is None
+        [item] = road_inputs([source], scenes)
+        assert label_of(item) is None
 
 
 def test_any_value_but_0_is_road(write_raster, scenes, tmp_path):
     pixels = np.zeros((1, 20, 30), np.uint8)
     pixels[0, 3, 4:7] = (1, 128, 255)
     write_raster(tmp_path / "labels" / "a.tif", pixels)
-    [job] = road_inputs([str(scenes / "a.tif")], tmp_path / "labels")
-    with job.open() as opened:
+    [item] = road_inputs([str(scenes / "a.tif")], tmp_path / "labels")
+    with item.open() as opened:
         road = opened.label.read(WHOLE)
         np.testing.assert_array_equal(opened.label.read(Window(3, 5, 2, 9)), road[3:5, 5:14])
     assert sorted(zip(*np.nonzero(road), strict=True)) == [(3, 4), (3, 5), (3, 6)]
@@ -173,9 +173,9 @@ def drive(tmp_path_factory):
     return write_drive_folder(tmp_path_factory.mktemp("drive") / "DRIVE", train=1, test=1)
 
 
-def opened_fundus(job):
+def opened_fundus(item):
     """Validity, label and second label of a fundus job, all pixels."""
-    with job.open() as opened:
+    with item.open() as opened:
         whole = Window(0, 0, opened.scene.height, opened.scene.width)
         _, valid = opened.scene.read(whole)
         labels = [None if label is None else label.read(whole)
@@ -185,9 +185,9 @@ def opened_fundus(job):
 
 def test_a_fundus_counts_inside_its_field_of_view(drive):
     image, label, field = draw_fundus(1)
-    [job] = fundus_inputs([str(drive / "test" / "images")], drive / "test" / "1st_manual")
-    assert job.name == "01_test"
-    valid, first, second = opened_fundus(job)
+    [item] = fundus_inputs([str(drive / "test" / "images")], drive / "test" / "1st_manual")
+    assert item.name == "01_test"
+    valid, first, second = opened_fundus(item)
     np.testing.assert_array_equal(valid, field)
     np.testing.assert_array_equal(first, label > 0)
     assert (second != first).any()
@@ -195,8 +195,8 @@ def test_a_fundus_counts_inside_its_field_of_view(drive):
 
 
 def test_without_a_folder_of_labels_nothing_is_scored(drive):
-    [job] = fundus_inputs([str(drive / "test" / "images" / "01_test.tif")], None)
-    valid, first, second = opened_fundus(job)
+    [item] = fundus_inputs([str(drive / "test" / "images" / "01_test.tif")], None)
+    valid, first, second = opened_fundus(item)
     assert first is None
     assert second is None
     np.testing.assert_array_equal(valid, draw_fundus(1)[2])
@@ -205,8 +205,8 @@ def test_without_a_folder_of_labels_nothing_is_scored(drive):
 def test_a_lone_photograph_counts_inside_the_disc_that_is_seen(tmp_path):
     image, _, field = draw_fundus(5)
     Image.fromarray(np.moveaxis(image, 0, -1)).save(tmp_path / "photo.png")
-    [job] = fundus_inputs([str(tmp_path / "photo.png")], None)
-    valid, _, _ = opened_fundus(job)
+    [item] = fundus_inputs([str(tmp_path / "photo.png")], None)
+    valid, _, _ = opened_fundus(item)
     assert (valid & field).sum() / (valid | field).sum() > 0.97
 
 
@@ -218,9 +218,9 @@ def test_annotations_beside_the_images_are_passed_over(drive, tmp_path):
 
 
 def test_a_sample_whose_label_is_missing_is_predicted_all_the_same(drive):
-    job = sample_input(FundusSample("21", drive / "training" / "images" / "21_training.tif"))
-    assert job.name == "21"
-    valid, first, second = opened_fundus(job)
+    item = fundus_input(FundusSample("21", drive / "training" / "images" / "21_training.tif"))
+    assert item.name == "21"
+    valid, first, second = opened_fundus(item)
     assert valid.any()
     assert (first, second) == (None, None)
 
@@ -228,8 +228,8 @@ def test_a_sample_whose_label_is_missing_is_predicted_all_the_same(drive):
 def test_a_field_of_view_of_another_size_is_an_error_that_names_it(drive, tmp_path):
     Image.fromarray(np.full((9, 9), 255, np.uint8)).save(tmp_path / "mask.png")
     image = drive / "test" / "images" / "01_test.tif"
-    job = sample_input(FundusSample("01", image, field=tmp_path / "mask.png"))
-    with pytest.raises(DataError, match=r"mask\.png.*9 x 9"), job.open():
+    item = fundus_input(FundusSample("01", image, field=tmp_path / "mask.png"))
+    with pytest.raises(DataError, match=r"mask\.png.*9 x 9"), item.open():
         pass
 
 
@@ -247,9 +247,9 @@ def photographs(tmp_path_factory):
     return folder
 
 
-def seen_in(job):
+def seen_in(item):
     """Sizes of a fundus and of what the network sees of it, and the diameter of its field there."""
-    with job.open() as opened:
+    with item.open() as opened:
         scene, seen = opened.scene, opened.seen
         _, valid = seen.read(Window(0, 0, seen.height, seen.width))
     return (scene.height, scene.width), (seen.height, seen.width), field_diameter(valid)
@@ -261,10 +261,10 @@ def test_a_fundus_is_seen_at_a_diameter_trained_at(
     photographs, monkeypatch, overview, width, working
 ):
     """However coarse the overview is that its field of view is found in."""
-    monkeypatch.setattr(jobs, "FIELD_SEEN_AT", overview)
+    monkeypatch.setattr(items, "FIELD_SEEN_AT", overview)
     reading = Reading(field_diameters=(400, 500))
-    [job] = fundus_inputs([str(photographs / f"{width}.png")], None, reading)
-    size, seen, diameter = seen_in(job)
+    [item] = fundus_inputs([str(photographs / f"{width}.png")], None, reading)
+    size, seen, diameter = seen_in(item)
     assert size == (round(width * 584 / 565), width)
     assert diameter == pytest.approx(working, rel=0.02)
     assert seen == pytest.approx((584 * working / 540, 565 * working / 540), rel=0.015)
@@ -273,7 +273,7 @@ def test_a_fundus_is_seen_at_a_diameter_trained_at(
 @pytest.mark.parametrize("diameters", [None, (400, 600), (543, 600), (400, 537)])
 def test_a_fundus_of_about_a_diameter_trained_at_is_seen_as_it_is(drive, diameters):
     [sample] = fundus_samples(drive, "test")
-    with sample_input(sample, Reading(field_diameters=diameters)).open() as opened:
+    with fundus_input(sample, Reading(field_diameters=diameters)).open() as opened:
         assert opened.seen is opened.scene
 
 
@@ -282,17 +282,17 @@ def test_the_diameter_is_that_of_the_mask_where_there_is_one(drive, tmp_path):
     mask[200:300, 100:280] = 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
     image = drive / "test" / "images" / "01_test.tif"
-    job = sample_input(
+    item = fundus_input(
         FundusSample("01", image, field=tmp_path / "mask.png"), Reading(field_diameters=(90, 90))
     )
-    assert seen_in(job) == ((584, 565), (292, 282), pytest.approx(90, abs=2))
+    assert seen_in(item) == ((584, 565), (292, 282), pytest.approx(90, abs=2))
 
 
 @pytest.mark.parametrize("diameters", [(200, 300), (700, 800)])
 def test_what_is_trained_on_is_what_is_predicted(drive, diameters):
     [sample] = fundus_samples(drive, "test")
     source = FundusSource(sample, diameters)
-    with sample_input(sample, Reading(field_diameters=diameters)).open() as opened:
+    with fundus_input(sample, Reading(field_diameters=diameters)).open() as opened:
         pixels, valid = opened.seen.read(Window(0, 0, opened.seen.height, opened.seen.width))
     inside = source.arrays["valid"][0] > 0
     assert valid[inside].all()

@@ -11,7 +11,7 @@ from pipelines.inputs.label_checks import check_fits, check_values
 from pipelines.inputs.labels import IGNORE_INDEX, Labelling, open_label
 from pipelines.inputs.naming import FIELD, SECOND, find_label
 from tiling.errors import SceneError
-from tiling.raster import RasterScene
+from tiling.scenes.raster import RasterScene
 from tiling.window import Window
 
 HEIGHT, WIDTH = 8, 10

@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 
 from pipelines.errors import WeightsError
 from pipelines.models.encoder_weights import read_encoder_weights
+from rurnet.encoders.pretrained import load_encoder
+from rurnet.encoders.vgg import VGG16
 from rurnet.network import SegmentationNetwork
-from rurnet.pretrained import load_encoder
-from rurnet.vgg import VGG16
 
 
 def tensors():
@@ -183,7 +183,7 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path, name, zipped):
 
 def test_a_whole_model_is_refused_with_the_way_to_save_its_tensors(tmp_path):
     message = refused(saved(tmp_path / "model.pth", VGG16(width=1)))
-    assert "would run code (rurnet.vgg.VGG16)" in message
+    assert "would run code (rurnet.encoders.vgg.VGG16)" in message
     assert "torch.save(model.state_dict()" in message
     assert "weights_only" not in message
 

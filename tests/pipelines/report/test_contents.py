@@ -77,8 +77,8 @@ def outcomes(config, model, write_raster):
             write_raster(folder / "second" / f"{name}.tif", np.roll(label, 2, axis=0)[None])
     (folder / "scenes" / f"{BAD}.tif").write_text("no raster")
     labelling = Labelling(3, (9,))
-    jobs = road_inputs(config.scenes, config.labels, Reading(labelling=labelling))
-    found = run_batch(jobs, [model], config, config.output, Silence())
+    items = road_inputs(config.scenes, config.labels, Reading(labelling=labelling))
+    found = run_batch(items, [model], config, config.output, Silence())
     for outcome in found:
         if outcome.label is not None:
             second = Path(outcome.label.replace("labels", "second"))

@@ -20,7 +20,7 @@ from pipelines.report.write import write_report
 from pipelines.results.levels import open_levels
 from pipelines.results.outcome import SceneOutcome
 from tiling.blend import NODATA, TOP
-from tiling.raster import without_georeferencing_warning
+from tiling.scenes.raster import without_georeferencing_warning
 from tiling.sink import CogSink, Description, publish
 from tiling.window import Window
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from pipelines.datasets.fundus import fundus_samples
 from pipelines.datasets.massachusetts import road_pairs
 from pipelines.datasets.synthetic import write_drive_folder, write_roads_folder
-from pipelines.inputs.discovery import scene_input
+from pipelines.inputs.discovery import aerial_input
 from pipelines.inputs.field_of_view import field_diameter
 from pipelines.inputs.opening import Reading
 from pipelines.inputs.value_range import on_8_bits
@@ -47,7 +47,7 @@ def fundus(sample):
 
 @pytest.fixture
 def sources(pairs, fundus):
-    return [*(SceneSource(pair.job()) for pair in pairs), fundus]
+    return [*(SceneSource(pair.scene_input()) for pair in pairs), fundus]
 
 
 def batches(sources, plan=PLAN, weights=(1, 1, 2)):
@@ -62,7 +62,7 @@ def test_a_batch_does_not_depend_on_what_came_before(sources, pairs, fundus):
     first = batches(sources)
     in_order = [first[number] for number in range(5)]
     backwards = {number: first[number] for number in reversed(range(5))}
-    fresh = batches([*(SceneSource(pair.job()) for pair in pairs), fundus])
+    fresh = batches([*(SceneSource(pair.scene_input()) for pair in pairs), fundus])
     assert all(same(in_order[number], backwards[number]) for number in range(5))
     assert same(fresh[3], in_order[3])
 
@@ -118,7 +118,7 @@ def test_a_crop_has_all_that_a_narrow_scene_gives(write_raster, tmp_path):
     pixels = np.full((3, 10, 90), 50, np.uint8)
     image = write_raster(tmp_path / "a.tif", pixels)
     label = write_raster(tmp_path / "b.tif", pixels[:1] * 0)
-    source = SceneSource(scene_input(str(image), label, Reading()))
+    source = SceneSource(aerial_input(str(image), label, Reading()))
     crop = source.crop(32, np.random.default_rng(0))
     assert crop["image"].shape == (3, 32, 32)
     np.testing.assert_array_equal(crop["valid"][0], np.arange(32)[:, None] < np.full(32, 10))
@@ -132,7 +132,11 @@ def test_sources_are_drawn_as_often_as_they_weigh(pairs):
             self.drawn += 1
             return super().crop(size, random)
 
-    often, rarely, never = Counted(pairs[0].job()), Counted(pairs[1].job()), Counted(pairs[1].job())
+    often, rarely, never = (
+        Counted(pairs[0].scene_input()),
+        Counted(pairs[1].scene_input()),
+        Counted(pairs[1].scene_input()),
+    )
     dataset = batches([often, rarely, never], CropSchedule((32,), 40 * 32 * 32, 0), (6, 2, 0))
     for number in range(3):
         dataset[number]
@@ -155,7 +159,7 @@ def test_labels_are_ignored_exactly_where_nothing_is_valid(sources):
 
 
 def test_missing_pixels_of_a_scene_are_ignored(pairs):
-    (sample,) = SceneSource(pairs[0].job()).tiles(150)
+    (sample,) = SceneSource(pairs[0].scene_input()).tiles(150)
     with rasterio.open(pairs[0].image) as raster, rasterio.open(pairs[0].label) as label:
         there, roads = raster.dataset_mask() > 0, label.read(1) > 0
         pixels = raster.read()
@@ -167,7 +171,7 @@ def test_missing_pixels_of_a_scene_are_ignored(pairs):
 
 
 def test_a_crop_larger_than_its_scene_is_filled_up_with_missing_pixels(pairs):
-    sample = SceneSource(pairs[0].job()).crop(200, np.random.default_rng(0))
+    sample = SceneSource(pairs[0].scene_input()).crop(200, np.random.default_rng(0))
     assert sample["image"].shape == (3, 200, 200)
     assert (sample["valid"][:, 150:] == 0).all()
     assert (sample["label"][:, :, 150:] == IGNORE_INDEX).all()
@@ -175,7 +179,7 @@ def test_a_crop_larger_than_its_scene_is_filled_up_with_missing_pixels(pairs):
 
 
 def test_crops_look_for_roads(pairs):
-    source = SceneSource(pairs[0].job())
+    source = SceneSource(pairs[0].scene_input())
     (whole,) = source.tiles(150)
     share = (whole["label"] == 1).mean()
     random = np.random.default_rng(0)
@@ -185,7 +189,7 @@ def test_crops_look_for_roads(pairs):
 
 @pytest.mark.parametrize("size", [64, 150, 512])
 def test_tiles_hold_every_pixel_once(pairs, fundus, size):
-    for source, pixels in ((SceneSource(pairs[0].job()), 150 * 150), (fundus, 584 * 565)):
+    for source, pixels in ((SceneSource(pairs[0].scene_input()), 150 * 150), (fundus, 584 * 565)):
         tiles = list(source.tiles(size))
         assert {tile["image"].shape for tile in tiles} == {(3, size, size)}
         (whole,) = source.tiles(600)
@@ -196,7 +200,7 @@ def test_tiles_hold_every_pixel_once(pairs, fundus, size):
 
 
 def test_statistics_are_those_of_the_valid_pixels(pairs, fundus):
-    sources = [*(SceneSource(pair.job()) for pair in pairs), fundus]
+    sources = [*(SceneSource(pair.scene_input()) for pair in pairs), fundus]
     there = []
     for source in sources:
         (whole,) = source.tiles(600)
@@ -267,7 +271,7 @@ def test_a_band_that_is_the_same_everywhere_is_not_divided_by_nothing(write_rast
     image = write_raster(tmp_path / "a.tif", pixels)
     label = write_raster(tmp_path / "b.tif", pixels[:1] * 0)
     mean, std = band_statistics(
-        [contents_of(SceneSource(scene_input(str(image), label, Reading())))]
+        [contents_of(SceneSource(aerial_input(str(image), label, Reading())))]
     )
     scale = 255 / 65535
     assert mean == pytest.approx((10.5 * scale, 30_004.5 * scale, 9 * scale), rel=1e-4)
@@ -279,7 +283,7 @@ def test_rounding_is_no_deviation(write_raster, tmp_path):
     pixels[1], pixels[2, :10] = 40, 0.1231
     image = write_raster(tmp_path / "a.tif", pixels)
     label = write_raster(tmp_path / "b.tif", (pixels[:1] * 0).astype(np.uint8))
-    _, std = band_statistics([contents_of(SceneSource(scene_input(str(image), label, Reading())))])
+    _, std = band_statistics([contents_of(SceneSource(aerial_input(str(image), label, Reading())))])
     assert std == pytest.approx((1, 1, 0.0001 / 2 * 255), rel=1e-2)
 
 
@@ -289,7 +293,7 @@ def test_pixels_of_other_types_are_on_the_scale_that_prediction_has(write_raster
     pixels = (np.linspace(0, 1, 3 * 400).reshape(3, 20, 20) * largest).astype(dtype)
     image = write_raster(tmp_path / "a.tif", pixels)
     label = write_raster(tmp_path / "b.tif", np.zeros((1, 20, 20), np.uint8))
-    (tile,) = SceneSource(scene_input(str(image), label, Reading())).tiles(20)
+    (tile,) = SceneSource(aerial_input(str(image), label, Reading())).tiles(20)
     np.testing.assert_allclose(tile["image"], pixels.astype(float) / largest * 255, rtol=1e-5)
     np.testing.assert_array_equal(tile["image"], on_8_bits(pixels))
 
@@ -301,10 +305,10 @@ def test_only_so_many_scenes_are_open_at_a_time(pairs, monkeypatch):
     def crops_of(sources):
         return [source.crop(32, np.random.default_rng(1))["image"] for source in sources]
 
-    expected = crops_of(SceneSource(pair.job()) for pair in pairs)
+    expected = crops_of(SceneSource(pair.scene_input()) for pair in pairs)
     monkeypatch.setattr(SceneSource, "_lately_opened", deque())
     monkeypatch.setattr(crops, "MOST_OPEN", 2)
-    sources = [SceneSource(pair.job()) for _ in range(5) for pair in pairs]
+    sources = [SceneSource(pair.scene_input()) for _ in range(5) for pair in pairs]
     before = open_files()
     for _ in range(2):
         np.testing.assert_array_equal(crops_of(sources), expected * 5)

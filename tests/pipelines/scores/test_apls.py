@@ -9,7 +9,7 @@ from skimage.morphology import skeletonize
 
 import pipelines.scores.apls
 from pipelines.datasets.synthetic import draw_road_scene
-from pipelines.scores.apls import SPACING, Network, Paths, apls, compare, control_points, graph_of
+from pipelines.scores.apls import SPACING, PathGraph, Paths, apls, compare, control_points, graph_of
 
 
 def drawn(*corners, height=120, width=260):
@@ -97,7 +97,7 @@ def test_junction_pixels_that_touch_are_one_node():
     # Through the block from tail to tail: 2 * 10 diagonal links and 2 straight ones.
     ends = np.array([pixel for pixel in graph.nodes if tuple(graph.points[pixel]) in
                      {(0, 0), (21, 21)}])  # fmt: skip
-    lengths = Network(graph, ends).lengths(np.array([0]))
+    lengths = PathGraph(graph, ends).lengths(np.array([0]))
     assert lengths[0, 1] == pytest.approx(20 * 2**0.5 + 2)
 
 
@@ -189,7 +189,7 @@ def test_paths_are_as_long_as_from_pixel_to_pixel(skeleton, data):
     stops = np.array(
         data.draw(st.lists(st.integers(0, len(graph.points) - 1), min_size=1, max_size=8))
     )
-    lengths = Network(graph, stops).lengths(np.arange(stops.size))
+    lengths = PathGraph(graph, stops).lengths(np.arange(stops.size))
     for source, row in zip(stops, lengths, strict=True):
         every = pixel_by_pixel(skeleton, tuple(graph.points[source].tolist()))
         expected = [every.get(tuple(graph.points[stop].tolist()), inf) for stop in stops]
@@ -237,7 +237,7 @@ def test_every_connected_piece_has_a_control_point():
     graph = graph_of(rng_masks((60, 60), 0.3, seed=4))
     points = control_points(graph, SPACING)
     stops = np.concatenate([points, np.arange(len(graph.points))])
-    assert np.isfinite(Network(graph, stops).lengths(np.arange(points.size)).min(axis=0)).all()
+    assert np.isfinite(PathGraph(graph, stops).lengths(np.arange(points.size)).min(axis=0)).all()
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def sources(tmp_path_factory, write_raster):
         image, label = folder / f"{number}.tif", folder / f"{number}_label.tif"
         write_raster(image, pixels, nodata_kind="nodata", valid=valid)
         write_raster(label, (road * 255).astype(np.uint8)[None])
-        made.append(SceneSource(RoadPair(str(number), image, label).job()))
+        made.append(SceneSource(RoadPair(str(number), image, label).scene_input()))
     return made
 
 
@@ -209,7 +209,7 @@ def test_what_crops_cannot_be_cut_from_is_said_in_one_line(sources, tmp_path, wr
     gone = tmp_path / "gone.tif"
     write_raster(gone, np.full((3, SIDE, SIDE), 90, np.uint8))
     label = write_raster(tmp_path / "label.tif", np.eye(SIDE, dtype=np.uint8)[None])
-    source = SceneSource(RoadPair("gone", gone, label).job())
+    source = SceneSource(RoadPair("gone", gone, label).scene_input())
     assert contents_of(source).foreground
     source.close()
     gone.unlink()
@@ -230,7 +230,9 @@ def test_a_training_that_is_done_is_not_done_again(sources, tmp_path, numbers):
 
 def test_held_out_images_without_any_road_do_not_end_it(sources, tmp_path, write_raster):
     write_raster(tmp_path / "none.tif", np.zeros((1, SIDE, SIDE), np.uint8))
-    empty = SceneSource(RoadPair("empty", Path(sources[2].job.source), tmp_path / "none.tif").job())
+    empty = SceneSource(
+        RoadPair("empty", Path(sources[2].scene_input.source), tmp_path / "none.tif").scene_input()
+    )
     result = trained([*sources[:2], empty], tmp_path / "run", iterations=2, scorings=2)
     assert np.isnan(curve_of(result.held_out).break_even().value)
     assert result.threshold == 0.5

@@ -15,7 +15,7 @@ from pipelines.training.objective import objective_of
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     folder = write_roads_folder(tmp_path_factory.mktemp("loading"), train=1, valid=0, size=64)
-    return SceneSource(road_pairs(folder, "train")[0].job())
+    return SceneSource(road_pairs(folder, "train")[0].scene_input())
 
 
 @pytest.mark.parametrize(

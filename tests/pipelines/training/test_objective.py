@@ -12,7 +12,7 @@ from pipelines.sampling.sources import SceneSource
 from pipelines.sampling.statistics import contents_of
 from pipelines.training.objective import objective_of
 from rurnet import NetworkError, create
-from rurnet.vgg import VGG16
+from rurnet.encoders.vgg import VGG16
 
 SIDE = 40
 
@@ -30,7 +30,7 @@ def sources(tmp_path_factory, write_raster):
         label[0, :rows] = 255
         image = write_raster(folder / f"{number}.tif", pixels, nodata_kind="nodata", valid=valid)
         truth = write_raster(folder / f"{number}_label.tif", label)
-        made.append(SceneSource(RoadPair(str(number), image, truth).job()))
+        made.append(SceneSource(RoadPair(str(number), image, truth).scene_input()))
     return made
 
 

@@ -31,7 +31,7 @@ from pipelines.training.run import train_roads, train_vessels
 from rurnet import NetworkError
 from tiling.disk import locked
 from tiling.errors import SinkError
-from tiling.raster import without_georeferencing_warning
+from tiling.scenes.raster import without_georeferencing_warning
 
 TILE = 128
 

@@ -1,0 +1,1 @@
+"""Encoders that networks are built on, and the loading of their ImageNet weights."""

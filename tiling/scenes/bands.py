@@ -1,0 +1,90 @@
+"""Which bands of a file are read, and what types their pixels may have."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tiling.errors import SceneError
+from tiling.scenes.scene import Pixels, Valid
+
+Bands = int | Sequence[int] | None
+"""So many, and no others; or these, by their numbers from 1 on; or all colours (None)."""
+
+TYPES = ("uint8", "uint16", "int16", "float32", "float64")
+"""What a file's pixels may be; float64 is read as float32."""
+
+CLASS_TYPES = (*TYPES, "int8", "uint32", "int32", "uint64", "int64")
+"""What pixels that are numbers of classes may be."""
+
+
+def chosen_bands(name: str, wanted: Bands, colours: Sequence[int], count: int) -> tuple[int, ...]:
+    """Numbers, from 1 on, of the bands to read.
+
+    Args:
+        name: What messages call the file.
+        wanted: How many bands, or which.
+        colours: Numbers of the file's bands that are not alpha.
+        count: How many bands it has in all.
+
+    Raises:
+        SceneError: It has not as many colour bands, or more, or not the ones that are wanted.
+    """
+    if wanted is None:
+        return tuple(colours)
+    if not isinstance(wanted, int):
+        missing = [band for band in wanted if not 1 <= band <= count]
+        if missing or not wanted:
+            lacks = f"no band {missing[0]}" if missing else "no band chosen"
+            raise SceneError(
+                f"{name}: {lacks}, there are {count}; choose among 1 to {count} with --bands"
+            )
+        return tuple(wanted)
+    if len(colours) == wanted:
+        return tuple(colours)
+    has = "1 band" if len(colours) == 1 else f"{len(colours)} bands"
+    if wanted == 1:
+        raise SceneError(f"{name}: {has}, but 1 wanted; keep one, e.g. gdal_translate -b 1")
+    if len(colours) > wanted:
+        choice, remark = colours[:wanted], ""
+    else:
+        choice, remark = [*colours, *[colours[-1]] * wanted][:wanted], " (one may stand twice)"
+    raise SceneError(
+        f"{name}: {has}, but the network wants {wanted}; "
+        f"choose them, e.g. --bands {','.join(map(str, choice))}{remark}, or before training "
+        f"gdal_translate -b {' -b '.join(map(str, choice))}"
+    )
+
+
+def pixel_type(name: str, types: Iterable[str], allowed: Sequence[str] = TYPES) -> np.dtype[Any]:
+    """The type in which pixels of a file's `types`, one for each band, are read.
+
+    Raises:
+        SceneError: They are of several types, or of one that no network takes.
+    """
+    found = sorted(set(types))
+    if len(found) > 1:
+        raise SceneError(
+            f"{name}: its bands have the types {', '.join(found)}; "
+            "give them one, e.g. gdal_translate -ot Float32"
+        )
+    if found[0] not in allowed:
+        raise SceneError(
+            f"{name}: pixels are {found[0]}, which no network takes; "
+            "convert them, e.g. gdal_translate -ot Float32"
+        )
+    return np.dtype("float32" if found[0] == "float64" else found[0])
+
+
+def as_read(pixels: Pixels, valid: Valid, dtype: np.dtype[Any]) -> tuple[Pixels, Valid]:
+    """Pixels [bands, h, w] of a file as a scene returns them, and which are there [h, w].
+
+    Floats that are not finite in any band are not there, and those that are not there are 0:
+    a nodata value may be as large as floats go, and would overflow in whatever is computed.
+    """
+    if dtype.kind != "f":
+        return pixels.astype(dtype, copy=False), valid
+    with np.errstate(over="ignore"):
+        pixels = pixels.astype(dtype, copy=False)
+    valid = valid & np.isfinite(pixels).all(axis=0)
+    return np.where(valid, pixels, dtype.type(0)), valid

@@ -1,0 +1,210 @@
+"""TIFFs that tifffile reads, as scenes: microscopes' OME-TIFFs, whose bands lie in many pages."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from affine import Affine
+from rasterio.crs import CRS
+
+from tiling.errors import CodecError, SceneError
+from tiling.scenes.bands import Bands, as_read, chosen_bands, pixel_type
+from tiling.scenes.scene import FileScene, Pixels, Valid, first_line, unreadable
+from tiling.window import Window
+
+_ROWS_AT_ONCE = 512
+"""Rows that an overview reads at once."""
+
+# tifffile and zarr take half a second to import, so that is done where a TIFF needs them.
+
+
+class TiffScene(FileScene):
+    """The first series of an OME-TIFF or tiled TIFF, at its full resolution.
+
+    Its bands are its channels (axis C) or samples (S); other axes but Y and X have length 1.
+    An alpha sample tells which pixels are there. Only the tiles or strips that a window touches
+    are read; zarr decodes them in one thread of its own, whatever thread asks.
+
+    Args:
+        path: File.
+        bands: How many colour bands it must have, or the numbers, from 1 on, of those to read.
+
+    Raises:
+        CodecError: Its compression needs a package that is not there.
+        SceneError: No such file, no TIFF, cut off, with other axes, without the bands that are
+            wanted, or with pixels of another type than `tiling.scenes.bands.TYPES`.
+    """
+
+    crs: CRS | None = None
+    transform: Affine = Affine.identity()
+
+    def __init__(self, path: str | Path, *, bands: Bands = 3) -> None:
+        import tifffile
+
+        self.name = str(path)
+        self.files = [self.name]
+        if not Path(path).exists():
+            raise SceneError(f"{path}: no such file; check the path")
+        try:
+            self._file = tifffile.TiffFile(path)
+        except Exception as error:  # Of what is no TIFF, or ends before its first directory.
+            raise SceneError(
+                f"{path}: not a TIFF that can be read ({first_line(error)}); "
+                "the file seems damaged or cut off: copy it again"
+            ) from error
+        try:
+            self._series = self._first_series()
+            _check_axes(self.name, self._series)
+            _check_codec(self.name, self._series)
+            _check_whole(self.name, self._series)
+            sizes: dict[str, int] = dict(zip(self._series.axes, self._series.shape, strict=True))
+            self.height, self.width = sizes["Y"], sizes["X"]
+            self._band_axis = "S" if sizes.get("S", 1) > 1 else "C"
+            count = sizes.get(self._band_axis, 1)
+            alphas = _alpha_samples(self._series) if self._band_axis == "S" else []
+            colours = [band for band in range(1, count + 1) if band not in alphas]
+            self._bands = chosen_bands(self.name, bands, colours, count)
+            self.bands = len(self._bands)
+            self.dtype: np.dtype[Any] = pixel_type(self.name, [self._series.dtype.name])
+            self._alphas = tuple(band for band in alphas if band not in self._bands)
+            self._pixels = self._level(0)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+    def read(self, window: Window) -> tuple[Pixels, Valid]:
+        """See `Scene.read`."""
+        return self._read(self._pixels, window)
+
+    def overview(self, longest: int) -> tuple[Pixels, Valid]:
+        """The whole scene as `read` gives it, decimated so that no side is over `longest` pixels.
+
+        Made of the smallest level that is not smaller; without levels all of the file is read.
+        """
+        sides = [max(level.shape) for level in self._series.levels]
+        number = max([n for n, side in enumerate(sides) if side >= longest], default=0)
+        level = self._level(number)
+        sizes = dict(zip(self._series.axes, level.shape, strict=True))
+        height, width = sizes["Y"], sizes["X"]
+        step = -(-max(height, width) // longest)
+        at_once = step * max(1, _ROWS_AT_ONCE // step)
+        strips = [
+            self._read(level, Window(row, 0, min(at_once, height - row), width))
+            for row in range(0, height, at_once)
+        ]
+        return (
+            np.concatenate([pixels[:, ::step, ::step] for pixels, _ in strips], axis=1),
+            np.concatenate([valid[::step, ::step] for _, valid in strips]),
+        )
+
+    def _read(self, level: Any, window: Window) -> tuple[Pixels, Valid]:
+        wanted = self._bands + self._alphas
+        try:
+            if self._band_axis == "S" and self._series.axes.endswith("S"):
+                samples = self._planes(level, window, slice(None))  # They lie side by side.
+                planes = {band: samples[..., band - 1] for band in wanted}
+            else:
+                planes = {band: self._planes(level, window, band - 1) for band in set(wanted)}
+        except Exception as error:  # Each codec has errors of its own: zlib's, lzma's, numpy's.
+            raise unreadable(self.name, error) from error
+        pixels = np.stack([planes[band] for band in self._bands])
+        valid = np.ones(pixels.shape[1:], bool)
+        for band in self._alphas:
+            valid &= planes[band] > 0
+        return as_read(pixels, valid, self.dtype)
+
+    def _planes(self, level: Any, window: Window, band: int | slice) -> Pixels:
+        """Pixels [h, w] of a band counted from 0, or [h, w, samples] of all."""
+        rows, columns = window.slices()
+        places: dict[str, int | slice] = {"Y": rows, "X": columns, self._band_axis: band}
+        planes: Pixels = level[tuple(places.get(axis, 0) for axis in self._series.axes)]
+        return planes
+
+    def _level(self, number: int) -> Any:
+        """The pixels of a level, 0 being the full resolution, as a zarr array."""
+        import zarr
+
+        return zarr.open_array(self._series.aszarr(level=number), mode="r")
+
+    def _first_series(self) -> Any:
+        if is_named_ome(self.name) and not self._file.is_ome:
+            # It often lies at the file's end. Without it, channels are taken for images.
+            raise unreadable(self.name, EOFError("OME-XML is missing"))
+        try:
+            return self._file.series[0]
+        except Exception as error:  # Of a damaged directory, or of OME-XML that is none.
+            raise unreadable(self.name, error) from error
+
+
+def is_named_ome(name: str) -> bool:
+    """Whether a file's name says that it is an OME-TIFF."""
+    return ".ome" in [suffix.lower() for suffix in Path(name).suffixes]
+
+
+def _check_axes(name: str, series: Any) -> None:
+    sizes = dict(zip(series.axes, series.shape, strict=True))
+    others = [axis for axis in series.axes if axis not in "YXSC" and sizes[axis] > 1]
+    both = sizes.get("S", 1) > 1 and sizes.get("C", 1) > 1
+    if others or both or not {"Y", "X"} <= set(sizes):
+        lengths = ", ".join(f"{axis} {length}" for axis, length in sizes.items())
+        raise SceneError(
+            f"{name}: has the axes {lengths}, but besides rows (Y), columns (X) and either "
+            "channels (C) or samples (S) no axis may be longer than 1; save one plane of it"
+        )
+
+
+def _check_codec(name: str, series: Any) -> None:
+    """Whether there is a decoder, asked before the first pixel is."""
+    from tifffile import TIFF
+
+    page = series.keyframe
+    steps = (
+        (page.compression, TIFF.DECOMPRESSORS, "compression"),
+        (page.predictor, TIFF.UNPREDICTORS, "predictor"),
+    )
+    for step, known, what in steps:
+        try:
+            known[step]
+        except (KeyError, ImportError) as error:
+            raise _no_codec(name, f"{what} {getattr(step, 'name', step)}") from error
+    if page.bitspersample % 8 and find_spec("imagecodecs") is None:
+        raise _no_codec(name, f"pixels of {page.bitspersample} bits")
+
+
+def _no_codec(name: str, what: str) -> CodecError:
+    return CodecError(
+        f"{name}: has {what}, for which a package is missing; "
+        "pip install imagecodecs, or save it with deflate or uncompressed"
+    )
+
+
+def _check_whole(name: str, series: Any) -> None:
+    """Whether all pixels lie inside the file: those cut off would be read as zeros."""
+    if series.dataoffset is not None:  # All planes lie one after the other.
+        ends = [(series.keyframe.parent, series.dataoffset + series.nbytes)]
+    elif None in list(series.pages):
+        raise unreadable(name, EOFError("planes are missing"))
+    else:
+        ends = [
+            (page.parent, offset + count)
+            for page in series.pages
+            for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
+        ]
+    for file, end in ends:
+        if end > file.filehandle.size:
+            raise unreadable(name, EOFError(f"{file.filehandle.size} bytes instead of {end}"))
+
+
+def _alpha_samples(series: Any) -> list[int]:
+    """Numbers, from 1 on, of the samples that hold alpha: the file's extra samples say so."""
+    from tifffile import EXTRASAMPLE
+
+    extras = series.keyframe.extrasamples
+    first = series.keyframe.samplesperpixel - len(extras) + 1
+    alpha = (EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA)
+    return [first + place for place, kind in enumerate(extras) if kind in alpha]

@@ -1,0 +1,52 @@
+"""White patches that stand for missing pixels, as in the Massachusetts scenes."""
+
+import numpy as np
+from scipy.ndimage import maximum_filter, minimum_filter
+
+from tiling.errors import SceneError
+from tiling.scenes.scene import Pixels, Scene, Valid, WrappedScene
+from tiling.window import Window
+
+WHITE = 235
+"""From this value on, in every band, an 8-bit pixel counts as white (JPEG leaves white noisy)."""
+
+WHITE_PATCH = 31
+"""White is missing only where it fills a square of so many pixels: roofs and lines stay."""
+
+
+class WhiteScene(WrappedScene):
+    """A scene of 8 bits whose patches of white are missing (see `WHITE_PATCH`).
+
+    Args:
+        scene: What has them.
+
+    Raises:
+        SceneError: The scene is not one of 8 bits.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
+        if self.dtype != np.uint8:
+            raise SceneError(
+                f"{self.name}: pixels are {self.dtype}, but only 8 bits (uint8) have a white that "
+                "is known; give it a nodata value, e.g. gdal_translate -a_nodata"
+            )
+
+    def read(self, window: Window) -> tuple[Pixels, Valid]:
+        """See `Scene.read`."""
+        # Opening looks half a patch around itself: read that much more, so that the answer
+        # for a pixel does not depend on the window it was asked in.
+        around = window.grown(WHITE_PATCH).intersection(Window(0, 0, self.height, self.width))
+        pixels, valid = self.scene.read(around)
+        white = _opened(np.asarray((pixels >= WHITE).all(axis=0)))
+        rows, columns = window.slices(around)
+        return pixels[:, rows, columns], (valid & ~white)[rows, columns]
+
+
+def _opened(white: Valid) -> Valid:
+    """What of `white` [h, w] lies in squares of `WHITE_PATCH`, all white: a separable opening."""
+    if not white.any():
+        return white
+    eroded = minimum_filter(white, WHITE_PATCH, mode="constant", cval=0)
+    opened: Valid = maximum_filter(eroded, WHITE_PATCH, mode="constant", cval=0)
+    return opened
