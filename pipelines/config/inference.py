@@ -1,27 +1,24 @@
-"""What inference can be told."""
+"""The settings of inference, in parts: what changes the result, who computes, how it is scored."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipelines.config.base import RANGE, RangeSettings
-from pipelines.config.scoring import ScoringSettings
+from pipelines.config.base import RANGE, Configuration, RangeSettings
+from pipelines.config.scoring import ScoringSettings, ThresholdSettings
 
 ROADS_INBOX = "inbox/roads"
 
-
 FUNDUS_INBOX = "inbox/fundus"
 
-
 _BANDS = r"[1-9]\d*(,[1-9]\d*)*"
-
 
 _AREA = r"\d+|\d+(\.\d+)?m2"
 
 
-class PredictionSettings(ScoringSettings, RangeSettings):
-    """What a prediction depends on besides scene and weights, and how it is scored."""
+class ResultSettings(ThresholdSettings, RangeSettings):
+    """What changes the rasters of a scene, besides the scene and the weights."""
 
     steps: Annotated[
         int | None, Field(ge=1, description="Recurrent steps; as many as in training by default.")
@@ -30,22 +27,6 @@ class PredictionSettings(ScoringSettings, RangeSettings):
     overlap: Annotated[
         int, Field(ge=0, description="Pixels that neighbouring tiles share; less than the tile.")
     ] = 128
-    device: Annotated[
-        str, Field(description="auto (the first GPU, or else the CPU), cpu, cuda, cuda:1, ...")
-    ] = "auto"
-    batch: Annotated[
-        int,
-        Field(
-            ge=2,
-            description="Tiles predicted at once; on a CPU by all its threads together.",
-        ),
-    ] = 4
-    part_size: Annotated[
-        int,
-        Field(ge=64, description="Side in pixels of the parts a scene is worked through in: it "
-              "bounds the memory, and is what a worker does at a time."),
-    ] = 2560  # fmt: skip
-
     bands: Annotated[
         str | None,
         Field(pattern=f"^({_BANDS})$", description="Bands of the scenes to take, as in 4,3,2; "
@@ -66,38 +47,16 @@ class PredictionSettings(ScoringSettings, RangeSettings):
     tta: Annotated[
         bool, Field(description="Average the eight flips and quarter turns: eight times the work.")
     ] = False
-    noted_threshold: Annotated[
-        bool, Field(description="Take the threshold that the weights note instead.")
-    ] = False
     min_size: Annotated[
         str,
         Field(pattern=f"^({_AREA})$", description="Remove specks from the mask and fill holes "
               "smaller than so many pixels, as in 50, or square metres, as in 25m2."),
     ] = "0"  # fmt: skip
-    workers: Annotated[
-        int, Field(ge=0, description="Processes to share the work; 0 does it in this one.")
-    ] = 0
-    scheduler: Annotated[
-        str | None,
-        Field(description="Address of a Dask cluster that does the work, as in tcp://host:8786."),
-    ] = None
-    overwrite: Annotated[
-        bool, Field(description="Start afresh instead of going on with what is there.")
-    ] = False
-    dry_run: Annotated[
-        bool, Field(description="Say what there is to do and what it takes, and do nothing.")
-    ] = False
 
     @model_validator(mode="after")
     def _overlap_fits(self) -> Self:
         if self.overlap >= self.tile:
             raise ValueError(f"overlap ({self.overlap}) must be less than tile ({self.tile})")
-        return self
-
-    @model_validator(mode="after")
-    def _one_threshold(self) -> Self:
-        if self.noted_threshold and self.threshold != type(self).model_fields["threshold"].default:
-            raise ValueError("threshold and noted_threshold: give one of them")
         return self
 
     @property
@@ -106,7 +65,85 @@ class PredictionSettings(ScoringSettings, RangeSettings):
         return tuple(int(band) for band in self.bands.split(",")) if self.bands else None
 
 
-class InferRoads(PredictionSettings):
+class ComputeSettings(Configuration):
+    """Who computes, and how the work is cut: it never changes a byte of the result.
+
+    But for the kind of device, which the fingerprint of a result names.
+    """
+
+    device: Annotated[
+        str, Field(description="auto (the first GPU, or else the CPU), cpu, cuda, cuda:1, ...")
+    ] = "auto"
+    batch: Annotated[
+        int,
+        Field(
+            ge=2,
+            description="Tiles predicted at once; on a CPU by all its threads together.",
+        ),
+    ] = 4
+    part_size: Annotated[
+        int,
+        Field(ge=64, description="Side in pixels of the parts a scene is worked through in: it "
+              "bounds the memory, and is what a worker does at a time."),
+    ] = 2560  # fmt: skip
+    workers: Annotated[
+        int, Field(ge=0, description="Processes to share the work; 0 does it in this one.")
+    ] = 0
+    scheduler: Annotated[
+        str | None,
+        Field(description="Address of a Dask cluster that does the work, as in tcp://host:8786."),
+    ] = None
+
+
+class RunSettings(Configuration):
+    """What a run does with what is there."""
+
+    overwrite: Annotated[
+        bool, Field(description="Start afresh instead of going on with what is there.")
+    ] = False
+    dry_run: Annotated[
+        bool, Field(description="Say what there is to do and what it takes, and do nothing.")
+    ] = False
+
+
+class PredictionSettings(ResultSettings, ComputeSettings, ScoringSettings, RunSettings):
+    """All four parts together."""
+
+    noted_threshold: Annotated[
+        bool, Field(description="Take the threshold that the weights note instead.")
+    ] = False
+
+    @model_validator(mode="after")
+    def _one_threshold(self) -> Self:
+        if self.noted_threshold and self.threshold != type(self).model_fields["threshold"].default:
+            raise ValueError("threshold and noted_threshold: give one of them")
+        return self
+
+    def of_the_result(self) -> dict[str, Any]:
+        """All that changes the rasters of a scene, as plain JSON values by name.
+
+        Everything counts that no other part has declared: a setting that is new, or forgotten
+        here, makes a rerun refuse what is there rather than take it for its own.
+        """
+        others = {
+            name
+            for part in (ComputeSettings, ScoringSettings, RunSettings, BatchSettings)
+            for name in part.model_fields
+        } - set(ThresholdSettings.model_fields)
+        # It is resolved before anything is predicted: the threshold then says it.
+        return self.model_dump(mode="json", exclude={*others, "noted_threshold"})
+
+
+class BatchSettings(Configuration):
+    """Which scenes a run is about, what finds things in them, and where the results go."""
+
+    scenes: list[str]
+    labels: Path | None = None
+    output: Path
+    model: list[str]
+
+
+class InferRoads(PredictionSettings, BatchSettings):
     """Find the roads in aerial scenes."""
 
     scenes: Annotated[
@@ -137,7 +174,7 @@ class InferRoads(PredictionSettings):
     ] = False
 
 
-class InferDrive(PredictionSettings):
+class InferDrive(PredictionSettings, BatchSettings):
     """Find the vessels in fundus images."""
 
     scenes: Annotated[

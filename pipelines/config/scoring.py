@@ -7,12 +7,17 @@ from pydantic import Field
 from pipelines.config.base import VALUES, Configuration
 
 
-class ScoringSettings(Configuration):
-    """How predictions are scored against labels."""
+class ThresholdSettings(Configuration):
+    """Where probabilities are cut: masks are made by it, and scores are taken at it."""
 
     threshold: Annotated[
         float, Field(gt=0, le=1, description="Probability from which on a pixel is foreground.")
     ] = 0.5
+
+
+class ScoringSettings(ThresholdSettings):
+    """How predictions are scored against labels."""
+
     rho: Annotated[
         float,
         Field(ge=0, le=50, description="Pixels that a match may be away in the relaxed scores."),

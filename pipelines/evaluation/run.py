@@ -161,7 +161,19 @@ def _score(
             rasters = max(1, len(steps_in(outcome.files))) + (other is not None)
             windows = list(split(levels.height, levels.width, AT_ONCE))
             progress.scene(outcome.name, rasters * len(windows))
-            score(outcome, label, other, config, partial(progress.tiles, outcome.name))
+            scores = score(
+                outcome.files,
+                label,
+                other,
+                config,
+                partial(progress.tiles, outcome.name),
+                outcome.open_raster,
+            )
+            outcome.counts, outcome.second, outcome.steps = (
+                scores.counts,
+                scores.second,
+                scores.steps,
+            )
 
 
 def _comparison(

@@ -1,6 +1,8 @@
 """Counts a predicted raster against a label, window by window, in memory that does not grow."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -9,7 +11,8 @@ from numpy.typing import NDArray
 from pipelines.config.scoring import ScoringSettings
 from pipelines.inputs.labels import IGNORE_INDEX, Label
 from pipelines.results.layout import steps_in
-from pipelines.results.outcome import SceneOutcome
+from pipelines.results.levels import open_levels
+from pipelines.results.outcome import OpenLevels
 from pipelines.scores.counts import Counter, SceneCounts, together
 from pipelines.scores.relaxed import Disc
 from pipelines.scores.topology import TopologyCounts, count_topology
@@ -98,33 +101,58 @@ def count(
     return counter.counts(topology, graded=levels.graded)
 
 
+@dataclass(frozen=True)
+class SceneScores:
+    """The counts of what was written of a scene.
+
+    Attributes:
+        counts: Of the prediction against the label; None where there is no label.
+        second: Of the second observer's label against the first one's.
+        steps: Of the prediction after each recurrent step, where they were kept.
+    """
+
+    counts: SceneCounts | None = None
+    second: SceneCounts | None = None
+    steps: tuple[SceneCounts, ...] = ()
+
+
 def score(
-    outcome: SceneOutcome,
+    files: Mapping[str, Path],
     label: Label,
     second: Label | None,
     settings: ScoringSettings,
     progress: Callable[[int], None] = lambda windows: None,
-) -> None:
-    """Counts what was written of a scene into its outcome.
+    open_raster: OpenLevels = open_levels,
+) -> SceneScores:
+    """Counts what was written of a scene.
 
     That is the prediction, each recurrent step that was kept, and the second observer's label
     where the prediction counts.
+
+    Args:
+        files: Rasters by what they are, as in `SceneOutcome.files`.
+        label: The first observer's.
+        second: The second observer's, where there is one.
+        settings: What is scored.
+        progress: See `count`.
+        open_raster: Opens one of `files` as levels.
 
     Raises:
         SceneError: A raster cannot be read.
         LabelError: A label holds a value that is no class.
         PredictionError: A raster holds what is no probability, or no class.
     """
-    *before, last = steps_in(outcome.files) or [outcome.files["probability"]]
+    *before, last = steps_in(files) or [files["probability"]]
     steps = []
     for path in before:
-        with outcome.open_raster(path) as levels:
+        with open_raster(path) as levels:
             steps.append(count(levels, label, settings, progress))
-    with outcome.open_raster(last) as levels:
-        outcome.counts = count(levels, label, settings, progress)
+    with open_raster(last) as levels:
+        counts = count(levels, label, settings, progress)
+        drawn = None
         if second is not None:
-            outcome.second = count(Drawing(second, levels), label, settings, progress)
-    outcome.steps = (*steps, outcome.counts) if steps else ()
+            drawn = count(Drawing(second, levels), label, settings, progress)
+    return SceneScores(counts, drawn, (*steps, counts) if steps else ())
 
 
 def _topology(levels: Levels, label: Label, settings: ScoringSettings) -> TopologyCounts:

@@ -16,7 +16,7 @@ from pipelines.config.inference import (
 from pipelines.errors import DataError, PipelineError
 from pipelines.inference.batch import run_batch
 from pipelines.inference.estimate import estimate_batch
-from pipelines.inference.scene import predictor_for
+from pipelines.inference.predictor import predictor_for
 from pipelines.inputs.discovery import fundus_inputs, road_inputs
 from pipelines.inputs.labels import Labelling
 from pipelines.inputs.opening import Reading

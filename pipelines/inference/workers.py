@@ -16,14 +16,14 @@ import torch
 
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import PipelineError
-from pipelines.inference.predictor import NetworkPredictor
-from pipelines.inference.scene import predict_parts, predictor_for
+from pipelines.inference.predictor import NetworkPredictor, predictor_for
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.models.weights import Model, load
 from pipelines.runtime.device import device_kind
 from rurnet.errors import RurnetError
 from tiling.errors import TilingError
 from tiling.part import Part
+from tiling.stitch import TilePredictor, stitch
 from tiling.store import PartStore
 
 if TYPE_CHECKING:
@@ -80,10 +80,10 @@ def workers_for(models: Sequence[Model], settings: PredictionSettings) -> Iterat
         PipelineError: No such device, no such scheduler, or workers that differ.
     """
     if not settings.workers and settings.scheduler is None:
-        yield _ThisProcess(device_kind(settings), predictor_for(models, settings))
+        yield ThisProcess(device_kind(settings.device), predictor_for(models, settings))
         return
     with _dask_client(settings) as client:
-        kinds = sorted(set(client.run(device_kind, settings).values()))
+        kinds = sorted(set(client.run(device_kind, settings.device).values()))
         if len(kinds) > 1:
             raise PipelineError(
                 f"the workers compute on {' and '.join(kinds)}: bytes would depend on which did "
@@ -93,11 +93,17 @@ def workers_for(models: Sequence[Model], settings: PredictionSettings) -> Iterat
 
 
 @dataclass(frozen=True)
-class _ThisProcess:
-    """Computes here, one scene after the other."""
+class ThisProcess:
+    """Computes here, one scene after the other.
+
+    Attributes:
+        device: See `Workers.device`.
+        predictor: What turns tiles into probabilities.
+        scenes: See `Workers.scenes`.
+    """
 
     device: str
-    predictor: NetworkPredictor
+    predictor: TilePredictor
     scenes: int = 1
 
     def compute(
@@ -109,7 +115,7 @@ class _ThisProcess:
         progress: Callable[[int], None],
     ) -> None:
         """See `Workers.compute`."""
-        predict_parts(opened.seen, store, parts, self.predictor, progress)
+        stitch(opened.seen, store.grid, parts, self.predictor, store.write, progress=progress)
 
 
 class _DaskWorkers:
@@ -198,7 +204,7 @@ def _compute(
     try:
         predictor = _predictor(team)
         with item.open() as opened:
-            predict_parts(opened.seen, store, [part], predictor)
+            stitch(opened.seen, store.grid, [part], predictor, store.write)
     except _OWN_ERRORS as error:
         return type(error)(str(error))
     return None
@@ -208,7 +214,7 @@ def _compute(
 def _predictor(team: _Team) -> NetworkPredictor:
     """The networks, kept on a worker from one part to the next."""
     settings = team.settings.model_copy(update={"device": _own_device(team.settings.device)})
-    kind = device_kind(settings)
+    kind = device_kind(settings.device)
     if kind != team.device:
         raise PipelineError(
             f"a worker joined that computes on {kind}, the others on {team.device}; "

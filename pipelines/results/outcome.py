@@ -9,6 +9,9 @@ from pipelines.inputs.labels import Labelling
 from pipelines.results.levels import RasterLevels, open_levels
 from pipelines.scores.counts import SceneCounts
 
+OpenLevels = Callable[[Path], AbstractContextManager[RasterLevels]]
+"""Opens a raster as levels."""
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -69,7 +72,7 @@ class SceneOutcome:
     image: str | None = None
     label: str | None = None
     labelling: Labelling = field(default_factory=Labelling)
-    open_raster: Callable[[Path], AbstractContextManager[RasterLevels]] = open_levels
+    open_raster: OpenLevels = open_levels
     counts: SceneCounts | None = None
     second: SceneCounts | None = None
     steps: tuple[SceneCounts, ...] = ()
