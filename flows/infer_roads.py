@@ -1,8 +1,6 @@
-"""`python -m flows.infer_roads`: see `pipelines.config.InferRoads` for what can be set."""
+"""`python -m flows.infer_roads`: the flow `infer-roads` of `flows.table`."""
 
-from flows.command import command
-from pipelines.config import InferRoads
-from pipelines.inference import infer_roads
+from flows.command import run_module
 
 if __name__ == "__main__":
-    command("infer_roads", InferRoads, infer_roads)
+    run_module("infer-roads")

@@ -1,8 +1,6 @@
-"""`python -m flows.train_drive`: see `pipelines.training_config.TrainDrive` for its options."""
+"""`python -m flows.train_drive`: the flow `train-drive` of `flows.table`."""
 
-from flows.command import command
-from pipelines.recipes import train_vessels
-from pipelines.training_config import TrainDrive
+from flows.command import run_module
 
 if __name__ == "__main__":
-    command("train_drive", TrainDrive, train_vessels)
+    run_module("train-drive")

@@ -1,8 +1,6 @@
-"""`python -m flows.train_roads`: see `pipelines.training_config.TrainRoads` for its options."""
+"""`python -m flows.train_roads`: the flow `train-roads` of `flows.table`."""
 
-from flows.command import command
-from pipelines.recipes import train_roads
-from pipelines.training_config import TrainRoads
+from flows.command import run_module
 
 if __name__ == "__main__":
-    command("train_roads", TrainRoads, train_roads)
+    run_module("train-roads")
