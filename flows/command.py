@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from cyclopts import App, CycloptsError
 from pydantic import BaseModel, ValidationError
@@ -13,10 +13,6 @@ from flows.cli.process import OrderlyEnd, let_threads_wait_quietly
 from flows.cli.signature import with_fields
 from flows.service.api import prefect_is_configured
 from flows.table import FLOWS, FlowEntry
-
-if TYPE_CHECKING:
-    from pipelines.report.contents import Result
-
 
 def run_module(name: str) -> NoReturn:
     """Runs the flow of that name as `python -m flows.NAME`, which spells it with underscores."""
@@ -51,7 +47,7 @@ def command(flow: FlowEntry[Any], called: str, words: Sequence[str]) -> NoReturn
 
 def _options(flow: FlowEntry[Any], called: str, words: Sequence[str], errors: Console) -> BaseModel:
     """Returns the options; exits if one is wrong, or if only help was asked for."""
-    config = flow.config()
+    config: type[BaseModel] = flow.config()
     app = App(name=called, help=flow.help, version_flags=())
     app.default(with_fields(config, lambda values: values, flow.help))
     try:
@@ -71,9 +67,9 @@ def _options(flow: FlowEntry[Any], called: str, words: Sequence[str], errors: Co
                 said = f"{problem['input']!r} is not what it takes: {wanted.rstrip('.')}"
             _say(errors, f"{option}{said}. See {called} --help")
         sys.exit(2)
-    if not isinstance(values, config):
-        sys.exit(0)  # --help was printed.
-    return values
+    if isinstance(values, config):
+        return values
+    sys.exit(0)  # --help was printed.
 
 
 def _run(flow: FlowEntry[Any], values: BaseModel, errors: Console) -> int:
@@ -84,13 +80,12 @@ def _run(flow: FlowEntry[Any], values: BaseModel, errors: Console) -> int:
     from flows.errors import ScenesFailedError
 
     try:
-        result: Result
         if prefect_is_configured():
             from flows.service.deployments import PREFECT_FLOWS
 
             result = PREFECT_FLOWS[flow.name](**values.model_dump())
         else:
-            result = run_directly(flow.run, values, errors)
+            result = run_directly(flow, values, errors)
     except ScenesFailedError as error:
         print_result(error.result)
         for failure in error.result.report["failed"]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from flows.cli.process import let_threads_wait_quietly
+from flows.table import FLOWS
 
 SCENE = Path("demo/scene.tif")
 LABELS = Path("demo/labels")
@@ -29,7 +30,6 @@ def main(called: str, words: Sequence[str]) -> int:
     from flows.cli.direct import OWN_ERRORS, run_directly
     from flows.cli.printed import score_table
     from pipelines.config import InferRoads
-    from pipelines.inference import infer_roads
     from pipelines.samples import write_road_scene
 
     out, errors = Console(soft_wrap=True, highlight=False), Console(stderr=True)
@@ -40,7 +40,7 @@ def main(called: str, words: Sequence[str]) -> int:
         scenes=[str(SCENE)], labels=LABELS, output=Path("demo/out"), save_steps=True
     )
     try:
-        result = run_directly(config, infer_roads, errors)
+        result = run_directly(FLOWS["infer-roads"], config, errors)
     except OWN_ERRORS as error:
         errors.print(f"error: {error}", markup=False)
         return 1

@@ -1,16 +1,13 @@
-"""Runs a flow's function in this process, without Prefect."""
+"""Runs a flow in this process, without Prefect."""
 
 import logging
-from collections.abc import Callable
 
-from pydantic import BaseModel
 from rich.console import Console
 
 from flows.cli.progress import BarProgress, LogProgress
 from flows.errors import FlowsError, checked
-from flows.table import Config
+from flows.table import Config, FlowEntry
 from pipelines.errors import PipelineError
-from pipelines.outcome import Progress
 from pipelines.report.contents import Result
 from rurnet.errors import RurnetError
 from tiling.errors import TilingError
@@ -19,13 +16,11 @@ OWN_ERRORS = (PipelineError, TilingError, RurnetError, FlowsError)
 """Errors whose message is enough: it is printed in one line, without a traceback."""
 
 
-def run_directly(
-    run: Callable[[Config, Progress], Result], values: Config, errors: Console
-) -> Result:
-    """Runs a flow's function; no server starts and no port opens.
+def run_directly(flow: FlowEntry[Config], values: Config, errors: Console) -> Result:
+    """Runs a flow; no server starts and no port opens.
 
     Args:
-        run: The function.
+        flow: What to run.
         values: Its options.
         errors: Where the progress is shown: as a bar on a terminal, or else in lines.
 
@@ -37,7 +32,7 @@ def run_directly(
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if errors.is_terminal:
         with BarProgress(errors) as bar:
-            return checked(run(values, bar))
+            return checked(flow.run(values, bar))
     logger = logging.getLogger("rurnet")
     logger.setLevel(logging.INFO)
     if not logger.handlers:
@@ -45,4 +40,4 @@ def run_directly(
         lines.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
         logger.addHandler(lines)
     with LogProgress(logger) as log:
-        return checked(run(values, log))
+        return checked(flow.run(values, log))
