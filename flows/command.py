@@ -14,6 +14,7 @@ from flows.cli.signature import with_fields
 from flows.service.api import prefect_is_configured
 from flows.table import FLOWS, FlowEntry
 
+
 def run_module(name: str) -> NoReturn:
     """Runs the flow of that name as `python -m flows.NAME`, which spells it with underscores."""
     command(FLOWS[name], f"python -m flows.{name.replace('-', '_')}", sys.argv[1:])
@@ -64,7 +65,7 @@ def _options(flow: FlowEntry[Any], called: str, words: Sequence[str], errors: Co
             if problem["type"] == "string_pattern_mismatch":
                 # The examples in the description say more than a regular expression.
                 wanted = config.model_fields[str(problem["loc"][0])].description or ""
-                said = f"{problem['input']!r} is not what it takes: {wanted.rstrip('.')}"
+                said = f"{problem['input']!r} does not fit its description: {wanted.rstrip('.')}"
             _say(errors, f"{option}{said}. See {called} --help")
         sys.exit(2)
     if isinstance(values, config):

@@ -32,7 +32,7 @@ def test_modules_that_are_run_exist(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_and_deployments_that_are_named_exist(page):
     # Of what is typed: between backticks, or indented.
-    typed = r"(?:^ {4}|`)(?:rurnet|prefect deployment run) ([a-z-]+)"
+    typed = r"(?:^ {4}|`)(?:rurnet|prefect deployment run) ([a-z][a-z-]*)"
     for name in re.findall(typed, page.read_text(), re.MULTILINE):
         assert name in FLOWS | TOOLS, name
 

@@ -20,7 +20,7 @@ _UPDATE_EVERY_S = 2.0
 
 
 class ArtifactProgress:
-    """A progress artifact of the flow run: the percentage of the tiles of all begun scenes."""
+    """A progress artifact of the flow run: the share of tiles done, of scenes that have begun."""
 
     def __init__(self) -> None:
         self._artifact: UUID | None = None
@@ -32,7 +32,9 @@ class ArtifactProgress:
         with self._lock:
             self._total += tiles
             if self._artifact is None:
-                made = create_progress_artifact(0.0, description="tiles of the scenes begun")
+                made = create_progress_artifact(
+                    0.0, description="tiles of the scenes that have begun"
+                )
                 self._artifact = cast(UUID, made)  # A coroutine only if called from one.
 
     def tiles(self, name: str, done: int) -> None:

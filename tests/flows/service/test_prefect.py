@@ -110,22 +110,26 @@ def test_the_short_name_runs_a_job_on_the_inbox_to_the_end(served, roads_weights
     assert "report.html" in artifacts["infer-roads-report"]["data"]
 
 
-def test_threads_of_a_served_run_that_wait_leave_the_processor_to_others(served):
-    assert served.prefect("deployment", "run", "evaluate", "--watch").returncode == 0
-    spins = re.findall(r"GOMP_SPINCOUNT = '(\w+)'", served.log.read_text())
-    if sys.platform == "linux":
-        assert spins
-    assert set(spins) <= {"0"}
-
-
-def test_what_a_job_left_is_evaluated_by_another(served):
+@pytest.fixture(scope="module")
+def evaluated(served):
+    """A run has scored what the job of the first test left."""
     done = served.prefect("deployment", "run", "evaluate", "--watch")
     assert "Completed" in done.stdout, done.stdout + done.stderr + served.log.read_text()
+
+
+def test_what_a_job_left_is_evaluated_by_another(served, evaluated):
     report, first = (
         json.loads((served.folder / "outbox" / name / "report.json").read_text())
         for name in ("evaluation", "roads")
     )
     assert report["pooled"] == first["pooled"]
+
+
+def test_threads_of_a_served_run_that_wait_leave_the_processor_to_others(served, evaluated):
+    spins = re.findall(r"GOMP_SPINCOUNT = '(\w+)'", served.log.read_text())
+    if sys.platform == "linux":
+        assert spins
+    assert set(spins) <= {"0"}
 
 
 def test_a_run_with_a_bad_scene_fails_and_says_which(served, roads_weights):
