@@ -1,6 +1,9 @@
 """Errors of flows and their server."""
 
-from pipelines.report.result import Result
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipelines.report.result import Result
 
 
 class FlowsError(Exception):
@@ -11,10 +14,10 @@ class ScenesFailedError(FlowsError, RuntimeError):
     """Some scenes of a batch failed; the others are done.
 
     Args:
-        result: Of the whole run: the reasons are in its report's `failed`.
+        result: Of the whole run; its report lists the reasons under `failed`.
     """
 
-    def __init__(self, result: Result) -> None:
+    def __init__(self, result: "Result") -> None:
         failed = result.report["failed"]
         reasons = "; ".join(failure["error"] for failure in failed)
         super().__init__(f"{len(failed)} of {len(failed) + len(result.report['scenes'])} "
@@ -24,3 +27,14 @@ class ScenesFailedError(FlowsError, RuntimeError):
 
 class ServerError(FlowsError, ConnectionError):
     """The Prefect server cannot be started or found."""
+
+
+def checked(result: "Result") -> "Result":
+    """Returns the result if no scene failed.
+
+    Raises:
+        ScenesFailedError: A scene failed.
+    """
+    if result.report["failed"]:
+        raise ScenesFailedError(result)
+    return result

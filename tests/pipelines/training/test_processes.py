@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import pytest
-import torch
 
 from pipelines.config.training import TrainRoads
 from pipelines.datasets.synthetic import write_roads_folder
