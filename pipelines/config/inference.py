@@ -106,8 +106,8 @@ class RunSettings(Configuration):
     ] = False
 
 
-class PredictionSettings(ResultSettings, ComputeSettings, ScoringSettings, RunSettings):
-    """All four parts together."""
+class PredictionSettings(RunSettings, ScoringSettings, ComputeSettings, ResultSettings):
+    """All four parts together; pydantic takes the fields of the last base first."""
 
     noted_threshold: Annotated[
         bool, Field(description="Take the threshold that the weights note instead.")
