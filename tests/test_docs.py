@@ -29,17 +29,15 @@ def test_modules_that_are_run_exist(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_options_that_are_named_exist(page):
     from flows import serve
-    from pipelines.config import inference as config
-    from pipelines.config import training as training_config
+    from pipelines.config.evaluation import Evaluate
+    from pipelines.config.inference import InferDrive, InferRoads
+    from pipelines.config.training import TrainDrive, TrainFolder, TrainRoads
 
     fields = {
         name.replace("_", "-")
-        for model in (
-            config.InferRoads, config.InferDrive, config.Evaluate, training_config.TrainRoads,
-            training_config.TrainDrive, training_config.TrainFolder,
-        )
+        for model in (InferRoads, InferDrive, Evaluate, TrainRoads, TrainDrive, TrainFolder)
         for name in model.model_fields
-    }  # fmt: skip
+    }
     fields |= set(serve.serve.__annotations__) | {"help"}
     # What prefect, tensorboard, dask, torchrun and our benchmarks take.
     others = {
