@@ -39,17 +39,13 @@ def test_commands_and_deployments_that_are_named_exist(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_options_that_are_named_exist(page):
-    from flows import serve
-    from pipelines.config.evaluation import Evaluate
-    from pipelines.config.inference import InferDrive, InferRoads
-    from pipelines.config.training import TrainDrive, TrainFolder, TrainRoads
+    from flows.serve import serve
 
     fields = {
-        name.replace("_", "-")
-        for model in (InferRoads, InferDrive, Evaluate, TrainRoads, TrainDrive, TrainFolder)
-        for name in model.model_fields
+        field.replace("_", "-") for flow in FLOWS.values() for field in flow.config().model_fields
     }
-    fields |= set(serve.serve.__annotations__) | {"help"}
+    fields |= {name.removeprefix("--") for name in TOOLS}
+    fields |= set(serve.__annotations__) | {"help"}
     # What prefect, tensorboard, dask, torchrun and our benchmarks take.
     others = {
         "watch", "cron", "logdir", "nthreads", "nproc-per-node", "rounds", "free", "measure",
