@@ -1,12 +1,13 @@
-"""`python -m pipelines.export WEIGHTS FILE.onnx`: a network as an ONNX file that needs no torch.
+"""`python -m pipelines.export WEIGHTS FILE.onnx`: writes a network as an ONNX file.
 
-The file takes images of any batch, height and width, and has the normalisation in it:
+The file works without torch. It takes images of any batch size, height and width, and includes the
+normalisation:
 
-- input `image`, float32 [B, bands, H, W]: pixels on the scale of 8 bits, 0 to 255. A missing pixel
-  is one with the mean of the training images (`mean` in the metadata).
+- input `image`, float32 [B, bands, H, W]: pixels on the 8-bit scale, 0 to 255. Set missing pixels
+  to the mean of the training images (`mean` in the metadata).
 - output `probability`, float32 [B, foreground classes, H, W], 0 to 1, after the last step.
-- metadata `rurnet`: the weights' card as JSON; `steps`: how many are in the file; `digest`: of the
-  weights.
+- metadata `rurnet`: the metadata of the weights as JSON; `steps`: the number of steps; `digest`:
+  the start of the weights file's SHA-256.
 """
 
 import argparse
@@ -34,31 +35,31 @@ SUFFIX = ".onnx"
 
 
 KEY = "rurnet"
-"""Under which the metadata hold the weights' card."""
+"""Key of the weights' metadata in the file's metadata."""
 
 
 _OPSET = 18
-"""The oldest that torch exports to, which the most runtimes read."""
+"""The oldest opset that torch exports to, supported by the most runtimes."""
 
 
 _FLOAT = 1
-"""ONNX's number of float32."""
+"""The number of the type float32 in ONNX."""
 
 
 def export_onnx(model: Model, path: Path, *, steps: int | None = None) -> None:
-    """Writes a network and its weights as ONNX; the file appears whole or not at all.
+    """Writes a network and its weights as ONNX. The file appears only when it is complete.
 
     Args:
-        model: Whose network; it is left as it is.
-        path: Ends in `.onnx`; its folder is made, and what was there is replaced.
-        steps: Recurrent steps; None for as many as in training.
+        model: The model to export; it is not changed.
+        path: A name in `.onnx`. Its folder is created, and an existing file is replaced.
+        steps: Number of recurrent steps; None for as many as in training.
 
     Raises:
-        PipelineError: onnx is not installed, the path does not end so or cannot be written.
-        NetworkError: The network cannot take so many steps.
+        PipelineError: onnx is not installed, or the path has another suffix or cannot be written.
+        NetworkError: The network does not take this number of steps.
     """
     if path.suffix != SUFFIX:
-        raise PipelineError(f"{path}: the name of an ONNX file ends in {SUFFIX}")
+        raise PipelineError(f"{path}: give a file name that ends in {SUFFIX}")
     if path.is_dir():
         raise PipelineError(f"{path}: is a folder; give the name of a file in it")
     try:
@@ -69,7 +70,7 @@ def export_onnx(model: Model, path: Path, *, steps: int | None = None) -> None:
             f'onnx is not installed ({error}); pip install "rurnet[export]"'
         ) from error
     with warnings.catch_warnings():
-        # torch of itself, where it copies a graph.
+        # torch's own code triggers this warning when it copies a graph.
         warnings.filterwarnings("ignore", "`isinstance.treespec", FutureWarning)
         program = torch.onnx.export(
             exported(model, steps),
@@ -80,8 +81,8 @@ def export_onnx(model: Model, path: Path, *, steps: int | None = None) -> None:
             verbose=False,
             custom_translation_table=_translations(onnxscript.opset18),
         )
-    assert program is not None  # It is None of the exporter before dynamo's only.
-    # Where each node comes from: paths of this machine, more text than the graph itself.
+    assert program is not None  # Only the old exporter returns None.
+    # Removes the origin of each node: paths on this machine, more text than the graph.
     ClearMetadataAndDocStringPass()(program.model)
     program.model.metadata_props.update(
         {
@@ -95,18 +96,20 @@ def export_onnx(model: Model, path: Path, *, steps: int | None = None) -> None:
         with appearing(path) as partial:
             program.save(partial, external_data=False)
     except OSError as error:
-        raise PipelineError(f"{path}: cannot be written ({error.strerror})") from error
+        raise PipelineError(
+            f"{path}: cannot be written ({error.strerror}); free some space or give another file"
+        ) from error
 
 
 def exported(model: Model, steps: int | None = None) -> ExportedProgram:
-    """What the ONNX file computes as a graph of torch's, of any batch, height and width.
+    """Returns the computation of the ONNX file as a torch graph with free image sizes.
 
     Args:
-        model: Whose network; it is left as it is.
-        steps: Recurrent steps; None for as many as in training.
+        model: The model to export; it is not changed.
+        steps: Number of recurrent steps; None for as many as in training.
 
     Raises:
-        NetworkError: The network cannot take so many steps.
+        NetworkError: The network does not take this number of steps.
     """
     network = _FromPixels(model.network, model.card, steps).cpu().eval()
     for name, module in list(network.named_modules()):
@@ -116,14 +119,14 @@ def exported(model: Model, steps: int | None = None) -> ExportedProgram:
     free = {"image": {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}}
     with (
         torch.no_grad(),
-        # Else what holds for the size of this image, and for no side of one pixel, is asserted.
+        # Otherwise the graph asserts what is true of this size only, such as sides above 1.
         symbolic_shapes.patch(backed_size_oblivious=True),  # type: ignore[attr-defined]
     ):
         return torch.export.export(network, (image,), dynamic_shapes=free)
 
 
 class _FromPixels(nn.Module):
-    """Pixels in, probabilities of the foreground classes out."""
+    """A network with normalisation before it and softmax after it."""
 
     def __init__(self, network: nn.Module, card: WeightsCard, steps: int | None) -> None:
         super().__init__()
@@ -139,7 +142,7 @@ class _FromPixels(nn.Module):
 
 
 class _Gru(nn.Module):
-    """A GRU whose sequences have any length; torch would unroll it to the one it is shown."""
+    """A GRU for sequences of any length; torch would unroll it to the length of the example."""
 
     def __init__(self, gru: nn.GRU) -> None:
         super().__init__()
@@ -150,7 +153,7 @@ class _Gru(nn.Module):
         self.weights = nn.ParameterList(weight for each in gru.all_weights for weight in each)
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """As `nn.GRU`, of a batch of sequences that begin at zero."""
+        """Like `nn.GRU`, for a batch of sequences with an initial state of zero."""
         if self.batch_first:
             inputs = inputs.transpose(0, 1)
         outputs, last = _gru(inputs, list(self.weights), self.bidirectional)
@@ -159,7 +162,7 @@ class _Gru(nn.Module):
 
 @torch.library.custom_op("rurnet::gru", mutates_args=())
 def _gru(inputs: Tensor, weights: list[Tensor], bidirectional: bool) -> tuple[Tensor, Tensor]:
-    """One operator for a whole sequence [L, B, C], as ONNX has it too."""
+    """Runs a GRU over a whole sequence [L, B, C] as one operator, like the GRU of ONNX."""
     hidden = inputs.new_zeros(1 + bidirectional, inputs.shape[1], weights[1].shape[1])
     return torch.gru(inputs, hidden, weights, True, 1, 0.0, False, bidirectional, False)
 
@@ -175,15 +178,15 @@ def _(inputs: Tensor, weights: list[Tensor], bidirectional: bool) -> tuple[Tenso
 
 
 def _translations(op: Any) -> dict[Callable[..., Any], Callable[..., Any]]:
-    """Operators that torch translates wrongly, or not at all, in those of an ONNX opset."""
+    """Translations into ONNX of operators that torch translates wrongly or not at all."""
 
     def means(length: Any, count: int) -> Any:
-        """[count, length], whose product with a side averages what adaptive pooling does."""
+        """Matrix [count, length] that averages a side into bins, as adaptive pooling does."""
         bins, one = range(count), op.Constant(value_ints=[1])
         start = op.Div(
             op.Mul(length, op.Constant(value_ints=[*bins])), op.Constant(value_int=count)
         )
-        # Rounded up: divided is (bin + 1) * length + count - 1.
+        # Adding count - 1 before the division rounds (bin + 1) * length / count up.
         end = op.Mul(length, op.Constant(value_ints=[each + 1 for each in bins]))
         end = op.Add(end, op.Constant(value_int=count - 1))
         end = op.Div(end, op.Constant(value_int=count))
@@ -194,14 +197,14 @@ def _translations(op: Any) -> dict[Callable[..., Any], Callable[..., Any]]:
         return op.Div(op.Cast(inside, to=_FLOAT), op.Cast(op.Sub(end, start), to=_FLOAT))
 
     def pooled(image: Any, sizes: Sequence[int]) -> Any:
-        # torch fixes the bins to the size that it is shown.
+        # torch's own translation fixes the bins for the size of the example.
         rows = means(op.Shape(image, start=2, end=3), sizes[0])
         columns = means(op.Shape(image, start=3, end=4), sizes[1])
         return op.MatMul(op.MatMul(rows, image), op.Transpose(columns, perm=[1, 0]))
 
     def gru(inputs: Any, weights: Sequence[Any], bidirectional: bool) -> Any:
         size = weights[1].shape[1]
-        # The gates r, z, n are z, r, n there; and each weight has a first dimension of directions.
+        # torch orders the gates r, z, n, ONNX z, r, n. ONNX has a first axis for directions.
         rows = [*range(size, 2 * size), *range(size), *range(2 * size, 3 * size)]
         order, first = op.Constant(value_ints=rows), op.Constant(value_ints=[0])
 
@@ -229,15 +232,19 @@ def _translations(op: Any) -> dict[Callable[..., Any], Callable[..., Any]]:
 
 
 def main() -> None:
-    """The command."""
+    """Reads the command line and writes the file."""
     parser = argparse.ArgumentParser(
-        "python -m pipelines.export", description="Write weights as an ONNX file of their network."
+        "python -m pipelines.export", description="Write a network and its weights as an ONNX file."
     )
-    parser.add_argument("weights", metavar="WEIGHTS", help="shipped weights by name, or a file")
-    parser.add_argument("file", metavar="FILE.onnx", type=Path, help="what to write")
-    parser.add_argument("--steps", type=int, help="recurrent steps; by default as in training")
+    parser.add_argument(
+        "weights", metavar="WEIGHTS", help="name of shipped weights (roads-dru4), or a weights file"
+    )
+    parser.add_argument("file", metavar="FILE.onnx", type=Path, help="file to write")
+    parser.add_argument(
+        "--steps", type=int, help="number of recurrent steps; by default as in training"
+    )
     arguments = parser.parse_args()
-    # What else could be installed, and what could not be simplified.
+    # They log hints on optional packages and on nodes that stay unsimplified.
     for name in ("torch.onnx", "onnxscript", "onnx_ir"):
         logging.getLogger(name).setLevel(logging.ERROR)
     try:

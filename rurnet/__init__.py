@@ -1,7 +1,7 @@
 """Segmentation networks: tensors in, tensors out.
 
 Imports torch only: no file, no download, no data set, no raster.
-One contract for every network: see `rurnet.network`.
+All networks have one interface: see `rurnet.network`.
 """
 
 from rurnet.encoders.pretrained import load_encoder

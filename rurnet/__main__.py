@@ -1,7 +1,8 @@
-"""`python -m rurnet [NAME ...]`: every network, its parameters, its cost and its speed here.
+"""`python -m rurnet [NAME ...]`: prints the parameters, the cost and the speed of each network.
 
-Cost is in multiply-adds of convolutions and matrix products for one image: what is computed once,
-and what each step computes. Where the papers give a figure, it stands beside ours.
+The cost is the number of multiply-adds in convolutions and matrix products for one image: those
+computed once, plus those of each step. Figures from the papers stand beside ours. Speed is measured
+on this machine.
 """
 
 import argparse
@@ -22,16 +23,16 @@ PAPER_PARAMETERS = {
     "refinenet": "118 M",
     "canvas": "42.5 M + ?",
 }
-"""Wang et al., ICCV 2019; McIntosh et al. give the features' alone."""
+"""From Wang et al., ICCV 2019. For `canvas`, McIntosh et al. give those of the features only."""
 
 PAPER_COST = {"canvas": "54.4 + 6.6"}
-"""McIntosh et al., section 3 and Table 3, at 513 px and with 21 classes."""
+"""From McIntosh et al., section 3 and Table 3: 513 px, 21 classes."""
 
 SIZE = {"canvas": 513}
-"""Side of the image in pixels, where the paper's cost is for another than the others'."""
+"""Side of the image in pixels, for networks whose paper gives the cost at another size than 512."""
 
 TIMED = 256
-"""Side of the image in pixels that is timed."""
+"""Side in pixels of the image used to measure speed."""
 
 HEADINGS = (
     "network", "steps", "parameters", "paper", "px", "G once + a step", "paper", "Mpx/s",
@@ -41,10 +42,10 @@ WIDTHS = (14, 5, 10, 10, 3, 15, 10, 5)
 
 @torch.inference_mode()
 def cost(network: SegmentationNetwork, size: int) -> tuple[float, float]:
-    """Multiply-adds of the first state, and of a step.
+    """Counts the multiply-adds of the first state and of one step.
 
     Args:
-        network: May be on the meta device: nothing is computed.
+        network: It may be on the meta device; nothing is computed there.
         size: Side of the image in pixels.
     """
     device = next(network.parameters()).device
@@ -53,27 +54,27 @@ def cost(network: SegmentationNetwork, size: int) -> tuple[float, float]:
         state = network.initial_state(image)
     with FlopCounterMode(display=False) as step:
         network.step(image, state)
-    # The counter takes a multiply-add for two.
+    # The counter counts a multiply-add as two operations.
     return once.get_total_flops() / 2, step.get_total_flops() / 2
 
 
 @torch.inference_mode()
 def speed(network: SegmentationNetwork) -> float:
-    """Megapixels per second with all steps, on the GPU if there is one; the best of three."""
+    """Returns megapixels per second with all steps, the best of three runs; on the GPU if any."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = network.to(device).eval().channels_last()
     image = torch.zeros(1, network.in_channels, TIMED, TIMED, device=device)
     image = image.contiguous(memory_format=torch.channels_last)
     seconds = []
-    for _ in range(4):  # The first warms up.
+    for _ in range(4):  # The first run is a warm-up.
         start = time.perf_counter()
-        network(image)[-1].sum().item()  # Waits for a GPU.
+        network(image)[-1].sum().item()  # item() waits for the GPU.
         seconds.append(time.perf_counter() - start)
     return TIMED**2 / 1e6 / min(seconds[1:])
 
 
 def rows(names: list[str]) -> Iterator[tuple[str, ...]]:
-    """A row for each network."""
+    """Yields one table row per network."""
     for name in names:
         with torch.device("meta"):
             network = create(name)
@@ -102,7 +103,7 @@ def main(called: str, words: Sequence[str]) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME")
     names = parser.parse_args(words).names or list(NETWORKS)
     if unknown := [name for name in names if name not in NETWORKS]:
-        parser.error(f"no network is called {unknown[0]}; there are {', '.join(NETWORKS)}")
+        parser.error(f"unknown network {unknown[0]}; choose from {', '.join(NETWORKS)}")
     for row in (HEADINGS, *rows(names)):
         print(
             "  ".join(cell.ljust(width) for cell, width in zip(row, WIDTHS, strict=True)).rstrip()

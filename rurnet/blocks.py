@@ -1,7 +1,7 @@
-"""The pieces every network is built of: convolution blocks and encoder-decoders.
+"""Building blocks of the networks: convolution blocks and encoder-decoders.
 
 Sizes follow Wang et al., ICCV 2019, section 3.1: the first block has 8 channels, each pooling
-doubles them, the way up uses transposed convolutions, every convolution is normalised.
+doubles the channels, the way up uses transposed convolutions, and every convolution is normalised.
 """
 
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ CHANNELS = (8, 16, 32, 64, 128)
 
 
 def normalisation(norm: Norm, channels: int) -> nn.Module:
-    """Group norm in 8 groups, or the most below that channels divide by; or batch norm.
+    """Returns batch norm, or group norm with the largest number of groups up to 8 that fits.
 
     Raises:
-        NetworkError: Another kind.
+        NetworkError: `norm` is of another kind.
     """
     if norm == "batch":
         return nn.BatchNorm2d(channels)
@@ -38,17 +38,19 @@ def conv_block(inputs: int, outputs: int, norm: Norm, *, final_relu: bool = True
     """Two 3x3 convolutions, each normalised and rectified.
 
     Args:
-        inputs: Channels that come in.
-        outputs: Channels that go out, and between the two convolutions.
+        inputs: Input channels.
+        outputs: Channels of the output and between the two convolutions.
         norm: Kind of normalisation.
-        final_relu: Whether the second convolution is rectified too; where it is not, the
-            block's output keeps its sign (what a gate needs to reach below one half).
+        final_relu: Whether the second convolution is rectified too. If not, the output can be
+            negative; a gate needs that to get below one half.
 
     Raises:
-        NetworkError: No channels come in, or go out.
+        NetworkError: `inputs` or `outputs` is less than 1.
     """
     if inputs < 1 or outputs < 1:
-        raise NetworkError(f"a block needs channels, not {inputs} that come in, {outputs} out")
+        raise NetworkError(
+            f"a block needs 1 or more input and output channels, not {inputs}, {outputs}"
+        )
     layers: list[nn.Module] = [
         nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
         normalisation(norm, outputs),
@@ -65,15 +67,15 @@ class EncoderDecoder(nn.Module):
     """The part of a U-Net from one level down to the bottleneck and back up to that level.
 
     With one entry in `channels` it is a single convolution block: the bottleneck itself.
-    The recursion over levels mirrors the figure of the paper (Fig. 3a): each level encodes,
-    hands what it pooled to the part below, and decodes the answer beside its own encoding.
+    The recursion over levels follows Fig. 3a of the paper: each level encodes its input, passes
+    the pooled features to the part below, and decodes what comes back together with its encoding.
 
     Args:
-        inputs: Channels that come in.
+        inputs: Input channels.
         channels: Channels of this level, the one below, and so on to the bottleneck.
-        outputs: Channels that go out.
+        outputs: Output channels.
         norm: Kind of normalisation.
-        final_relu: Whether the last block is rectified at its end.
+        final_relu: Whether the last block ends in a ReLU.
     """
 
     def __init__(
@@ -96,7 +98,7 @@ class EncoderDecoder(nn.Module):
         self.level = Level(inputs, here, lower, outputs, norm, final_relu=final_relu)
 
     def forward(self, features: Tensor) -> Tensor:
-        """[B, inputs, h, w] to [B, outputs, h, w]; h and w divide by 2 ** (levels - 1)."""
+        """[B, inputs, h, w] to [B, outputs, h, w]; h and w are multiples of 2 ** (levels - 1)."""
         if self.level is None or self.below is None:
             encoded: Tensor = self.encode(features)
             return encoded
@@ -105,15 +107,15 @@ class EncoderDecoder(nn.Module):
 
 
 class Up(nn.Module):
-    """The way up to one level of a U-Net: transposed convolution, and a block beside the skip.
+    """The way up to one level of a U-Net: transposed convolution, concatenation, block.
 
     Args:
-        lower: Channels of what comes from below.
-        skip: Channels of what was encoded at this level.
-        channels: Channels that the transposed convolution makes.
-        outputs: Channels that go out.
+        lower: Channels of the features from the level below.
+        skip: Channels of the skip connection.
+        channels: Channels that the transposed convolution returns.
+        outputs: Output channels.
         norm: Kind of normalisation.
-        final_relu: Whether the block is rectified at its end.
+        final_relu: Whether the block ends in a ReLU.
     """
 
     def __init__(
@@ -140,12 +142,12 @@ class Level(Up):
     """One level of a U-Net: the block on the way down, the pooling, and the way back up.
 
     Args:
-        inputs: Channels that come in.
+        inputs: Input channels.
         channels: Channels of this level.
-        lower: Channels of what comes back from below.
-        outputs: Channels that go out.
+        lower: Channels of the features from the level below.
+        outputs: Output channels.
         norm: Kind of normalisation.
-        final_relu: Whether the decoding block is rectified at its end.
+        final_relu: Whether the decoding block ends in a ReLU.
     """
 
     def __init__(
@@ -172,7 +174,7 @@ class Levels(nn.ModuleList):
     """Levels of a U-Net, from full resolution down."""
 
     def down(self, features: Tensor) -> tuple[list[Tensor], Tensor]:
-        """[B, C, H, W] to the skips of every level and what the last one pooled."""
+        """[B, C, H, W] to the skips of all levels and the pooled features of the last one."""
         skips = []
         for level in self:
             assert isinstance(level, Level)
@@ -181,7 +183,7 @@ class Levels(nn.ModuleList):
         return skips, features
 
     def up(self, skips: Sequence[Tensor], features: Tensor) -> Tensor:
-        """From what comes from below the last level to the first one's features."""
+        """Skips and the features from below the last level to the features of the first level."""
         for level, skip in zip(reversed(self), reversed(skips), strict=True):
             assert isinstance(level, Up)
             features = level.up(skip, features)

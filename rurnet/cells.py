@@ -1,7 +1,7 @@
-"""Recurrent cells whose gates are convolutions: ConvGRU and ConvLSTM.
+"""Recurrent cells with convolutions as gates: ConvGRU and ConvLSTM.
 
-A gate's weights on x and on h are one convolution over [x, h], which is the sum of the two;
-pixels beyond the border count as zero.
+A gate has one convolution over [x, h], which equals the sum of a convolution over x and one over
+h. Pixels beyond the border count as zero.
 """
 
 import torch
@@ -11,26 +11,26 @@ from rurnet.errors import NetworkError
 
 
 class ConvGRU(nn.Module):
-    """Gated recurrent unit of convolutions (Ballas et al., ICLR 2016).
+    """Convolutional gated recurrent unit (Ballas et al., ICLR 2016).
 
-    With * a convolution, . the product of elements and [ , ] concatenation:
+    Here * is a convolution, . the product of elements and [ , ] concatenation:
 
         z  = sigmoid(W_z * [x, h] + b_z)
         r  = sigmoid(W_r * [x, h] + b_r)
         h^ = tanh(W_h * [x, r . h] + b_h)
         h' = z . h + (1 - z) . h^
 
-    The reset gate acts on h before it is convolved (`torch.nn.GRU` resets after). An update
-    gate of one keeps h, as in equation 4 of the recurrent U-Net and in `torch.nn.GRU`; where
-    a paper has z and 1 - z the other way round, W_z and b_z have the other sign.
+    The reset gate acts on h before the convolution (in `torch.nn.GRU`, after it). An update gate
+    of one keeps h, as in equation 4 of the recurrent U-Net and in `torch.nn.GRU`. In papers that
+    swap z and 1 - z, W_z and b_z have the opposite sign.
 
     Args:
         inputs: Channels of x.
         hidden: Channels of h.
-        kernel: Height and width of every convolution, odd.
+        kernel: Height and width of all convolutions, an odd number.
 
     Raises:
-        NetworkError: h has no channels.
+        NetworkError: `hidden` is less than 1.
     """
 
     def __init__(self, inputs: int, hidden: int, kernel: int = 3) -> None:
@@ -41,14 +41,14 @@ class ConvGRU(nn.Module):
         self.candidate = nn.Conv2d(inputs + hidden, hidden, kernel, padding=kernel // 2)
 
     def forward(self, x: Tensor, h: Tensor) -> Tensor:
-        """From x [B, inputs, h, w] and h [B, hidden, h, w] to the next h."""
+        """Returns the next h, from x [B, inputs, h, w] and h [B, hidden, h, w]."""
         z, r = torch.sigmoid(self.gates(torch.cat([x, h], dim=1))).chunk(2, dim=1)
         candidate = torch.tanh(self.candidate(torch.cat([x, r * h], dim=1)))
         return z * h + (1 - z) * candidate
 
 
 class ConvLSTM(nn.Module):
-    """Long short-term memory of convolutions (Shi et al., NeurIPS 2015), without peepholes.
+    """Convolutional long short-term memory (Shi et al., NeurIPS 2015), without peepholes.
 
     With the notation of `ConvGRU`:
 
@@ -59,14 +59,14 @@ class ConvLSTM(nn.Module):
         c' = f . c + i . g
         h' = o . tanh(c')
 
-    A peephole would let i, f and o see c as well, with a weight per pixel, so for one image
-    size only. 1x1 kernels are those of the variable-budget paper (McIntosh et al., 2018). b_f
-    starts at one (Jozefowicz et al., ICML 2015): a fresh cell remembers.
+    There are no peepholes: they need a weight per pixel, so the cell would take one image size
+    only. The variable-budget paper (McIntosh et al., 2018) has 1x1 kernels. b_f starts at one
+    (Jozefowicz et al., ICML 2015), so that an untrained cell keeps most of c.
 
     Args:
         inputs: Channels of x.
         hidden: Channels of h and of c.
-        kernel: Height and width of every convolution, odd.
+        kernel: Height and width of the convolution, an odd number.
     """
 
     def __init__(self, inputs: int, hidden: int, kernel: int = 1) -> None:
@@ -75,7 +75,7 @@ class ConvLSTM(nn.Module):
         nn.init.ones_(self.gates.get_parameter("bias")[hidden : 2 * hidden])
 
     def forward(self, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """From x [B, inputs, h, w] and (h, c), each [B, hidden, h, w], to the next (h, c)."""
+        """Returns the next (h, c), from x [B, inputs, h, w] and (h, c), each [B, hidden, h, w]."""
         h, c = state
         i, f, g, o = self.gates(torch.cat([x, h], dim=1)).chunk(4, dim=1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)

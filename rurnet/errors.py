@@ -1,9 +1,9 @@
-"""Errors of the networks."""
+"""Errors that the networks raise."""
 
 
 class RurnetError(Exception):
-    """Root of what this package raises."""
+    """Base of all errors of this package."""
 
 
 class NetworkError(RurnetError, ValueError):
-    """A network cannot be built, or was given a tensor it cannot take."""
+    """A network cannot be built, or was given a tensor of the wrong shape or type."""

@@ -1,4 +1,4 @@
-"""What networks on a pretrained encoder share: a normalised convolution, and bringing to a size."""
+"""Layers of networks with a pretrained encoder: normalised convolution and resizing."""
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -7,14 +7,14 @@ from torch.nn import functional
 def conv_norm_relu(
     inputs: int, outputs: int, kernel: int = 3, *, stride: int = 1, dilation: int = 1
 ) -> nn.Sequential:
-    """A convolution that keeps the size (but for its stride), batch norm and ReLU.
+    """Convolution with "same" padding, batch norm and ReLU.
 
     Args:
-        inputs: Channels that come in.
-        outputs: Channels that go out.
-        kernel: Odd, so that there is a middle.
+        inputs: Input channels.
+        outputs: Output channels.
+        kernel: Height and width of the kernel, an odd number.
         stride: [h, w] becomes [h / stride, w / stride], rounded up.
-        dilation: Pixels from one of the kernel's weights to the next.
+        dilation: Distance between neighbouring weights of the kernel, in pixels.
     """
     padding = dilation * (kernel // 2)
     return nn.Sequential(
@@ -25,7 +25,7 @@ def conv_norm_relu(
 
 
 def resized(features: Tensor, like: Tensor) -> Tensor:
-    """[B, C, h, w] bilinearly at the height and width of `like`, whatever its channels."""
+    """Resizes [B, C, h, w] bilinearly to the height and width of `like`."""
     return functional.interpolate(
         features, size=like.shape[-2:], mode="bilinear", align_corners=False
     )

@@ -1,6 +1,6 @@
-"""The loss of Wang et al., ICCV 2019: cross entropy at every step, later steps weighing more.
+"""The loss of Wang et al., ICCV 2019: cross entropy at every step, with more weight on later steps.
 
-Also soft Dice and soft clDice, which can be added to it, and weights for rare classes.
+Soft Dice and soft clDice can be added to it. Class weights make rare classes count more.
 """
 
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from torch.nn import functional
 from rurnet.errors import NetworkError
 
 IGNORE_INDEX = 255
-"""Label of a pixel that is left out of the loss (missing, or outside the field of view)."""
+"""Label of pixels that the loss leaves out (missing, or outside the field of view)."""
 
 _DICE_SMOOTHING = 1e-5
-"""In pixels; MONAI's."""
+"""In pixels, as in MONAI."""
 
 _CLDICE_SMOOTHING = 1.0
-"""In pixels of skeleton; that of the authors' code."""
+"""In pixels of skeleton, as in the authors' code."""
 
 
 def multi_step_loss(
@@ -37,38 +37,38 @@ def multi_step_loss(
 
     Args:
         logits: N tensors [B, classes, H, W], first step first.
-        labels: [B, H, W], integer class per pixel, `IGNORE_INDEX` where there is none.
-        alpha: Weight of a step against the one after it; 0.4 or 1 in their paper. At 0 only the
-            last step counts, and no other is looked at.
-        class_weights: [classes], weight of each class in the cross entropy's mean.
-        dice: Weight of `soft_dice_loss`, which is not computed at 0.
-        cldice: Weight of `soft_cldice_loss`, which is not computed at 0.
-        denominator: What the cross entropy's sum is divided by, where these are a part of a batch:
-            `label_weight` of the whole batch. The parts' losses then add up to the whole's.
+        labels: [B, H, W], integer class of each pixel, `IGNORE_INDEX` for unlabelled pixels.
+        alpha: Weight of a step relative to the next step; 0.4 or 1 in the paper. With 0 only the
+            last step counts, and the others are not evaluated.
+        class_weights: [classes], weight of each class in the mean of the cross entropy.
+        dice: Weight of `soft_dice_loss`; with 0 it is not computed.
+        cldice: Weight of `soft_cldice_loss`; with 0 it is not computed.
+        denominator: For a part of a batch, `label_weight` of the whole batch. The sum of the cross
+            entropy is divided by it, so that the losses of the parts add up to that of the batch.
 
     Returns:
-        A scalar. It is zero, with a gradient of zero, where every pixel is ignored.
+        A scalar. If every pixel is ignored, it is zero with a gradient of zero.
 
     Raises:
-        NetworkError: There are more or fewer class weights than classes.
+        NetworkError: The number of class weights is not the number of classes.
     """
     classes = logits[0].shape[1]
     if class_weights is not None and len(class_weights) != classes:
         raise NetworkError(
-            f"each of the {classes} classes needs a weight, not {len(class_weights)} of them"
+            f"{len(class_weights)} class weights for {classes} classes: give one for each"
         )
     total = logits[0].new_zeros(())
-    # In 16 bits a count of pixels is off, or overflows.
+    # 16 bits are too few to count pixels: the sum would be inexact or overflow.
     dtype = torch.promote_types(logits[0].dtype, torch.float32)
     weights = _pixel_weights(labels, class_weights, dtype)
     if denominator is None:
         denominator = weights.sum()
-    # The plain mean of torch is 0 / 0 where a whole batch is ignored.
+    # Avoids 0 / 0 (torch's mean) if the whole batch is ignored.
     denominator = denominator + (denominator == 0)
     for position, step in enumerate(logits):
         factor = alpha ** (len(logits) - 1 - position)
         if factor == 0:
-            # Left out, not multiplied: 0 times the infinity of a step that diverged is nan.
+            # Skipped, not multiplied by 0: if a step diverged, 0 times infinity would be nan.
             continue
         per_pixel = functional.cross_entropy(
             step, labels.long(), ignore_index=IGNORE_INDEX, reduction="none"
@@ -82,11 +82,11 @@ def multi_step_loss(
 
 
 def label_weight(labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
-    """What `multi_step_loss` divides a batch's cross entropy by: its pixels, weighted by class.
+    """Sums the class weights of all labelled pixels: the divisor of the mean cross entropy.
 
     Args:
-        labels: [B, H, W], integer class per pixel, `IGNORE_INDEX` where there is none.
-        class_weights: [classes].
+        labels: [B, H, W], integer class of each pixel, `IGNORE_INDEX` for unlabelled pixels.
+        class_weights: [classes]; None for 1 each.
 
     Returns:
         A scalar, in 32 bits or more.
@@ -95,20 +95,21 @@ def label_weight(labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
 
 
 def soft_dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """One minus soft Dice, 2 |P G| / (|P| + |G|), mean over the foreground classes.
+    """One minus soft Dice, 2 |P G| / (|P| + |G|), averaged over the foreground classes.
 
-    Milletari et al., "V-Net", 2016, section 3, with plain sums below the line in place of
-    squares, as most implementations have it. Sums run over the whole batch and not image by
-    image: a crop without a vessel has no Dice of its own. It equals MONAI's
-    `DiceLoss(softmax=True, include_background=False, batch=True)` where nothing is ignored.
+    See Milletari et al., "V-Net", 2016, section 3. Like most implementations, the denominator has
+    plain sums in place of squares. Sums are over the whole batch, because Dice is undefined for a
+    crop without foreground. If no pixel is ignored, the loss equals MONAI's
+    `DiceLoss(softmax=True, include_background=False, batch=True)`.
 
     Args:
-        logits: [B, classes, H, W], floating, class 0 the background.
-        labels: [B, H, W], integer class per pixel, `IGNORE_INDEX` where there is none.
+        logits: [B, classes, H, W], floating point; class 0 is the background.
+        labels: [B, H, W], integer class of each pixel, `IGNORE_INDEX` for unlabelled pixels.
 
     Returns:
-        A scalar in 0..1, in 32 bits or more. It is zero, with a gradient of zero, where every
-        pixel is ignored. A class without a label costs nearly 1 unless its probabilities vanish.
+        A scalar from 0 to 1, in 32 bits or more. If every pixel is ignored, it is zero with a
+        gradient of zero. The loss of a class without labels is close to 1 unless its probabilities
+        are close to 0.
     """
     predicted, true = _foreground(logits, labels)
     both = (predicted * true).sum(dim=(0, 2, 3))
@@ -118,27 +119,27 @@ def soft_dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def soft_cldice_loss(logits: Tensor, labels: Tensor, iterations: int = 15) -> Tensor:
-    """One minus soft clDice, mean over the foreground classes: gaps cost more than borders.
+    """One minus soft clDice, averaged over the foreground classes: gaps cost more than borders.
 
-    Shit et al., "clDice", CVPR 2021, algorithms 1 and 2. Topology precision is the part of the
-    predicted skeleton that lies in the labels, topology sensitivity the part of the labels'
-    skeleton that lies in the prediction; clDice is their harmonic mean. Sums run over the whole
-    batch. Made to be added to another loss: a skeleton says nothing about width.
+    See Shit et al., "clDice", CVPR 2021, algorithms 1 and 2. Topology precision is the share of
+    the predicted skeleton that lies in the labels. Topology sensitivity is the share of the labels'
+    skeleton that lies in the prediction. clDice is their harmonic mean. Sums are over the whole
+    batch. Add it to another loss: a skeleton has no width.
 
-    Ignored pixels are background in both images before the skeletons are taken, so what the
-    network says there cannot reach the skeleton beside it.
+    Ignored pixels become background in both images before skeletonisation, so that the prediction
+    there cannot change the skeleton nearby.
 
     Args:
-        logits: [B, classes, H, W], floating, class 0 the background.
-        labels: [B, H, W], integer class per pixel, `IGNORE_INDEX` where there is none.
-        iterations: Erosions, each one pixel from either side. Too few, and a wide vessel or road
-            has no skeleton but in its corners; too many change nothing and take longer. 15 are
-            enough for 32 pixels, and for 22 where it runs diagonally, for a cross erodes more
-            slowly there: all of Massachusetts Roads, all but a few spots of CHASE_DB1.
+        logits: [B, classes, H, W], floating point; class 0 is the background.
+        labels: [B, H, W], integer class of each pixel, `IGNORE_INDEX` for unlabelled pixels.
+        iterations: Number of erosions; each removes one pixel from every side. With too few, a wide
+            vessel or road has a skeleton in its corners only. More than needed only take longer. 15
+            are enough for widths up to 32 pixels, or 22 for diagonal roads, which a cross erodes
+            more slowly. This covers Massachusetts Roads and all but a few places of CHASE_DB1.
 
     Returns:
-        A scalar in 0..1, in 32 bits or more. It is zero, with a gradient of zero, where every
-        pixel is ignored. Of a class without a label only the precision is below 1.
+        A scalar from 0 to 1, in 32 bits or more. If every pixel is ignored, it is zero with a
+        gradient of zero. For a class without labels only the precision is below 1.
     """
     predicted, true = _foreground(logits, labels)
     predicted_skeleton = _soft_skeleton(predicted, iterations)
@@ -149,21 +150,22 @@ def soft_cldice_loss(logits: Tensor, labels: Tensor, iterations: int = 15) -> Te
 
 
 def median_frequency_weights(pixels: Tensor | Sequence[Sequence[int]]) -> Tensor:
-    """Class weights that make rare classes count more: median frequency / frequency of a class.
+    """Returns median frequency / frequency for each class, so that rare classes count more.
 
-    Eigen and Fergus, ICCV 2015; ReSeg, section 5. A class's frequency is
-    its pixels over the pixels of the images that have it. Of an even number of classes the
-    median is the mean of the two in the middle.
+    See Eigen and Fergus, ICCV 2015, and ReSeg, section 5. The frequency of a class is its number
+    of pixels divided by the number of pixels in the images that contain it. With an even number of
+    classes the median is the mean of the two middle frequencies.
 
     Args:
-        pixels: [images, classes], labelled pixels of each class in each image; ignored pixels
-            are in no column.
+        pixels: [images, classes], number of labelled pixels of each class in each image, without
+            ignored pixels.
 
     Returns:
         [classes], 32-bit floats above 0, for `class_weights` of `multi_step_loss`.
 
     Raises:
-        NetworkError: If a class occurs in no image: its weight would be infinite.
+        NetworkError: A class occurs in no image (its weight would be infinite), or `pixels` has
+            another number of dimensions.
     """
     counts = torch.as_tensor(pixels, dtype=torch.float64)
     if counts.ndim != 2:
@@ -179,12 +181,12 @@ def median_frequency_weights(pixels: Tensor | Sequence[Sequence[int]]) -> Tensor
         )
     where_present = (counts.sum(dim=1, keepdim=True) * (counts > 0)).sum(dim=0)
     frequency = of_class / where_present
-    # Not torch.median: of two in the middle that takes the lower.
+    # torch.median would return the lower of two middle values, not their mean.
     return (frequency.quantile(0.5) / frequency).float()
 
 
 def _pixel_weights(labels: Tensor, class_weights: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """Weight of each pixel's cross entropy [B, H, W]: of its class, 0 where it is ignored."""
+    """Weights [B, H, W] of the cross entropy: those of the pixels' classes, 0 if ignored."""
     weights = labels.new_ones(labels.shape, dtype=dtype)
     if class_weights is not None:
         weights = class_weights.to(weights)[labels.clamp(max=len(class_weights) - 1).long()]
@@ -192,11 +194,11 @@ def _pixel_weights(labels: Tensor, class_weights: Tensor | None, dtype: torch.dt
 
 
 def _foreground(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Probabilities and labels (0 or 1), both [B, classes - 1, H, W], 0 where ignored."""
-    # Sums over many pixels: not in the 16 bits that mixed precision has.
+    """Probabilities and labels (0 or 1), both [B, classes - 1, H, W], 0 in ignored pixels."""
+    # Mixed precision has 16 bits, too few for sums over many pixels.
     dtype = torch.promote_types(logits.dtype, torch.float32)
     labels = labels[:, None]
-    # Filled, not multiplied: it also stops what is not finite.
+    # Filling, unlike multiplying, also removes values that are not finite.
     predicted = logits.softmax(dim=1, dtype=dtype)[:, 1:].masked_fill(labels == IGNORE_INDEX, 0)
     classes = torch.arange(1, logits.shape[1], device=labels.device)[:, None, None]
     return predicted, (labels == classes).to(dtype)
@@ -206,7 +208,7 @@ def _soft_skeleton(image: Tensor, iterations: int) -> Tensor:
     """Soft skeleton of [B, classes, H, W] in 0..1 (clDice, algorithm 1)."""
     skeleton = torch.zeros_like(image)
     for _ in range(iterations + 1):
-        # Erosion by a cross, dilation by a square: so the authors' code, and MONAI.
+        # As in the authors' code and in MONAI: erosion by a cross, dilation by a square.
         eroded = torch.minimum(_narrowest(image, (3, 1)), _narrowest(image, (1, 3)))
         opened = functional.max_pool2d(eroded, 3, stride=1, padding=1)
         ridge = functional.relu(image - opened)
@@ -216,12 +218,12 @@ def _soft_skeleton(image: Tensor, iterations: int) -> Tensor:
 
 
 def _narrowest(image: Tensor, window: tuple[int, int]) -> Tensor:
-    """Minimum over a window around each pixel; what lies beyond the image does not count."""
+    """Minimum over a window around each pixel, leaving out positions outside the image."""
     padding = (window[0] // 2, window[1] // 2)
     return -functional.max_pool2d(-image, window, stride=1, padding=padding)
 
 
 def _part_within(skeleton: Tensor, image: Tensor) -> Tensor:
-    """Part of a skeleton that lies in an image: [classes]. 1 where there is no skeleton."""
+    """Share of a skeleton that lies in an image, [classes]; 1 if there is no skeleton."""
     within = (skeleton * image).sum(dim=(0, 2, 3))
     return (within + _CLDICE_SMOOTHING) / (skeleton.sum(dim=(0, 2, 3)) + _CLDICE_SMOOTHING)

@@ -1,4 +1,4 @@
-"""The contract every network keeps: a state that starts, and a step that refines it."""
+"""The interface of all networks: an initial state, and steps that refine the mask."""
 
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple, Self
@@ -13,12 +13,12 @@ Hidden = tuple[Tensor, ...]
 
 
 class State(NamedTuple):
-    """What is handed from one step to the next.
+    """The tensors that one step passes to the next.
 
     Attributes:
-        mask: [B, classes, H, W], the softmax of the last logits, at the image's own size.
-        hidden: Tensors [B, ...] of the network's own: what its recurrent unit remembers, and
-            what it computes of the image once and not at every step. Empty where it has neither.
+        mask: [B, classes, H, W], the softmax of the last logits, at the size of the image.
+        hidden: Tensors [B, ...] that depend on the network: the memory of its recurrent unit, and
+            features that it computes once per image. Empty if the network has neither.
     """
 
     mask: Tensor
@@ -26,18 +26,18 @@ class State(NamedTuple):
 
 
 class SegmentationNetwork(nn.Module):
-    """Base of all networks: any input size, any number of steps.
+    """Base of all networks. They take images of any size and run any number of steps.
 
-    Tiles can join and leave a batch between steps, because everything a step needs is in
-    the image and the state.
+    A step depends on the image and the state only, so tiles can join or leave a batch between
+    steps.
 
     Attributes:
         in_channels: Channels of the image.
         classes: Number of classes, background included.
-        steps: Steps the network was made for; 1 in a one-shot network.
-        one_shot: Whether a second step would repeat the first.
-        multiple: Images are padded, inside, to a height and width that divide by this.
-        alpha: Weight of a step's loss against the next one's that its authors train it with.
+        steps: Default number of steps; 1 in a one-shot network.
+        one_shot: Whether the network has a single step; a second would repeat the first.
+        multiple: The network pads images internally to multiples of this height and width.
+        alpha: Weight of a step's loss relative to the next step's, as its authors trained it.
     """
 
     one_shot: ClassVar[bool] = False
@@ -57,23 +57,23 @@ class SegmentationNetwork(nn.Module):
         self.steps = steps
 
     def initial_state(self, image: Tensor, mask: Tensor | None = None) -> State:
-        """State before the first step: a uniform mask (1 / classes), and nothing remembered.
+        """Returns the state before the first step: a uniform mask (1 / classes), empty memory.
 
         Args:
-            image: [B, in_channels, H, W], any floating type.
-            mask: [B, classes, H, W], an earlier mask to refine instead of the uniform one:
-                probabilities, of any type. A network that feeds no mask back pays it no heed.
+            image: [B, in_channels, H, W], of any floating-point type.
+            mask: [B, classes, H, W], probabilities of any type: an earlier mask to refine, in place
+                of the uniform one. It has no effect in a network that feeds no mask back.
 
         Raises:
-            NetworkError: The image has another number of channels or no floating type, or the
-                mask another shape.
+            NetworkError: The image has the wrong number of channels or is not floating point, or
+                the mask has the wrong shape.
         """
         if image.dim() != 4 or image.shape[1] != self.in_channels:
             raise NetworkError(
                 f"the network takes images [B, {self.in_channels}, H, W], not {list(image.shape)}"
             )
         if not image.is_floating_point():
-            raise NetworkError(f"the network takes images of a floating type, not {image.dtype}")
+            raise NetworkError(f"the network takes images of floating type, not {image.dtype}")
         batch, _, height, width = image.shape
         shape = (batch, self.classes, height, width)
         if mask is None:
@@ -84,11 +84,11 @@ class SegmentationNetwork(nn.Module):
         return State(mask, self._initial_hidden(self._pad(image), self._pad(mask)))
 
     def step(self, image: Tensor, state: State) -> tuple[Tensor, State]:
-        """One step of refinement.
+        """Refines the mask by one step.
 
         Args:
-            image: [B, in_channels, H, W]; any H and W, padded inside and cropped back.
-            state: From `initial_state` or the step before.
+            image: [B, in_channels, H, W]; any H and W. It is padded internally.
+            state: From `initial_state` or the previous step.
 
         Returns:
             Logits [B, classes, H, W] and the next state.
@@ -99,21 +99,21 @@ class SegmentationNetwork(nn.Module):
         return logits, State(logits.softmax(dim=1), hidden)
 
     def channels_last(self) -> Self:
-        """The same network, laid out as CPUs and GPUs convolve its sizes fastest."""
-        # torch's annotations of `to` leave the memory format out.
+        """Returns the network in the memory layout in which CPUs and GPUs convolve it fastest."""
+        # The type annotations of `to` lack the memory format.
         convert: Callable[..., Self] = self.to
         return convert(memory_format=torch.channels_last)
 
     def forward(self, image: Tensor, steps: int | None = None) -> list[Tensor]:
-        """Logits [B, classes, H, W] of every step, first to last.
+        """Returns the logits [B, classes, H, W] of all steps, first to last.
 
         Args:
             image: [B, in_channels, H, W].
-            steps: How many; None for the number the network was made for. A one-shot network
-                repeats nothing: it takes None or 1.
+            steps: Number of steps; None for the network's default. A one-shot network takes None
+                or 1.
 
         Raises:
-            NetworkError: Fewer than one step, or more than one of a one-shot network.
+            NetworkError: `steps` is less than 1, or more than 1 in a one-shot network.
         """
         steps = self.steps if steps is None else steps
         if steps < 1:
@@ -123,12 +123,12 @@ class SegmentationNetwork(nn.Module):
         return self.unroll(image, self.initial_state(image), steps)
 
     def unroll(self, image: Tensor, state: State, steps: int) -> list[Tensor]:
-        """Logits [B, classes, H, W] of so many steps from a state on, first to last.
+        """Returns the logits [B, classes, H, W] of `steps` steps from a state on, first to last.
 
         Args:
             image: [B, in_channels, H, W].
             state: From `initial_state` or a step.
-            steps: How many.
+            steps: Number of steps.
         """
         every = []
         for _ in range(steps):
@@ -137,24 +137,24 @@ class SegmentationNetwork(nn.Module):
         return every
 
     def _initial_hidden(self, image: Tensor, mask: Tensor) -> Hidden:
-        """What `State.hidden` starts as, of a padded image and mask; nothing here."""
+        """Returns the first `State.hidden`, from a padded image and mask; empty by default."""
         return ()
 
     def _step(self, image: Tensor, mask: Tensor, hidden: Hidden) -> tuple[Tensor, Hidden]:
-        """A step on padded tensors: logits like the mask, and the next hidden tensors."""
+        """Computes a step on padded tensors: logits, shaped like the mask, and the next hidden."""
         raise NotImplementedError
 
     def _pad(self, tensor: Tensor) -> Tensor:
-        """Repeats the last row and column until height and width divide by `multiple`."""
+        """Repeats the last row and column until height and width are multiples of `multiple`."""
         if self.multiple == 1:
             return tensor
         bottom, right = (-size % self.multiple for size in tensor.shape[-2:])
-        # An exported network pads every size, by nothing where nothing lacks.
+        # An exported network always pads, by 0 if nothing is missing: its sizes are free.
         if not torch.compiler.is_exporting() and not (bottom or right):
             return tensor
         return functional.pad(tensor, (0, right, 0, bottom), mode="replicate")
 
 
 def parameter_count(network: nn.Module) -> int:
-    """Number of trained values in a network."""
+    """Returns the number of trainable values in a network."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)

@@ -1,4 +1,4 @@
-"""A name for every network, so that a weights file or a command line can ask for one."""
+"""The table of networks by name, as weights files and command lines use them."""
 
 from collections.abc import Callable
 from functools import partial
@@ -47,22 +47,22 @@ NETWORKS: dict[str, Callable[..., SegmentationNetwork]] = {
     "canvas": Canvas,
     "reseg": ReSeg,
 }
-"""`dru-4` is DRU(4) of Wang et al., ICCV 2019, `sru-0` their SRU(0), `unet-gn` and `unet-bn` their
-U-Net-G and U-Net-B; `-x2` has twice the channels (Table 6)."""
+"""In Wang et al., ICCV 2019, `dru-4` is called DRU(4), `sru-0` SRU(0), `unet-gn` U-Net-G and
+`unet-bn` U-Net-B. Names in `-x2` have twice the channels (Table 6)."""
 
 
 def create(name: str, **arguments: Any) -> SegmentationNetwork:
-    """Builds a network, with fresh weights, by name.
+    """Builds a network with random weights by name.
 
     Args:
         name: One of `NETWORKS`.
-        **arguments: What its constructor takes besides.
+        **arguments: Arguments of its constructor.
 
     Raises:
-        NetworkError: No such name, an argument it does not have, or a value it cannot take.
+        NetworkError: The name or an argument does not exist, or a value is not allowed.
     """
     if name not in NETWORKS:
-        raise NetworkError(f"no network is called {name!r}; there are {', '.join(NETWORKS)}")
+        raise NetworkError(f"unknown network {name!r}; choose from {', '.join(NETWORKS)}")
     try:
         return NETWORKS[name](**arguments)
     except NetworkError:

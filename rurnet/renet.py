@@ -8,18 +8,18 @@ from torch.nn import functional
 class ReNet(nn.Module):
     """Sweeps down and up every column, then right and left along every row.
 
-    Section 3.1 and equations 1 and 2 of ReSeg (Visin et al., CVPR Workshops 2016): the image is
-    split into patches that do not overlap; a GRU in each direction reads a column's patches, and a
-    GRU in each direction reads the rows of what the two made. Columns do not know of each other in
-    the first sweep, rows not in the second; after both every position has seen the whole image.
+    See section 3.1 and equations 1 and 2 of ReSeg (Visin et al., CVPR Workshops 2016). The image is
+    split into patches without overlap. Two GRUs read the patches of each column, one per direction.
+    Two more GRUs read the rows of their output. The first sweep treats columns independently, the
+    second rows; after both, every position depends on the whole image.
 
-    As in the paper, recurrent weights start orthonormal, those of each gate for themselves. A GRU
-    here is torch's, which applies the reset gate after the recurrent weights.
+    As in the paper, the recurrent weights of each gate start orthonormal. The GRU is torch's, which
+    applies the reset gate after the recurrent weights.
 
     Args:
-        inputs: Channels that come in.
-        units: Of each of the four GRUs.
-        patch: Height and width of a patch: all its patch * patch * inputs values are read at once.
+        inputs: Input channels.
+        units: Units of each of the four GRUs.
+        patch: Height and width of a patch. A GRU reads its patch * patch * inputs values at once.
     """
 
     def __init__(self, inputs: int, units: int = 100, patch: int = 2) -> None:
@@ -33,7 +33,7 @@ class ReNet(nn.Module):
                     nn.init.orthogonal_(gate)
 
     def forward(self, features: Tensor) -> Tensor:
-        """[B, inputs, h, w] to [B, 2 * units, h / patch, w / patch]; h and w divide by `patch`."""
+        """[B, inputs, h, w] to [B, 2 * units, h / patch, w / patch]; `patch` divides h and w."""
         patches = functional.pixel_unshuffle(features, self.patch)
         down = _sweep(self.vertical, patches.permute(2, 0, 3, 1))
         across = _sweep(self.horizontal, down.permute(2, 1, 0, 3))
@@ -41,7 +41,7 @@ class ReNet(nn.Module):
 
 
 def _sweep(gru: nn.GRU, sequences: Tensor) -> Tensor:
-    """[length, B, n, inputs] to [length, B, n, 2 * units]: B * n sequences, each for itself."""
+    """[length, B, n, inputs] to [length, B, n, 2 * units], as B * n independent sequences."""
     batch, count = sequences.shape[1:3]
     swept: Tensor = gru(sequences.flatten(1, 2))[0]
     return torch.unflatten(swept, 1, (batch, count))

@@ -1,4 +1,4 @@
-"""What all configurations have in common."""
+"""Base classes of the configurations, and patterns of their values."""
 
 from typing import Self
 
@@ -11,29 +11,29 @@ RANGE = r"-?\d+(\.\d+)?,-?\d+(\.\d+)?"
 
 
 NAMES = r"[^,]+(,[^,]+)*"
-"""Names between commas."""
+"""Names separated by commas."""
 
 
 class Configuration(BaseModel):
-    """Base of all: values do not change, numbers are finite, and an unknown name is an error."""
+    """Base of all configurations: frozen, with finite numbers only and no unknown names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class RangeSettings(Configuration):
-    """Which pixel values stand for the ends of a scale; who inherits it says of which one."""
+    """Settings with the pixel values of the two ends of a scale; subclasses define the scale."""
 
     value_range: str | None = None
 
     @model_validator(mode="after")
     def _range_ascends(self) -> Self:
         if (ends := self.value_ends) is not None and ends[0] >= ends[1]:
-            raise ValueError(f"value range must ascend, not {self.value_range}")
+            raise ValueError(f"value range must ascend, as in 0,255, not {self.value_range}")
         return self
 
     @property
     def value_ends(self) -> tuple[float, float] | None:
-        """`value_range` as numbers."""
+        """The two numbers of `value_range`; None without it."""
         if self.value_range is None:
             return None
         low, high = self.value_range.split(",")
@@ -41,7 +41,7 @@ class RangeSettings(Configuration):
 
 
 class ClassSettings(Configuration):
-    """What the classes are called; who inherits it says where their names are from otherwise."""
+    """Settings with names of the foreground classes; subclasses define the default names."""
 
     classes: str | None = None
 
@@ -49,10 +49,12 @@ class ClassSettings(Configuration):
     def _named_apart(self) -> Self:
         names = self.class_names or ()
         if len({"background", *names}) <= len(names):
-            raise ValueError("classes are those of the foreground, each of another name")
+            raise ValueError(
+                "classes must be names of the foreground, each given once, without background"
+            )
         return self
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
-        """`classes` one by one."""
+        """The names in `classes`; None without them."""
         return tuple(self.classes.split(",")) if self.classes else None

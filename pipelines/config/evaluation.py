@@ -1,4 +1,4 @@
-"""What evaluation can be told."""
+"""Configuration of evaluation."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,36 +14,37 @@ class Evaluate(ScoringSettings, RangeSettings, ClassSettings):
 
     predictions: Annotated[
         list[str],
-        Field(min_length=1, description="A folder that was inferred to, a folder of rasters, or "
-              "rasters; two folders are compared with each other."),
+        Field(min_length=1, description="Predicted rasters, a folder of them, or a folder of "
+              "our own results. Two folders are compared with each other."),
     ] = ["outbox/roads"]  # fmt: skip
-    labels: Annotated[Path, Field(description="Folder of labels with the predictions' names.")] = (
-        Path("labels")
-    )
+    labels: Annotated[
+        Path, Field(description="Folder of labels, with the same names as the predictions.")
+    ] = Path("labels")
     fov: Annotated[
         Path | None,
-        Field(description="Folder of masks of the field of view, outside of which nothing counts; "
-              "or of photographs, in which it is then found."),
+        Field(description="Folder of masks of the field of view; pixels outside are not "
+              "scored. Photographs work too: the field of view is then found in them."),
     ] = None  # fmt: skip
     second: Annotated[
         Path | None,
         Field(description="Folder of a second observer's labels, which are scored too."),
     ] = None
     images: Annotated[
-        Path | None, Field(description="Folder of the images, for the report to show.")
+        Path | None, Field(description="Folder of the images, to show in the report.")
     ] = None
     kind: Annotated[
         Literal["auto", "probability", "mask"],
-        Field(description="Of the predicted rasters; auto finds out from their values."),
+        Field(description="Content of the predicted rasters; auto decides by their values."),
     ] = "auto"
     value_range: Annotated[
         str | None,
-        Field(pattern=f"^({RANGE})$", description="Pixel values that stand for probability 0 and "
-              "1, as in 0,100; by default those the raster declares, or 0,255, for floats 0,1."),
+        Field(pattern=f"^({RANGE})$", description="Pixel values of probability 0 and 1, for "
+              "example 0,100. By default those that the raster declares, or else 0,255 for "
+              "integers and 0,1 for floats."),
     ] = None  # fmt: skip
     classes: Annotated[
         str | None,
-        Field(pattern=f"^({NAMES})$", description="Names of the foreground classes, as in "
-              "road,path; by default those in the rasters' bands."),
+        Field(pattern=f"^({NAMES})$", description="Names of the foreground classes, for "
+              "example road,path. By default those in the rasters' bands."),
     ] = None  # fmt: skip
-    output: Annotated[Path, Field(description="Folder of the report.")] = Path("outbox/evaluation")
+    output: Annotated[Path, Field(description="Folder for the report.")] = Path("outbox/evaluation")

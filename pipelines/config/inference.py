@@ -21,36 +21,46 @@ class ResultSettings(ThresholdSettings, RangeSettings):
     """What changes the rasters of a scene, besides the scene and the weights."""
 
     steps: Annotated[
-        int | None, Field(ge=1, description="Recurrent steps; as many as in training by default.")
+        int | None,
+        Field(ge=1, description="Number of recurrent steps. By default as many as in training."),
     ] = None
     tile: Annotated[int, Field(ge=32, description="Side of a tile in pixels.")] = 512
     overlap: Annotated[
-        int, Field(ge=0, description="Pixels that neighbouring tiles share; less than the tile.")
+        int, Field(ge=0, description="Overlap of neighbouring tiles in pixels; less than the tile.")
     ] = 128
     bands: Annotated[
         str | None,
-        Field(pattern=f"^({_BANDS})$", description="Bands of the scenes to take, as in 4,3,2; "
-              "by default they must have as many as the network wants."),
+        Field(pattern=f"^({_BANDS})$", description="Bands of the scenes to use, for example "
+              "4,3,2. By default a scene must have as many bands as the network takes."),
     ] = None  # fmt: skip
     value_range: Annotated[
         str | None,
-        Field(pattern=f"^({RANGE})$", description="Pixel values that stand for black and white, "
-              "as in 0,2047; by default 0 and the largest of the type, for floats 0,1."),
+        Field(pattern=f"^({RANGE})$", description="Pixel values of black and white, for "
+              "example 0,2047. By default 0 and the largest value of the data type, or 0,1 for "
+              "floats."),
     ] = None  # fmt: skip
     dtype: Annotated[
         Literal["uint8", "float32"],
-        Field(description="Of the probability rasters: uint8 in levels of 1/254, or float32."),
+        Field(
+            description="Data type of the probability rasters: uint8 in levels of 1/254, or "
+            "float32."
+        ),
     ] = "uint8"
     save_steps: Annotated[
         bool, Field(description="Write a probability raster for each recurrent step too.")
     ] = False
     tta: Annotated[
-        bool, Field(description="Average the eight flips and quarter turns: eight times the work.")
+        bool,
+        Field(
+            description="Average the predictions of eight flips and rotations. Takes "
+            "eight times as long."
+        ),
     ] = False
     min_size: Annotated[
         str,
-        Field(pattern=f"^({_AREA})$", description="Remove specks from the mask and fill holes "
-              "smaller than so many pixels, as in 50, or square metres, as in 25m2."),
+        Field(pattern=f"^({_AREA})$", description="Remove specks and fill holes in the mask "
+              "that are smaller than this: a number of pixels, for example 50, or square metres, "
+              "for example 25m2."),
     ] = "0"  # fmt: skip
 
     @model_validator(mode="after")
@@ -61,7 +71,7 @@ class ResultSettings(ThresholdSettings, RangeSettings):
 
     @property
     def band_indexes(self) -> tuple[int, ...] | None:
-        """`bands` as numbers, from 1."""
+        """The numbers in `bands`, counted from 1; None without them."""
         return tuple(int(band) for band in self.bands.split(",")) if self.bands else None
 
 
@@ -72,26 +82,32 @@ class ComputeSettings(Configuration):
     """
 
     device: Annotated[
-        str, Field(description="auto (the first GPU, or else the CPU), cpu, cuda, cuda:1, ...")
+        str,
+        Field(
+            description="Device that runs the network: auto (the first GPU, or else the "
+            "CPU), cpu, cuda, cuda:1, ..."
+        ),
     ] = "auto"
     batch: Annotated[
         int,
         Field(
             ge=2,
-            description="Tiles predicted at once; on a CPU by all its threads together.",
+            description="Number of tiles predicted at once; on a CPU its threads share them.",
         ),
     ] = 4
     part_size: Annotated[
         int,
-        Field(ge=64, description="Side in pixels of the parts a scene is worked through in: it "
-              "bounds the memory, and is what a worker does at a time."),
+        Field(ge=64, description="Side in pixels of the parts in which a scene is processed. "
+              "Smaller parts need less memory. A worker does one part at a time."),
     ] = 2560  # fmt: skip
     workers: Annotated[
-        int, Field(ge=0, description="Processes to share the work; 0 does it in this one.")
+        int, Field(ge=0, description="Number of worker processes; 0 does the work in this process.")
     ] = 0
     scheduler: Annotated[
         str | None,
-        Field(description="Address of a Dask cluster that does the work, as in tcp://host:8786."),
+        Field(
+            description="Address of a Dask cluster that does the work, for example tcp://host:8786."
+        ),
     ] = None
 
 
@@ -99,10 +115,11 @@ class RunSettings(Configuration):
     """What a run does with what is there."""
 
     overwrite: Annotated[
-        bool, Field(description="Start afresh instead of going on with what is there.")
+        bool, Field(description="Start again instead of resuming from earlier results.")
     ] = False
     dry_run: Annotated[
-        bool, Field(description="Say what there is to do and what it takes, and do nothing.")
+        bool,
+        Field(description="Only report what there is to do and how much memory and disk it takes."),
     ] = False
 
 
@@ -110,13 +127,13 @@ class PredictionSettings(RunSettings, ScoringSettings, ComputeSettings, ResultSe
     """All four parts together; pydantic takes the fields of the last base first."""
 
     noted_threshold: Annotated[
-        bool, Field(description="Take the threshold that the weights note instead.")
+        bool, Field(description="Use the threshold that is stored in the weights.")
     ] = False
 
     @model_validator(mode="after")
     def _one_threshold(self) -> Self:
         if self.noted_threshold and self.threshold != type(self).model_fields["threshold"].default:
-            raise ValueError("threshold and noted_threshold: give one of them")
+            raise ValueError("threshold and noted_threshold exclude each other: give one of them")
         return self
 
     def of_the_result(self) -> dict[str, Any]:
@@ -152,25 +169,28 @@ class InferRoads(PredictionSettings, BatchSettings):
     ] = [ROADS_INBOX]
     labels: Annotated[
         Path | None,
-        Field(description="Folder of labels with the scenes' names; scores are then reported."),
+        Field(
+            description="Folder of labels, with the same names as the scenes. Scores are "
+            "then reported."
+        ),
     ] = None
-    output: Annotated[Path, Field(description="Folder of the results.")] = Path("outbox/roads")
+    output: Annotated[Path, Field(description="Folder for the results.")] = Path("outbox/roads")
     model: Annotated[
         list[str],
-        Field(min_length=1, description="Shipped weights by name, or a weights file; several are "
-              "averaged."),
+        Field(min_length=1, description="Shipped weights by name, for example roads-dru4, or a "
+              "weights file. Several are averaged."),
     ] = ["roads-dru4"]  # fmt: skip
     gsd: Annotated[
         float | None,
-        Field(gt=0, description="Metres per pixel at which the network sees scenes that have a "
-              "CRS in metres or feet; by default those of its training."),
+        Field(gt=0, description="Metres per pixel at which the network sees scenes that have "
+              "a CRS in metres or feet, for example 1.0. By default as in training."),
     ] = None  # fmt: skip
     aoi: Annotated[
         Path | None,
-        Field(description="Area of interest, a GeoJSON file: outside it is nodata."),
+        Field(description="GeoJSON file with the area of interest; pixels outside become nodata."),
     ] = None
     white_is_nodata: Annotated[
-        bool, Field(description="Patches of white count as missing pixels.")
+        bool, Field(description="Treat patches of white as missing pixels.")
     ] = False
 
 
@@ -182,11 +202,11 @@ class InferDrive(PredictionSettings, BatchSettings):
     ] = [FUNDUS_INBOX]
     labels: Annotated[
         Path | None,
-        Field(description="Folder of the first observer's labels; scores are then reported."),
+        Field(description="Folder of the first observer's labels. Scores are then reported."),
     ] = None
-    output: Annotated[Path, Field(description="Folder of the results.")] = Path("outbox/fundus")
+    output: Annotated[Path, Field(description="Folder for the results.")] = Path("outbox/fundus")
     model: Annotated[
         list[str],
-        Field(min_length=1, description="Shipped weights by name, or a weights file; several are "
-              "averaged."),
+        Field(min_length=1, description="Shipped weights by name, for example vessels-dru4, or "
+              "a weights file. Several are averaged."),
     ] = ["vessels-dru4"]  # fmt: skip

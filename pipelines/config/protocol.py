@@ -1,6 +1,6 @@
-"""How a network is trained: our way, and that of the recurrent U-Net's authors.
+"""Training protocols: ours, and that of the recurrent U-Net's authors.
 
-`TrainingSettings.how` puts what a user sets in place of a protocol's values.
+`TrainingSettings.how` replaces a protocol's values by those that the user gives.
 """
 
 from dataclasses import dataclass
@@ -9,26 +9,26 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Protocol:
-    """What a training depends on besides the data and the network.
+    """The settings of a training, besides the data and the network.
 
     Attributes:
-        iterations: Optimizer steps.
-        batch_pixels: Pixels of a batch.
-        crop_sizes: Sides of the crops in pixels; every batch draws one.
-        foreground_weight: Of foreground pixels in the cross entropy.
-        learning_rate: The highest.
-        optimizer: "adamw" warms up over a tenth of the iterations and comes down on a cosine
-            (one cycle, Smith and Topin 2018), with gradients clipped at norm 1; "sgd" has momentum
-            0.9, weight decay 5e-4, and keeps 95 % of its rate at the end of each interval.
-        decay_interval: Of "sgd", as a share of the iterations.
-        ema: Decay of the running average of the weights, which is what is scored and kept; 0 keeps
-            the weights as they are.
-        damaged_starts: Share of the samples that start from a damaged or foreign mask.
-        random_steps: Whether the number of steps is drawn anew in each iteration, so that a mask is
-            good after one step and does not get worse after many; else it is always N.
-        augmented: Whether light, colour and sharpness change; flips and turns are always there.
-        missing: Share of the crops out of which a rectangle is taken, as nodata does.
-        rescaled: Whether fundi are brought to one scale, and crops vary around it.
+        iterations: Number of optimizer steps.
+        batch_pixels: Number of pixels in a batch.
+        crop_sizes: Sides of the crops in pixels; each batch takes one at random.
+        foreground_weight: Weight of foreground pixels in the cross entropy.
+        learning_rate: Highest learning rate of the schedule.
+        optimizer: "adamw" warms up over a tenth of the iterations and then follows a cosine (one
+            cycle, Smith and Topin 2018); gradients are clipped at norm 1. "sgd" has momentum 0.9
+            and weight decay 5e-4; its rate is multiplied by 0.95 after each interval.
+        decay_interval: Interval of "sgd", as a share of the iterations.
+        ema: Decay of the running average of the weights. The average is scored and kept; 0 turns it
+            off.
+        damaged_starts: Share of samples that start from a damaged mask or one of another image.
+        random_steps: Whether each iteration draws the number of steps at random, so that masks are
+            good after one step and do not get worse after many. Otherwise it is always N.
+        augmented: Whether light, colour and sharpness vary. Flips and turns are always on.
+        missing: Share of crops in which a rectangle is removed as if it were nodata.
+        rescaled: Whether fundus images are resampled to one scale, around which crops vary.
     """
 
     iterations: int
@@ -47,7 +47,7 @@ class Protocol:
 
 
 def papers(iterations: int, crop: int, batch: int) -> Protocol:
-    """The protocol of the recurrent U-Net's public configuration."""
+    """Returns the protocol in the public configuration of the recurrent U-Net's authors."""
     return Protocol(
         iterations=iterations,
         foreground_weight=1.0,

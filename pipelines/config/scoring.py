@@ -1,4 +1,4 @@
-"""How predictions are scored against labels."""
+"""Settings of the scores."""
 
 from typing import Annotated
 
@@ -8,33 +8,40 @@ from pipelines.config.base import VALUES, Configuration
 
 
 class ThresholdSettings(Configuration):
-    """Where probabilities are cut: masks are made by it, and scores are taken at it."""
+    """The threshold at which masks are cut and scores are taken."""
 
     threshold: Annotated[
-        float, Field(gt=0, le=1, description="Probability from which on a pixel is foreground.")
+        float, Field(gt=0, le=1, description="Probability from which a pixel counts as foreground.")
     ] = 0.5
 
 
 class ScoringSettings(ThresholdSettings):
-    """How predictions are scored against labels."""
+    """Settings of the comparison of predictions with labels."""
 
     rho: Annotated[
         float,
-        Field(ge=0, le=50, description="Pixels that a match may be away in the relaxed scores."),
+        Field(
+            ge=0,
+            le=50,
+            description="Tolerance of the relaxed scores: how many pixels a match may be away.",
+        ),
     ] = 3.0
     ignore: Annotated[
         str | None,
-        Field(pattern=f"^({VALUES})$", description="Values of label pixels that are left out, "
-              "as in 255 or 254,255; a label's nodata is too, if it is not 0."),
+        Field(pattern=f"^({VALUES})$", description="Label values to leave out, for example 255 "
+              "or 254,255. A label's nodata value is left out too, unless it is 0."),
     ] = None  # fmt: skip
     topology: Annotated[
-        bool, Field(description="Score connections too: clDice, APLS, components, loops.")
+        bool, Field(description="Score the topology too: clDice, APLS, components and loops.")
     ] = True
     figures: Annotated[
-        bool, Field(description="Write the report's figures as PNG files too, for papers.")
+        bool,
+        Field(
+            description="Write the figures of the report as PNG files too, for example for a paper."
+        ),
     ] = False
 
     @property
     def ignored_values(self) -> tuple[int, ...]:
-        """`ignore` as numbers."""
+        """The numbers in `ignore`; empty without them."""
         return tuple(int(value) for value in self.ignore.split(",")) if self.ignore else ()

@@ -1,4 +1,4 @@
-"""Weights: files with networks and what is known of them, shipped and the user's.
+"""Weights files: networks with their metadata, shipped with the package or the user's own.
 
-Knows no scene and no data set.
+Nothing here depends on scenes or data sets.
 """

@@ -1,7 +1,7 @@
-"""Tensors of an encoder that others trained, from a file or a URL.
+"""Reads the tensors of a pretrained encoder from a file or a URL.
 
-Downloads lie where torchvision's do, so that each finds what the other has downloaded. No pickle
-that runs code is read.
+Downloads are kept in the same folder as torchvision's, so both find each other's files. Pickles
+that would run code are refused.
 """
 
 import hashlib
@@ -22,29 +22,29 @@ from torch import Tensor
 from pipelines.errors import WeightsError, shortened
 
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.")
-"""torchvision's habit: `vgg16-397923af.pth` begins its SHA-256 with these digits."""
+"""The start of the SHA-256 in a file name, as torchvision writes it: `vgg16-397923af.pth`."""
 
 
 _NESTS = ("state_dict", "model")
-"""Keys under which training programs keep the tensors, beside an optimizer's state and others."""
+"""Keys under which training programs store the tensors, next to the optimizer's state."""
 
 
 def read_encoder_weights(source: str, sha256: str | None = None) -> dict[str, Tensor]:
-    """Reads tensors, by the names they have in torchvision.
+    """Reads the tensors of an encoder.
 
-    A download is kept in `checkpoints` of torch's cache (`TORCH_HOME`) and not repeated; it appears
-    there whole and readable, or not at all.
+    A URL is downloaded once, into the folder `checkpoints` of torch's cache (`TORCH_HOME`). The
+    file appears there only when it is complete and readable.
 
     Args:
         source: A `.pth`, `.pt` or `.safetensors` file, or its http or https URL.
-        sha256: SHA-256 of the file, 64 hexadecimal digits. Without it, a URL whose name carries
-            digits of it (`resnet50-0676ba61.pth`) is held to those.
+        sha256: SHA-256 of the file, 64 hexadecimal digits. If it is None and the URL's file name
+            contains digits of it (`resnet50-0676ba61.pth`), these are checked.
 
     Returns:
-        The tensors, on the CPU.
+        The tensors by name, on the CPU.
 
     Raises:
-        WeightsError: Nothing there, another SHA-256, damaged, or more than tensors.
+        WeightsError: The file is not there, has another SHA-256, is damaged, or contains code.
     """
     if urlsplit(source).scheme in ("http", "https"):
         return _from_url(source, sha256)
@@ -58,7 +58,7 @@ def read_encoder_weights(source: str, sha256: str | None = None) -> dict[str, Te
 
 
 def file_name(source: str) -> str:
-    """The last part of a path or of a URL, without a query; empty where it names no file."""
+    """Returns the last part of a path or a URL, without a query; empty if it names no file."""
     return Path(urlsplit(source).path).name
 
 
@@ -69,7 +69,7 @@ def _from_url(url: str, sha256: str | None) -> dict[str, Tensor]:
     promised = _HASH_IN_NAME.search(name)
     expected = sha256 or (promised and promised[1])
     if not promised:
-        # Many a URL ends in model.safetensors: one must not be taken for another.
+        # Many URLs end in model.safetensors: their files need different names.
         name = f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{name}"
     kept = Path(torch.hub.get_dir()) / "checkpoints" / name
     if kept.is_file():
@@ -80,8 +80,8 @@ def _from_url(url: str, sha256: str | None) -> dict[str, Tensor]:
         with TemporaryDirectory(dir=kept.parent, prefix=f".{name}.") as folder:
             fresh = Path(folder) / name
             torch.hub.download_url_to_file(url, str(fresh), progress=sys.stderr.isatty())
-            # Read first: torch takes a connection that breaks off for the end of the file.
-            tensors = _read(fresh, url, expected, "try once more or give another URL")
+            # Check before keeping: torch takes a broken connection for the end of the file.
+            tensors = _read(fresh, url, expected, "try again or give another URL")
             fresh.replace(kept)
     except WeightsError:
         raise
@@ -89,14 +89,14 @@ def _from_url(url: str, sha256: str | None) -> dict[str, Tensor]:
         if isinstance(error, HTTPError):
             error.close()
         raise WeightsError(
-            f"{url}: cannot be downloaded to {kept.parent} ({shortened(error)}); check address "
-            "and connection, or download it by other means and give the file"
+            f"{url}: cannot be downloaded to {kept.parent} ({shortened(error)}); check the address "
+            "and the connection, or download it yourself and give the file"
         ) from error
     return tensors
 
 
 def _read(path: Path, source: str, expected: str | None, advice: str) -> dict[str, Tensor]:
-    """The tensors of a file that has the first digits, or all, of the expected SHA-256."""
+    """Reads a file's tensors after comparing its SHA-256 with the expected digits, if any."""
     try:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -109,13 +109,13 @@ def _read(path: Path, source: str, expected: str | None, advice: str) -> dict[st
         )
     try:
         content = _content(path)
-    # What is no file of torch's, torch finds out in many ways: OSError, EOFError, KeyError.
+    # For other files torch raises many kinds of errors: OSError, EOFError, KeyError.
     except Exception as error:
         code = re.search(r"GLOBAL ([\w.]+)", str(error))
         if code:
             raise WeightsError(
-                f"{source}: more than tensors, reading it would run code ({code[1]}); where you "
-                "trust it, save its tensors alone: torch.save(model.state_dict(), PATH)"
+                f"{source}: contains more than tensors; reading it would run code ({code[1]}); if "
+                "you trust it, save only its tensors: torch.save(model.state_dict(), PATH)"
             ) from error
         raise WeightsError(
             f"{source}: not a file of tensors, or a damaged one; {advice}"
@@ -130,7 +130,7 @@ def _content(path: Path) -> Any:
 
 
 def _tensors_of(content: Any, source: str) -> dict[str, Tensor]:
-    """The tensors of a state dict, or of what a training program or a parallel network made."""
+    """Finds the tensors in a state dict, or in one nested by a training program."""
     for nest in _NESTS:
         if isinstance(content, Mapping) and isinstance(content.get(nest), Mapping):
             content = content[nest]

@@ -1,4 +1,4 @@
-"""Weights files: safetensors, with everything needed to use them in the metadata.
+"""Weights files: safetensors whose metadata hold everything that is needed to use them.
 
 No pickle. `roads-dru4`, `roads-unet-gn` and `vessels-dru4` come with the package.
 """
@@ -28,28 +28,28 @@ _KEY = "rurnet"
 
 
 Task = Literal["roads", "vessels", "other"]
-"""What weights find; "other" is of a user's own, and passes for any."""
+"""What the weights detect; "other" stands for users' own classes and fits any task."""
 
 
 @dataclass(frozen=True)
 class WeightsCard:
-    """What is known of a set of weights.
+    """The metadata of a weights file.
 
     Attributes:
-        task: What they find.
-        network: A name of `rurnet.NETWORKS`.
-        arguments: What its constructor takes besides.
-        classes: Names, background first.
-        mean: Mean of each band in the training images, 0 to 255.
+        task: What the weights detect.
+        network: A name in `rurnet.NETWORKS`.
+        arguments: Arguments of the network's constructor.
+        classes: Names of the classes, background first.
+        mean: Mean of each band in the training images, from 0 to 255.
         std: Standard deviation of each band.
-        ground_sampling_distance: Metres per pixel they were trained at; None where it is not known.
-        threshold: Probability of the best F1 on the held-out images.
-        field_diameters: Smallest and largest diameter, in pixels, of the fields of view they
-            were trained at. None for roads, and for weights that predate it: a fundus is then
-            predicted at its own size.
-        training: How they were trained: data, images held out, settings, iterations, seed.
-        scores: How they scored, by data set.
-        version: Of this package, when they were written.
+        ground_sampling_distance: Metres per pixel of the training images; None if unknown.
+        threshold: Probability threshold with the best F1 on the held-out images.
+        field_diameters: Smallest and largest diameter, in pixels, of the fields of view in
+            training. None for roads and in files of older versions; fundus images are then
+            predicted at their own size.
+        training: How the network was trained: data, held-out images, settings, iterations, seed.
+        scores: Its scores, by data set.
+        version: The version of this package that wrote the file.
     """
 
     task: Task
@@ -68,14 +68,14 @@ class WeightsCard:
 
 @dataclass(frozen=True)
 class Model:
-    """A network with its weights, in evaluation mode, and what is known of them.
+    """A network with its weights and their metadata.
 
     Attributes:
-        name: What reports call it: the shipped name, or the file's.
-        network: Ready to predict, on the CPU.
+        name: Its name in reports: the shipped name, or the file's stem.
+        network: The network in evaluation mode, on the CPU.
         card: Its metadata.
-        digest: SHA-256 of the file, shortened to 16 hexadecimal digits.
-        source: Shipped name or absolute path, from which another process may load it.
+        digest: The first 16 hexadecimal digits of the file's SHA-256.
+        source: Shipped name or absolute path, for other processes to load it from.
     """
 
     name: str
@@ -86,37 +86,38 @@ class Model:
 
 
 def shipped() -> list[str]:
-    """Names of the weights that come with the package."""
+    """Returns the names of the weights that come with the package."""
     folder = files("pipelines.models") / "shipped"
     return sorted(p.name.removesuffix(SUFFIX) for p in folder.iterdir() if p.name.endswith(SUFFIX))
 
 
 def save(path: Path, network: SegmentationNetwork, card: WeightsCard) -> None:
-    """Writes weights; the file appears whole or not at all.
+    """Writes a weights file. It appears only when it is complete.
 
     Args:
-        path: Ends in `.safetensors`; its folder is made.
-        network: Whose weights.
-        card: What is known of them.
+        path: A name in `.safetensors`; its folder is created.
+        network: The network whose weights are written.
+        card: Its metadata.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-    # Not save_file: it leaves a file that only its owner may read.
+    # Not save_file: only the owner could read its file.
     content = serialise(state, metadata={_KEY: json.dumps(asdict(card))})
     with appearing(path) as partial:
         partial.write_bytes(content)
 
 
 def load(name_or_path: str, task: Task | None = None, *, option: str = "--model") -> Model:
-    """Reads weights.
+    """Reads a weights file and builds its network.
 
     Args:
         name_or_path: The name of shipped weights, or a file.
-        task: What they must have been trained for; None and "other" take any.
-        option: What a message says to give others with.
+        task: The task that the weights must be for; None and "other" accept any.
+        option: The command line option that an error message names.
 
     Raises:
-        WeightsError: No such weights, damaged, without metadata, of another network or task.
+        WeightsError: The file is not there, is damaged or lacks metadata, its tensors do not fit
+            its network, or it is for another task.
     """
     path = _find(name_or_path)
     card, state, digest = _read(path)
@@ -131,18 +132,18 @@ def load(name_or_path: str, task: Task | None = None, *, option: str = "--model"
         network.load_state_dict(state)
     except (NetworkError, RuntimeError, TypeError) as error:
         raise WeightsError(
-            f"{path}: its tensors are not those of network {card.network!r} with "
-            f"{card.arguments} ({shortened(error)}); the file is of another network or damaged"
+            f"{path}: its tensors do not fit network {card.network!r} with {card.arguments} "
+            f"({shortened(error)}); the file is damaged or of another version: give other weights"
         ) from error
     source = str(path.resolve()) if Path(name_or_path).is_file() else name_or_path
     return Model(path.stem, network.eval(), card, digest, source)
 
 
 def card_of(name_or_path: str) -> WeightsCard:
-    """The metadata alone.
+    """Reads the metadata of a weights file, without building the network.
 
     Raises:
-        WeightsError: As in `load`.
+        WeightsError: The file is not there, is damaged or lacks metadata.
     """
     return _read(_find(name_or_path))[0]
 
@@ -171,7 +172,7 @@ def _read(path: Path) -> tuple[WeightsCard, dict[str, torch.Tensor], str]:
         ) from error
     if _KEY not in metadata:
         raise WeightsError(
-            f"{path}: no {_KEY} metadata, so neither network nor normalisation is known; "
+            f"{path}: no {_KEY} metadata, so its network and normalisation are unknown; "
             "give weights written by a training of this package"
         )
     try:
@@ -184,11 +185,11 @@ def _read(path: Path) -> tuple[WeightsCard, dict[str, torch.Tensor], str]:
     except (ValueError, TypeError, KeyError) as error:
         raise WeightsError(
             f"{path}: its metadata cannot be understood ({shortened(error)}); "
-            "it was written by another version of this package: train again or update"
+            "another version of this package wrote it: update the package or train again"
         ) from error
     return card, state, hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def steps_taken(models: Sequence[Model], steps: int | None) -> int:
-    """Recurrent steps: as many as were asked for, or else as the networks were trained with."""
+    """Returns the number of steps that predictions take: `steps`, or else the networks' own."""
     return steps or models[0].network.steps

@@ -1,4 +1,4 @@
 """The machine: devices, threads, memory, and the processes of a training.
 
-Knows no scene, no network and no setting.
+Nothing here depends on scenes or networks.
 """

@@ -1,4 +1,4 @@
-"""Devices that networks run on: choosing one, its threads, and what lack of memory looks like."""
+"""The device that a network runs on: its choice, its threads, its memory errors."""
 
 import os
 
@@ -8,16 +8,16 @@ from pipelines.errors import PipelineError
 
 
 def cpu_threads() -> int:
-    """How many tiles a CPU works on side by side: OMP_NUM_THREADS, or else its cores."""
+    """Returns how many tiles a CPU predicts in parallel: OMP_NUM_THREADS, or else its cores."""
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     return int(wanted) if wanted.isdecimal() and int(wanted) else len(os.sched_getaffinity(0))
 
 
 def choose_device(name: str) -> torch.device:
-    """The device a name stands for; "auto" is the first GPU, or else the CPU.
+    """Returns the device of a name; "auto" is the first GPU, or the CPU if there is none.
 
     Raises:
-        PipelineError: No such device here.
+        PipelineError: This machine has no such device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -33,15 +33,15 @@ def choose_device(name: str) -> torch.device:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether a device, or torch on the CPU, found no memory."""
+    """Returns whether torch raised this error because a GPU or the CPU ran out of memory."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def device_kind(name: str) -> str:
-    """What results are the same bytes on: the kind of device and what computes there.
+    """Returns the model of the device and the version of torch: equal results need both equal.
 
     Raises:
-        PipelineError: No such device.
+        PipelineError: This machine has no such device.
     """
     device = choose_device(name)
     kind = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

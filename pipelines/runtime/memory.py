@@ -1,4 +1,4 @@
-"""Memory that this process takes."""
+"""Memory use of this process."""
 
 import resource
 import sys
@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def peak_memory() -> int:
-    """Bytes that this process has held at most."""
+    """Returns the peak memory of this process, in bytes."""
     try:
-        # Not what the kernel counts for resource.getrusage: that begins with the parent's.
+        # Not resource.getrusage: on Linux its peak includes the parent's memory at the fork.
         status = Path("/proc/self/status").read_text(encoding="ascii")
         return int(status.split("VmHWM:")[1].split()[0]) * 1024
     except (OSError, IndexError):

@@ -1,23 +1,23 @@
-"""Which of several training processes this is, as `torchrun` tells in the environment."""
+"""Rank and number of the training processes, from the environment that `torchrun` sets."""
 
 import os
 
 
 def process() -> int:
-    """The number of this process, from 0; 0 is the one that writes files."""
+    """Returns the rank of this process, from 0. Process 0 writes the files."""
     return int(os.environ.get("RANK", "0"))
 
 
 def processes() -> int:
-    """How many processes train together."""
+    """Returns the number of processes that train together."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def processes_here() -> int:
-    """How many of them run on this machine."""
+    """Returns the number of these processes on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def machines() -> int:
-    """How many machines they run on."""
+    """Returns the number of machines that they run on."""
     return processes() // processes_here()

@@ -1,1 +1,1 @@
-"""Encoders that networks are built on, and the loading of their ImageNet weights."""
+"""Encoders with ImageNet weights: their layers, and how the weights are loaded."""

@@ -1,4 +1,4 @@
-"""Encoders that others trained: what they have in common, and how their weights are loaded."""
+"""The base class of pretrained encoders, and the loading of their weights."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -11,20 +11,22 @@ from rurnet.network import SegmentationNetwork
 
 
 class Encoder(nn.Module):
-    """Base of classifiers without their classifier, with torchvision's keys and shapes.
+    """Base of encoders: classification networks of torchvision without their classifier.
+
+    Keys and shapes of the tensors are torchvision's.
 
     Attributes:
-        first_convolution: Key of the layer that sees the image.
-        channels: Of each of the features that it returns.
+        first_convolution: Key of the convolution that takes the image.
+        channels: Channels of each of the features that it returns.
     """
 
     first_convolution: ClassVar[str]
     channels: tuple[int, ...]
 
     def _initialise(self) -> None:
-        """Fresh weights as in torchvision (He et al., ICCV 2015).
+        """Sets random weights as torchvision does (He et al., ICCV 2015).
 
-        With torch's own, a signal is a thousandth of itself after VGG's thirteen layers.
+        torch's default would shrink a signal to a thousandth over VGG's thirteen layers.
         """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -34,31 +36,31 @@ class Encoder(nn.Module):
 
 
 def load_encoder(network: SegmentationNetwork, tensors: Mapping[str, Tensor]) -> None:
-    """Starts a network's encoder from weights in torchvision's layout.
+    """Loads pretrained weights in torchvision's layout into a network's encoder.
 
-    The first convolution is made to fit where there are not three bands: a grey image, alike in
-    all bands, gives what it gave with three. Channels beyond the image's (a mask that is fed back)
-    start at zero, as if they were not there.
+    If the image does not have three bands, the first convolution is adapted: a grey image, the same
+    in all bands, gives the same features as with three bands. The weights of further input channels
+    (a mask that is fed back) start at zero, so that they have no effect at first.
 
     Args:
-        network: Its attribute `encoder` is an `Encoder`; channels of its input that are not the
-            image's follow the image's.
-        tensors: Of a whole classifier or of its convolutional part; what the encoder has no use
-            for (the classifier; blocks that it leaves out) is passed over.
+        network: Its attribute `encoder` is an `Encoder`. In the encoder's input, the channels of
+            the image come first.
+        tensors: Those of a whole classifier or of its convolutional part. Tensors that the encoder
+            does not have (the classifier, blocks left out) are ignored.
 
     Raises:
-        NetworkError: The network has no encoder, or a tensor is missing or of another shape.
+        NetworkError: The network has no encoder, or a tensor is missing or has another shape.
     """
     encoder = getattr(network, "encoder", None)
     if not isinstance(encoder, Encoder):
         raise NetworkError(f"a {type(network).__name__} has no encoder to load weights into")
     own = encoder.state_dict()
-    # Older files lack the counts of batches, which nothing here asks for.
+    # Older files lack the counts of batches; they are not needed here.
     missing = [key for key in own if key not in tensors and not key.endswith("num_batches_tracked")]
     if missing:
         raise NetworkError(
-            f"no {missing[0]} among the tensors ({len(missing)} of {len(own)} are missing): "
-            f"they are not of a {type(encoder).__name__} in torchvision's layout"
+            f"{missing[0]} is missing ({len(missing)} of {len(own)} tensors are): these are not "
+            f"the weights of a {type(encoder).__name__} in torchvision's layout"
         )
     first = f"{encoder.first_convolution}.weight"
     fitting = {}
@@ -68,18 +70,26 @@ def load_encoder(network: SegmentationNetwork, tensors: Mapping[str, Tensor]) ->
             given = _fitted(given, network.in_channels, value.shape[1])
         if given.shape != value.shape:
             raise NetworkError(
-                f"{key} is {list(given.shape)}, not {list(value.shape)}: these weights are of "
-                "another size"
+                f"{key} has shape {list(given.shape)}, not {list(value.shape)}: these weights are "
+                "for an encoder of another size"
             )
         fitting[key] = given
     encoder.load_state_dict(fitting)
 
 
 def _fitted(weight: Tensor, bands: int, channels: int) -> Tensor:
-    """A convolution of red, green and blue as one of `bands` bands and channels after them.
+    """Adapts the weights of a convolution over RGB to `bands` bands and `channels` channels.
 
-    From three bands on, they are red, green, blue, red, ..., and bands of one colour share its
-    weights; one or two bands share those of all three.
+    Three or more bands count as red, green, blue, red, ...; bands of one colour share its weights
+    equally. One or two bands share the sum of all three. Channels after the bands get zeros.
+
+    Args:
+        weight: [outputs, 3, h, w]; a tensor of another shape is returned as it is.
+        bands: Channels of the image.
+        channels: Input channels in all.
+
+    Returns:
+        [outputs, channels, h, w].
     """
     if weight.dim() != 4 or weight.shape[1] != 3:
         return weight

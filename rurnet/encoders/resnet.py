@@ -1,7 +1,7 @@
-"""ResNet of He et al., CVPR 2016, as an encoder: features at every resolution.
+"""ResNet of He et al., CVPR 2016, as an encoder that returns features at every resolution.
 
 Keys are torchvision's (`conv1.weight`, `layer3.5.bn2.running_mean`), so that its ImageNet weights
-load. As there, a block that halves the resolution does so in its 3x3 convolution (v1.5).
+can be loaded. As there, the 3x3 convolution of a block halves the resolution (v1.5).
 """
 
 from collections.abc import Sequence
@@ -13,19 +13,19 @@ from rurnet.encoders.pretrained import Encoder
 from rurnet.errors import NetworkError
 
 DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
-"""Blocks of each of the four layers, by the network's usual name."""
+"""Number of blocks in each of the four layers, by depth (ResNet-50, ResNet-101)."""
 
 _EXPANSION = 4
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions beside a shortcut.
+    """1x1, 3x3 and 1x1 convolutions with a shortcut.
 
     Args:
-        inputs: Channels that come in.
-        width: Channels of the 3x3 convolution; four times as many go out.
-        stride: Of the 3x3 convolution.
-        dilation: Of the 3x3 convolution.
+        inputs: Input channels.
+        width: Channels of the 3x3 convolution; the output has four times as many.
+        stride: Stride of the 3x3 convolution.
+        dilation: Dilation of the 3x3 convolution.
     """
 
     def __init__(self, inputs: int, width: int, stride: int, dilation: int) -> None:
@@ -59,17 +59,17 @@ class ResNet(Encoder):
     """The convolutional part of a ResNet.
 
     Args:
-        in_channels: Channels of what comes in.
+        in_channels: Input channels.
         depth: 50 or 101.
-        width: Channels of the first convolution; 64 in ImageNet's.
-        output_stride: 32, 16 or 8: how much smaller the last features are than the image. Layers
-            that would shrink further are dilated instead (Chen et al., 2017).
+        width: Channels of the first convolution; 64 with ImageNet weights.
+        output_stride: 32, 16 or 8: how many times smaller the last features are than the image.
+            Layers that would reduce them further are dilated instead (Chen et al., 2017).
 
     Attributes:
-        channels: Of the five features.
+        channels: Channels of the five features.
 
     Raises:
-        NetworkError: No such depth or stride, or no channels.
+        NetworkError: The depth or the stride is not one of these, or the width is less than 1.
     """
 
     first_convolution = "conv1"
@@ -99,11 +99,11 @@ class ResNet(Encoder):
         self._initialise()
 
     def stem(self, image: Tensor) -> Tensor:
-        """Features of the first convolution, at 1/2."""
+        """[B, C, H, W] to the features of the first convolution [B, width, H/2, W/2]."""
         return functional.relu(self.bn1(self.conv1(image)))
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Features at 1/2, 1/4, 1/8, 1/16 and 1/32 (or `output_stride`) of [B, C, H, W]."""
+        """[B, C, H, W] to features at 1/2, 1/4, 1/8, 1/16 and 1/32 (or `output_stride`)."""
         features = self.stem(image)
         pooled = functional.max_pool2d(features, 3, 2, padding=1)
         every = [features, self.layer1(pooled)]
@@ -113,10 +113,10 @@ class ResNet(Encoder):
 
 
 def _layer(inputs: int, width: int, blocks: int, stride: int, dilation: int) -> nn.Sequential:
-    """Blocks of one resolution; the first of them changes it.
+    """Returns the blocks of one layer, the first of which has the stride.
 
-    A dilated layer's first block still has the dilation of the layer before it: it sees what that
-    made.
+    In a dilated layer the first block keeps the dilation of the layer before, because it still
+    reads that layer's features.
     """
     first = Bottleneck(inputs, width, stride, max(1, dilation // 2))
     others: Sequence[nn.Module] = [

@@ -1,7 +1,7 @@
-"""VGG-16 of Simonyan and Zisserman, ICLR 2015, as an encoder: features at every resolution.
+"""VGG-16 of Simonyan and Zisserman, ICLR 2015, as an encoder with features at every resolution.
 
 Keys are torchvision's (`features.0.weight` to `features.28.bias`, without normalisation), so that
-its ImageNet weights load.
+its ImageNet weights can be loaded.
 """
 
 from torch import Tensor, nn
@@ -10,22 +10,23 @@ from rurnet.encoders.pretrained import Encoder
 from rurnet.errors import NetworkError
 
 BLOCKS = (2, 2, 3, 3, 3)
-"""Convolutions at each resolution."""
+"""Number of convolutions in each block."""
 
 
 class VGG16(Encoder):
-    """The convolutional part of VGG-16, or its beginning.
+    """The convolutional part of VGG-16, or its first blocks.
 
     Args:
-        in_channels: Channels of what comes in.
-        width: Channels of the first block; 64 in ImageNet's. They double four times at most.
-        blocks: How many of the five blocks there are.
+        in_channels: Input channels.
+        width: Channels of the first block; 64 with ImageNet weights. Each block doubles them, up to
+            eight times the width.
+        blocks: Number of blocks, 1 to 5.
 
     Attributes:
-        channels: Of the features of each block.
+        channels: Channels of the features of each block.
 
     Raises:
-        NetworkError: No such number of blocks, or no width.
+        NetworkError: There are not 1 to 5 blocks, or the width is less than 1.
     """
 
     first_convolution = "features.0"
@@ -34,7 +35,7 @@ class VGG16(Encoder):
         super().__init__()
         if not 1 <= blocks <= len(BLOCKS) or width < 1:
             raise NetworkError(
-                f"VGG-16 has 1 to {len(BLOCKS)} blocks and a width, not {blocks} and {width}"
+                f"VGG-16 has 1 to {len(BLOCKS)} blocks and a width above 0, not {blocks}, {width}"
             )
         self.channels = tuple(width * min(2**block, 8) for block in range(blocks))
         layers: list[nn.Module] = []
@@ -44,12 +45,12 @@ class VGG16(Encoder):
                 layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(inplace=True)]
                 inputs = outputs
             layers.append(nn.MaxPool2d(2))
-        # What is pooled after the last block nobody asks for.
+        # Without the last pooling: its output is not used.
         self.features = nn.Sequential(*layers[:-1])
         self._initialise()
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Features at 1, 1/2, 1/4, ... of [B, C, H, W], each before it is pooled."""
+        """[B, C, H, W] to the features of each block before pooling, at 1, 1/2, 1/4, ..."""
         every = []
         features = image
         for layer in self.features:

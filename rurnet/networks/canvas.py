@@ -1,7 +1,7 @@
 """Recurrent segmentation on a canvas of logits: McIntosh et al., WACV 2018 (section 3, Fig. 4).
 
-A ResNet sees the image once; three ConvLSTMs of 1x1 kernels then add to a canvas as often as there
-is time for, and a canvas that starts from an earlier mask needs fewer steps (section 4.3).
+A ResNet runs once per image. Then three ConvLSTMs with 1x1 kernels add to a canvas, as many times
+as the budget allows. A canvas that starts from an earlier mask needs fewer steps (section 4.3).
 """
 
 from typing import ClassVar
@@ -16,13 +16,13 @@ from rurnet.layers import resized
 from rurnet.network import Hidden, SegmentationNetwork
 
 STRIDE = 16
-"""Pixels along a side of one cell of the canvas: the output stride of the features."""
+"""Side in pixels of one cell of the canvas: the output stride of the features."""
 
 LEAST = 0.02
-"""Least probability that a seeded canvas keeps, as a part of the likeliest class's.
+"""Smallest probability in a canvas that starts from a mask, relative to the likeliest class.
 
-A step moves a logit by less than 1, two logits apart by less than 2. The paper sees a wrong seed
-corrected in two steps (section 4.2), so no two logits may start further apart than 4, and
+A step changes a logit by less than 1, and the difference of two logits by less than 2. In the paper
+a wrong mask is corrected in two steps (section 4.2), so logits must not start more than 4 apart:
 -log(0.02) is 3.9.
 """
 
@@ -30,30 +30,30 @@ corrected in two steps (section 4.2), so no two logits may start further apart t
 class Canvas(SegmentationNetwork):
     """ResNet-101 and three ConvLSTMs that add to a canvas of logits at one sixteenth.
 
-    A step concatenates features and canvas and adds the last ConvLSTM's output, in -1..1, to the
-    canvas. Its logits are the canvas, bilinearly upsampled.
+    A step runs the ConvLSTMs on features and canvas, concatenated, and adds their output, from -1
+    to 1, to the canvas. The logits are the canvas, bilinearly upsampled.
 
-    The paper does not give the widths of the ConvLSTMs. Its Table 3 does: with 21 classes and
-    33x33 features (513 pixels) each step costs (94.3 - 61.1) / 5 = 6.64 GFLOPs, and hidden widths
-    of 512 and 256 take 4 * ((2048 + 21 + 512) * 512 + (512 + 256) * 256 + (256 + 21) * 21) * 33^2
-    = 6.64e9 multiply-adds; the features' 54.4 GFLOPs count multiply-adds as well.
+    The paper does not state the widths of the ConvLSTMs; they follow from its Table 3. With 21
+    classes and 33x33 features (513 pixels) each step costs (94.3 - 61.1) / 5 = 6.64 GFLOPs. Hidden
+    widths of 512 and 256 take 4 * ((2048 + 21 + 512) * 512 + (512 + 256) * 256 + (256 + 21) * 21)
+    * 33^2 = 6.64e9 multiply-adds. The 54.4 GFLOPs of the features also count multiply-adds.
 
-    The paper's loss counts only the last of six steps: `alpha` is 0.
+    In the paper's loss only the last of six steps counts, so `alpha` is 0.
 
     `State.hidden` holds the features [B, 32 * width, H/16, W/16], the canvas [B, classes, H/16,
-    W/16], and h and c of each ConvLSTM, which start at zero; H/16 and W/16 are rounded up. The
-    canvas alone is fed back, never `State.mask`: that seeds the canvas in `initial_state`, as
-    log-probabilities whose mean over the classes is zero (`LEAST` bounds them), so that a uniform
-    mask gives the paper's canvas of zeros.
+    W/16], and h and c of each ConvLSTM, which start at zero. H/16 and W/16 are rounded up. Only the
+    canvas is fed back, not `State.mask`. A mask given to `initial_state` becomes the first canvas:
+    log-probabilities with a mean of zero over the classes, bounded by `LEAST`. A uniform mask gives
+    a canvas of zeros, as in the paper.
 
     Args:
         in_channels: Channels of the image.
         classes: Number of classes, background included.
-        steps: Steps it is trained with.
-        width: Channels of the ResNet's first convolution; all others grow with it.
+        steps: Default number of steps.
+        width: Channels of the ResNet's first convolution; all other widths are proportional.
 
     Attributes:
-        encoder: What pretrained weights are for.
+        encoder: Takes pretrained weights.
     """
 
     alpha: ClassVar[float] = 0.0
@@ -88,13 +88,13 @@ class Canvas(SegmentationNetwork):
 
 
 def _seed(mask: Tensor, height: int, width: int) -> Tensor:
-    """The canvas [B, classes, height, width] of probabilities [B, classes, H, W].
+    """Turns probabilities [B, classes, H, W] into a canvas [B, classes, height, width].
 
-    Cells are averaged over the pixels that `resized` spreads them over.
+    Each cell is the average of the pixels over which `resized` spreads it.
     """
-    # What is exactly zero stays so; of equal numbers the means may differ in the last digit.
+    # A uniform mask must give exactly zero: means of equal numbers can differ in the last digit.
     uniform = 1 / mask.shape[1]
-    # Adaptive pooling would do, but where sizes are free torch exports it to ONNX wrongly.
+    # Not adaptive pooling, which torch exports to ONNX wrongly if sizes are free.
     whole = functional.interpolate(
         mask - uniform,
         size=(height * STRIDE, width * STRIDE),
@@ -102,6 +102,6 @@ def _seed(mask: Tensor, height: int, width: int) -> Tensor:
         align_corners=False,
     )
     cells = functional.avg_pool2d(whole, STRIDE) + uniform
-    # Against the likeliest, so that the argmax survives however many classes there are.
+    # Relative to the likeliest class, so that the argmax stays with any number of classes.
     logits = (cells / cells.amax(dim=1, keepdim=True)).clamp(min=LEAST).log()
     return logits - logits.mean(dim=1, keepdim=True)

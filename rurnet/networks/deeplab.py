@@ -1,6 +1,7 @@
-"""DeepLabv3+ of Chen et al., ECCV 2018: dilated convolutions side by side, then a short way up.
+"""DeepLabv3+ of Chen et al., ECCV 2018: parallel dilated convolutions and a short decoder.
 
-On ResNet-50 with regular convolutions; the paper's best is on Xception with separable ones.
+The encoder is ResNet-50 with regular convolutions. The paper's best results are with Xception and
+separable convolutions.
 """
 
 import torch
@@ -15,11 +16,11 @@ RATES = (6, 12, 18)
 
 
 class AtrousSpatialPyramidPooling(nn.Module):
-    """Looks at features from near, from three distances and from all over the image.
+    """Combines a 1x1 convolution, three dilated convolutions and pooling over the image.
 
     Args:
-        inputs: Channels that come in.
-        channels: Channels of each of the five branches, and of what goes out.
+        inputs: Input channels.
+        channels: Channels of each of the five branches and of the output.
     """
 
     def __init__(self, inputs: int, channels: int) -> None:
@@ -30,8 +31,8 @@ class AtrousSpatialPyramidPooling(nn.Module):
                 *(conv_norm_relu(inputs, channels, dilation=rate) for rate in RATES),
             ]
         )
-        # Not normalised: a channel is one value per image here, and batch norm over the few of a
-        # training batch is noise; over a batch of one there is nothing to normalise.
+        # Without batch norm: each channel has one value per image here, so the statistics of a
+        # small training batch would be noise, and those of a batch of one are undefined.
         self.pooling = nn.Sequential(
             nn.AdaptiveAvgPool2d(1), nn.Conv2d(inputs, channels, 1), nn.ReLU(inplace=True)
         )
@@ -51,7 +52,7 @@ class DeepLabV3Plus(SegmentationNetwork):
     Args:
         in_channels: Channels of the image.
         classes: Number of classes, background included.
-        width: Channels of the encoder's first convolution; all others grow with it.
+        width: Channels of the encoder's first convolution; all other widths are proportional.
     """
 
     one_shot = True

@@ -1,9 +1,9 @@
-"""U-Nets on encoders that others trained: U-Net-VGG16 and DRU-VGG16 of Wang et al., ICCV 2019.
+"""U-Nets with a pretrained encoder: U-Net-VGG16 and DRU-VGG16 of Wang et al., ICCV 2019.
 
-The paper names them and gives DRU-VGG16 41.38 M parameters; how they are wired stands in a
-supplement that is not at hand. Here all five blocks of VGG-16 (or of ResNet-50) are the way down.
-The recurrent unit stands below them, with 256 hidden channels for its 512 inputs: half as many, as
-at level 4 of the small network. The way up mirrors the way down.
+The paper names them and states that DRU-VGG16 has 41.38 M parameters. The architecture is described
+in a supplement that was not available. Here the way down is all five blocks of VGG-16 (or of
+ResNet-50). The recurrent unit is below them and has 256 hidden channels for 512 inputs: half as
+many, as at level 4 of the small network. The way up mirrors the way down.
 """
 
 from typing import Literal
@@ -21,25 +21,25 @@ from rurnet.networks.recurrent import RecurrentUnit, Unit
 EncoderName = Literal["vgg16", "resnet50"]
 
 MULTIPLE = 32
-"""Five halvings."""
+"""The encoder halves the resolution five times."""
 
 
 class Pyramid(nn.Module):
-    """The way down an encoder and the way back up, without what stands at the bottom.
+    """An encoder and the decoder on it, without the bottleneck between them.
 
     Args:
-        inputs: Channels that come in.
+        inputs: Input channels.
         classes: Number of classes.
         encoder: "vgg16" or "resnet50".
         norm: Kind of normalisation on the way up.
-        width: Channels of the encoder's first convolution; all others grow with it.
+        width: Channels of the encoder's first convolution; all other widths are proportional.
 
     Attributes:
-        deepest: Channels of what `down` ends with.
-        lower: Channels that `up` starts from.
+        deepest: Channels of the features that `down` returns.
+        lower: Channels of the features that `up` takes.
 
     Raises:
-        NetworkError: No such encoder.
+        NetworkError: The encoder is not one of these.
     """
 
     def __init__(
@@ -55,9 +55,9 @@ class Pyramid(nn.Module):
             skips = channels = self.encoder.channels
         elif encoder == "resnet50":
             self.encoder = ResNet(inputs, depth=50, width=width)
-            # 2048 channels would make the unit larger than all the rest.
+            # With 2048 channels the unit would be larger than the rest of the network.
             self.reduce = nn.Conv2d(self.encoder.channels[-1], self.deepest, 1)
-            # Its first features are at 1/2: at full resolution the input itself is the skip.
+            # ResNet has no features at full resolution: the input itself is the skip there.
             skips = (inputs, *self.encoder.channels[:-1])
             channels = (width // 2, width, 2 * width, 4 * width, 8 * width)
         else:
@@ -70,7 +70,7 @@ class Pyramid(nn.Module):
         self.classify = nn.Conv2d(channels[0], classes, 1)
 
     def down(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Skips, from full resolution on, and features [B, deepest, H/32, W/32]."""
+        """Returns the skips, full resolution first, and features [B, deepest, H/32, W/32]."""
         features = self.encoder(image)
         if isinstance(self.encoder, ResNet):
             features = [image, *features]
@@ -78,7 +78,7 @@ class Pyramid(nn.Module):
         return features, self.reduce(features[-1])
 
     def up(self, skips: list[Tensor], features: Tensor) -> Tensor:
-        """From skips and [B, lower, H/32, W/32] to logits [B, classes, H, W]."""
+        """Skips and features [B, lower, H/32, W/32] to logits [B, classes, H, W]."""
         logits: Tensor = self.classify(self.levels.up(skips, features))
         return logits
 
@@ -90,8 +90,8 @@ class EncoderUNet(SegmentationNetwork):
         in_channels: Channels of the image.
         classes: Number of classes, background included.
         encoder: "vgg16" or "resnet50".
-        norm: Kind of normalisation of what is not the encoder.
-        width: Channels of the encoder's first convolution; all others grow with it.
+        norm: Kind of normalisation outside the encoder.
+        width: Channels of the encoder's first convolution; all other widths are proportional.
     """
 
     one_shot = True
@@ -112,7 +112,7 @@ class EncoderUNet(SegmentationNetwork):
 
     @property
     def encoder(self) -> VGG16 | ResNet:
-        """What pretrained weights are for."""
+        """The encoder, which takes pretrained weights."""
         return self.pyramid.encoder
 
     def _step(self, image: Tensor, mask: Tensor, hidden: Hidden) -> tuple[Tensor, Hidden]:
@@ -121,16 +121,16 @@ class EncoderUNet(SegmentationNetwork):
 
 
 class RecurrentEncoderUNet(SegmentationNetwork):
-    """Recurrent U-Net on an encoder, fed with its own last mask beside the image.
+    """Recurrent U-Net on an encoder. Its input is the image and the mask of the previous step.
 
     Args:
         in_channels: Channels of the image.
         classes: Number of classes, background included.
         encoder: "vgg16" or "resnet50".
         unit: "dru" or "sru".
-        steps: Steps it is trained with.
-        norm: Kind of normalisation of what is not the encoder.
-        width: Channels of the encoder's first convolution; all others grow with it.
+        steps: Default number of steps.
+        norm: Kind of normalisation outside the encoder.
+        width: Channels of the encoder's first convolution; all other widths are proportional.
     """
 
     multiple = MULTIPLE
@@ -153,7 +153,7 @@ class RecurrentEncoderUNet(SegmentationNetwork):
 
     @property
     def encoder(self) -> VGG16 | ResNet:
-        """What pretrained weights are for; its first convolution sees the mask too."""
+        """The encoder, which takes pretrained weights; its input includes the mask."""
         return self.pyramid.encoder
 
     def _initial_hidden(self, image: Tensor, mask: Tensor) -> Hidden:

@@ -1,7 +1,7 @@
-"""ICNet of Zhao et al., ECCV 2018: few layers on the whole image, many on a quarter of it.
+"""ICNet of Zhao et al., ECCV 2018: few layers at full resolution, many at a quarter of it.
 
-The auxiliary losses at 1/16 and 1/8 (cascade label guidance, section 3.3) are left out: they weigh
-on training only, and every network here has one output per step.
+The auxiliary losses at 1/16 and 1/8 (cascade label guidance, section 3.3) are left out: they matter
+in training only, and every network here has one output per step.
 """
 
 from torch import Tensor, nn
@@ -12,17 +12,17 @@ from rurnet.layers import conv_norm_relu, resized
 from rurnet.network import Hidden, SegmentationNetwork
 
 BINS = (1, 2, 3, 6)
-"""Rows and columns into which pyramid pooling divides the features."""
+"""Numbers of rows and columns into which pyramid pooling divides the features."""
 
 
 def halved(features: Tensor) -> Tensor:
-    """[B, C, h, w] bilinearly at half the size, rounded up: 2x2 means where h and w are even."""
+    """Resizes [B, C, h, w] bilinearly to half, rounded up; for even h and w, 2x2 means."""
     size = [(side + 1) // 2 for side in features.shape[-2:]]
     return functional.interpolate(features, size=size, mode="bilinear", align_corners=False)
 
 
 def pyramid_pooled(features: Tensor) -> Tensor:
-    """Adds to each place of [B, C, h, w] the means of the parts of the image that it lies in."""
+    """Adds to [B, C, h, w] its means over 1x1, 2x2, 3x3 and 6x6 parts, resized to [h, w]."""
     total = features
     for bins in BINS:
         total = total + resized(functional.adaptive_avg_pool2d(features, bins), features)
@@ -30,12 +30,12 @@ def pyramid_pooled(features: Tensor) -> Tensor:
 
 
 class CascadeFeatureFusion(nn.Module):
-    """Brings coarser features to the size of finer ones, and adds both (Fig. 3).
+    """Resizes coarse features to the size of fine ones and adds both (Fig. 3).
 
     Args:
-        coarse: Channels of the coarser features.
-        fine: Channels of the finer features.
-        channels: Channels that go out.
+        coarse: Channels of the coarse features.
+        fine: Channels of the fine features.
+        channels: Output channels.
     """
 
     def __init__(self, coarse: int, fine: int, channels: int) -> None:
@@ -54,16 +54,17 @@ class CascadeFeatureFusion(nn.Module):
 
 
 class ICNet(SegmentationNetwork):
-    """Three branches, on the image and on its half and quarter, that join from coarse to fine.
+    """Branches at full, half and quarter resolution, joined from coarse to fine.
 
-    The two smaller branches are one dilated ResNet-50: it starts on half the image, and after the
-    first block of its second layer what it made is halved again (`conv3_1` of the authors' code).
+    The two smaller branches share one dilated ResNet-50. It runs on the image at half resolution,
+    and its features are halved again after the first block of the second layer (`conv3_1` in the
+    authors' code).
 
     Args:
         in_channels: Channels of the image.
         classes: Number of classes, background included.
-        width: Channels of the encoder's first convolution; all others grow with it. 32 is half of
-            ResNet-50's, to which the authors prune; 64 takes ImageNet's weights.
+        width: Channels of the encoder's first convolution; all other widths are proportional. 32 is
+            half of ResNet-50's, like the authors' pruned network; 64 fits ImageNet weights.
     """
 
     one_shot = True
@@ -91,14 +92,14 @@ class ICNet(SegmentationNetwork):
         return resized(self.classify(fused), image), hidden
 
     def _half_branch(self, half_image: Tensor) -> Tensor:
-        """Features at 1/8 of half the image."""
+        """Returns features at 1/8 of the halved image."""
         encoder = self.encoder
         features = functional.max_pool2d(encoder.stem(half_image), 3, 2, padding=1)
         result: Tensor = encoder.layer2[0](encoder.layer1(features))
         return result
 
     def _quarter_branch(self, features: Tensor) -> Tensor:
-        """From what the half branch made, halved, to features of the same size."""
+        """Halved features of the half branch to features of the same size."""
         encoder = self.encoder
         deepest = encoder.layer4(encoder.layer3(encoder.layer2[1:](features)))
         reduced: Tensor = self.reduce(pyramid_pooled(deepest))

@@ -1,6 +1,6 @@
 """Rec-Last of Wang et al., ICCV 2019 (section 4.2): a recurrent unit after a U-Net.
 
-After Valipour et al., WACV 2017, with the same image at every step (Fig. 2b).
+It follows Valipour et al., WACV 2017, but with the same image at every step (Fig. 2b).
 """
 
 from torch import Tensor, nn
@@ -11,19 +11,19 @@ from rurnet.network import Hidden, SegmentationNetwork
 
 
 class RecLast(SegmentationNetwork):
-    """U-Net whose last features go into a ConvGRU at full resolution; no mask is fed back.
+    """U-Net followed by a ConvGRU at full resolution. No mask is fed back.
 
-    The U-Net sees the image alone, so it runs once, in `initial_state`; a step is the ConvGRU
-    and the classifier. The state holds the features [B, channels[0], H, W] and h, which
+    The U-Net runs once, in `initial_state`, because it depends on the image only. A step is the
+    ConvGRU and the classifier. The state holds the features [B, channels[0], H, W] and h, which
     starts at zero.
 
     Args:
         in_channels: Channels of the image.
         classes: Number of classes, background included.
-        steps: Steps it is trained with.
+        steps: Default number of steps.
         norm: Kind of normalisation.
         channels: Channels of each level.
-        hidden_channels: Channels of h; None for those of the first level.
+        hidden_channels: Channels of h; None for those of level 0.
     """
 
     def __init__(

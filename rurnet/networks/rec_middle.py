@@ -1,6 +1,6 @@
 """Rec-Middle of Wang et al., ICCV 2019 (section 4.2): a recurrent unit as a U-Net's bottleneck.
 
-After Poudel et al., MICCAI workshops 2016, with the same image at every step.
+It follows Poudel et al., MICCAI workshops 2016, but with the same image at every step.
 """
 
 from itertools import pairwise
@@ -13,19 +13,19 @@ from rurnet.network import Hidden, SegmentationNetwork
 
 
 class RecMiddle(SegmentationNetwork):
-    """U-Net with a ConvGRU between encoder and decoder; no mask is fed back.
+    """U-Net with a ConvGRU between encoder and decoder. No mask is fed back.
 
-    The encoder sees the image alone, so it runs once, in `initial_state`; a step is the
-    ConvGRU, the decoder and the classifier. The state holds the skips, first level first, the
-    pooled features [B, channels[-2], H/16, W/16] and h, which starts at zero and has the
-    channels of the bottleneck it replaces (128).
+    The encoder runs once, in `initial_state`, because it depends on the image only. A step is the
+    ConvGRU, the decoder and the classifier. The state holds the skips from level 0 down, the
+    pooled features [B, channels[-2], H/16, W/16] and h. h starts at zero and has as many channels
+    as the bottleneck that it replaces (128).
 
     Args:
         in_channels: Channels of the image.
         classes: Number of classes, background included.
-        steps: Steps it is trained with.
+        steps: Default number of steps.
         norm: Kind of normalisation.
-        channels: Channels of each level, the bottleneck's last.
+        channels: Channels of each level, those of the bottleneck last.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""Rec-Simple of Wang et al., ICCV 2019 (section 4.2): a U-Net that is fed its own mask.
+"""Rec-Simple of Wang et al., ICCV 2019 (section 4.2): a U-Net whose mask is fed back.
 
-After Mosinska et al., CVPR 2018, on the U-Net of the other networks here (Fig. 2a).
+It follows Mosinska et al., CVPR 2018, but with the same U-Net as the other networks (Fig. 2a).
 """
 
 import torch
@@ -11,12 +11,12 @@ from rurnet.network import Hidden, SegmentationNetwork
 
 
 class RecSimple(SegmentationNetwork):
-    """U-Net on the image and the mask of the step before; it remembers nothing else.
+    """U-Net on the image and the mask of the previous step, without other memory.
 
     Args:
         in_channels: Channels of the image.
         classes: Number of classes, background included.
-        steps: Steps it is trained with.
+        steps: Default number of steps.
         norm: Kind of normalisation.
         channels: Channels of each level.
     """

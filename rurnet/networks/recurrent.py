@@ -1,6 +1,6 @@
 """The recurrent U-Net of Wang et al., ICCV 2019: DRU and SRU at any level.
 
-Equation numbers in this file are the paper's.
+Equation numbers in this file refer to the paper.
 """
 
 from typing import Literal
@@ -15,26 +15,26 @@ from rurnet.network import Hidden, SegmentationNetwork
 Unit = Literal["dru", "sru"]
 
 HIDDEN_CHANNELS = 32
-"""Most channels of the hidden tensor: what 0.36 M parameters for DRU(4) leave room for."""
+"""Largest default number of hidden channels; with more, DRU(4) would exceed 0.36 M parameters."""
 
 
 class RecurrentUnit(nn.Module):
     """Dual-gated (equations 1-5) or single-gated (equation 6) recurrent unit.
 
-    f_z, f_r and f_h are encoder-decoders shaped like the part of the U-Net that the unit
-    replaces, f_s is one convolution block.
+    f_z, f_r and f_h are encoder-decoders with the shape of the part of the U-Net that the unit
+    replaces. f_s is one convolution block.
 
     Args:
         inputs: Channels of e, the encoder's activations at the unit's level.
         channels: Channels of the U-Net's levels from this one down.
         hidden: Channels of the hidden tensor h and of the output d.
-        unit: "dru" with the reset gate r, "sru" without.
+        unit: "dru" with the reset gate r, "sru" without it.
         norm: Kind of normalisation.
-        gate_relu: Whether f_z, f_r and f_h end in a ReLU as every other block does (the
-            authors' code), which keeps gates in [0.5, 1) and h in [0, 1).
+        gate_relu: Whether f_z, f_r and f_h end in a ReLU like all other blocks, as in the authors'
+            code. This keeps gates in [0.5, 1) and h in [0, 1).
 
     Raises:
-        NetworkError: No such unit.
+        NetworkError: `unit` is not one of these.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class RecurrentUnit(nn.Module):
         self.output = conv_block(hidden, hidden, norm)
 
     def forward(self, encoded: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """From e [B, inputs, h, w] and h_{t-1} [B, hidden, h, w] to d and h_t, like h."""
+        """Returns d and h_t, both [B, hidden, h, w], from e [B, inputs, h, w] and h_{t-1}."""
         z = torch.sigmoid(self.update(encoded))  # (1)
         if self.reset is None:
             candidate = torch.tanh(self.candidate(encoded))  # (6)
@@ -72,26 +72,26 @@ class RecurrentUnit(nn.Module):
 
 
 class RecurrentUNet(SegmentationNetwork):
-    """U-Net whose levels from `level` down are a recurrent unit, fed with its own last mask.
+    """U-Net with a recurrent unit in place of its levels from `level` down.
 
-    The input of a step is the image and the mask of the step before, concatenated; the mask
-    fed back is the softmax of the logits; s_0 is uniform and h_0 is zero.
+    The input of a step is the image and the mask of the previous step, concatenated. The mask is
+    the softmax of the logits. s_0 is uniform and h_0 is zero.
 
     Args:
         in_channels: Channels of the image.
         classes: Number of classes, background included.
         unit: "dru" or "sru".
-        level: 0 (the whole U-Net is the unit) to 4 (the bottleneck is).
-        steps: Steps it is trained with, N of the paper.
+        level: From 0 (the unit replaces the whole U-Net) to 4 (it replaces the bottleneck).
+        steps: Default number of steps, N in the paper.
         norm: Kind of normalisation.
         channels: Channels of each level.
-        hidden_channels: Channels of the hidden tensor; None for those of the level, 32 at most.
+        hidden_channels: Channels of the hidden tensor; None for those of the level, at most 32.
         gate_relu: See `RecurrentUnit`.
-        mask_fed_back: Whether a step sees the mask of the one before (section 4.3 leaves it out
-            for comparison); without it only the hidden tensor changes from step to step.
+        mask_fed_back: Whether the mask of the previous step is part of the input. Section 4.3
+            leaves it out for comparison; then only the hidden tensor changes between steps.
 
     Raises:
-        NetworkError: No such level or unit, or no hidden channels.
+        NetworkError: The level or the unit does not exist, or `hidden_channels` is less than 1.
     """
 
     def __init__(

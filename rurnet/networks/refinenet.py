@@ -1,8 +1,8 @@
-"""RefineNet of Lin et al., CVPR 2017: features of every resolution, refined from coarse to fine.
+"""RefineNet of Lin et al., CVPR 2017: features of all resolutions, refined from coarse to fine.
 
-Four blocks in a cascade, one for each of 1/32, 1/16, 1/8 and 1/4 (Fig. 2c), without normalisation
-outside the encoder (section 3.2). The pooling is chained four times, as in the authors' code: so
-there are the 118 M parameters that Wang et al., ICCV 2019, compare with.
+It is a cascade of four blocks at 1/32, 1/16, 1/8 and 1/4 (Fig. 2c), without normalisation outside
+the encoder (section 3.2). Four poolings are chained, as in the authors' code. This gives the 118 M
+parameters that Wang et al., ICCV 2019, state.
 """
 
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from rurnet.layers import resized
 from rurnet.network import Hidden, SegmentationNetwork
 
 POOLINGS = 4
-"""Stages of the chained pooling."""
+"""Number of chained poolings."""
 
 
 def _conv(inputs: int, outputs: int) -> nn.Conv2d:
@@ -21,10 +21,10 @@ def _conv(inputs: int, outputs: int) -> nn.Conv2d:
 
 
 class ResidualConvUnit(nn.Module):
-    """Two rectified 3x3 convolutions, added to what came in (Fig. 3b).
+    """Two rectified 3x3 convolutions, added to the input (Fig. 3b).
 
     Args:
-        channels: That come in and go out.
+        channels: Input and output channels.
     """
 
     def __init__(self, channels: int) -> None:
@@ -40,12 +40,13 @@ class ResidualConvUnit(nn.Module):
 
 
 class ChainedResidualPooling(nn.Module):
-    """Max pooling and convolution in a chain, every link added to the sum (Fig. 3d).
+    """Chain of max poolings and convolutions, whose outputs are summed (Fig. 3d).
 
-    Each link pools what the one before made, at the same size: the last sees farthest.
+    Each link pools the output of the previous link at the same size, so the last one has the
+    largest receptive field.
 
     Args:
-        channels: That come in and go out.
+        channels: Input and output channels.
     """
 
     def __init__(self, channels: int) -> None:
@@ -65,11 +66,11 @@ class ChainedResidualPooling(nn.Module):
 
 
 class Fusion(nn.Module):
-    """Adds coarser features to finer ones (Fig. 3c).
+    """Adds coarse features to fine ones (Fig. 3c).
 
     Args:
-        channels: Of the finer features, and of what goes out.
-        coarser: Channels of the coarser features.
+        channels: Channels of the fine features and of the output.
+        coarser: Channels of the coarse features.
     """
 
     def __init__(self, channels: int, coarser: int) -> None:
@@ -84,12 +85,12 @@ class Fusion(nn.Module):
 
 
 class RefineBlock(nn.Module):
-    """One resolution: adapts the encoder's features, adds what is coarser, pools, and refines.
+    """Adapts the encoder's features at one resolution, adds coarser ones, pools and refines.
 
     Args:
         inputs: Channels of the encoder's features.
         channels: Channels of this block.
-        coarser: Channels of the block before; None in the coarsest, which has none before it.
+        coarser: Channels of the next coarser block; None in the coarsest block.
     """
 
     def __init__(self, inputs: int, channels: int, coarser: int | None) -> None:
@@ -116,7 +117,7 @@ class RefineNet(SegmentationNetwork):
     Args:
         in_channels: Channels of the image.
         classes: Number of classes, background included.
-        width: Channels of the encoder's first convolution; all others grow with it.
+        width: Channels of the encoder's first convolution; all other widths are proportional.
     """
 
     one_shot = True

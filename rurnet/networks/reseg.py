@@ -13,23 +13,23 @@ from rurnet.renet import ReNet
 class ContrastNormalisation(nn.Module):
     """Local contrast normalisation (Jarrett et al., ICCV 2009, section 2.1), band by band.
 
-    From each pixel the mean of a Gaussian 9x9 window around it is taken away; what is left is
-    divided by its standard deviation in that window, or by the mean of those deviations over the
-    image where that is more. Twice the light or a constant more of it make no difference then.
+    Subtracts from each pixel the mean of a Gaussian 9x9 window around it. Divides the result by
+    the standard deviation in the window, or by the mean of these deviations over the image if that
+    is larger. Scaling the brightness or adding a constant then makes no difference.
 
-    The paper's window spans all feature maps; bands may be of different sensors, so here each has
-    its own. The paper leaves open how wide the Gaussian is (here 2 pixels) and what lies beyond
-    the border (here the border repeated).
+    In the paper the window spans all feature maps. Here each band has its own, because bands can
+    come from different sensors. The paper does not give the width of the Gaussian (here 2 pixels)
+    or the treatment of borders (here the border is repeated).
 
     Args:
-        bands: Channels that come in and go out.
+        bands: Input and output channels.
     """
 
     radius = 4
     deviation = 2.0
     least = 1e-4
-    """Smallest deviation divided by, of images normalised to deviations near 1: a band that is
-    constant but for rounding stays near zero."""
+    """Smallest divisor. Images are normalised to deviations near 1, so this keeps a band that is
+    constant up to rounding near zero."""
 
     def __init__(self, bands: int) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class ContrastNormalisation(nn.Module):
         self.register_buffer("window", window, persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """[B, bands, H, W] to the same."""
+        """[B, bands, H, W] to the same shape."""
         centred = image - self._mean(image)
         deviation = self._mean(centred**2).clamp(min=self.least**2).sqrt()
         return centred / torch.maximum(deviation, deviation.mean(dim=(2, 3), keepdim=True))
@@ -58,23 +58,22 @@ class ReSeg(SegmentationNetwork):
     half as many channels in a transposed convolution (2x2, stride 2) as there are units.
 
     The features are at 1/4 and the first ReNet layer halves them, so two transposed convolutions
-    end at 1/2. The paper does not say how the rest is made up for; here the logits are bilinearly
-    upsampled. (The authors' published script for CamVid has patches of 1x1 in both layers.)
+    end at 1/2. The paper does not say how full resolution is reached; here the logits are
+    bilinearly upsampled. (The authors' published script for CamVid has 1x1 patches in both layers.)
 
-    The paper trains on top of VGG-16's weights for ImageNet and leaves those as they are; here they
-    are trained on.
+    In the paper VGG-16 keeps its ImageNet weights; here they are trained further.
 
     Args:
         in_channels: Channels of the image.
         classes: Number of classes, background included.
         width: Channels of VGG-16's first convolution.
         units: Units of each GRU.
-        vgg: Whether there is VGG-16 at all ("no VGG" in Table 1). Without it the first ReNet layer
-            reads the image, and one transposed convolution brings 1/2 back to full size.
-        contrast_normalisation: Whether the image is normalised by local contrast first.
+        vgg: Whether the network has VGG-16 ("no VGG" in Table 1). Without it the first ReNet layer
+            reads the image, and one transposed convolution restores full size from 1/2.
+        contrast_normalisation: Whether the local contrast of the image is normalised first.
 
     Attributes:
-        encoder: What pretrained weights are for; only where there is VGG-16.
+        encoder: Takes pretrained weights; present only with `vgg`.
     """
 
     one_shot = True

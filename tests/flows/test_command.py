@@ -93,7 +93,7 @@ def test_wrong_usage_is_status_2_and_one_line(words, named, tmp_path):
         (["--value-range", "9,3"], "value range"),
         (["--dtype", "uint16"], "--dtype"),
         (["--min-size", "2km"], "--min-size: '2km' does not fit its description: Remove specks"),
-        (["--min-size", "2km"], "as in 25m2. See"),
+        (["--min-size", "2km"], "for example 25m2. See"),
         (["--gsd", "0"], "--gsd"),
         (["--workers=-1"], "--workers"),
         (["--batch", "1"], "--batch"),

@@ -1,4 +1,4 @@
-"""The cells against their equations, pixel by pixel."""
+"""The cells compared with their equations, pixel by pixel."""
 
 import math
 
@@ -23,7 +23,7 @@ def tensors(size=(4, 5), hidden=2):
 def cell(kind, kernel):
     torch.manual_seed(4)
     made = kind(INPUTS, HIDDEN, kernel)
-    # Steeper than fresh weights, so that no gate stays near one half.
+    # Larger than default weights, so that gates are not all near one half.
     for parameter in made.parameters():
         nn.init.normal_(parameter, std=0.7)
     return made
@@ -34,7 +34,7 @@ def sigmoid(x):
 
 
 def at(convolution, item, row, column, output):
-    """One output value at one pixel of [C, h, w], summed plainly; zero beyond the border."""
+    """One output value at one pixel of [C, h, w]; zero beyond the border."""
     weight, bias = convolution.weight.detach().numpy(), convolution.bias.detach().numpy()
     reach = weight.shape[-1] // 2
     total = float(bias[output])
@@ -139,7 +139,7 @@ def test_a_closed_reset_gate_hides_h_from_the_candidate():
     gru = cell(ConvGRU, 3)
     x, h = tensors(hidden=1)
     gru.gates.weight.zero_()
-    gru.gates.bias[:] = -LARGE  # z is zero too: what comes out is the candidate alone.
+    gru.gates.bias[:] = -LARGE  # z is zero too, so the output is the candidate.
     torch.testing.assert_close(gru(x, h), gru(x, 5 * h))
     gru.gates.bias[HIDDEN:] = LARGE
     assert (gru(x, h) - gru(x, 5 * h)).abs().max() > 0.1
@@ -160,7 +160,7 @@ def test_open_and_closed_gates_of_an_lstm(i, f, o):
 
 
 @torch.inference_mode()
-def test_a_fresh_lstm_is_inclined_to_remember():
+def test_the_forget_bias_of_a_new_lstm_is_one():
     torch.manual_seed(0)
     lstm = ConvLSTM(INPUTS, HIDDEN)
     i, f, g, o = lstm.gates.bias.chunk(4)
@@ -180,7 +180,7 @@ def test_a_cell_sees_as_far_as_its_kernel_and_the_gated_memory_twice_as_far(kern
         for of, one, two in zip(("gru", "lstm h", "lstm c"), before, after, strict=True):
             rows = (one != two).any(dim=3).any(dim=1).any(dim=0).nonzero().flatten()
             touched[of, name] = (rows[-1] - rows[0] + 1).item()
-    twice = 2 * kernel - 1  # r is convolved of [x, h], and r . h is convolved again.
+    twice = 2 * kernel - 1  # r is a convolution of [x, h], and r . h is convolved again.
     assert touched == {
         ("gru", "x"): twice, ("lstm h", "x"): kernel, ("lstm c", "x"): kernel,
         ("gru", "h"): twice, ("lstm h", "h"): kernel, ("lstm c", "h"): kernel,
@@ -196,9 +196,3 @@ def test_gradient_reaches_every_value(kernel):
     ):
         outputs.sum().backward()
         assert all((parameter.grad != 0).all() for parameter in made.parameters())
-
-
-@torch.inference_mode()
-def test_one_convolution_makes_all_gates_of_an_lstm():
-    (convolution,) = cell(ConvLSTM, 1).children()
-    assert convolution.weight.shape == (4 * HIDDEN, INPUTS + HIDDEN, 1, 1)

@@ -1,4 +1,4 @@
-"""What networks on a pretrained encoder share."""
+"""Normalised convolution and resizing."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def test_a_stride_of_two_rounds_up():
 
 
 @torch.inference_mode()
-def test_what_goes_out_is_normalised_and_not_negative():
+def test_the_output_is_normalised_and_not_negative():
     torch.manual_seed(0)
     layers = conv_norm_relu(3, 2)
     convolved = layers[0](torch.randn(4, 3, 9, 9) * 10 + 5)
@@ -35,7 +35,7 @@ def test_dilation_is_the_distance_between_weights():
     assert seen.tolist() == [[row, column] for row in (1, 5, 9) for column in (1, 5, 9)]
 
 
-def test_resizing_takes_height_and_width_and_not_the_channels():
+def test_resizing_takes_only_the_height_and_width_of_the_other_tensor():
     assert resized(torch.zeros(2, 3, 4, 5), torch.zeros(2, 8, 9, 7)).shape == (2, 3, 9, 7)
 
 
@@ -44,6 +44,6 @@ def test_pixels_are_areas_whose_centres_are_interpolated():
     assert line.flatten().tolist() == [0, 0.25, 0.75, 1]
 
 
-def test_the_own_size_changes_nothing():
+def test_resizing_to_the_same_size_changes_nothing():
     features = torch.randn(1, 2, 5, 6)
     assert torch.equal(resized(features, features), features)

@@ -1,4 +1,4 @@
-"""The losses against their papers' equations, worked out with numpy, and against MONAI's."""
+"""The losses, compared with their papers' equations in numpy and with MONAI."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def cross_entropy(logits, labels, class_weights):
 @pytest.mark.parametrize("alpha", [0.4, 1.0])
 @pytest.mark.parametrize("steps", [1, 3, 5])
 @pytest.mark.parametrize("weights", [None, (1.0, 2.3), (0.001, 0.003)])
-def test_it_is_the_weighted_sum_of_every_steps_cross_entropy(alpha, steps, weights):
+def test_the_loss_is_the_weighted_sum_of_all_steps_cross_entropy(alpha, steps, weights):
     logits, labels, tensors, label_tensor = case(steps=steps)
     by_hand = sum(
         alpha ** (steps - t) * cross_entropy(logits[t - 1], labels, weights or (1.0, 1.0))
@@ -88,7 +88,7 @@ def test_a_step_weighs_alpha_times_the_next_one():
     torch.testing.assert_close(steps[1].grad, steps[2].grad * 0.4)
 
 
-def test_class_weights_count_against_each_other_only():
+def test_only_the_ratio_of_class_weights_counts():
     _, _, tensors, label_tensor = case()
     one = multi_step_loss(tensors, label_tensor, class_weights=torch.tensor([1.0, 2.3]))
     ten = multi_step_loss(tensors, label_tensor, class_weights=torch.tensor([10.0, 23.0]))
@@ -164,7 +164,7 @@ def soft_cldice(logits, labels, iterations):
 
 
 def strips(seed=0, classes=3, ignored=0.1):
-    """Two images with a strip of every class, and logits that half agree with it."""
+    """Two images with a strip of each class, and logits that partly agree with it."""
     random = np.random.default_rng(seed)
     labels = np.zeros((2, 24, 20), int)
     for c in range(1, classes):
@@ -205,7 +205,7 @@ def test_soft_cldice_is_algorithms_1_and_2(classes, ignored, iterations):
 @pytest.mark.parametrize("iterations", [3, 10])
 def test_soft_cldice_of_one_image_is_that_of_monai(iterations):
     _, _, tensor, labels = strips(classes=2, ignored=0.0)
-    # MONAI takes each image for itself, and its harmonic mean has a constant below the line.
+    # MONAI treats each image separately and adds a constant to the denominator.
     monai = SoftclDiceLoss(iter_=iterations, softmax=True, include_background=False, smooth=1e-12)
     for item in range(2):
         one, label = tensor[item : item + 1], labels[item : item + 1]
@@ -214,13 +214,13 @@ def test_soft_cldice_of_one_image_is_that_of_monai(iterations):
 
 
 def sure(mask):
-    """Logits of a network that is sure of a mask [H, W]."""
+    """Logits that are certain of a mask [H, W]."""
     signs = torch.tensor(np.where(mask, 20.0, -20.0))
     return torch.stack([-signs, signs])[None]
 
 
 def road(width, *, diagonal=False):
-    """A road through the whole of 96 x 96 pixels, `width` of them wide across."""
+    """A road across 96 x 96 pixels, `width` pixels wide, and its label tensor."""
     row, column = np.indices((96, 96))
     if diagonal:
         mask = np.abs(row - column) < width / np.sqrt(2)
@@ -321,7 +321,7 @@ def test_each_steps_loss_is_cross_entropy_and_weighted_dice_and_cldice():
 
 
 @pytest.mark.parametrize("name", ["soft_dice_loss", "soft_cldice_loss"])
-def test_what_weighs_nothing_is_not_computed(name, monkeypatch):
+def test_a_loss_of_weight_zero_is_not_computed(name, monkeypatch):
     def refuse(*_):
         raise AssertionError(f"{name} was called")
 
@@ -349,7 +349,7 @@ def test_median_frequency_counts_only_the_images_that_have_a_class():
         [60, 0, 40],
         [150, 50, 0],
     ]
-    # Frequencies: 300 of 400, 60 of the 300 of two images, 40 of the 100 of one.
+    # Frequencies: 300 of 400 pixels, 60 of 300 (two images), 40 of 100 (one image).
     expected = torch.tensor([0.4 / 0.75, 0.4 / 0.2, 0.4 / 0.4])
     torch.testing.assert_close(median_frequency_weights(pixels), expected)
     torch.testing.assert_close(median_frequency_weights(torch.tensor(pixels)), expected)
@@ -376,7 +376,7 @@ def test_counts_of_one_image_without_the_images_axis_are_refused():
 
 
 @pytest.mark.parametrize("weights", [[1.0], [1.0, 2.0, 3.0]])
-def test_a_class_without_a_weight_is_refused(weights):
+def test_another_number_of_class_weights_is_refused(weights):
     logits, labels = torch.zeros(1, 2, 4, 4), torch.zeros(1, 4, 4, dtype=torch.long)
     with pytest.raises(NetworkError, match="2 classes"):
         multi_step_loss([logits], labels, class_weights=torch.tensor(weights))

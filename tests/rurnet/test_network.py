@@ -1,22 +1,17 @@
-"""The contract: any size, any number of steps, tiles that do not know of each other."""
+"""The interface of all networks: any size, any number of steps, independent tiles."""
 
 import pytest
 import torch
+from torch import nn
 
 from rurnet import NETWORKS, NetworkError, State, create
 from rurnet.network import parameter_count
 
-ONE_SHOT = [
-    "unet-bn", "unet-gn", "unet-gn-x2", "unet-vgg16", "unet-resnet50", "deeplab-v3plus",
-    "refinenet", "icnet", "reseg",
-]  # fmt: skip
+ONE_SHOT = [name for name, make in NETWORKS.items() if getattr(make, "func", make).one_shot]
 RECURRENT = [name for name in NETWORKS if name not in ONE_SHOT]
-DEAF_TO_A_MASK = ["rec-last", "rec-last-x2", "rec-middle"]
-SEEDED_BY_A_MASK = [name for name in RECURRENT if name not in DEAF_TO_A_MASK]
-BATCH_NORM = [
-    "unet-bn", "unet-resnet50", "dru-resnet50", "deeplab-v3plus", "refinenet", "icnet", "canvas",
-]  # fmt: skip
-GROUP_NORM = [name for name in NETWORKS if name not in BATCH_NORM]
+WITHOUT_FEEDBACK = ["rec-last", "rec-last-x2", "rec-middle"]
+"""Recurrent networks that feed no mask back."""
+SEEDED_BY_A_MASK = [name for name in RECURRENT if name not in WITHOUT_FEEDBACK]
 
 
 @pytest.fixture
@@ -47,7 +42,7 @@ def test_logits_have_the_images_size_at_every_step(network, name, size):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_calling_is_the_loop_over_its_steps(network, name):
+def test_calling_a_network_runs_its_steps_in_a_loop(network, name):
     net = network(name)
     image = images(2, 30, 20)
     state = net.initial_state(image)
@@ -67,9 +62,12 @@ def test_one_network_serves_any_number_of_steps(network, name):
     assert not torch.equal(five[3], five[4])
 
 
-@pytest.mark.parametrize("name", GROUP_NORM)
-def test_items_of_a_batch_do_not_influence_each_other(network, name):
+@pytest.mark.parametrize("name", NETWORKS)
+def test_items_of_a_batch_do_not_influence_each_other_but_for_batch_norm(network, name):
     net = network(name).train()
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
     first, second, other = images(3, 16, 32)
     beside_second = net(torch.stack([first, second]))
     beside_other = net(torch.stack([first, other * 10]))
@@ -104,7 +102,7 @@ def test_the_first_memory_is_zero(network, name):
     assert (hidden == 0).all()
 
 
-def test_the_mask_handed_on_is_the_softmax_of_the_logits(network):
+def test_the_mask_in_the_state_is_the_softmax_of_the_logits(network):
     net = network("dru-4")
     image = images(1, 17, 33)
     logits, state = net.step(image, net.initial_state(image))
@@ -113,7 +111,7 @@ def test_the_mask_handed_on_is_the_softmax_of_the_logits(network):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_an_earlier_mask_makes_the_state_where_one_is_fed_back(network, name):
+def test_an_earlier_mask_changes_the_logits_only_if_masks_are_fed_back(network, name):
     net = network(name)
     image = images(1, 32, 32)
     road = (torch.arange(32) < 9).float().expand(1, 32, 32)
@@ -153,7 +151,7 @@ def test_a_recurrent_network_made_for_one_step_takes_more(network, name):
     assert not torch.equal(two[0], two[1])
 
 
-def test_no_step_is_refused(network):
+def test_zero_steps_are_refused(network):
     with pytest.raises(NetworkError, match="at least 1"):
         network("dru-4")(images(1, 16, 16), 0)
 
@@ -190,7 +188,7 @@ def test_a_mask_of_another_shape_is_refused(network, shape):
 @pytest.mark.parametrize(
     "arguments", [{"in_channels": 0}, {"classes": 1}, {"steps": 0}], ids=lambda a: next(iter(a))
 )
-def test_numbers_that_make_no_network_are_refused(arguments):
+def test_numbers_that_are_too_small_are_refused(arguments):
     with pytest.raises(NetworkError, match=next(iter(arguments))):
         create("dru-4", **arguments)
 
@@ -202,7 +200,7 @@ def test_other_bands_and_classes(network, name):
 
 
 @pytest.mark.parametrize("name", ["dru-4", "unet-gn"])
-def test_it_runs_in_the_images_own_precision(network, name):
+def test_it_runs_in_the_precision_of_the_image(network, name):
     image = images(1, 16, 16).double()
     assert network(name).double()(image)[-1].dtype == torch.float64
 

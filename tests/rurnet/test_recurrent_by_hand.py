@@ -1,4 +1,4 @@
-"""One step of whole networks, worked out from their tensors alone and the paper's equations."""
+"""One step of whole networks, computed from their tensors and the paper's equations."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ EPSILON = 1e-5
 
 
 class Tensors:
-    """Tensors of a network by the beginning of their names."""
+    """The tensors of a network whose names begin with a prefix."""
 
     def __init__(self, tensors, prefix=""):
         self.tensors = tensors
@@ -51,7 +51,7 @@ def halved(x):
 
 
 def doubled(x, tensors):
-    """2x2 transposed convolution of stride 2: four pixels from each."""
+    """2x2 transposed convolution of stride 2: each pixel becomes four."""
     spread = torch.einsum("bchw,cdij->bdhiwj", x, tensors["weight"])
     return spread.flatten(4, 5).flatten(2, 3) + tensors["bias"][:, None, None]
 
@@ -62,7 +62,7 @@ def up(skip, lower, tensors):
 
 
 def encoder_decoder(x, tensors):
-    """f_z, f_r or f_h: shaped like what they replace."""
+    """f_z, f_r or f_h: shaped like the part of the U-Net that they replace."""
     if "below" not in tensors:
         return block(x, tensors.at("encode"))
     skip = block(x, tensors.at("level").at("encode"))
@@ -75,7 +75,7 @@ def sigmoid(x):
 
 
 def step_by_hand(image, s, h, tensors, level, unit):
-    """Logits and h_t."""
+    """Returns logits and h_t."""
     e, skips = torch.cat([image, s], dim=1), []
     for index in range(level):
         skips.append(block(e, tensors.at(f"levels.{index}.encode")))
@@ -102,7 +102,7 @@ def test_a_step_is_the_papers_equations(unit, level):
     torch.manual_seed(7)
     network = create(f"{unit}-{level}").double().eval()
     for name, value in network.named_parameters():
-        if value.dim() == 1:  # Else norms are one and zero, and could be left out unnoticed.
+        if value.dim() == 1:  # Fresh norms are the identity: a missing one would go unnoticed.
             value.copy_(torch.randn_like(value) * 0.3 + float(name.endswith("weight")))
     tensors = Tensors(network.state_dict())
     image = torch.randn(2, 3, 32, 48, dtype=torch.float64)

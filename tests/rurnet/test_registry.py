@@ -3,30 +3,18 @@
 import pytest
 import torch
 
-from rurnet import NETWORKS, NetworkError, SegmentationNetwork, create
-
-
-def test_the_papers_networks_are_there():
-    levels = [f"{unit}-{level}" for unit in ("dru", "sru") for level in range(5)]
-    twice = ["unet-gn-x2", "rec-last-x2", "dru-4-x2"]
-    recurrent = [*levels, "rec-last", "rec-middle", "rec-simple", "canvas"]
-    encoders = [
-        f"{kind}-{encoder}" for kind in ("unet", "dru") for encoder in ("vgg16", "resnet50")
-    ]
-    one_shot = ["unet-gn", "unet-bn", "deeplab-v3plus", "refinenet", "icnet", "reseg"]
-    assert set(NETWORKS) == {*recurrent, *twice, *encoders, *one_shot}
+from rurnet import NETWORKS, NetworkError, create
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_value_of_every_network_is_trained(narrow, name):
+def test_every_value_of_every_network_learns_from_a_single_image(narrow, name):
     net = narrow(name).train()
-    assert isinstance(net, SegmentationNetwork)
-    logits = net(torch.randn(2, 3, 64, 64), 2 if net.steps > 1 else None)[-1]
-    torch.nn.functional.cross_entropy(logits, torch.ones(2, 64, 64, dtype=torch.long)).backward()
+    logits = net(torch.randn(1, 3, 97, 131), 2 if net.steps > 1 else None)[-1]
+    torch.nn.functional.cross_entropy(logits, torch.ones(1, 97, 131, dtype=torch.long)).backward()
     without = [key for key, value in net.named_parameters() if value.grad is None]
     assert without == []
-    still = [key for key, value in net.named_parameters() if not value.grad.any()]
-    assert still == []
+    idle = [key for key, value in net.named_parameters() if not value.grad.any()]
+    assert idle == []
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -12,7 +12,7 @@ def sigmoid(x):
 
 
 def sweep_by_hand(gru, sequence, suffix):
-    """What a GRU makes of a sequence [length, inputs], and where it started."""
+    """Hidden states [length, units] of a GRU over a sequence [length, inputs]."""
     values = {n: p.detach().double().numpy() for n, p in gru.named_parameters()}
     w_i, w_h = values[f"weight_ih_l0{suffix}"], values[f"weight_hh_l0{suffix}"]
     b_i, b_h = values[f"bias_ih_l0{suffix}"], values[f"bias_hh_l0{suffix}"]
@@ -34,7 +34,7 @@ def both_ways_by_hand(gru, sequence):
 
 
 def renet_by_hand(layer, image):
-    """[C, h, w] to [2 * units, h / patch, w / patch], one patch after the other."""
+    """[C, h, w] to [2 * units, h / patch, w / patch], patch by patch."""
     p = layer.patch
     _, height, width = image.shape
     rows, columns = height // p, width // p
@@ -79,7 +79,7 @@ def test_the_four_sweeps_have_weights_of_their_own():
 
 @torch.no_grad()
 @pytest.mark.parametrize("seen_from", [(0, 0), (0, 5), (3, 0), (3, 5)])
-def test_every_position_has_seen_every_pixel(seen_from):
+def test_every_position_depends_on_every_pixel(seen_from):
     layer = ReNet(1, units=4).double()
     image = torch.randn(1, 1, 8, 12, dtype=torch.float64)
     usual = layer(image)[0, :, *seen_from]
@@ -91,7 +91,7 @@ def test_every_position_has_seen_every_pixel(seen_from):
 
 
 @torch.no_grad()
-def test_items_of_a_batch_are_swept_each_for_itself():
+def test_items_of_a_batch_are_swept_independently():
     layer = ReNet(2, units=4)
     images = torch.randn(3, 2, 6, 8)
     together = layer(images)

@@ -391,7 +391,7 @@ def test_a_server_that_is_not_there_is_refused(tmp_path, kept):
         url = f"{server.url}/vgg16-397923af.pth"
     message = refused(url)
     assert "refused" in message
-    assert "check address and connection" in message
+    assert "check the address and the connection" in message
     assert list(kept.iterdir()) == []
 
 
@@ -410,7 +410,7 @@ def test_a_download_that_breaks_off_is_refused_and_comes_whole_the_next_time(
 
     healthy, server.answer = server.answer, answer
     message = refused(f"{server.url}/{name}")
-    assert ("SHA-256 is" if named else "a damaged one; try once more") in message
+    assert ("SHA-256 is" if named else "a damaged one; try again") in message
     assert list(kept.iterdir()) == []
     server.answer = healthy
     assert same(read_encoder_weights(f"{server.url}/{name}"), tensors())

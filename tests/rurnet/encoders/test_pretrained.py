@@ -1,4 +1,4 @@
-"""Weights of others in an encoder: all that it has, in the layout they come in."""
+"""Loading of pretrained weights in torchvision's layout."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from rurnet.network import SegmentationNetwork
 
 
 class Tiny(SegmentationNetwork):
-    """A network that is an encoder and nothing else."""
+    """An encoder and a 1x1 convolution."""
 
     def __init__(self, make, in_channels=3, classes=2, fed_back=0):
         super().__init__(in_channels, classes, steps=1)
@@ -29,7 +29,7 @@ def resnet(in_channels=3):
 
 
 def classifier(make):
-    """Random tensors of a whole classifier on such an encoder."""
+    """Random tensors of a whole classifier with such an encoder."""
     torch.manual_seed(9)
     tensors = {key: torch.randn(value.shape) for key, value in make().state_dict().items()}
     for key, value in tensors.items():
@@ -127,7 +127,7 @@ def test_a_mask_that_is_fed_back_is_without_effect_at_first(make, bands):
 
 
 @torch.inference_mode()
-def test_what_is_loaded_is_a_copy():
+def test_the_given_tensors_are_copied():
     given = classifier(vgg)
     network = Tiny(vgg)
     load_encoder(network, given)
@@ -145,13 +145,15 @@ def test_a_missing_tensor_is_named_and_nothing_loaded(make, key):
     del given[key]
     network = Tiny(make)
     before = {k: v.clone() for k, v in network.state_dict().items()}
-    with pytest.raises(NetworkError, match=f"no {key} among the tensors \\(1 of"):
+    with pytest.raises(NetworkError, match=f"{key} is missing \\(1 of"):
         load_encoder(network, given)
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
 
 
-def test_tensors_of_another_network_are_told_from_its_kind():
-    with pytest.raises(NetworkError, match=r"no conv1.weight .* not of a ResNet in torchvision's"):
+def test_tensors_of_another_network_are_refused_naming_the_kind_wanted():
+    with pytest.raises(
+        NetworkError, match=r"conv1.weight is missing .* not the weights of a ResNet in"
+    ):
         load_encoder(Tiny(resnet), classifier(vgg))
 
 
@@ -171,10 +173,10 @@ def test_a_tensor_of_another_shape_is_named_with_both(make, key, shape):
     given[key] = torch.zeros(shape)
     with pytest.raises(NetworkError) as caught:
         load_encoder(Tiny(make), given)
-    assert str(caught.value).startswith(f"{key} is {list(shape)}, not {expected}")
+    assert str(caught.value).startswith(f"{key} has shape {list(shape)}, not {expected}")
 
 
-def test_a_network_without_an_encoder_is_named():
+def test_a_network_without_an_encoder_is_refused_by_name():
     class Plain(SegmentationNetwork):
         pass
 
@@ -182,7 +184,7 @@ def test_a_network_without_an_encoder_is_named():
         load_encoder(Plain(3, 2, 1), classifier(vgg))
 
 
-def test_an_encoder_of_another_kind_is_none():
+def test_an_encoder_of_another_class_is_refused():
     network = Tiny(vgg)
     network.encoder = nn.Conv2d(3, 3, 1)
     with pytest.raises(NetworkError, match="no encoder"):

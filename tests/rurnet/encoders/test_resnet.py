@@ -1,4 +1,4 @@
-"""ResNets: torchvision's layout, and features at every output stride."""
+"""ResNet: torchvision's layout, and features at every output stride."""
 
 from math import prod
 
@@ -14,7 +14,7 @@ BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 
 
 def layout(depth, width=64):
-    """Keys and shapes of torchvision's resnet50 or resnet101, `fc` left out."""
+    """Keys and shapes of torchvision's resnet50 or resnet101, without `fc`."""
 
     def norm(key, channels):
         for kind in ("weight", "bias", "running_mean", "running_var"):
@@ -42,7 +42,7 @@ def layout(depth, width=64):
 
 
 def random_tensors(depth=50, width=4):
-    """Such tensors, in double precision, with statistics that change what they normalise."""
+    """Random tensors in double precision, with statistics other than mean 0, deviation 1."""
     torch.manual_seed(5)
     tensors = {}
     for key, shape in layout(depth, width).items():
@@ -135,7 +135,7 @@ def test_features_are_those_computed_by_hand():
 
 @pytest.mark.parametrize(("output_stride", "steps"), [(16, (1, 1, 1, 1, 2)), (8, (1, 1, 1, 2, 4))])
 @torch.inference_mode()
-def test_a_dilated_one_computes_the_same_at_more_places(output_stride, steps):
+def test_a_dilated_resnet_computes_the_same_at_more_places(output_stride, steps):
     tensors = random_tensors()
     image = torch.randn(1, 3, 64, 128).double()
     plain = loaded(tensors)(image)
@@ -145,7 +145,7 @@ def test_a_dilated_one_computes_the_same_at_more_places(output_stride, steps):
 
 
 @torch.inference_mode()
-def test_a_fresh_one_passes_a_signal_on():
+def test_random_weights_keep_the_scale_of_a_signal():
     torch.manual_seed(1)
     deepest = ResNet(depth=50, width=16).eval()(torch.randn(1, 3, 64, 64))[-1]
     assert 1 < deepest.std() < 100
@@ -154,6 +154,6 @@ def test_a_fresh_one_passes_a_signal_on():
 @pytest.mark.parametrize(
     "arguments", [{"depth": 34}, {"depth": 50, "output_stride": 4}], ids=["depth", "stride"]
 )
-def test_no_such_depth_or_stride(arguments):
+def test_an_unknown_depth_or_stride_is_refused(arguments):
     with pytest.raises(NetworkError, match="50 or 101 and an output stride of 8, 16 or 32"):
         ResNet(**arguments)

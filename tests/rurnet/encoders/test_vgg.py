@@ -17,7 +17,7 @@ CONVOLUTIONS = {
     17: (256, 512), 19: (512, 512), 21: (512, 512),
     24: (512, 512), 26: (512, 512), 28: (512, 512),
 }  # fmt: skip
-"""Numbers of the convolutions in torchvision's `features`, with their channels in and out."""
+"""Indexes of the convolutions in torchvision's `features`, with input and output channels."""
 
 CLASSIFIER = {
     "classifier.0.weight": (4096, 512 * 7 * 7), "classifier.0.bias": (4096,),
@@ -27,7 +27,7 @@ CLASSIFIER = {
 
 
 def layout():
-    """Keys and shapes of torchvision's vgg16, its classifier left out."""
+    """Keys and shapes of torchvision's vgg16, without its classifier."""
     shapes = {}
     for number, (inputs, outputs) in CONVOLUTIONS.items():
         shapes[f"features.{number}.weight"] = (outputs, inputs, 3, 3)
@@ -36,7 +36,7 @@ def layout():
 
 
 def small():
-    """Random tensors like torchvision's of a VGG-16 with an eighth of the channels."""
+    """Random tensors in torchvision's layout, with an eighth of the channels."""
     torch.manual_seed(3)
     tensors = {}
     for key, (outputs, *kernel) in layout().items():
@@ -100,7 +100,7 @@ def test_features_are_those_computed_by_hand():
 
 
 @torch.inference_mode()
-def test_a_fresh_one_passes_a_signal_on():
+def test_random_weights_keep_the_scale_of_a_signal():
     torch.manual_seed(1)
     deepest = VGG16(width=16)(torch.randn(1, 3, 64, 64))[-1]
     assert 0.03 < deepest.std() < 3

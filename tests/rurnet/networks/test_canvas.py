@@ -1,16 +1,16 @@
-"""McIntosh et al.: a canvas of logits that ConvLSTMs add to."""
+"""The network of McIntosh et al.: ConvLSTMs that add to a canvas of logits."""
 
 import numpy as np
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
+from rurnet.__main__ import cost
 from rurnet.encoders.pretrained import load_encoder
 from rurnet.network import State, parameter_count
 from rurnet.networks.canvas import Canvas
 
 FEATURES, CANVAS, H3 = 0, 1, 6
-"""Where these stand in the hidden tensors."""
+"""Their positions in the hidden tensors."""
 
 
 def network(classes=3, **arguments):
@@ -19,7 +19,7 @@ def network(classes=3, **arguments):
 
 
 def started(net, height=32, width=48, mask=None):
-    """An image and its first state, with features of the size that trained ones have."""
+    """An image and its first state, with random features of unit deviation."""
     image = torch.rand(2, net.in_channels, height, width)
     state = net.initial_state(image, mask)
     features = torch.randn_like(state.hidden[FEATURES])
@@ -31,7 +31,7 @@ def sigmoid(x):
 
 
 def lstm_by_hand(layer, x, h, c):
-    """A cell of the canvas: x, h and c are vectors."""
+    """The next h and c at one cell of the canvas; x, h and c are vectors."""
     weight = layer.gates.weight.detach().double().numpy()[..., 0, 0]
     i, f, g, o = np.split(weight @ np.concatenate([x, h]) + layer.gates.bias.tolist(), 4)
     c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
@@ -145,8 +145,8 @@ def test_even_a_sure_seed_can_be_overturned_in_two_steps():
     canvas = network().initial_state(torch.rand(1, 3, 32, 32), mask).hidden[CANVAS]
     lead = canvas.amax(dim=1) - canvas.amin(dim=1)
     assert (canvas.argmax(dim=1) == 0).all()
-    assert lead.min() > 3  # 95 % against either of the others
-    assert lead.max() < 2 * 2  # Two steps, of nearly one up and one down.
+    assert lead.min() > 3  # 95 % against each of the others.
+    assert lead.max() < 2 * 2  # Two steps change a difference by less than 4.
 
 
 @torch.no_grad()
@@ -170,32 +170,15 @@ def test_features_are_computed_once_for_six_steps():
     assert len(calls) == 1
 
 
-def test_only_the_last_of_six_steps_counts_in_the_loss():
-    assert Canvas.alpha == 0
-    assert network().steps == 6
-
-
 def test_the_sizes_and_costs_are_those_of_the_paper():
     with torch.device("meta"):
         net = Canvas(3, 21).eval()
         image = torch.empty(1, 3, 513, 513)
-    with FlopCounterMode(display=False) as features:
-        state = net.initial_state(image)
-    with FlopCounterMode(display=False) as step:
-        net.step(image, state)
-    assert state.hidden[FEATURES].shape == (1, 2048, 33, 33)
+    once, step = cost(net, 513)
+    assert net.initial_state(image).hidden[FEATURES].shape == (1, 2048, 33, 33)
     assert parameter_count(net.encoder) == pytest.approx(42.5e6, rel=1e-3)
-    # The counter counts a multiplication and an addition as two.
-    assert features.get_total_flops() / 2 == pytest.approx(54.4e9, rel=0.03)
-    assert step.get_total_flops() / 2 == pytest.approx((94.3e9 - 61.1e9) / 5, rel=0.002)
-
-
-def test_gradients_reach_every_parameter():
-    net = network(width=4).train()
-    net(torch.rand(2, 3, 64, 64), steps=2)[-1].square().mean().backward()
-    untouched = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.any()]
-    assert untouched == []
-    assert all(torch.isfinite(p.grad).all() for p in net.parameters())
+    assert once == pytest.approx(54.4e9, rel=0.01)
+    assert step == pytest.approx((94.3e9 - 61.1e9) / 5, rel=0.002)
 
 
 def test_pretrained_weights_have_a_place():
@@ -210,7 +193,7 @@ def test_pretrained_weights_have_a_place():
 @torch.no_grad()
 def test_sizes_stay_free_in_an_export():
     class Small(torch.nn.Module):
-        """Features of the encoder's sizes: the encoder itself takes twenty seconds to export."""
+        """Stands in for the encoder, which takes twenty seconds to export."""
 
         def __init__(self):
             super().__init__()

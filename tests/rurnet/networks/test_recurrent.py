@@ -1,4 +1,4 @@
-"""The recurrent unit against the paper's equations, and the sizes it publishes."""
+"""The recurrent unit: its gates, its memory and its size."""
 
 import pytest
 import torch
@@ -26,38 +26,6 @@ def sigmoid(x):
     return 1 / (1 + torch.exp(-x))
 
 
-def tanh(x):
-    return (torch.exp(2 * x) - 1) / (torch.exp(2 * x) + 1)
-
-
-@pytest.mark.parametrize("level", [4, 2, 0])
-@torch.inference_mode()
-def test_dual_gated_unit_is_equations_1_to_5(level):
-    unit = unit_at(level, "dru")
-    e, h_before = tensors(level)
-    z = sigmoid(unit.update(e))
-    r = sigmoid(unit.reset(e))
-    h_hat = tanh(unit.candidate(r * e))
-    h = z * h_before + (1 - z) * h_hat
-    d, h_returned = unit(e, h_before)
-    torch.testing.assert_close(h_returned, h)
-    torch.testing.assert_close(d, unit.output(h))
-    assert r.shape == e.shape
-
-
-@pytest.mark.parametrize("level", [4, 2, 0])
-@torch.inference_mode()
-def test_single_gated_unit_is_equation_6_without_a_reset_gate(level):
-    unit = unit_at(level, "sru")
-    e, h_before = tensors(level)
-    assert unit.reset is None
-    z = sigmoid(unit.update(e))
-    h = z * h_before + (1 - z) * tanh(unit.candidate(e))
-    d, h_returned = unit(e, h_before)
-    torch.testing.assert_close(h_returned, h)
-    torch.testing.assert_close(d, unit.output(h))
-
-
 @torch.inference_mode()
 def test_the_gates_read_the_image_and_not_the_memory():
     unit = unit_at(4, "dru")
@@ -75,7 +43,7 @@ def test_rectified_branches_keep_gates_above_one_half(unit):
 
 
 @pytest.mark.parametrize("level", range(5))
-def test_memory_lives_at_the_units_level(level):
+def test_memory_has_the_resolution_of_the_units_level(level):
     state = create(f"dru-{level}").initial_state(torch.zeros(1, 3, 60, 90))
     (hidden,) = state.hidden
     assert hidden.shape == (1, min(CHANNELS[level], 32), 64 >> level, 96 >> level)
@@ -110,7 +78,7 @@ def test_all_that_a_step_takes_from_the_one_before_is_mask_and_memory():
 
 
 @pytest.mark.parametrize("way", ["mask", "hidden"])
-def test_the_second_steps_loss_teaches_the_first_step_by_mask_and_memory(way):
+def test_the_second_steps_loss_has_a_gradient_in_the_mask_and_in_the_memory(way):
     torch.manual_seed(2)
     net = create("dru-4")
     image = torch.randn(1, 3, 32, 32)
@@ -138,6 +106,6 @@ def test_without_the_mask_fed_back_only_memory_goes_from_step_to_step():
     ("arguments", "named"),
     [({"level": 5}, "level"), ({"level": -1}, "level"), ({"unit": "gru"}, "gru")],
 )
-def test_what_there_is_not_is_refused(arguments, named):
+def test_an_unknown_level_or_unit_is_refused(arguments, named):
     with pytest.raises(NetworkError, match=named):
         create("dru-4", **arguments)

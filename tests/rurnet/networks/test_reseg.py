@@ -32,7 +32,7 @@ def modules(net, kind):
 @torch.no_grad()
 @pytest.mark.parametrize("arguments", KINDS)
 @pytest.mark.parametrize("size", [(1, 1), (97, 131), (64, 48)])
-def test_any_size_gives_logits_of_its_own(arguments, size):
+def test_logits_have_the_images_size(arguments, size):
     (logits,) = network(**arguments)(torch.randn(2, 3, *size))
     assert logits.shape == (2, 3, *size)
     assert torch.isfinite(logits).all()
@@ -99,7 +99,7 @@ def test_light_makes_no_difference_once_contrast_is_normalised():
     assert (without(light * image + 3)[0] - without(image)[0]).abs().max() > 1e-2
 
 
-def test_a_fixed_window_is_no_weight():
+def test_contrast_normalisation_adds_no_weights():
     with_it, without = network(contrast_normalisation=True), network()
     assert parameter_count(with_it) == parameter_count(without)
     assert with_it.state_dict().keys() == without.state_dict().keys()
@@ -109,7 +109,7 @@ def test_a_fixed_window_is_no_weight():
 def test_contrast_is_normalised_by_a_gaussian_window_of_nine_pixels():
     generator = np.random.default_rng(1)
     image = generator.normal(size=(30, 40))
-    image[:, 20:] *= 0.1  # Here the mean of the deviations is more than the deviation itself.
+    image[:, 20:] *= 0.1  # In this half the mean deviation is larger than the local one.
     offsets = list(np.ndindex(9, 9))
     weights = np.array([np.exp(-((y - 4) ** 2 + (x - 4) ** 2) / (2 * 2.0**2)) for y, x in offsets])
 

@@ -1,4 +1,4 @@
-"""The one-shot baselines."""
+"""The one-shot U-Nets: sizes and normalisation."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ def test_channels_go_from_8_to_128(name):
 
 
 @pytest.mark.parametrize(("name", "kind"), [("unet-gn", nn.GroupNorm), ("unet-bn", nn.BatchNorm2d)])
-def test_every_block_is_normalised_in_its_one_way(name, kind):
+def test_every_convolution_is_normalised_in_the_same_way(name, kind):
     modules = list(create(name).modules())
     norms = [m for m in modules if isinstance(m, nn.GroupNorm | nn.BatchNorm2d)]
     convolutions = [m for m in modules if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)]
