@@ -161,7 +161,12 @@ def _score(
             rasters = max(1, len(steps_in(outcome.files))) + (other is not None)
             windows = list(split(levels.height, levels.width, AT_ONCE))
             progress.scene(outcome.name, rasters * len(windows))
-            score(outcome, label, other, config, partial(progress.tiles, outcome.name))
+            scores = score(
+                outcome.files, outcome.open_raster, label, other, config,
+                partial(progress.tiles, outcome.name),
+            )  # fmt: skip
+            outcome.counts, outcome.second = scores.counts, scores.second
+            outcome.steps = scores.steps
 
 
 def _comparison(

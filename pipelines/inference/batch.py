@@ -132,4 +132,8 @@ def _run(
         if opened.label is not None:
             outcome.label = opened.label.name
             outcome.labelling = Labelling(len(models[0].card.classes), settings.ignored_values)
-            score(outcome, opened.label, opened.second, settings)
+            scores = score(
+                outcome.files, outcome.open_raster, opened.label, opened.second, settings
+            )
+            outcome.counts, outcome.second = scores.counts, scores.second
+            outcome.steps = scores.steps
