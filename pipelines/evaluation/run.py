@@ -162,18 +162,11 @@ def _score(
             windows = list(split(levels.height, levels.width, AT_ONCE))
             progress.scene(outcome.name, rasters * len(windows))
             scores = score(
-                outcome.files,
-                label,
-                other,
-                config,
+                outcome.files, outcome.open_raster, label, other, config,
                 partial(progress.tiles, outcome.name),
-                outcome.open_raster,
-            )
-            outcome.counts, outcome.second, outcome.steps = (
-                scores.counts,
-                scores.second,
-                scores.steps,
-            )
+            )  # fmt: skip
+            outcome.counts, outcome.second = scores.counts, scores.second
+            outcome.steps = scores.steps
 
 
 def _comparison(

@@ -19,6 +19,7 @@ from pipelines.inputs.label_checks import check_fits
 from pipelines.inputs.labels import Labelling
 from pipelines.inputs.scene_input import SceneInput
 from pipelines.models.weights import Model
+from pipelines.results.levels import open_levels
 from pipelines.results.outcome import SceneOutcome
 from pipelines.results.progress import Progress
 from rurnet.errors import RurnetError
@@ -105,7 +106,7 @@ def run_scene(
             )
             scores = SceneScores()
             if opened.label is not None:
-                scores = score(prediction.files, opened.label, opened.second, settings)
+                scores = score(prediction.files, open_levels, opened.label, opened.second, settings)
             return SceneOutcome(
                 item.name,
                 item.source,

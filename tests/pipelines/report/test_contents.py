@@ -16,7 +16,7 @@ from scipy.ndimage import distance_transform_edt
 from pipelines.config.evaluation import Evaluate
 from pipelines.config.inference import InferRoads
 from pipelines.datasets.synthetic import draw_road_scene
-from pipelines.evaluation.scoring import Drawing, count
+from pipelines.evaluation.scoring import count
 from pipelines.inference.batch import run_batch
 from pipelines.inference.run import report_of
 from pipelines.inputs.discovery import road_inputs
@@ -87,7 +87,7 @@ def outcomes(config, model, write_raster):
                 open_label(Path(outcome.label), labelling) as label,
                 open_label(second, labelling) as other,
             ):
-                outcome.second = count(Drawing(other, levels), label, config)
+                outcome.second = count([levels], label, other, config).second
     return found
 
 
