@@ -8,7 +8,7 @@ import sys
 import threading
 import tomllib
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from math import ceil
 from pathlib import Path
@@ -24,10 +24,12 @@ from flows import stopped
 from flows.errors import FlowsError, ScenesFailedError
 from flows.progress import BarProgress, LogProgress
 from pipelines.errors import PipelineError
-from pipelines.report.result import Result
-from pipelines.report.table import SHOWN, rows
+from pipelines.report.columns import TERMINAL
+from pipelines.report.table import rows
 from pipelines.results.estimate import SceneEstimate
 from pipelines.results.progress import Progress
+from pipelines.results.report import Comparison
+from pipelines.results.result import Result
 from rurnet.errors import RurnetError
 from tiling.errors import TilingError
 
@@ -166,22 +168,22 @@ def summary(result: Result) -> Table:
     """A run's scores as a table for a terminal."""
     table = Table(box=None, pad_edge=False)
     table.add_column("scene")
-    for title in SHOWN:
+    for title in TERMINAL:
         table.add_column(title, justify="right")
     for name, scores in rows(result.report):
-        cells = (scores.get(path) for path in SHOWN.values())
+        cells = (scores.get(path) for path in TERMINAL.values())
         table.add_row(escape(name), *(_shown(cell, "") for cell in cells))
     return table
 
 
-def comparison_table(comparison: Mapping[str, Any]) -> Table:
+def comparison_table(comparison: Comparison) -> Table:
     """How a second run differs from a first, with the 95 % interval of the difference."""
     table = Table(box=None, pad_edge=False)
     table.add_column()
     for title in ("A", "B", "B - A, pooled", "B - A, mean of scenes"):
         table.add_column(title, justify="right", no_wrap=True)
-    by_path = {row["column"]: row for row in comparison["rows"]}
-    for title, path in SHOWN.items():
+    by_path = {row.column: vars(row) for row in comparison.rows}
+    for title, path in TERMINAL.items():
         if (row := by_path.get(path)) is not None:
             table.add_row(
                 title,
@@ -201,23 +203,23 @@ def _shown(value: float | None, sign: str = "+") -> str:
     return "–" if value is None else f"{value:{sign}.3f}"
 
 
-def estimate_table(plans: Sequence[SceneEstimate]) -> Table:
+def estimate_table(estimates: Sequence[SceneEstimate]) -> Table:
     """What there is to do, a line per scene that can be read."""
     table = Table(box=None, pad_edge=False)
     table.add_column("scene")
     for title in ("size", "tiles", "parts", "done twice", "memory", "disk", "time"):
         table.add_column(title, justify="right", no_wrap=True)
-    for plan in plans:
-        if plan.error is None:
+    for one in estimates:
+        if one.error is None:
             table.add_row(
-                escape(plan.name),
-                f"{plan.width} x {plan.height}",
-                str(plan.tiles),
-                str(plan.parts),
-                f"{plan.redundant:.1%}",
-                f"{plan.memory / 1e9:.1f} GB",
-                f"{plan.disk / 1e9:.2f} GB",
-                str(timedelta(seconds=ceil(plan.seconds))),
+                escape(one.name),
+                f"{one.width} x {one.height}",
+                str(one.tiles),
+                str(one.parts),
+                f"{one.redundant:.1%}",
+                f"{one.memory / 1e9:.1f} GB",
+                f"{one.disk / 1e9:.2f} GB",
+                str(timedelta(seconds=ceil(one.seconds))),
             )
     return table
 
@@ -232,8 +234,8 @@ def _run(name: str, values: Any, run: Run[Any], errors: Console) -> int:
             result = run_directly(values, run, errors)
     except ScenesFailedError as error:
         _print(error.result)
-        for failure in error.result.report["failed"]:
-            _say(errors, failure["error"])
+        for failure in error.result.failed:
+            _say(errors, failure.error)
         return 1
     except OWN_ERRORS as error:
         _say(errors, str(error))
@@ -266,7 +268,7 @@ def checked(result: Result) -> Result:
     Raises:
         ScenesFailedError: One did not.
     """
-    if result.report["failed"]:
+    if result.failed:
         raise ScenesFailedError(result)
     return result
 
@@ -274,29 +276,29 @@ def checked(result: Result) -> Result:
 def _print(result: Result) -> None:
     out = Console(soft_wrap=True, highlight=False)
     report = result.report
-    if result.plans is not None:
-        out.print(estimate_table(result.plans))
-        measured = max((plan.measured for plan in result.plans), default=0)
+    if result.estimates is not None:
+        out.print(estimate_table(result.estimates))
+        measured = max((one.measured for one in result.estimates), default=0)
         out.print(
             f"Memory and disk at most; time of one process, from {measured} measured tiles. "
             "Nothing was written."
         )
         return
-    if report["scenes"]:
+    if report.scenes:
         out.print(summary(result))
-    elif not report["failed"]:
+    elif not result.failed:
         out.print("No scene to predict: the inbox is empty.")
-    if (comparison := report["comparison"]) is not None:
-        out.print(f"\nA: {comparison['a']}\nB: {comparison['b']}\n", markup=False)
+    if (comparison := report.comparison) is not None:
+        out.print(f"\nA: {comparison.a}\nB: {comparison.b}\n", markup=False)
         out.print(comparison_table(comparison))
-        if comparison["unlike"]:
-            unlike = ", ".join(comparison["unlike"])
+        if comparison.unlike:
+            unlike = ", ".join(comparison.unlike)
             out.print(f"A and B do not count the same pixels of: {unlike}", markup=False)
-        if comparison["unpaired"]:
-            out.print(f"Not in both: {', '.join(comparison['unpaired'])}", markup=False)
-    if report["scenes"] and report["pooled"] is None:
+        if comparison.unpaired:
+            out.print(f"Not in both: {', '.join(comparison.unpaired)}", markup=False)
+    if report.scenes and report.pooled is None:
         out.print("No scene has a label of its name (--labels), so no score is possible.")
-    elif unscored := [scene["name"] for scene in report["scenes"] if scene["foreground"] is None]:
+    elif unscored := [scene.name for scene in report.scenes if scene.scores is None]:
         out.print(f"Without a label, and so without scores: {', '.join(unscored)}", markup=False)
     for path in result.trained:
         out.print(f"weights: {path}", markup=False)

@@ -11,6 +11,7 @@ from flows.command import OWN_ERRORS, run_directly, summary
 from pipelines.config.inference import InferRoads
 from pipelines.datasets.synthetic import write_road_scene
 from pipelines.inference.run import infer_roads
+from pipelines.scores.scores import score_at
 
 SCENE = Path("demo/scene.tif")
 LABELS = Path("demo/labels")
@@ -36,7 +37,7 @@ def main() -> int:
     out.print(f"mask:        {folder / 'mask.tif'}")
     out.print(f"probability: {folder / 'probability.tif'}")
     out.print(f"report:      {result.folder / 'report.html'}")
-    f1 = result.report["pooled"]["foreground"]["f1"]
+    f1 = score_at(result.report.pooled, "foreground.f1")
     out.print(f"F1 {f1:.3f}, in {time.perf_counter() - start:.0f} s")
     return 0
 

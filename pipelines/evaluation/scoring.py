@@ -1,6 +1,7 @@
 """Counts a predicted raster against a label, window by window, in memory that does not grow."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from pipelines.config.scoring import ScoringSettings
 from pipelines.inputs.labels import IGNORE_INDEX, Label
 from pipelines.results.layout import steps_in
-from pipelines.results.outcome import SceneOutcome
+from pipelines.results.outcome import OpenRaster, SceneScores
 from pipelines.scores.counts import Counter, SceneCounts, together
 from pipelines.scores.relaxed import Disc
 from pipelines.scores.topology import TopologyCounts, count_topology
@@ -99,32 +100,39 @@ def count(
 
 
 def score(
-    outcome: SceneOutcome,
+    files: Mapping[str, Path],
+    open_raster: OpenRaster,
     label: Label,
     second: Label | None,
     settings: ScoringSettings,
     progress: Callable[[int], None] = lambda windows: None,
-) -> None:
-    """Counts what was written of a scene into its outcome.
+) -> SceneScores:
+    """Counts a scene's prediction, its recurrent steps, and the second observer's label.
 
-    That is the prediction, each recurrent step that was kept, and the second observer's label
-    where the prediction counts.
+    Args:
+        files: The scene's rasters; see `pipelines.results.outcome.SceneOutcome`.
+        open_raster: Opens one of them.
+        label: Of the same size.
+        second: The second observer's; it counts where the prediction does.
+        settings: What is scored: rho, threshold, topology.
+        progress: As in `count`, for each raster.
 
     Raises:
         SceneError: A raster cannot be read.
         LabelError: A label holds a value that is no class.
         PredictionError: A raster holds what is no probability, or no class.
     """
-    *before, last = steps_in(outcome.files) or [outcome.files["probability"]]
+    *before, last = steps_in(files) or [files["probability"]]
     steps = []
     for path in before:
-        with outcome.open_raster(path) as levels:
+        with open_raster(path) as levels:
             steps.append(count(levels, label, settings, progress))
-    with outcome.open_raster(last) as levels:
-        outcome.counts = count(levels, label, settings, progress)
+    with open_raster(last) as levels:
+        counts = count(levels, label, settings, progress)
+        drawn = None
         if second is not None:
-            outcome.second = count(Drawing(second, levels), label, settings, progress)
-    outcome.steps = (*steps, outcome.counts) if steps else ()
+            drawn = count(Drawing(second, levels), label, settings, progress)
+    return SceneScores(counts, drawn, (*steps, counts) if steps else ())
 
 
 def _topology(levels: Levels, label: Label, settings: ScoringSettings) -> TopologyCounts:

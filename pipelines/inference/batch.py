@@ -19,6 +19,7 @@ from pipelines.inputs.label_checks import check_fits
 from pipelines.inputs.labels import Labelling
 from pipelines.inputs.scene_input import SceneInput
 from pipelines.models.weights import Model
+from pipelines.results.levels import open_levels
 from pipelines.results.outcome import SceneOutcome
 from pipelines.results.progress import Progress
 from rurnet.errors import RurnetError
@@ -55,11 +56,10 @@ def run_batch(
     with workers_for(models, settings) as workers:
 
         def run(item: SceneInput) -> SceneOutcome:
-            outcome = SceneOutcome(item.name, item.source, image=item.source)
             try:
-                _run(item, outcome, models, workers, settings, output, progress)
+                outcome = _run(item, models, workers, settings, output, progress)
             except (TilingError, PipelineError, RurnetError) as error:
-                outcome.error = str(error)
+                outcome = SceneOutcome(item.name, item.source, error=str(error))
             progress.finished(outcome)
             return outcome
 
@@ -106,19 +106,17 @@ def check_models(models: Sequence[Model], settings: PredictionSettings) -> None:
 
 def _run(
     item: SceneInput,
-    outcome: SceneOutcome,
     models: Sequence[Model],
     workers: Workers,
     settings: PredictionSettings,
     output: Path,
     progress: Progress,
-) -> None:
+) -> SceneOutcome:
     with item.open() as opened:
-        scene = opened.scene
-        outcome.height, outcome.width = scene.height, scene.width
-        for label in (opened.label, opened.second):
-            if label is not None:
-                check_fits(label, scene)
+        scene, label, second = opened.scene, opened.label, opened.second
+        for drawn in (label, second):
+            if drawn is not None:
+                check_fits(drawn, scene)
 
         def compute(store: PartStore, parts: Sequence[Part]) -> None:
             progress.scene(item.name, sum(part.tile_count for part in parts))
@@ -127,9 +125,17 @@ def _run(
         prediction = predict_scene(
             opened, models, settings, output / item.name, workers.device, compute, png=item.png
         )
-        outcome.prediction = prediction
-        outcome.files = prediction.files
-        if opened.label is not None:
-            outcome.label = opened.label.name
-            outcome.labelling = Labelling(len(models[0].card.classes), settings.ignored_values)
-            score(outcome, opened.label, opened.second, settings)
+        return SceneOutcome(
+            item.name,
+            item.source,
+            scene.height,
+            scene.width,
+            prediction,
+            prediction.files,
+            image=item.source,
+            label=None if label is None else label.name,
+            labelling=Labelling(len(models[0].card.classes), settings.ignored_values),
+            scores=None
+            if label is None
+            else score(prediction.files, open_levels, label, second, settings),
+        )

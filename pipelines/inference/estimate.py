@@ -33,7 +33,7 @@ _PARTS_HELD = 2
 def estimate_batch(
     items: Sequence[SceneInput], models: Sequence[Model], settings: PredictionSettings
 ) -> list[SceneEstimate]:
-    """Plans every scene; nothing is written.
+    """Estimates what every scene takes; nothing is written.
 
     Raises:
         PipelineError: As in `pipelines.inference.batch.run_batch`.
@@ -41,17 +41,17 @@ def estimate_batch(
     check_names(items)
     check_models(models, settings)
     predictor = predictor_for(models, settings)
-    plans = []
+    estimates = []
     for item in items:
         try:
             with item.open() as opened:
-                plans.append(_plan(item.name, opened.scene, opened.seen, predictor, settings))
+                estimates.append(_estimate(item.name, opened.scene, opened.seen, predictor, settings))
         except (TilingError, PipelineError, RurnetError) as error:
-            plans.append(SceneEstimate(item.name, error=str(error)))
-    return plans
+            estimates.append(SceneEstimate(item.name, error=str(error)))
+    return estimates
 
 
-def _plan(
+def _estimate(
     name: str,
     scene: Scene,
     seen: Scene,

@@ -1,11 +1,10 @@
 """Small pictures of large scenes, for the viewers of the report."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +12,12 @@ from PIL import Image
 
 from pipelines.errors import PipelineError
 from pipelines.inputs.labels import IGNORE_INDEX, open_label
-from pipelines.report.page import Picture
 from pipelines.results.layout import steps_in
 from pipelines.results.levels import at_size
 from pipelines.results.outcome import SceneOutcome
+from pipelines.results.report import Report
 from pipelines.scores.counts import together
+from pipelines.scores.scores import score_at
 from tiling.blend import NODATA, TOP
 from tiling.errors import TilingError
 from tiling.scenes.files import open_scene
@@ -44,8 +44,33 @@ _BACKGROUND = 60
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A scene in the report: image, label and prediction, all of one size.
+
+    Attributes:
+        name: Of the scene.
+        width: Of the preview, in pixels.
+        height: Of the preview, in pixels.
+        scale: Preview pixels per scene pixel; 1.0 is full resolution.
+        image: WebP or PNG, RGB.
+        label: Lossless WebP or PNG, grey: 0 background, 254 foreground, 255 not counted.
+        steps: Lossless, grey, one per recurrent step: probability level 0 to 254, 255 missing.
+        threshold_level: From this level on a pixel is foreground.
+    """
+
+    name: str
+    width: int
+    height: int
+    scale: float
+    image: bytes
+    label: bytes | None
+    steps: tuple[bytes, ...]
+    threshold_level: int
+
+
+@dataclass(frozen=True)
 class _Layers:
-    """What a picture is made of, all of one size."""
+    """The pixels of a picture, all of one size."""
 
     image: NDArray[np.uint8]
     label: NDArray[np.uint8] | None
@@ -53,21 +78,18 @@ class _Layers:
 
 
 def previews(
-    outcomes: Sequence[SceneOutcome], report: Mapping[str, Any], threshold_level: int
+    outcomes: Sequence[SceneOutcome], report: Report, threshold_level: int
 ) -> list[Picture]:
     """Pictures of the scenes that are worst by F1, or of the first ones where there are no scores.
 
     All together they stay below a fixed size: the more there are the smaller they get.
 
     Args:
-        outcomes: What came of each scene.
-        report: What `report.json` holds.
+        outcomes: Of each scene.
+        report: Of the same run.
         threshold_level: From this level on a pixel is foreground.
     """
-    f1 = {
-        scene["name"]: scene["foreground"] and scene["foreground"]["f1"]
-        for scene in report["scenes"]
-    }
+    f1 = {scene.name: score_at(scene.scores, "foreground.f1") for scene in report.scenes}
     done = [outcome for outcome in outcomes if outcome.error is None]
     worst = sorted(
         done, key=lambda outcome: f1[outcome.name] if f1[outcome.name] is not None else 2
@@ -80,7 +102,7 @@ def previews(
 
 
 def _picture(
-    outcome: SceneOutcome, report: Mapping[str, Any], threshold_level: int, budget: int
+    outcome: SceneOutcome, report: Report, threshold_level: int, budget: int
 ) -> Picture | None:
     """The largest picture that the budget allows."""
     longest = _LONGEST
@@ -106,7 +128,7 @@ def _picture(
         longest = max(_SHORTEST, int(min(longest, max(height, width)) * sqrt(budget / size) * 0.95))
 
 
-def _layers(outcome: SceneOutcome, report: Mapping[str, Any], longest: int) -> _Layers:
+def _layers(outcome: SceneOutcome, report: Report, longest: int) -> _Layers:
     files = steps_in(outcome.files) or [outcome.files["probability"]]
     steps = []
     for path in files:
@@ -124,7 +146,7 @@ def _layers(outcome: SceneOutcome, report: Mapping[str, Any], longest: int) -> _
 
 
 def _image(
-    outcome: SceneOutcome, report: Mapping[str, Any], longest: int, there: NDArray[np.bool_]
+    outcome: SceneOutcome, report: Report, longest: int, there: NDArray[np.bool_]
 ) -> NDArray[np.uint8]:
     """Three bands of a scene [h, w, 3], of the size of `there`; grey where there is no picture.
 
@@ -132,7 +154,7 @@ def _image(
     """
     if outcome.image is None:
         return np.full((*there.shape, 3), _BACKGROUND, np.uint8)
-    chosen = report["settings"].get("bands")
+    chosen = report.settings.get("bands")
     bands = [int(band) for band in chosen.split(",")] if chosen else None
     with open_scene(outcome.image, bands=bands) as scene:
         pixels = at_size(scene.overview(longest)[0], there.shape)
