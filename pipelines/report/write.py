@@ -7,10 +7,11 @@ from pathlib import Path
 from pipelines.errors import PipelineError
 from pipelines.report.figures import write_figures
 from pipelines.report.page import render_page
-from pipelines.report.previews import previews
+from pipelines.report.previews import Picture, previews
 from pipelines.report.table import as_csv
 from pipelines.results.outcome import SceneOutcome
 from pipelines.results.report import Report, as_json
+from pipelines.scores.scores import score_at
 from tiling.disk import appearing
 from tiling.mask import threshold_level
 
@@ -34,8 +35,7 @@ def write_report(folder: Path, report: Report, outcomes: Sequence[SceneOutcome])
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder / "report.json", json.dumps(as_json(report), indent=2) + "\n")
         _write(folder / "scores.csv", as_csv(report))
-        level = threshold_level(report.scoring.threshold)
-        _write(html, render_page(report, previews(outcomes, report, level)))
+        _write(html, render_page(report, _pictures(report, outcomes)))
         if report.settings["figures"]:
             write_figures(folder, report)
     except OSError as error:
@@ -44,6 +44,13 @@ def write_report(folder: Path, report: Report, outcomes: Sequence[SceneOutcome])
             "another --output"
         ) from error
     return html
+
+
+def _pictures(report: Report, outcomes: Sequence[SceneOutcome]) -> list[Picture]:
+    f1 = {scene.name: score_at(scene.scores, "foreground.f1") for scene in report.scenes}
+    bands = report.settings.get("bands")
+    chosen = [int(band) for band in bands.split(",")] if bands else None
+    return previews(outcomes, f1, threshold_level(report.scoring.threshold), chosen)
 
 
 def _write(path: Path, text: str) -> None:

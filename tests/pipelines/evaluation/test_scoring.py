@@ -1,5 +1,7 @@
 """Rasters on disk counted window by window, against the whole of them at once."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,6 @@ from pipelines.errors import LabelError
 from pipelines.evaluation.scoring import Drawing, count, score
 from pipelines.inputs.labels import Labelling, open_label
 from pipelines.results.levels import open_levels
-from pipelines.results.outcome import SceneOutcome
 from pipelines.scores.counts import IGNORE_INDEX, Counter
 from pipelines.scores.relaxed import Disc
 from pipelines.scores.topology import TopologyCounts
@@ -159,8 +160,8 @@ def test_what_does_not_count_is_in_neither_topology(components, left_out_by):
 
 
 @pytest.fixture
-def outcome(rasters, tmp_path):
-    """A scene of three steps and a second observer; its levels by what they are, and labels."""
+def stepwise(rasters, tmp_path):
+    """Files of a scene of three steps; its levels by step; two observers' labels, their files."""
     arrays, files = {}, {}
     for step in (1, 2, 3):
         levels, _, path, _ = rasters(seed=step, name=f"probability-step{step}")
@@ -169,24 +170,19 @@ def outcome(rasters, tmp_path):
     _, label, _, first = rasters(seed=11, name="first")
     _, other, _, second = rasters(seed=12, name="second", hole=np.s_[70:, :50])
 
-    def opened(path):
-        return open_levels(path, "probability", (0, TOP))
-
-    return SceneOutcome("scene", "scene.tif", files=files, open_raster=opened), arrays, (
-        (label, first), (other, second),
-    )  # fmt: skip
+    return files, arrays, ((label, first), (other, second))
 
 
-def scored(outcome, first, second=None, progress=lambda windows: None):
+def scored(files, first, second=None, progress=lambda windows: None):
     labelling = Labelling(ignore=(9,))
+    opened = partial(open_levels, kind="probability", value_range=(0, TOP))
     with open_label(first, labelling) as label, open_label(second, labelling) as other:
-        score(outcome, label, other, PLAIN, progress)
-    return outcome
+        return score(files, opened, label, other, PLAIN, progress)
 
 
-def test_every_step_that_was_kept_is_scored_and_the_last_is_the_prediction(outcome):
-    scene, arrays, ((label, first), _) = outcome
-    scored(scene, first)
+def test_every_step_that_was_kept_is_scored_and_the_last_is_the_prediction(stepwise):
+    files, arrays, ((label, first), _) = stepwise
+    scene = scored(files, first)
     assert len(scene.steps) == 3
     for step, counts in enumerate(scene.steps, start=1):
         assert_same(counts, at_once(arrays[step], label, 3.0))
@@ -194,17 +190,16 @@ def test_every_step_that_was_kept_is_scored_and_the_last_is_the_prediction(outco
     assert scene.second is None
 
 
-def test_without_steps_the_prediction_alone_is_scored(outcome):
-    scene, arrays, ((label, first), _) = outcome
-    scene.files = {"probability": scene.files["probability-step2"]}
-    scored(scene, first)
+def test_without_steps_the_prediction_alone_is_scored(stepwise):
+    files, arrays, ((label, first), _) = stepwise
+    scene = scored({"probability": files["probability-step2"]}, first)
     assert scene.steps == ()
     assert_same(scene.counts, at_once(arrays[2], label, 3.0))
 
 
-def test_the_second_observer_counts_where_the_prediction_and_both_labels_do(outcome):
-    scene, arrays, ((label, first), (other, second)) = outcome
-    scored(scene, first, second)
+def test_the_second_observer_counts_where_the_prediction_and_both_labels_do(stepwise):
+    files, arrays, ((label, first), (other, second)) = stepwise
+    scene = scored(files, first, second)
     there = (other != IGNORE_INDEX) & (arrays[3][0] != NODATA)
     drawn = np.where(there, (other == 1) * TOP, NODATA)[None].astype(np.uint8)
     assert_same(scene.second, at_once(drawn, label, 3.0, graded=False))
@@ -236,11 +231,11 @@ def test_a_drawing_leaves_out_what_either_does(write_raster, tmp_path):
         assert (drawing.height, drawing.width) == (4, 4)
 
 
-def test_every_window_is_told_once_for_each_raster(outcome, monkeypatch):
+def test_every_window_is_told_once_for_each_raster(stepwise, monkeypatch):
     monkeypatch.setattr("pipelines.evaluation.scoring.AT_ONCE", 37)
-    scene, _, ((_, first), (_, second)) = outcome
+    files, _, ((_, first), (_, second)) = stepwise
     done = []
-    scored(scene, first, second, done.append)
+    scored(files, first, second, done.append)
     windows = 3 * 3
     assert sum(done) == 4 * windows  # Three steps and the second observer.
 
