@@ -47,6 +47,7 @@ from pipelines.models.weights import Model, load
 from pipelines.results.progress import Silence
 from pipelines.sampling.transforms import LoadFundusd, Normalised
 from pipelines.scores.histogram import Histogram, curve_of
+from pipelines.scores.scores import score_at
 from pipelines.training.run import train_vessels
 from rurnet.loss import IGNORE_INDEX
 from tiling.blend import TOP
@@ -234,8 +235,8 @@ def tested_steps(study: str, place: Place, steps: Sequence[int]) -> Table:
                 steps=max(steps), model=[str(place.weights(variant, seed))], topology=False,
                 output=place.folder(variant, seed) / "more-steps", overwrite=True,
             )  # fmt: skip
-            every = infer_drive(config, Silence()).report["steps"]
-            found.append([every[n - 1]["pooled"]["class_mean"]["iou"] for n in steps])
+            every = infer_drive(config, Silence()).report.steps
+            found.append([score_at(every[n - 1].pooled, "class_mean.iou") for n in steps])
         table.add_row(variant.name, *(f"{value:.3f}" for value in np.mean(found, axis=0)))
     return table
 

@@ -89,8 +89,8 @@ def _run(flow: FlowEntry[Any], values: BaseModel, errors: Console) -> int:
             result = run_directly(flow, values, errors)
     except ScenesFailedError as error:
         print_result(error.result)
-        for failure in error.result.report["failed"]:
-            _say(errors, failure["error"])
+        for failure in error.result.failed:
+            _say(errors, failure.error)
         return 1
     except OWN_ERRORS as error:
         _say(errors, str(error))

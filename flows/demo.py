@@ -31,6 +31,7 @@ def main(called: str, words: Sequence[str]) -> int:
     from flows.cli.printed import score_table
     from pipelines.config.inference import InferRoads
     from pipelines.datasets.synthetic import write_road_scene
+    from pipelines.scores.scores import score_at
 
     out, errors = Console(soft_wrap=True, highlight=False), Console(stderr=True)
     start = time.perf_counter()
@@ -49,7 +50,7 @@ def main(called: str, words: Sequence[str]) -> int:
     out.print(f"mask:        {folder / 'mask.tif'}")
     out.print(f"probability: {folder / 'probability.tif'}")
     out.print(f"report:      {result.folder / 'report.html'}")
-    f1 = result.report["pooled"]["foreground"]["f1"]
+    f1 = score_at(result.report.pooled, "foreground.f1")
     out.print(f"F1 {f1:.3f}, in {time.perf_counter() - start:.0f} s")
     return 0
 

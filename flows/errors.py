@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pipelines.report.result import Result
+    from pipelines.results.result import Result
 
 
 class FlowsError(Exception):
@@ -14,13 +14,13 @@ class ScenesFailedError(FlowsError, RuntimeError):
     """Some scenes of a batch failed; the others are done.
 
     Args:
-        result: Of the whole run; its report lists the reasons under `failed`.
+        result: Of the whole run; the reasons are in its `failed`.
     """
 
     def __init__(self, result: "Result") -> None:
-        failed = result.report["failed"]
-        reasons = "; ".join(failure["error"] for failure in failed)
-        super().__init__(f"{len(failed)} of {len(failed) + len(result.report['scenes'])} "
+        failed = result.failed
+        reasons = "; ".join(failure.error for failure in failed)
+        super().__init__(f"{len(failed)} of {len(failed) + len(result.report.scenes)} "
                          f"scenes failed: {reasons}")  # fmt: skip
         self.result = result
 
@@ -35,6 +35,6 @@ def checked(result: "Result") -> "Result":
     Raises:
         ScenesFailedError: A scene failed.
     """
-    if result.report["failed"]:
+    if result.failed:
         raise ScenesFailedError(result)
     return result

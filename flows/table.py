@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pipelines.config.evaluation import Evaluate
     from pipelines.config.inference import InferDrive, InferRoads
     from pipelines.config.training import TrainDrive, TrainFolder, TrainRoads
-    from pipelines.report.result import Result
     from pipelines.results.progress import Progress
+    from pipelines.results.result import Result
 
 Config = TypeVar("Config", bound="BaseModel")
 

@@ -8,7 +8,7 @@ from flows.cli.progress import BarProgress, LogProgress
 from flows.errors import FlowsError, checked
 from flows.table import Config, FlowEntry
 from pipelines.errors import PipelineError
-from pipelines.report.result import Result
+from pipelines.results.result import Result
 from rurnet.errors import RurnetError
 from tiling.errors import TilingError
 

@@ -13,8 +13,8 @@ from prefect.artifacts import (
 )
 
 if TYPE_CHECKING:
-    from pipelines.report.result import Result
     from pipelines.results.outcome import SceneOutcome
+    from pipelines.results.result import Result
 
 _UPDATE_EVERY_S = 2.0
 
@@ -64,25 +64,26 @@ def leave_artifacts(name: str, result: "Result") -> None:
         result: Of its run.
     """
     # Imported here: it loads torch, which must find its environment set.
-    from pipelines.report.table import SHOWN, rows
+    from pipelines.report.columns import TERMINAL
+    from pipelines.report.table import rows
 
     report = result.report
     scores = [
-        {"scene": scene, **{title: _rounded(values.get(path)) for title, path in SHOWN.items()}}
+        {"scene": scene, **{title: _rounded(values.get(path)) for title, path in TERMINAL.items()}}
         for scene, values in rows(report)
     ]
-    counted = report["scoring"]["counted"]
+    counted = report.scoring.counted
     create_table_artifact(scores, key=f"{name}-scores", description=f"Scores: {counted}")
     lines = [f"# {name}", "", f"Report: `{result.folder.resolve() / 'report.html'}`", ""]
     for path in result.trained:
         lines += [f"Weights: `{path.resolve()}`", ""]
-    lines.append(f"{len(report['scenes'])} done, {len(report['failed'])} failed.")
-    lines += ["", *(f"- failed: {failure['error']}" for failure in report["failed"])]
+    lines.append(f"{len(report.scenes)} done, {len(result.failed)} failed.")
+    lines += ["", *(f"- failed: {failure.error}" for failure in result.failed)]
     lines += [
-        f"- dry run: {plan.name}: {plan.tiles} tiles, {plan.parts} parts, {plan.seconds:.0f} s, "
-        f"at most {plan.memory / 1e9:.1f} GB of memory and {plan.disk / 1e9:.2f} GB of disk"
-        for plan in result.plans or []
-        if plan.error is None
+        f"- dry run: {one.name}: {one.tiles} tiles, {one.parts} parts, {one.seconds:.0f} s, "
+        f"at most {one.memory / 1e9:.1f} GB of memory and {one.disk / 1e9:.2f} GB of disk"
+        for one in result.estimates or []
+        if one.error is None
     ]
     if scores:
         lines += ["", "| " + " | ".join(scores[0]) + " |", "|---" * len(scores[0]) + "|"]

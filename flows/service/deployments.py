@@ -19,7 +19,7 @@ from flows.service.artifacts import ArtifactProgress, leave_artifacts
 from flows.table import FLOWS, Config, FlowEntry
 
 if TYPE_CHECKING:
-    from pipelines.report.result import Result
+    from pipelines.results.result import Result
 
 
 def _prefect_flow(entry: FlowEntry[Config]) -> "Flow[..., Result]":

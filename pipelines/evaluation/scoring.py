@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from pipelines.config.scoring import ScoringSettings
 from pipelines.inputs.labels import IGNORE_INDEX, Label
 from pipelines.results.layout import steps_in
+from pipelines.results.outcome import SceneScores
 from pipelines.scores.counts import Counter, SceneCounts, together
 from pipelines.scores.relaxed import Disc
 from pipelines.scores.topology import TopologyCounter
@@ -41,22 +41,6 @@ class Levels(Raster, Protocol):
     def read(self, window: Window) -> NDArray[np.uint8]:
         """Levels 0 to 254 [bands, h, w], 255 where nothing is to be counted."""
         ...
-
-
-@dataclass(frozen=True)
-class SceneScores:
-    """All that was counted of a scene.
-
-    Attributes:
-        counts: Of the prediction against the label; None where there is no label.
-        second: Of the second observer's label against the first one's, where the prediction
-            counts; None where there is none.
-        steps: Of the prediction after each recurrent step; empty where there are not several.
-    """
-
-    counts: SceneCounts | None = None
-    second: SceneCounts | None = None
-    steps: tuple[SceneCounts, ...] = ()
 
 
 def score(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import PipelineError
-from pipelines.evaluation.scoring import SceneScores, score
+from pipelines.evaluation.scoring import score
 from pipelines.inference.scene import predict_scene
 from pipelines.inference.workers import Workers, workers_for
 from pipelines.inputs.discovery import check_names
@@ -104,7 +104,7 @@ def run_scene(
                 begun=partial(progress.scene, item.name),
                 progress=partial(progress.tiles, item.name),
             )
-            scores = SceneScores()
+            scores = None
             if opened.label is not None:
                 scores = score(prediction.files, open_levels, opened.label, opened.second, settings)
             return SceneOutcome(
@@ -117,9 +117,7 @@ def run_scene(
                 image=item.source,
                 label=None if opened.label is None else opened.label.name,
                 labelling=Labelling(len(models[0].card.classes), settings.ignored_values),
-                counts=scores.counts,
-                second=scores.second,
-                steps=scores.steps,
+                scores=scores,
             )
     except (TilingError, PipelineError, RurnetError) as error:
         return SceneOutcome(item.name, item.source, error=str(error))

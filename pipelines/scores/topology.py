@@ -9,13 +9,14 @@ and paths are those of parts where a scene is larger than one.
 import zlib
 from collections import deque
 from dataclasses import astuple, dataclass
+from typing import Generic
 
 import numpy as np
 from numpy.typing import NDArray
 from skimage.morphology import skeletonize
 
 from pipelines.scores.apls import Number, Paths, apls, compare, graph_of
-from pipelines.scores.curve import Values, ratio
+from pipelines.scores.curve import Score, Values, ratio
 from tiling.blend import NODATA
 from tiling.sieve import HOLES, SPECKS, Regions
 from tiling.window import Window, split
@@ -33,8 +34,8 @@ MARGIN = 256
 
 
 @dataclass(frozen=True)
-class Topology:
-    """Scores, nan where one is undefined, and counts; a number for each set of counts [...].
+class Topology(Generic[Score]):
+    """Scores and counts.
 
     Attributes:
         cldice: Harmonic mean of `cl_precision` and `cl_recall`; 0 where only one of the masks is
@@ -49,15 +50,15 @@ class Topology:
         parts: In how many the skeletons were compared; no path leads from one to another.
     """
 
-    cldice: Values
-    cl_precision: Values
-    cl_recall: Values
-    apls: Values
-    components: Values
-    label_components: Values
-    loops: Values
-    label_loops: Values
-    parts: Values
+    cldice: Score
+    cl_precision: Score
+    cl_recall: Score
+    apls: Score
+    components: Score
+    label_components: Score
+    loops: Score
+    label_loops: Score
+    parts: Score
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class TopologyCounts:
             *(one + another for one, another in zip(astuple(self), astuple(other), strict=True))
         )
 
-    def scores(self) -> Topology:
+    def scores(self) -> Topology[Values]:
         """The scores of all that was added up."""
         precision = ratio(self.skeleton_inside, self.skeleton)
         recall = ratio(self.label_skeleton_inside, self.label_skeleton)
