@@ -13,7 +13,7 @@ from torch import Tensor
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import DeviceMemoryError
 from pipelines.inference.augmentation import TURNS
-from pipelines.inputs.value_range import ValueRange, on_8_bits
+from pipelines.inputs.normalisation import ValueRange, on_8_bits
 from pipelines.models.weights import Model, steps_taken
 from pipelines.runtime.device import choose_device, cpu_threads, out_of_memory
 from rurnet.network import SegmentationNetwork
