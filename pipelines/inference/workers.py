@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+from uuid import uuid4
 
 import torch
 
@@ -18,6 +19,7 @@ from pipelines.config.inference import PredictionSettings
 from pipelines.errors import PipelineError
 from pipelines.inference.predictor import NetworkPredictor
 from pipelines.inference.scene import predict_parts, predictor_for
+from pipelines.inputs.kept_open import KeptOpen
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.models.weights import Model, load
 from pipelines.runtime.device import device_kind
@@ -145,11 +147,13 @@ class _DaskWorkers:
         """See `Workers.compute`."""
         from distributed import CancelledError, KilledWorker, as_completed
 
-        folder = Path.cwd()
+        folder, use = Path.cwd(), uuid4().hex
         # Without the list of all parts, which would travel with each of them.
         alone = replace(store, parts=())
         futures = {
-            self.client.submit(_compute, self._team, folder, item, alone, part, pure=False): part
+            self.client.submit(
+                _compute, self._team, folder, item, use, alone, part, pure=False
+            ): part
             for part in parts
         }
         try:
@@ -182,8 +186,12 @@ class _Team:
     device: str
 
 
+_SCENES = KeptOpen()
+"""The scene that is open on a worker, from one part to the next."""
+
+
 def _compute(
-    team: _Team, folder: Path, item: SceneInput, store: PartStore, part: Part
+    team: _Team, folder: Path, item: SceneInput, use: str, store: PartStore, part: Part
 ) -> _OwnError | None:
     """Computes one part; runs on a worker.
 
@@ -197,7 +205,7 @@ def _compute(
         return None  # By a worker that was believed to be lost.
     try:
         predictor = _predictor(team)
-        with item.open() as opened:
+        with _SCENES.opened(item, use) as opened:
             predict_parts(opened.seen, store, [part], predictor)
     except _OWN_ERRORS as error:
         return type(error)(str(error))
