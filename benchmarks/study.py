@@ -45,7 +45,8 @@ from pipelines.inference.run import infer_drive
 from pipelines.inputs.fundus import subject_of
 from pipelines.models.weights import Model, load
 from pipelines.results.progress import Silence
-from pipelines.sampling.transforms import LoadFundusd, Normalised
+from pipelines.sampling.fundi import load_fundus
+from pipelines.sampling.transforms import Normalised
 from pipelines.scores.histogram import Histogram, curve_of
 from pipelines.scores.scores import score_at
 from pipelines.training.run import train_vessels
@@ -273,7 +274,7 @@ def recovery(data: Path, networks: Mapping[str, Sequence[Model]]) -> Table:
     table = Table(
         "network", "started from", "its F1", *(f"step {n}" for n in range(1, 7)), box=None
     )
-    read = [LoadFundusd()({"sample": sample}) for sample in fundus_samples(data, "test")]
+    read = [load_fundus(sample) for sample in fundus_samples(data, "test")]
     for network, models in networks.items():
         found: dict[str, list[list[float]]] = {}
         for number, sample in enumerate(read):
@@ -301,7 +302,7 @@ def coarseness(place: Place) -> Table:
     Of canvas a cell is 16 pixels wide, which is more than a vessel.
     """
     table = Table("cells of", "best F1 of the labels", box=None)
-    read = [LoadFundusd()({"sample": s})["label"][0] for s in fundus_samples(place.data, "test")]
+    read = [load_fundus(s)["label"][0] for s in fundus_samples(place.data, "test")]
     for side in (2, 4, 8, 16, 32):
         histogram = Histogram()
         for label in read:

@@ -31,7 +31,7 @@ from pipelines.training.callbacks import (
     optional_callbacks,
     read_checkpoint,
 )
-from pipelines.training.loaders import crop_loader, crops_died, held_out_loader
+from pipelines.training.loaders import Tile, crop_loader, crops_died, held_out_loader
 from pipelines.training.mlflow_logger import mlflow_logger
 from pipelines.training.module import SegmentationModule
 from pipelines.training.objective import Objective
@@ -46,7 +46,7 @@ class Trained:
     Attributes:
         network: The weights of the best held-out break-even, in evaluation mode.
         held_out: The held-out images' counts [2, 255] with these weights, by tiles of
-            `pipelines.training.loaders.HELD_OUT_TILE`.
+            `pipelines.sampling.statistics.TILE`.
         threshold: Probability of the highest held-out F1.
         iteration: When they were reached.
     """
@@ -62,7 +62,7 @@ def train(
     objective: Objective,
     sources: Sequence[CropSource],
     weights: Sequence[float],
-    held_out: Sequence[CropSource],
+    held_out: Sequence[Tile],
     folder: Path,
 ) -> Trained:
     """Trains, or goes on where a killed training stopped.
@@ -74,7 +74,8 @@ def train(
         objective: What is trained.
         sources: What crops are cut from.
         weights: How often each source is drawn, relative to the others.
-        held_out: Images that choose the weights and the threshold; not among `sources`.
+        held_out: Labelled tiles of the images that choose the weights and the threshold; none of
+            these images is among `sources`.
         folder: Where checkpoints and logs go.
 
     Returns:

@@ -23,7 +23,6 @@ from pipelines.report.write import write_report
 from pipelines.results.progress import Progress
 from pipelines.results.result import Result
 from pipelines.runtime import processes as distributed
-from pipelines.sampling.statistics import contents_of
 from pipelines.scores.curve import HALF, Number
 from pipelines.scores.histogram import curve_of, foreground_at
 from pipelines.scores.scores import Scores, plain
@@ -103,9 +102,9 @@ def _run(config: Training, data: TrainingData, progress: Progress) -> Result:
     splits = splits_of(config, data)
     check_names([one.scene_input for split in splits for one in split.held_out])
     check_names(data.tests)
-    # A damaged image is to be told of before training; and what is read once is counted once.
+    # Each image is read once: a damaged one is refused before training, and the rest is known.
     every = {one.source: one for split in splits for one in (*split.kept, *split.held_out)}
-    contents = {source: contents_of(source, len(data.classes)) for source in every}
+    contents = {source: one.contents() for source, one in every.items()}
     agree_with_earlier(config, splits, contents)
     objectives = [
         objective_of(
@@ -118,7 +117,7 @@ def _run(config: Training, data: TrainingData, progress: Progress) -> Result:
         _check_foreground(split, contents)
     check_inputs_stay(config, data, splits)
     with begun(config, data, splits, objectives, contents):
-        return _trained_and_reported(config, data, splits, objectives, progress, start)
+        return _trained_and_reported(config, data, splits, objectives, contents, progress, start)
 
 
 def _trained_and_reported(
@@ -126,6 +125,7 @@ def _trained_and_reported(
     data: TrainingData,
     splits: Sequence[Split],
     objectives: Sequence[Objective],
+    contents: Contained,
     progress: Progress,
     start: float,
 ) -> Result:
@@ -133,7 +133,7 @@ def _trained_and_reported(
     with written(config.output):
         drawn = data.draw()
         trained = [
-            _trained(split, data, drawn, objective)
+            _trained(split, data, drawn, objective, contents)
             for split, objective in zip(splits, objectives, strict=True)
         ]
     if distributed.process() > 0:
@@ -190,7 +190,11 @@ def _as_a_whole(card: WeightsCard, pooled: Scores[Number] | None) -> WeightsCard
 
 
 def _trained(
-    split: Split, data: TrainingData, drawn: Sequence[Source], objective: Objective
+    split: Split,
+    data: TrainingData,
+    drawn: Sequence[Source],
+    objective: Objective,
+    contents: Contained,
 ) -> Path:
     """Trains, or goes on, and writes the weights; returns their file."""
     config = split.config
@@ -199,7 +203,8 @@ def _trained(
     shares = [(1 - data.drawn_share) / len(sources)] * len(sources)
     shares += [data.drawn_share / max(1, len(drawn))] * len(drawn)
     held_out = [one.source for one in split.held_out]
-    trained = train(config, objective, [*sources, *drawn], shares, held_out, config.output)
+    tiles = [(source, window) for source in held_out for window in contents[source].labelled]
+    trained = train(config, objective, [*sources, *drawn], shares, tiles, config.output)
     path = config.output / f"{config.name}.safetensors"
     card = WeightsCard(
         task=data.task,
