@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +33,16 @@ from torch import Tensor
 
 from pipelines.config.inference import PredictionSettings
 from pipelines.datasets.synthetic import draw_road_scene
-from pipelines.inference.scene import predict_parts, predict_scene, predictor_for
-from pipelines.inputs.scene_input import Views
+from pipelines.inference.predictor import predictor_for
+from pipelines.inference.scene import predict_scene
+from pipelines.inference.workers import ThisProcess
+from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.models.weights import load
 from pipelines.runtime.device import device_kind
 from pipelines.runtime.memory import peak_memory
 from tiling.blend import ONE
 from tiling.grid import Grid
-from tiling.part import Part
 from tiling.scenes.raster import RasterScene
-from tiling.store import PartStore
 
 TILE, OVERLAP, BATCH = 512, 128, 4
 MANY_TURNS_UP_TO = 5000
@@ -116,12 +116,10 @@ def measure(what: str, path: Path) -> dict[str, float]:
                 )
         else:
             predictor = Free() if what == "free" else predictor_for([model], settings)
-
-            def compute(store: PartStore, parts: Sequence[Part]) -> None:
-                predict_parts(scene, store, parts, predictor)
-
-            kind = device_kind(settings)
-            predict_scene(Views(scene, scene), [model], settings, Path(out), kind, compute)
+            workers = ThisProcess(device_kind(settings.device), predictor)
+            opened = OpenedScene(scene, scene)
+            item = SceneInput(str(path), path.stem, lambda: nullcontext(opened))
+            predict_scene(item, opened, [model], settings, Path(out), workers)
         seconds = time.perf_counter() - start
     return {"seconds": seconds, "memory": peak_memory() - before, "peak": peak_memory()}
 

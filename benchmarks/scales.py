@@ -21,6 +21,7 @@ from pipelines.inference.run import infer_drive
 from pipelines.inputs.field_of_view import read_field
 from pipelines.inputs.fundus import FundusSample
 from pipelines.results.progress import Silence
+from pipelines.scores.scores import score_at
 
 
 def write_scaled(sample: FundusSample, scale: float, folder: Path) -> None:
@@ -57,14 +58,15 @@ def compared(samples: Sequence[FundusSample], scales: Sequence[float], model: st
                 output=folder / "out", topology=False,
             )  # fmt: skip
             report = infer_drive(config, Silence()).report
-        scenes, pooled = report["scenes"], report["pooled"]
+        scenes, pooled = report.scenes, report.pooled
+        assert pooled is not None, "every image has a label"
         table.add_row(
             f"{scale:g}",
-            f"{scenes[0]['width']} x {scenes[0]['height']}",
-            f"{pooled['foreground']['f1']:.3f}",
-            f"{pooled['break_even']['value']:.3f}",
-            f"{pooled['class_mean']['iou']:.3f}",
-            " ".join(f"{scene['foreground']['f1']:.3f}" for scene in scenes),
+            f"{scenes[0].width} x {scenes[0].height}",
+            f"{pooled.foreground.f1:.3f}",
+            f"{pooled.break_even.value:.3f}",
+            f"{pooled.class_mean.iou:.3f}",
+            " ".join(f"{score_at(scene.scores, 'foreground.f1'):.3f}" for scene in scenes),
         )
     return table
 

@@ -72,7 +72,7 @@ def measure(kind: str, prediction: Path, label: Path) -> dict[str, float]:
                 levels.read(window)
                 drawn.read(window)
         else:
-            count(levels, drawn, settings)
+            count([levels], drawn, None, settings)
         return {"seconds": time.perf_counter() - start, "bytes": peak_memory()}
 
 

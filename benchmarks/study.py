@@ -44,6 +44,7 @@ from pipelines.inference.run import infer_drive
 from pipelines.inputs.fundus import subject_of
 from pipelines.models.weights import load
 from pipelines.results.progress import Silence
+from pipelines.scores.scores import score_at
 from pipelines.training.run import train_vessels
 
 DRAWS = 2000
@@ -229,8 +230,8 @@ def tested_steps(study: str, place: Place, steps: Sequence[int]) -> Table:
                 steps=max(steps), model=[str(place.weights(variant, seed))], topology=False,
                 output=place.folder(variant, seed) / "more-steps", overwrite=True,
             )  # fmt: skip
-            every = infer_drive(config, Silence()).report["steps"]
-            found.append([every[n - 1]["pooled"]["class_mean"]["iou"] for n in steps])
+            every = infer_drive(config, Silence()).report.steps
+            found.append([score_at(every[n - 1].pooled, "class_mean.iou") for n in steps])
         table.add_row(variant.name, *(f"{value:.3f}" for value in np.mean(found, axis=0)))
     return table
 

@@ -1,24 +1,38 @@
-"""`make demo`: draws a sample scene, finds its roads with the shipped weights, says how well."""
+"""`make demo`: draws a sample scene, finds its roads with the shipped weights, scores them."""
 
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from flows.command import OWN_ERRORS, run_directly, summary
-from pipelines.config.inference import InferRoads
-from pipelines.datasets.synthetic import write_road_scene
-from pipelines.inference.run import infer_roads
+from flows.cli.process import let_threads_wait_quietly
+from flows.table import FLOWS
 
 SCENE = Path("demo/scene.tif")
 LABELS = Path("demo/labels")
 
 
-def main() -> int:
-    """Runs the demo in the current folder; returns the exit status."""
-    argparse.ArgumentParser("python -m flows.demo", description=__doc__).parse_args()
+def main(called: str, words: Sequence[str]) -> int:
+    """Runs the demo in the current folder.
+
+    Args:
+        called: How the command is typed, for its help and its errors.
+        words: What was typed after that.
+
+    Returns:
+        The exit status.
+    """
+    argparse.ArgumentParser(called, description=__doc__).parse_args(words)
+    let_threads_wait_quietly()
+    from flows.cli.direct import OWN_ERRORS, run_directly
+    from flows.cli.printed import score_table
+    from pipelines.config.inference import InferRoads
+    from pipelines.datasets.synthetic import write_road_scene
+    from pipelines.scores.scores import score_at
+
     out, errors = Console(soft_wrap=True, highlight=False), Console(stderr=True)
     start = time.perf_counter()
     out.print(f"Drawing a scene: {SCENE}")
@@ -27,19 +41,19 @@ def main() -> int:
         scenes=[str(SCENE)], labels=LABELS, output=Path("demo/out"), save_steps=True
     )
     try:
-        result = run_directly(config, infer_roads, errors)
+        result = run_directly(FLOWS["infer-roads"], config, errors)
     except OWN_ERRORS as error:
         errors.print(f"error: {error}", markup=False)
         return 1
-    out.print(summary(result))
+    out.print(score_table(result.report))
     folder = config.output / SCENE.stem
     out.print(f"mask:        {folder / 'mask.tif'}")
     out.print(f"probability: {folder / 'probability.tif'}")
     out.print(f"report:      {result.folder / 'report.html'}")
-    f1 = result.report["pooled"]["foreground"]["f1"]
+    f1 = score_at(result.report.pooled, "foreground.f1")
     out.print(f"F1 {f1:.3f}, in {time.perf_counter() - start:.0f} s")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("python -m flows.demo", sys.argv[1:]))

@@ -1,8 +1,6 @@
-"""`python -m flows.evaluate`: see `pipelines.config.evaluation.Evaluate` for what can be set."""
+"""`python -m flows.evaluate`: the flow `evaluate` of `flows.table`."""
 
-from flows.command import command
-from pipelines.config.evaluation import Evaluate
-from pipelines.evaluation.run import evaluate
+from flows.command import run_module
 
 if __name__ == "__main__":
-    command("evaluate", Evaluate, evaluate)
+    run_module("evaluate")

@@ -1,8 +1,6 @@
-"""`python -m flows.infer_drive`: its options are `pipelines.config.inference.InferDrive`."""
+"""`python -m flows.infer_drive`: the flow `infer-drive` of `flows.table`."""
 
-from flows.command import command
-from pipelines.config.inference import InferDrive
-from pipelines.inference.run import infer_drive
+from flows.command import run_module
 
 if __name__ == "__main__":
-    command("infer_drive", InferDrive, infer_drive)
+    run_module("infer-drive")

@@ -1,8 +1,6 @@
-"""`python -m flows.infer_roads`: its options are `pipelines.config.inference.InferRoads`."""
+"""`python -m flows.infer_roads`: the flow `infer-roads` of `flows.table`."""
 
-from flows.command import command
-from pipelines.config.inference import InferRoads
-from pipelines.inference.run import infer_roads
+from flows.command import run_module
 
 if __name__ == "__main__":
-    command("infer_roads", InferRoads, infer_roads)
+    run_module("infer-roads")

@@ -1,9 +1,9 @@
 """Prefect plugin: `prefect deployment run infer-roads`, typed in the project's root.
 
-Prefect wants `FLOW/DEPLOYMENT`; here a name without a slash stands for `name/name`. And where
-no API is configured, the server that `flows.serve` started is used, so that Prefect does not
-start a temporary one. Prefect loads this while it is itself being imported (entry point group
-`prefect.plugins`, switched on in pyproject.toml).
+Prefect wants `FLOW/DEPLOYMENT`; with this plugin, a name without a slash stands for `name/name`.
+Where no API is configured, it points Prefect to the server that `flows.serve` started, so that
+Prefect does not start a temporary one. Prefect loads the plugin while Prefect itself is being
+imported (entry point group `prefect.plugins`, switched on in pyproject.toml).
 """
 
 import os
@@ -13,12 +13,12 @@ from typing import Any
 
 from prefect.plugins import register_hook
 
-from flows.server import answers, server_url
+from flows.service.api import answers, server_url
 
 
 @register_hook
 def setup_environment(*, ctx: Any) -> Any:
-    """Prefect's hook: lets short names through and points at the project's server.
+    """Prefect's hook: accepts short names, and points to the project's server.
 
     Args:
         ctx: Prefect's `HookContext`.
@@ -51,7 +51,7 @@ def _take_short_names() -> None:
         if getattr(original, "takes_short_names", False):
             continue
 
-        # Not bound late: each wrapper keeps its own original.
+        # A default value, as a closure would see the last `original` of this loop.
         @wraps(original)
         def read(self: Any, name: str, _original: Any = original) -> Any:
             return _original(self, name if "/" in name else f"{name}/{name}")

@@ -5,30 +5,47 @@ import fcntl
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 from cyclopts import App, Parameter
 from rich.console import Console
 
-from flows.command import prefect_is_configured
 from flows.errors import FlowsError, ServerError
-from flows.server import DEFAULT_URL, prefect_home, running_server
+from flows.service.api import DEFAULT_URL, prefect_home, prefect_is_configured
+from flows.service.server import running_server
+from flows.table import FLOWS
 
-app = App(name="python -m flows.serve", help=__doc__, version_flags=())
+
+def main(called: str, words: Sequence[str]) -> NoReturn:
+    """Runs the command line to its end and exits.
+
+    Args:
+        called: How the command is typed, for its help and its errors.
+        words: What was typed after that.
+    """
+    app = App(name=called, help=__doc__, version_flags=())
+    app.default(serve)
+    try:
+        app(words)
+    except FlowsError as error:
+        Console(stderr=True).print(f"error: {error}", markup=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(0)
+    sys.exit(0)
 
 
-@app.default
 def serve(
     *,
     port: Annotated[int, Parameter(help="Port of the server on loopback.")] = 4200,
     limit: Annotated[int, Parameter(help="Runs at a time.")] = 1,
 ) -> None:
-    """Serves infer-roads, infer-drive, train-roads and so on until interrupted.
+    """Serves every flow as a deployment until interrupted.
 
-    Starts a Prefect server on 127.0.0.1, or finds the one that is there; where PREFECT_API_URL
-    or a profile names a server, that one is used.
+    Starts a Prefect server on 127.0.0.1, or finds the one that runs there. If PREFECT_API_URL or
+    a profile names a server, that one is used.
     """
     url = os.environ.get("PREFECT_API_URL") or DEFAULT_URL.replace("4200", str(port))
     if prefect_is_configured() and "PREFECT_API_URL" not in os.environ:
@@ -45,14 +62,14 @@ def serve(
 def _serve(limit: int) -> None:
     from prefect.runner import Runner
 
-    from flows.cleanup import crash_abandoned_runs
-    from flows.deployments import FLOWS, deployments
+    from flows.service.cleanup import crash_abandoned_runs
+    from flows.service.deployments import deployments
 
     console = Console()
     with _only_one():
         for name in crash_abandoned_runs(list(FLOWS)):
             console.print(f"{name}: its process is gone; marked as crashed")
-        # As `prefect.serve` does, but its own message names no address and not the short names.
+        # `prefect.serve` would do this too, but its message has no address and no short names.
         runner = Runner(limit=limit, pause_on_shutdown=False)
         for deployment in deployments():
             runner.add_deployment(deployment)
@@ -60,7 +77,7 @@ def _serve(limit: int) -> None:
             f"Serving {', '.join(FLOWS)} at {os.environ.get('PREFECT_API_URL', 'the profile')}\n"
             "Run one with: prefect deployment run infer-roads   (Ctrl-C ends)"
         )
-        # A service is stopped by SIGTERM; and SIGINT may be ignored, as after a shell's `&`.
+        # SIGTERM stops a service; and after a shell's `&`, SIGINT is ignored.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.default_int_handler)
         asyncio.run(runner.start())
@@ -68,7 +85,7 @@ def _serve(limit: int) -> None:
 
 @contextmanager
 def _only_one() -> Iterator[None]:
-    """Holds a lock that ends with the process, however it ends.
+    """Holds a lock that the system releases when the process ends, however it ends.
 
     Raises:
         ServerError: Another process serves already.
@@ -91,10 +108,4 @@ def _only_one() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    try:
-        app()
-    except FlowsError as error:
-        Console(stderr=True).print(f"error: {error}", markup=False)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(0)
+    main("python -m flows.serve", sys.argv[1:])

@@ -1,8 +1,6 @@
-"""`python -m flows.train_drive`: see `pipelines.config.training.TrainDrive` for its options."""
+"""`python -m flows.train_drive`: the flow `train-drive` of `flows.table`."""
 
-from flows.command import command
-from pipelines.config.training import TrainDrive
-from pipelines.training.run import train_vessels
+from flows.command import run_module
 
 if __name__ == "__main__":
-    command("train_drive", TrainDrive, train_vessels)
+    run_module("train-drive")

@@ -1,8 +1,6 @@
-"""`python -m flows.train_folder`: see `pipelines.config.training.TrainFolder` for its options."""
+"""`python -m flows.train_folder`: the flow `train-folder` of `flows.table`."""
 
-from flows.command import command
-from pipelines.config.training import TrainFolder
-from pipelines.training.run import train_folder
+from flows.command import run_module
 
 if __name__ == "__main__":
-    command("train_folder", TrainFolder, train_folder)
+    run_module("train-folder")

@@ -1,8 +1,6 @@
-"""`python -m flows.train_roads`: see `pipelines.config.training.TrainRoads` for its options."""
+"""`python -m flows.train_roads`: the flow `train-roads` of `flows.table`."""
 
-from flows.command import command
-from pipelines.config.training import TrainRoads
-from pipelines.training.run import train_roads
+from flows.command import run_module
 
 if __name__ == "__main__":
-    command("train_roads", TrainRoads, train_roads)
+    run_module("train-roads")

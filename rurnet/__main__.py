@@ -6,8 +6,9 @@ on this machine.
 """
 
 import argparse
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -91,11 +92,16 @@ def rows(names: list[str]) -> Iterator[tuple[str, ...]]:
         )
 
 
-def main() -> None:
-    """Prints the table row by row, each as soon as it is measured."""
-    parser = argparse.ArgumentParser("python -m rurnet", description=__doc__)
+def main(called: str, words: Sequence[str]) -> None:
+    """Prints the table, a row as soon as it is known.
+
+    Args:
+        called: How the command is typed, for its help and its errors.
+        words: What was typed after that.
+    """
+    parser = argparse.ArgumentParser(called, description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME")
-    names = parser.parse_args().names or list(NETWORKS)
+    names = parser.parse_args(words).names or list(NETWORKS)
     if unknown := [name for name in names if name not in NETWORKS]:
         parser.error(f"unknown network {unknown[0]}; choose from {', '.join(NETWORKS)}")
     for row in (HEADINGS, *rows(names)):
@@ -110,4 +116,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main("python -m rurnet", sys.argv[1:])

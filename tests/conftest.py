@@ -1,6 +1,7 @@
 """Fixtures for all tests: tiny rasters, small networks, and random weights."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -14,18 +15,18 @@ from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
 from pipelines.config.inference import PredictionSettings
-from pipelines.inference.scene import predict_parts, predict_scene, predictor_for
-from pipelines.inputs.scene_input import Views
+from pipelines.inference.predictor import predictor_for
+from pipelines.inference.scene import predict_scene
+from pipelines.inference.workers import ThisProcess
+from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.models import weights
 from pipelines.models.weights import Model, WeightsCard
 from pipelines.results.outcome import Prediction, SceneOutcome
 from pipelines.runtime.device import device_kind
 from rurnet.network import SegmentationNetwork
 from rurnet.registry import create
-from tiling.part import Part
 from tiling.scenes.raster import without_georeferencing_warning
 from tiling.scenes.scene import Scene
-from tiling.store import PartStore
 
 # On a busy machine two threads wait for each other, and a tile takes seconds.
 torch.set_num_threads(1)
@@ -219,14 +220,10 @@ def predict() -> Predict:
         png: bool = False,
         progress: Callable[[int], None] = lambda tiles: None,
     ) -> Prediction:
-        predictor = predictor_for(models, settings)
-        views = Views(scene, seen or scene)
-
-        def compute(store: PartStore, parts: Sequence[Part]) -> None:
-            predict_parts(views.seen, store, parts, predictor, progress)
-
-        kind = device_kind(settings)
-        return predict_scene(views, models, settings, folder, kind, compute, png=png)
+        workers = ThisProcess(device_kind(settings.device), predictor_for(models, settings))
+        opened = OpenedScene(scene, seen or scene)
+        item = SceneInput(scene.name, folder.name, lambda: nullcontext(opened), png)
+        return predict_scene(item, opened, models, settings, folder, workers, progress=progress)
 
     return run
 

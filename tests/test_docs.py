@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from flows.__main__ import TOOLS
+from flows.table import FLOWS
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -27,20 +30,22 @@ def test_modules_that_are_run_exist(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_and_deployments_that_are_named_exist(page):
+    # Of what is typed: between backticks, or indented.
+    typed = r"(?:^ {4}|`)(?:rurnet|prefect deployment run) ([a-z][a-z-]*)"
+    for name in re.findall(typed, page.read_text(), re.MULTILINE):
+        assert name in FLOWS | TOOLS, name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_options_that_are_named_exist(page):
-    from flows import serve
-    from pipelines.config import inference as config
-    from pipelines.config import training as training_config
+    from flows.serve import serve
 
     fields = {
-        name.replace("_", "-")
-        for model in (
-            config.InferRoads, config.InferDrive, config.Evaluate, training_config.TrainRoads,
-            training_config.TrainDrive, training_config.TrainFolder,
-        )
-        for name in model.model_fields
-    }  # fmt: skip
-    fields |= set(serve.serve.__annotations__) | {"help"}
+        field.replace("_", "-") for flow in FLOWS.values() for field in flow.config().model_fields
+    }
+    fields |= {name.removeprefix("--") for name in TOOLS}
+    fields |= set(serve.__annotations__) | {"help"}
     # What prefect, tensorboard, dask, torchrun and our benchmarks take.
     others = {
         "watch", "cron", "logdir", "nthreads", "nproc-per-node", "rounds", "free", "measure",

@@ -134,6 +134,13 @@ def test_tiling_knows_no_network():
         }
 
 
+def test_the_command_line_knows_nothing_of_prefects_side():
+    parts = [module for module in MODULES if module.startswith("flows.cli")]
+    assert parts
+    for part in parts:
+        assert not any(other.startswith("flows.service") for other in own_imports(part)), part
+
+
 def modules_after(statement):
     program = f"{statement}\nimport sys; print(*{{name.split('.')[0] for name in sys.modules}})"
     result = subprocess.run(
@@ -143,23 +150,30 @@ def modules_after(statement):
 
 
 def every_module_of(package):
-    files = sorted((ROOT / package).glob("*.py"))
-    names = [package if path.stem == "__init__" else f"{package}.{path.stem}" for path in files]
-    return "import " + ", ".join(names)
+    names = [name for name in MODULES if name.split(".")[0] == package]
+    return "import " + ", ".join(name for name in names if not name.endswith("__main__"))
 
 
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
         ("import pipelines.inference.scene", HEAVY),
-        # What a Dask worker is sent: jobs, and functions of this module.
+        # What a Dask worker is sent: inputs, and functions of this module.
         ("import pipelines.inputs.discovery, pipelines.inference.workers", HEAVY | {"skimage"}),
         (every_module_of("rurnet"), HEAVY | {"rasterio", "tifffile"}),
         (every_module_of("tiling"), HEAVY | {"torch"}),
+        # So that a list of commands is there at once, and the options of a flow soon.
+        ("import flows.__main__", HEAVY | {"cyclopts", "pydantic", "rich", "pipelines", "torch"}),
+        ("import flows.command", HEAVY | {"torch", "rasterio"}),
+        # A run sets its environment before it loads torch.
+        ("import flows.service.deployments", HEAVY - {"prefect"} | {"torch", "rasterio"}),
     ],
-    ids=["pipelines.inference.scene", "pipelines.inference.workers", "rurnet", "tiling"],
-)
-def test_a_worker_starts_without_what_it_does_not_need(statement, absent):
+    ids=[
+        "pipelines.inference.scene", "pipelines.inference.workers", "rurnet", "tiling", "flows",
+        "flows.command", "flows.service.deployments",
+    ],
+)  # fmt: skip
+def test_a_process_starts_without_what_it_does_not_need(statement, absent):
     modules = modules_after(statement)
     assert statement.split()[1].split(".")[0].strip(",") in modules
     assert not modules & absent

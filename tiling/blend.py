@@ -1,7 +1,8 @@
 """Weighted blending in integers.
 
-Probabilities come as 16-bit levels and weights are whole numbers, so sums are exact: order,
-partition, workers and interruptions cannot change a bit of the result.
+Probabilities come in 16-bit fixed point and weights are whole numbers, so sums are exact: order,
+partition, workers and interruptions cannot change a bit of the result. A level is one of the 255
+steps, 0 to 254, in which probabilities are written in the end.
 """
 
 import threading
@@ -14,7 +15,7 @@ from tiling.part import Part
 from tiling.window import Window
 
 ONE = 65_535
-"""Probability 1 as a 16-bit level."""
+"""Probability 1 in 16-bit fixed point."""
 
 NODATA = 255
 """Level of a pixel that is not there."""
@@ -33,9 +34,9 @@ _ROWS_AT_ONCE = 16
 
 
 def quantise(probability: NDArray[np.floating]) -> NDArray[np.uint16]:
-    """Probability 0 to 1, any shape, to 16-bit levels."""
-    levels: NDArray[np.uint16] = np.rint(probability * ONE).astype(np.uint16)
-    return levels
+    """Probability 0 to 1, any shape, to 16-bit fixed point."""
+    fixed: NDArray[np.uint16] = np.rint(probability * ONE).astype(np.uint16)
+    return fixed
 
 
 def ramp(length: int, overlap: int) -> NDArray[np.int64]:
@@ -55,7 +56,7 @@ class BlendWeights:
 
     Attributes:
         tile: Weight of each pixel of a tile [tile height, tile width].
-        dtype: Unsigned integers that hold every sum of weighted levels.
+        dtype: Unsigned integers that hold every sum of weighted probabilities.
     """
 
     def __init__(self, grid: Grid) -> None:
@@ -69,7 +70,7 @@ class BlendWeights:
         self.tile: Sums = (rows[:, None] * columns[None]).astype(self.dtype)
 
     def levels(self, sums: Sums, window: Window) -> NDArray[np.uint8]:
-        """Sums of weighted levels [bands, h, w] of a window to blended levels 0 to 254.
+        """Sums of weighted probabilities [bands, h, w] of a window to levels 0 to 254.
 
         round(254 * sum(w * q) / (65535 * sum(w))), halves up. Every tile that holds a valid
         pixel has been added, so the sum of weights is that of the grid. The quotient is taken
@@ -100,7 +101,7 @@ class BlendWeights:
 
 
 class Accumulator:
-    """Sums of weighted levels over the extent of one part; tiles may be added by several threads.
+    """Sums of weighted probabilities over a part's extent; several threads may add tiles.
 
     Holds 4 bytes per pixel and band (8 where tiles overlap very much), and one for validity.
 
@@ -117,16 +118,17 @@ class Accumulator:
         self.valid = np.zeros((part.extent.height, part.extent.width), bool)
         self._lock = threading.Lock()
 
-    def add(self, tile: Window, levels: NDArray[np.uint16], valid: NDArray[np.bool_]) -> None:
+    def add(self, tile: Window, fixed: NDArray[np.uint16], valid: NDArray[np.bool_]) -> None:
         """Adds what a tile has to say.
 
         Args:
             tile: Where the tile lies in the scene.
-            levels: 16-bit levels [bands, h, w]; more than the tile's pixels are cut off.
+            fixed: Probabilities in 16-bit fixed point [bands, h, w]; more than the tile's pixels
+                are cut off.
             valid: Which of its pixels are there [h, w].
         """
         rows, columns = tile.slices(self.part.extent)
-        weighted = levels[:, : tile.height, : tile.width] * self.weights.tile
+        weighted = fixed[:, : tile.height, : tile.width] * self.weights.tile
         with self._lock:
             self.sums[:, rows, columns] += weighted
             self.valid[rows, columns] = valid[: tile.height, : tile.width]

@@ -25,7 +25,7 @@ PARTS = ".parts"
 """Hidden folder, beside the results, of what is not finished yet."""
 
 _SAMPLES = 8
-"""Sample windows along each side of a scene."""
+"""Sample windows along each side of a scene; fewer where these would be more than half of it."""
 
 _SAMPLE_SIDE = 64
 
@@ -101,12 +101,10 @@ class Work:
 def fingerprint(scene: Scene) -> dict[str, Any]:
     """What tells one input from another: size, bands, type, a hash of samples, and file times."""
     digest = hashlib.sha256()
-    height, width = min(_SAMPLE_SIDE, scene.height), min(_SAMPLE_SIDE, scene.width)
-    for row in np.unique(np.linspace(0, scene.height - height, _SAMPLES, dtype=int)):
-        for column in np.unique(np.linspace(0, scene.width - width, _SAMPLES, dtype=int)):
-            pixels, valid = scene.read(Window(int(row), int(column), height, width))
-            digest.update(np.ascontiguousarray(pixels).data)
-            digest.update(np.packbits(valid).data)
+    for window in _samples(scene):
+        pixels, valid = scene.read(window)
+        digest.update(np.ascontiguousarray(pixels).data)
+        digest.update(np.packbits(valid).data)
     stats = {name: Path(name).stat() for name in scene.files if Path(name).is_file()}
     return {
         "height": scene.height,
@@ -116,6 +114,20 @@ def fingerprint(scene: Scene) -> dict[str, Any]:
         "samples": digest.hexdigest(),
         "files": {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()},
     }
+
+
+def _samples(scene: Scene) -> Iterator[Window]:
+    """Evenly spread windows, at most a quarter of a scene of more pixels than one of them."""
+    height, width = (min(_SAMPLE_SIDE, length) for length in (scene.height, scene.width))
+    rows, columns = (
+        np.linspace(
+            0, length - side, min(_SAMPLES, max(1, length // (2 * _SAMPLE_SIDE))), dtype=int
+        )
+        for length, side in ((scene.height, height), (scene.width, width))
+    )
+    for row in rows:
+        for column in columns:
+            yield Window(int(row), int(column), height, width)
 
 
 @contextmanager

@@ -1,20 +1,25 @@
 """From levels to classes, and what is too small to be one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tiling.blend import NODATA, TOP
-from tiling.sieve import HOLES, SPECKS, find
+from tiling.sieve import HOLES, SPECKS, Regions
+from tiling.spool import Spool
 from tiling.window import Window
-
-Read = Callable[[Window], NDArray[np.uint8]]
 
 
 def threshold_level(threshold: float) -> int:
     """The level from which on a pixel is foreground: 127 for a probability of 0.5."""
     return max(1, int(np.ceil(threshold * TOP - 1e-9)))
+
+
+def likeliest_class(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The number, from 1 on, of the band with the highest level [h, w], the first where two tie."""
+    best: NDArray[np.uint8] = levels.argmax(axis=0).astype(np.uint8) + np.uint8(1)
+    return best
 
 
 def class_mask(levels: NDArray[np.uint8], threshold: int) -> NDArray[np.uint8]:
@@ -41,35 +46,47 @@ def class_mask(levels: NDArray[np.uint8], threshold: int) -> NDArray[np.uint8]:
     return result
 
 
-def without_small_regions(
-    mask: Read, likeliest: Read, windows: Sequence[Window], minimum: int
-) -> Read:
-    """A mask without specks, and then without holes, of fewer than `minimum` pixels.
+class Cleaning:
+    """Takes specks out of a mask, and then fills holes, of fewer than `minimum` pixels.
 
-    A region's size is that of the whole of it, across all windows.
+    A region's size is that of the whole of it, across all windows. So all windows are put aside
+    until the last one has been added.
 
     Args:
-        mask: Reads the classes of a window [h, w].
-        likeliest: Reads the foreground class that a filled hole becomes [h, w].
-        windows: The whole scene, row by row; what is returned reads these.
+        height: Rows of the scene.
+        width: Columns.
         minimum: In pixels.
+        spool: Where windows are put aside.
     """
-    if minimum <= 1:
-        return mask
-    specks = find(mask, windows, SPECKS, minimum)
 
-    def without_specks(window: Window) -> NDArray[np.uint8]:
-        classes = mask(window)
-        kept: NDArray[np.uint8] = np.where(specks.within(window, classes), np.uint8(0), classes)
-        return kept
+    def __init__(self, height: int, width: int, minimum: int, spool: Spool) -> None:
+        self._minimum = minimum
+        self._spool = spool
+        self._windows: list[Window] = []
+        self._specks = Regions(height, width, SPECKS)
+        self._holes = Regions(height, width, HOLES)
 
-    holes = find(without_specks, windows, HOLES, minimum)
+    def add(self, window: Window, mask: NDArray[np.uint8], likeliest: NDArray[np.uint8]) -> None:
+        """Takes a window.
 
-    def without_holes(window: Window) -> NDArray[np.uint8]:
-        classes = without_specks(window)
-        filled: NDArray[np.uint8] = np.where(
-            holes.within(window, classes), likeliest(window), classes
-        )
-        return filled
+        Args:
+            window: The next one, row by row, see `tiling.window.split`.
+            mask: Its classes [h, w], see `class_mask`.
+            likeliest: The foreground class that a filled hole becomes [h, w].
+        """
+        self._specks.add(window, mask)
+        self._spool.write(window, np.stack([mask, likeliest]))
+        self._windows.append(window)
 
-    return without_holes
+    def cleaned(self) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
+        """All windows again, in order, with their final classes [h, w]."""
+        specks = self._specks.smaller_than(self._minimum)
+        for window in self._windows:
+            mask, likeliest = self._spool.read(window)
+            kept = np.where(specks.within(window, mask), np.uint8(0), mask)
+            self._holes.add(window, kept)
+            self._spool.write(window, np.stack([kept, likeliest]))
+        holes = self._holes.smaller_than(self._minimum)
+        for window in self._windows:
+            kept, likeliest = self._spool.read(window)
+            yield window, np.where(holes.within(window, kept), likeliest, kept)

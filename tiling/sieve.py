@@ -5,9 +5,8 @@ is cut cannot be seen in the result. Only regions that touch their window's bord
 a number each, so memory grows with the length of the cuts and not with the scene's area.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +60,7 @@ HOLES = Kind(_is_background, connectivity=1, enclosed=True)
 
 @dataclass(frozen=True)
 class SmallRegions:
-    """The regions of one kind that are too small, as `find` found them.
+    """The regions of one kind that are too small, as `Regions` found them.
 
     Attributes:
         kind: What regions.
@@ -80,7 +79,7 @@ class SmallRegions:
 
         Args:
             window: One of those the regions were found in.
-            mask: What was read there then [h, w]: the regions are numbered again, in the same
+            mask: What was added of it then [h, w]: the regions are numbered again, in the same
                 order.
         """
         labels, sizes = _labelled(mask, self.kind)
@@ -92,85 +91,51 @@ class SmallRegions:
         return result
 
 
-def find(
-    read: Callable[[Window], Mask], windows: Sequence[Window], kind: Kind, minimum: int
-) -> SmallRegions:
-    """Finds the regions of fewer than `minimum` pixels, reading each window once.
-
-    Args:
-        read: Gives the mask of a window, uint8 [h, w]: 0 background, 1 to 254 foreground, 255
-            not there.
-        windows: The whole scene, row by row (see `tiling.window.split`).
-        kind: `SPECKS` or `HOLES`.
-        minimum: In pixels.
-
-    Raises:
-        GridError: The windows do not cover a scene row by row.
-    """
-    seams = _joined(read, windows, kind)
-    region, sizes = seams.regions()
-    return SmallRegions(kind, minimum, seams.first, (sizes < minimum)[region])
-
-
-def count(read: Callable[[Window], Mask], windows: Sequence[Window], kind: Kind) -> int:
-    """Counts the regions of a scene, reading each window once.
-
-    Args:
-        read: Gives the mask of a window, uint8 [h, w]: 0 background, 1 to 254 foreground, 255
-            not there.
-        windows: The whole scene, row by row (see `tiling.window.split`).
-        kind: `SPECKS` counts the connected parts of the foreground, `HOLES` the loops it makes:
-            background that reaches neither nodata nor the scene's border.
-
-    Raises:
-        GridError: The windows do not cover a scene row by row.
-    """
-    seams = _joined(read, windows, kind)
-    _, sizes = seams.regions()
-    return seams.inner + int(np.isfinite(sizes).sum())
-
-
-def _joined(read: Callable[[Window], Mask], windows: Sequence[Window], kind: Kind) -> "_Seams":
-    """The regions of all windows, joined."""
-    _check(windows)
-    seams = _Seams(windows[-1].bottom, windows[-1].right, kind)
-    for window in windows:
-        seams.add(window, read(window))
-    return seams
-
-
-class _Seams:
-    """Regions on the borders of windows, and which of them touch across.
+class Regions:
+    """The regions of a scene, found as its windows are added, row by row.
 
     Numbers along the borders are kept for one row of windows only.
 
-    Attributes:
-        first: Number of the first region that touches each window's border.
-        inner: How many regions touch no window's border, those open to nodata left out.
+    Args:
+        height: Rows of the scene.
+        width: Columns.
+        kind: `SPECKS` are the connected parts of the foreground, `HOLES` the background that
+            reaches neither nodata nor the scene's border.
     """
 
     def __init__(self, height: int, width: int, kind: Kind) -> None:
-        self.first: dict[Window, int] = {}
-        self.inner = 0
+        self._first: dict[Window, int] = {}
+        # Regions that touch no window's border, those open to nodata left out.
+        self._inner = 0
         self._height, self._width, self._kind = height, width, kind
         self._beyond = _OPEN if kind.enclosed else _NO_REGION
         # A pixel more at either end: corners touch there.
         self._above = self._bottoms = self._outside(width + 2)
         self._left = self._outside(2)
+        self._last: Window | None = None
         self._count = 1
         self._sizes = [np.array([np.inf])]  # of `_OPEN`
         self._pairs = [np.empty(0, np.int64)]
 
     def add(self, window: Window, mask: Mask) -> None:
-        """Numbers a window's regions and joins them with those above and on the left."""
+        """Numbers a window's regions and joins them with those above and on the left.
+
+        Args:
+            window: The next one, see `tiling.window.split`.
+            mask: Its pixels [h, w]: 0 background, 1 to 254 foreground, 255 not there.
+
+        Raises:
+            GridError: The window does not follow on the one before, row by row.
+        """
+        self._check_place(window)
         labels, sizes = _labelled(mask, self._kind)
         crossing = _crossing(labels)
         numbers = np.full(sizes.size, _NO_REGION, np.int64)
         numbers[crossing] = self._count + np.arange(crossing.size)
-        self.first[window] = self._count
+        self._first[window] = self._count
         self._count += crossing.size
         self._sizes.append(sizes[crossing])
-        self.inner += int(np.isfinite(sizes).sum() - np.isfinite(sizes[crossing]).sum())
+        self._inner += int(np.isfinite(sizes).sum() - np.isfinite(sizes[crossing]).sum())
 
         top, bottom, left, right = (
             np.where(mask[edge] == NODATA, self._beyond, numbers[labels[edge]]) for edge in _EDGES
@@ -187,8 +152,29 @@ class _Seams:
         self._bottoms[window.column + 1 : window.right + 1] = bottom
         self._left[1:-1] = right
 
-    def regions(self) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    def count(self) -> int:
+        """How many there are, once all windows were added; those that are open do not count.
+
+        Raises:
+            GridError: Windows are lacking.
+        """
+        _, sizes = self._joined()
+        return self._inner + int(np.isfinite(sizes).sum())
+
+    def smaller_than(self, minimum: int) -> SmallRegions:
+        """Those of fewer pixels, once all windows were added.
+
+        Raises:
+            GridError: Windows are lacking.
+        """
+        region, sizes = self._joined()
+        return SmallRegions(self._kind, minimum, self._first, (sizes < minimum)[region])
+
+    def _joined(self) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         """The region that each number is a piece of [numbers], and the regions' pixels."""
+        last = self._last
+        if last is None or (last.bottom, last.right) != (self._height, self._width):
+            raise GridError(f"regions need windows to the scene's last pixel, not to {last}")
         one, other = np.divmod(np.concatenate(self._pairs), 2**32)
         touching = coo_array(
             (np.ones(one.size, bool), (one.astype(np.int32), other.astype(np.int32))),
@@ -196,6 +182,20 @@ class _Seams:
         )
         _, region = connected_components(touching, directed=False)
         return region, np.bincount(region, np.concatenate(self._sizes)).astype(np.float64)
+
+    def _check_place(self, window: Window) -> None:
+        """Regions are joined upward and leftward, which is all there is only in this order."""
+        last, place = self._last, (window.row, window.column)
+        if last is None:
+            follows = place == (0, 0)
+        else:
+            beside = place == (last.row, last.right) and window.height == last.height
+            follows = beside or (place == (last.bottom, 0) and last.right == self._width)
+        if not follows:
+            raise GridError(
+                f"regions need windows row by row from the first on, not {window} after {last}"
+            )
+        self._last = window
 
     def _outside(self, length: int) -> NDArray[np.int64]:
         return np.full(length, self._beyond, np.int64)
@@ -233,15 +233,3 @@ def _crossing(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     """Labels on a window's border, in order."""
     found: NDArray[np.int32] = np.unique(np.concatenate([labels[edge] for edge in _EDGES]))
     return found[found > 0]
-
-
-def _check(windows: Sequence[Window]) -> None:
-    """Regions are joined upward and leftward, which is all there is only in this order."""
-    if not windows or (windows[0].row, windows[0].column) != (0, 0):
-        raise GridError("regions need windows from the scene's first pixel on")
-    width = windows[-1].right
-    for before, window in pairwise(windows):
-        beside = (window.row, window.column) == (before.row, before.right)
-        below = (window.row, window.column) == (before.bottom, 0) and before.right == width
-        if not (below or (beside and window.height == before.height)):
-            raise GridError(f"regions need windows row by row, not {window} after {before}")

@@ -1,4 +1,4 @@
-"""Where final pixels go: raster files that appear whole or not at all."""
+"""Where results go: files that appear whole or not at all."""
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,10 +23,16 @@ BLOCK = 512
 
 
 class Sink(Protocol):
-    """One raster of a result. Windows are written, then it is closed, then published."""
+    """One file of a result: a raster, a layer of lines, a table.
+
+    It is given windows, then it is closed, then published.
+    """
 
     def write(self, window: Window, pixels: NDArray[Any]) -> None:
-        """Takes the pixels [bands, h, w] of a window; windows do not overlap."""
+        """Takes the pixels [bands, h, w] of a window.
+
+        Windows come row by row and do not overlap; together they are the scene.
+        """
         ...
 
     def close(self) -> None:

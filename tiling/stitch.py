@@ -55,7 +55,10 @@ class TilePredictor(Protocol):
         ...
 
     def __call__(self, pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.uint16]:
-        """Pixels [b, bands, t, t] and validity [b, t, t] to 16-bit levels [b, bands, t, t]."""
+        """From pixels [b, bands, t, t] and validity [b, t, t] to probabilities [b, bands, t, t].
+
+        They are in 16-bit fixed point, see `tiling.blend.quantise`.
+        """
         ...
 
 
@@ -143,8 +146,8 @@ def stitch(
         def predicted(tiles: list[_Tile]) -> list[_Work]:
             pixels = np.stack([_reflected(tile.pixels, grid.tile) for tile in tiles])
             valid = np.stack([_reflected(tile.valid, grid.tile) for tile in tiles])
-            for tile, levels in zip(tiles, predict(pixels, valid), strict=True):
-                tile.work.sums.add(tile.window, levels, tile.valid)
+            for tile, fixed in zip(tiles, predict(pixels, valid), strict=True):
+                tile.work.sums.add(tile.window, fixed, tile.valid)
             return [tile.work for tile in tiles]
 
         def submit(tiles: list[_Tile]) -> None:

@@ -1,25 +1,37 @@
 """Finished parts on disk: each is a file that appears whole, and any window can be read back."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tiling.blend import NODATA, Accumulator, BlendWeights, Sums
+from tiling.blend import NODATA, Accumulator, BlendWeights
 from tiling.disk import appearing, refusals_named
 from tiling.errors import SinkError
 from tiling.grid import Grid
 from tiling.part import Part
 from tiling.window import Window
 
-Value = TypeVar("Value", bound=np.generic)
-
 SUFFIX = ".npz"
+
+
+@dataclass(frozen=True)
+class Blended:
+    """What was predicted of a window.
+
+    Attributes:
+        levels: Levels [bands, h, w], 0 to 254, 255 where no pixel is.
+        probability: The same before they were rounded [bands, h, w], 0 to 1, nan where no pixel
+            is; None where only levels are kept.
+    """
+
+    levels: NDArray[np.uint8]
+    probability: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True)
@@ -86,57 +98,50 @@ class PartStore:
         with self._open(part) as arrays:
             return str(arrays["digest"])
 
-    def levels(self, window: Window) -> NDArray[np.uint8]:
-        """Blended levels [bands, h, w] of a window, 0 to 254, 255 where no pixel is.
+    def read(self, window: Window) -> Blended:
+        """Blends a window.
 
         All parts that meet the window have been written.
 
         Raises:
             SinkError: A part cannot be read.
         """
-        result = np.full((self.bands, window.height, window.width), NODATA, np.uint8)
-        return self._filled(window, result, "levels", self.weights.levels)
-
-    def probability(self, window: Window) -> NDArray[np.float32]:
-        """The same as probabilities 0 to 1, nan where no pixel is; only where `raw` is set."""
-        result = np.full((self.bands, window.height, window.width), np.nan, np.float32)
-        return self._filled(window, result, "probability", self.weights.probability)
-
-    @cached_property
-    def weights(self) -> BlendWeights:
-        """Blend weights of the grid."""
-        return BlendWeights(self.grid)
-
-    def _filled(
-        self,
-        window: Window,
-        result: NDArray[Value],
-        key: str,
-        blend: Callable[[Sums, Window], NDArray[Value]],
-    ) -> NDArray[Value]:
-        """Puts what the parts have of a window into `result`, which holds nodata so far."""
-        nodata = result.flat[0]
-        sums = np.zeros(result.shape, self.weights.dtype)
-        valid = np.zeros(result.shape[1:], bool)
+        shape = self.bands, window.height, window.width
+        levels = np.full(shape, NODATA, np.uint8)
+        probability = np.full(shape, np.nan, np.float32) if self.raw else None
+        sums, valid = np.zeros(shape, self.weights.dtype), np.zeros(shape[1:], bool)
         rims = []
         for part in self.parts:
             if not part.extent.meets(window):
                 continue
             with self._open(part) as arrays:
                 if (core := part.core.intersection(window)).pixels:
-                    result[:, *core.slices(window)] = arrays[key][:, *core.slices(part.core)]
+                    here, there = core.slices(window), core.slices(part.core)
+                    levels[:, *here] = arrays["levels"][:, *there]
+                    if probability is not None:
+                        probability[:, *here] = arrays["probability"][:, *there]
                 for index, rim in enumerate(part.rims):
                     if (shared := rim.intersection(window)).pixels:
                         here, there = shared.slices(window), shared.slices(rim)
                         sums[:, *here] += arrays[f"sums{index}"][:, *there]
                         valid[here] |= arrays[f"valid{index}"][there]
                         rims.append(shared)
-        for rim in rims:
+        # Neighbours have most of their rims in common.
+        for rim in dict.fromkeys(rims):
             here = rim.slices(window)
-            values = blend(sums[:, *here], rim)
-            values[:, ~valid[here]] = nodata
-            result[:, *here] = values
-        return result
+            levels[:, *here] = np.where(
+                valid[here], self.weights.levels(sums[:, *here], rim), np.uint8(NODATA)
+            )
+            if probability is not None:
+                probability[:, *here] = np.where(
+                    valid[here], self.weights.probability(sums[:, *here], rim), np.float32(np.nan)
+                )
+        return Blended(levels, probability)
+
+    @cached_property
+    def weights(self) -> BlendWeights:
+        """Blend weights of the grid."""
+        return BlendWeights(self.grid)
 
     @contextmanager
     def _open(self, part: Part) -> Iterator[Mapping[str, NDArray[Any]]]:

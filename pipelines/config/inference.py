@@ -1,27 +1,24 @@
-"""Configurations of inference."""
+"""The settings of inference, in parts: what changes the result, who computes, how it is scored."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipelines.config.base import RANGE, RangeSettings
-from pipelines.config.scoring import ScoringSettings
+from pipelines.config.base import RANGE, Configuration, RangeSettings
+from pipelines.config.scoring import ScoringSettings, ThresholdSettings
 
 ROADS_INBOX = "inbox/roads"
 
-
 FUNDUS_INBOX = "inbox/fundus"
 
-
 _BANDS = r"[1-9]\d*(,[1-9]\d*)*"
-
 
 _AREA = r"\d+|\d+(\.\d+)?m2"
 
 
-class PredictionSettings(ScoringSettings, RangeSettings):
-    """Settings of a prediction, besides scenes and weights, and of its scores."""
+class ResultSettings(ThresholdSettings, RangeSettings):
+    """What changes the rasters of a scene, besides the scene and the weights."""
 
     steps: Annotated[
         int | None,
@@ -31,26 +28,6 @@ class PredictionSettings(ScoringSettings, RangeSettings):
     overlap: Annotated[
         int, Field(ge=0, description="Overlap of neighbouring tiles in pixels; less than the tile.")
     ] = 128
-    device: Annotated[
-        str,
-        Field(
-            description="Device that runs the network: auto (the first GPU, or else the "
-            "CPU), cpu, cuda, cuda:1, ..."
-        ),
-    ] = "auto"
-    batch: Annotated[
-        int,
-        Field(
-            ge=2,
-            description="Number of tiles predicted at once; on a CPU its threads share them.",
-        ),
-    ] = 4
-    part_size: Annotated[
-        int,
-        Field(ge=64, description="Side in pixels of the parts in which a scene is processed. "
-              "Smaller parts need less memory. A worker does one part at a time."),
-    ] = 2560  # fmt: skip
-
     bands: Annotated[
         str | None,
         Field(pattern=f"^({_BANDS})$", description="Bands of the scenes to use, for example "
@@ -79,15 +56,50 @@ class PredictionSettings(ScoringSettings, RangeSettings):
             "eight times as long."
         ),
     ] = False
-    noted_threshold: Annotated[
-        bool, Field(description="Use the threshold that is stored in the weights.")
-    ] = False
     min_size: Annotated[
         str,
         Field(pattern=f"^({_AREA})$", description="Remove specks and fill holes in the mask "
               "that are smaller than this: a number of pixels, for example 50, or square metres, "
               "for example 25m2."),
     ] = "0"  # fmt: skip
+
+    @model_validator(mode="after")
+    def _overlap_fits(self) -> Self:
+        if self.overlap >= self.tile:
+            raise ValueError(f"overlap ({self.overlap}) must be less than tile ({self.tile})")
+        return self
+
+    @property
+    def band_indexes(self) -> tuple[int, ...] | None:
+        """The numbers in `bands`, counted from 1; None without them."""
+        return tuple(int(band) for band in self.bands.split(",")) if self.bands else None
+
+
+class ComputeSettings(Configuration):
+    """Who computes, and how the work is cut: it never changes a byte of the result.
+
+    But for the kind of device, which the fingerprint of a result names.
+    """
+
+    device: Annotated[
+        str,
+        Field(
+            description="Device that runs the network: auto (the first GPU, or else the "
+            "CPU), cpu, cuda, cuda:1, ..."
+        ),
+    ] = "auto"
+    batch: Annotated[
+        int,
+        Field(
+            ge=2,
+            description="Number of tiles predicted at once; on a CPU its threads share them.",
+        ),
+    ] = 4
+    part_size: Annotated[
+        int,
+        Field(ge=64, description="Side in pixels of the parts in which a scene is processed. "
+              "Smaller parts need less memory. A worker does one part at a time."),
+    ] = 2560  # fmt: skip
     workers: Annotated[
         int, Field(ge=0, description="Number of worker processes; 0 does the work in this process.")
     ] = 0
@@ -97,6 +109,11 @@ class PredictionSettings(ScoringSettings, RangeSettings):
             description="Address of a Dask cluster that does the work, for example tcp://host:8786."
         ),
     ] = None
+
+
+class RunSettings(Configuration):
+    """What a run does with what is there."""
+
     overwrite: Annotated[
         bool, Field(description="Start again instead of resuming from earlier results.")
     ] = False
@@ -105,11 +122,13 @@ class PredictionSettings(ScoringSettings, RangeSettings):
         Field(description="Only report what there is to do and how much memory and disk it takes."),
     ] = False
 
-    @model_validator(mode="after")
-    def _overlap_fits(self) -> Self:
-        if self.overlap >= self.tile:
-            raise ValueError(f"overlap ({self.overlap}) must be less than tile ({self.tile})")
-        return self
+
+class PredictionSettings(RunSettings, ScoringSettings, ComputeSettings, ResultSettings):
+    """All four parts together; pydantic takes the fields of the last base first."""
+
+    noted_threshold: Annotated[
+        bool, Field(description="Use the threshold that is stored in the weights.")
+    ] = False
 
     @model_validator(mode="after")
     def _one_threshold(self) -> Self:
@@ -117,13 +136,31 @@ class PredictionSettings(ScoringSettings, RangeSettings):
             raise ValueError("threshold and noted_threshold exclude each other: give one of them")
         return self
 
-    @property
-    def band_indexes(self) -> tuple[int, ...] | None:
-        """The numbers in `bands`, counted from 1; None without them."""
-        return tuple(int(band) for band in self.bands.split(",")) if self.bands else None
+    def of_the_result(self) -> dict[str, Any]:
+        """All that changes the rasters of a scene, as plain JSON values by name.
+
+        Everything counts that no other part has declared: a setting that is new, or forgotten
+        here, makes a rerun refuse what is there rather than take it for its own.
+        """
+        others = {
+            name
+            for part in (ComputeSettings, ScoringSettings, RunSettings, BatchSettings)
+            for name in part.model_fields
+        } - set(ThresholdSettings.model_fields)
+        # It is resolved before anything is predicted: the threshold then says it.
+        return self.model_dump(mode="json", exclude={*others, "noted_threshold"})
 
 
-class InferRoads(PredictionSettings):
+class BatchSettings(Configuration):
+    """Which scenes a run is about, what finds things in them, and where the results go."""
+
+    scenes: list[str]
+    labels: Path | None = None
+    output: Path
+    model: list[str]
+
+
+class InferRoads(PredictionSettings, BatchSettings):
     """Find the roads in aerial scenes."""
 
     scenes: Annotated[
@@ -157,7 +194,7 @@ class InferRoads(PredictionSettings):
     ] = False
 
 
-class InferDrive(PredictionSettings):
+class InferDrive(PredictionSettings, BatchSettings):
     """Find the vessels in fundus images."""
 
     scenes: Annotated[

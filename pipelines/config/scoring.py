@@ -7,12 +7,17 @@ from pydantic import Field
 from pipelines.config.base import VALUES, Configuration
 
 
-class ScoringSettings(Configuration):
-    """Settings of the comparison of predictions with labels."""
+class ThresholdSettings(Configuration):
+    """The threshold at which masks are cut and scores are taken."""
 
     threshold: Annotated[
         float, Field(gt=0, le=1, description="Probability from which a pixel counts as foreground.")
     ] = 0.5
+
+
+class ScoringSettings(ThresholdSettings):
+    """Settings of the comparison of predictions with labels."""
+
     rho: Annotated[
         float,
         Field(

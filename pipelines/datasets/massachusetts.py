@@ -63,7 +63,7 @@ def road_pairs(folder: Path, split: str) -> list[RoadPair]:
             f"https://www.cs.toronto.edu/~vmnih/data/ and lay it out as {LAYOUT}"
         )
     pairs, unlabelled = [], []
-    for image in map(Path, rasters_in(images, (".tif", ".tiff"))):
+    for image in map(Path, rasters_in(images)):
         label = find_label(folder / split / "map", image.stem, ("{stem}",))
         if label is None:
             unlabelled.append(image)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,40 +15,58 @@ from pipelines.inputs.field_of_view import field_of_view
 from pipelines.inputs.naming import FIELD, FIRST, SECOND, find_label, name_of
 from pipelines.inputs.opening import FIELD_SEEN_AT
 from pipelines.results.levels import RasterLevels, at_size
-from pipelines.results.outcome import SceneOutcome
 from tiling.scenes.files import open_scene
 from tiling.window import Window
 
 
-def annotations_of(
-    outcome: SceneOutcome, config: Evaluate
-) -> tuple[Path, Path | None, Path | None]:
-    """Label, second observer's label and field of view of a scene; its image is noted.
+@dataclass(frozen=True)
+class Annotations:
+    """The files that belong to a predicted raster.
+
+    Attributes:
+        label: It is scored against.
+        second: The second observer's label.
+        field: Mask of the field of view, or a photograph.
+        image: Picture that the report shows.
+    """
+
+    label: Path
+    second: Path | None = None
+    field: Path | None = None
+    image: Path | None = None
+
+
+def annotations_of(name: str, raster: Path, config: Evaluate) -> Annotations:
+    """Finds the files that belong to a predicted raster.
+
+    Args:
+        name: Of the scene.
+        raster: Its predicted raster.
+        config: The folders to look in.
 
     Raises:
-        LabelError: One that was asked for is not there.
+        LabelError: There is no label, or no other file that was asked for but the image.
     """
 
     def wanted(folder: Path, what: str, names: Sequence[str], other_than: str | None) -> Path:
-        path = find_label(folder, outcome.name, names, other_than)
+        path = find_label(folder, name, names, other_than)
         if path is None:
-            called = dict.fromkeys(name_of(pattern, outcome.name) for pattern in names)
+            called = dict.fromkeys(name_of(pattern, name) for pattern in names)
             raise LabelError(
-                f"{outcome.name}: no {what} of this name in {folder} ({', '.join(called)}); add "
+                f"{name}: no {what} of this name in {folder} ({', '.join(called)}); add "
                 "or rename it, or score without this raster"
             )
         return path
 
-    drawn = wanted(config.labels, "label", FIRST, outcome.source)
-    second = field = None
+    label = wanted(config.labels, "label", FIRST, str(raster))
+    second = field = image = None
     if config.second is not None:
-        second = wanted(config.second, "second observer's label", SECOND, str(drawn))
+        second = wanted(config.second, "second observer's label", SECOND, str(label))
     if config.fov is not None:
         field = wanted(config.fov, "field of view", FIELD, None)
     if config.images is not None:
-        image = find_label(config.images, outcome.name, ("{stem}",))
-        outcome.image = str(image) if image else None
-    return drawn, second, field
+        image = find_label(config.images, name, ("{stem}",))
+    return Annotations(label, second, field, image)
 
 
 def within_field(
@@ -56,7 +75,7 @@ def within_field(
     shape: tuple[int, int],
     raster: Path,
 ) -> AbstractContextManager[RasterLevels]:
-    """A raster that counts inside a field of view only."""
+    """Opens a raster that counts inside a field of view only."""
     levels: AbstractContextManager[RasterLevels] = opened(raster, field=field_of(field, shape))
     return levels
 

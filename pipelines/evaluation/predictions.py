@@ -8,9 +8,10 @@ from pathlib import Path
 from pipelines.config.evaluation import Evaluate
 from pipelines.errors import DataError
 from pipelines.inputs.discovery import expanded, rasters_in
-from pipelines.inputs.naming import EXTENSIONS, stem_of
+from pipelines.inputs.naming import stem_of
 from pipelines.report.figures import FIGURES
 from pipelines.results.layout import STEP
+from tiling.scenes.files import EXTENSIONS
 from tiling.scenes.raster import is_local
 
 OURS = ("probability", "mask")

@@ -1,13 +1,13 @@
 """Scores predicted rasters, ours or another tool's, from configuration to report."""
 
 import time
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from pipelines.config.evaluation import Evaluate
 from pipelines.errors import DataError, PipelineError, PredictionError
 from pipelines.evaluation.annotations import annotations_of, field_of, within_field
+from pipelines.evaluation.comparison import compared
 from pipelines.evaluation.predictions import (
     PredictedRun,
     chosen_rasters,
@@ -17,15 +17,13 @@ from pipelines.evaluation.predictions import (
 from pipelines.evaluation.scoring import AT_ONCE, score
 from pipelines.inputs.label_checks import check_fits
 from pipelines.inputs.labels import Labelling, open_label
-from pipelines.report.contents import IN_FIELD, THERE, Comparison, build_report
-from pipelines.report.result import Result
+from pipelines.report.build import IN_FIELD, THERE, build_report, failures
 from pipelines.report.write import write_report
 from pipelines.results.layout import steps_in
 from pipelines.results.levels import Kind, open_levels
-from pipelines.results.outcome import SceneOutcome
+from pipelines.results.outcome import OpenRaster, SceneOutcome
 from pipelines.results.progress import Progress
-from pipelines.scores.intervals import differences
-from pipelines.scores.scores import per_scene
+from pipelines.results.result import Result
 from tiling.errors import TilingError
 from tiling.mask import threshold_level
 from tiling.window import split
@@ -51,29 +49,25 @@ def evaluate(config: Evaluate, progress: Progress) -> Result:
     classes = config.class_names or _classes(runs[0], config)
     # Of the second run neither steps nor observer are asked for.
     settings = [config, config.model_copy(update={"second": None})]
-    every = [
+    first, *others = (
         _evaluated(run, classes, of_run, progress)
         for run, of_run in zip([runs[0], *map(last_step, runs[1:])], settings, strict=False)
-    ]
+    )
     comparison = None
-    if len(runs) == 2:
-        comparison = _comparison(runs, every, classes, threshold_level(config.threshold))
+    if others:
+        level = threshold_level(config.threshold)
+        comparison = compared(runs[0].name, first, runs[1].name, others[0], level, classes)
     report = build_report(
-        every[0],
+        first,
         config,
         counted=THERE if config.fov is None else IN_FIELD,
         classes=classes,
         seconds=time.perf_counter() - start,
         comparison=comparison,
+        failed=[failure for outcomes in others for failure in failures(outcomes)],
     )
-    for outcomes in every[1:]:
-        report["failed"] += [
-            {"input": outcome.source, "error": outcome.error}
-            for outcome in outcomes
-            if outcome.error is not None
-        ]
-    write_report(config.output, report, every[0])
-    return Result(report, config.output)
+    write_report(config.output, report, first)
+    return Result(report, config.output, report.failed)
 
 
 def _make(folder: Path) -> None:
@@ -122,67 +116,57 @@ def _kind(run: PredictedRun, classes: tuple[str, ...], config: Evaluate) -> Kind
 def _evaluated(
     run: PredictedRun, classes: tuple[str, ...], config: Evaluate, progress: Progress
 ) -> list[SceneOutcome]:
-    """What comes of each scene of a run."""
+    """The outcome of each scene of a run."""
     config = config.model_copy(update={"kind": _kind(run, classes, config)})
     outcomes = []
-    for scene, every in run.scenes.items():
+    for name, every in run.scenes.items():
         files = chosen_rasters(every, config)
-        outcome = SceneOutcome(scene, str(files["probability"]), files=files)
         try:
-            _score(outcome, classes, config, progress)
+            outcome = _scored(name, files, classes, config, progress)
         except (TilingError, PipelineError) as error:
-            outcome.error = str(error)
+            outcome = SceneOutcome(name, str(files["probability"]), error=str(error))
         progress.finished(outcome)
         outcomes.append(outcome)
     return outcomes
 
 
-def _score(
-    outcome: SceneOutcome, classes: tuple[str, ...], config: Evaluate, progress: Progress
-) -> None:
-    opened = partial(open_levels, kind=config.kind, value_range=config.value_ends, classes=classes)
-    # Opened first, or a mistyped name would be said to lack a label.
-    with opened(outcome.files["probability"]) as levels:
-        drawn, second, field = annotations_of(outcome, config)
-        outcome.labelling = Labelling(len(classes) + 1, config.ignored_values)
-        outcome.label = str(drawn)
-        outcome.height, outcome.width = shape = levels.height, levels.width
-        outcome.open_raster = (
-            opened if field is None else partial(within_field, opened, field, shape)
-        )
+def _scored(
+    name: str,
+    files: dict[str, Path],
+    classes: tuple[str, ...],
+    config: Evaluate,
+    progress: Progress,
+) -> SceneOutcome:
+    opened: OpenRaster = partial(
+        open_levels, kind=config.kind, value_range=config.value_ends, classes=classes
+    )
+    raster = files["probability"]
+    labelling = Labelling(len(classes) + 1, config.ignored_values)
+    # The raster is opened first: a misspelt name is to be reported, not its lack of a label.
+    with opened(raster) as levels:
+        found = annotations_of(name, raster, config)
+        if found.field is not None:
+            opened = partial(within_field, opened, found.field, (levels.height, levels.width))
         with (
-            open_label(drawn, outcome.labelling) as label,
-            open_label(second, outcome.labelling) as other,
+            open_label(found.label, labelling) as label,
+            open_label(found.second, labelling) as second,
         ):
             assert label is not None
-            for one in (label, other):
-                if one is not None:
-                    check_fits(one, levels)
-            rasters = max(1, len(steps_in(outcome.files))) + (other is not None)
+            for drawn in (label, second):
+                if drawn is not None:
+                    check_fits(drawn, levels)
+            rasters = max(1, len(steps_in(files))) + (second is not None)
             windows = list(split(levels.height, levels.width, AT_ONCE))
-            progress.scene(outcome.name, rasters * len(windows))
-            score(outcome, label, other, config, partial(progress.tiles, outcome.name))
-
-
-def _comparison(
-    runs: Sequence[PredictedRun],
-    every: Sequence[Sequence[SceneOutcome]],
-    classes: Sequence[str],
-    level: int,
-) -> Comparison | None:
-    """How the second run differs on the scenes that both have; None where there is none."""
-    first, second = (
-        {outcome.name: outcome.counts for outcome in outcomes if outcome.counts is not None}
-        for outcomes in every
-    )
-    scenes = [scene for scene in first if scene in second]
-    if not scenes:
-        return None
-    a, b = ([counts[scene] for scene in scenes] for counts in (first, second))
-    f1 = (per_scene(counts, level, classes)["foreground.f1"].tolist() for counts in (a, b))
-    return Comparison(
-        runs[0].name, runs[1].name, differences(a, b, level, classes),
-        list(zip(scenes, *f1, strict=True)),
-        sorted({*runs[0].scenes, *runs[1].scenes} - {*scenes}),
-        [s for s in scenes if first[s].strict[0].sum() != second[s].strict[0].sum()],
-    )  # fmt: skip
+            progress.scene(name, rasters * len(windows))
+            return SceneOutcome(
+                name,
+                str(raster),
+                levels.height,
+                levels.width,
+                files=files,
+                image=None if found.image is None else str(found.image),
+                label=str(found.label),
+                labelling=labelling,
+                open_raster=opened,
+                scores=score(files, opened, label, second, config, partial(progress.tiles, name)),
+            )

@@ -1,6 +1,8 @@
-"""Counts a predicted raster against a label, window by window, in memory that does not grow."""
+"""Counts predicted rasters against a label, window by window, in memory that does not grow."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -9,14 +11,14 @@ from numpy.typing import NDArray
 from pipelines.config.scoring import ScoringSettings
 from pipelines.inputs.labels import IGNORE_INDEX, Label
 from pipelines.results.layout import steps_in
-from pipelines.results.outcome import SceneOutcome
+from pipelines.results.outcome import SceneScores
 from pipelines.scores.counts import Counter, SceneCounts, together
 from pipelines.scores.relaxed import Disc
-from pipelines.scores.topology import TopologyCounts, count_topology
+from pipelines.scores.topology import TopologyCounter
 from tiling.blend import NODATA, TOP
 from tiling.mask import threshold_level
 from tiling.scenes.resample import pixel_size
-from tiling.scenes.scene import Raster, WrappedRaster
+from tiling.scenes.scene import Raster
 from tiling.window import Window, split
 
 AT_ONCE = 2048
@@ -41,110 +43,122 @@ class Levels(Raster, Protocol):
         ...
 
 
-class Drawing(WrappedRaster):
-    """A label, scored as if it were a prediction: the second observer's.
-
-    Args:
-        label: What was drawn.
-        within: Counts only where this prediction does.
-    """
-
-    graded = False
-
-    def __init__(self, label: Label, within: Levels) -> None:
-        super().__init__(label)
-        self._label = label
-        self._within = within
-        self.classes = within.classes
-
-    def read(self, window: Window) -> NDArray[np.uint8]:
-        """See `Levels.read`."""
-        drawn = self._label.read(window)
-        left_out = (drawn == IGNORE_INDEX) | (self._within.read(window)[0] == NODATA)
-        return np.stack(
-            [
-                np.where(left_out, NODATA, (drawn == index) * np.uint8(TOP)).astype(np.uint8)
-                for index in range(1, len(self.classes) + 1)
-            ]
-        )
-
-
-def count(
-    levels: Levels,
-    label: Label,
-    settings: ScoringSettings,
-    progress: Callable[[int], None] = lambda windows: None,
-) -> SceneCounts:
-    """Counts a scene.
-
-    Args:
-        levels: What is scored.
-        label: Of the same size.
-        settings: What is scored: rho, threshold, topology.
-        progress: Is told of each window of `AT_ONCE` pixels a side that is done.
-
-    Raises:
-        SceneError: A raster cannot be read.
-        LabelError: The label holds a value that is no class.
-    """
-    disc = Disc(settings.rho)
-    counter = Counter(len(levels.classes) + 1, disc)
-    scene = Window(0, 0, levels.height, levels.width)
-    for window in split(levels.height, levels.width, AT_ONCE):
-        around = window.grown(disc.margin).intersection(scene)
-        counter.add(levels.read(around), label.read(around), window, around)
-        progress(1)
-    topology = _topology(levels, label, settings) if settings.topology else None
-    return counter.counts(topology, graded=levels.graded)
-
-
 def score(
-    outcome: SceneOutcome,
+    files: Mapping[str, Path],
+    opened: Callable[[Path], AbstractContextManager[Levels]],
     label: Label,
     second: Label | None,
     settings: ScoringSettings,
     progress: Callable[[int], None] = lambda windows: None,
-) -> None:
-    """Counts what was written of a scene into its outcome.
+) -> SceneScores:
+    """Counts what was written of a scene.
 
-    That is the prediction, each recurrent step that was kept, and the second observer's label
-    where the prediction counts.
+    Args:
+        files: Rasters by what they are, see `pipelines.results.layout`.
+        opened: Opens one of them.
+        label: See `count`.
+        second: See `count`.
+        settings: See `count`.
+        progress: See `count`.
 
     Raises:
         SceneError: A raster cannot be read.
         LabelError: A label holds a value that is no class.
         PredictionError: A raster holds what is no probability, or no class.
     """
-    *before, last = steps_in(outcome.files) or [outcome.files["probability"]]
-    steps = []
-    for path in before:
-        with outcome.open_raster(path) as levels:
-            steps.append(count(levels, label, settings, progress))
-    with outcome.open_raster(last) as levels:
-        outcome.counts = count(levels, label, settings, progress)
+    with ExitStack() as stack:
+        paths = steps_in(files) or [files["probability"]]
+        steps = [stack.enter_context(opened(path)) for path in paths]
+        return count(steps, label, second, settings, progress)
+
+
+def count(
+    steps: Sequence[Levels],
+    label: Label,
+    second: Label | None,
+    settings: ScoringSettings,
+    progress: Callable[[int], None] = lambda windows: None,
+) -> SceneScores:
+    """Counts a scene in one walk over it, in which each raster is read once.
+
+    Args:
+        steps: What is scored: the prediction, after the same after earlier recurrent steps.
+        label: Of the same size.
+        second: What a second observer drew, scored as if it were a prediction.
+        settings: What is scored: rho, threshold, topology.
+        progress: Is told of each window of `AT_ONCE` pixels a side that is done, of each raster.
+
+    Raises:
+        SceneError: A raster cannot be read.
+        LabelError: The label holds a value that is no class.
+    """
+    last = steps[-1]
+    scene, margin = Window(0, 0, last.height, last.width), Disc(settings.rho).margin
+    counters = [_RasterCounter(levels, settings, graded=levels.graded) for levels in steps]
+    of_second = _RasterCounter(last, settings, graded=False)
+    for window in split(scene.height, scene.width, AT_ONCE):
+        around = window.grown(margin).intersection(scene)
+        drawn = label.read(around)
+        for raster, counter in zip(steps, counters, strict=True):
+            levels = raster.read(around)
+            counter.add(levels, drawn, window, around)
+            progress(1)
         if second is not None:
-            outcome.second = count(Drawing(second, levels), label, settings, progress)
-    outcome.steps = (*steps, outcome.counts) if steps else ()
+            of_second.add(as_levels(second.read(around), levels), drawn, window, around)
+            progress(1)
+    counts = [counter.counts() for counter in counters]
+    return SceneScores(
+        counts[-1],
+        None if second is None else of_second.counts(),
+        tuple(counts) if len(counts) > 1 else (),
+    )
 
 
-def _topology(levels: Levels, label: Label, settings: ScoringSettings) -> TopologyCounts:
-    """Of the foreground as a whole at the chosen threshold."""
-    threshold = threshold_level(settings.threshold)
+def as_levels(drawn: NDArray[np.uint8], within: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A label as if it were a prediction: levels 0 and 254 [classes, h, w].
 
-    def predicted(window: Window) -> NDArray[np.uint8]:
-        whole = together(levels.read(window))
-        return _mask(whole >= threshold, whole, label.read(window))
+    Args:
+        drawn: Classes [h, w], or `IGNORE_INDEX`.
+        within: A prediction's levels [classes, h, w]: the label counts where they do.
+    """
+    classes = np.arange(1, len(within) + 1)[:, None, None]
+    left_out = (drawn == IGNORE_INDEX) | (within[0] == NODATA)
+    levels: NDArray[np.uint8] = np.where(drawn == classes, TOP, 0).astype(np.uint8)
+    levels[:, left_out] = NODATA
+    return levels
 
-    def labelled(window: Window) -> NDArray[np.uint8]:
-        drawn = label.read(window)
-        return _mask(drawn > 0, together(levels.read(window)), drawn)
 
-    return count_topology(predicted, labelled, levels.height, levels.width, pixel_size(levels))
+class _RasterCounter:
+    """Counts one raster, its topology too where that is asked for."""
 
+    def __init__(self, levels: Levels, settings: ScoringSettings, *, graded: bool) -> None:
+        self._counter = Counter(len(levels.classes) + 1, Disc(settings.rho))
+        self._threshold = threshold_level(settings.threshold)
+        self._graded = graded
+        self._topology = (
+            TopologyCounter(levels.height, levels.width, pixel_size(levels))
+            if settings.topology
+            else None
+        )
 
-def _mask(
-    foreground: NDArray[np.bool_], levels: NDArray[np.uint8], drawn: NDArray[np.uint8]
-) -> NDArray[np.uint8]:
-    left_out = (levels == NODATA) | (drawn == IGNORE_INDEX)
-    mask: NDArray[np.uint8] = np.where(left_out, NODATA, foreground).astype(np.uint8)
-    return mask
+    def add(
+        self, levels: NDArray[np.uint8], label: NDArray[np.uint8], window: Window, around: Window
+    ) -> None:
+        """See `Counter.add`."""
+        self._counter.add(levels, label, window, around)
+        if self._topology is None:
+            return
+        inside = window.slices(around)
+        whole, drawn = together(levels[:, *inside]), label[inside]
+        left_out = (whole == NODATA) | (drawn == IGNORE_INDEX)
+        # The foreground as a whole, at the chosen threshold.
+        predicted, labelled = (
+            np.where(left_out, np.uint8(NODATA), foreground)
+            for foreground in (whole >= self._threshold, drawn > 0)
+        )
+        self._topology.add(window, predicted, labelled)
+
+    def counts(self) -> SceneCounts:
+        """What was counted."""
+        topology = None if self._topology is None else self._topology.counts()
+        return self._counter.counts(topology, graded=self._graded)

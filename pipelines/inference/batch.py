@@ -19,12 +19,11 @@ from pipelines.inputs.label_checks import check_fits
 from pipelines.inputs.labels import Labelling
 from pipelines.inputs.scene_input import SceneInput
 from pipelines.models.weights import Model
+from pipelines.results.levels import open_levels
 from pipelines.results.outcome import SceneOutcome
 from pipelines.results.progress import Progress
 from rurnet.errors import RurnetError
 from tiling.errors import TilingError
-from tiling.part import Part
-from tiling.store import PartStore
 
 
 def run_batch(
@@ -55,11 +54,8 @@ def run_batch(
     with workers_for(models, settings) as workers:
 
         def run(item: SceneInput) -> SceneOutcome:
-            outcome = SceneOutcome(item.name, item.source, image=item.source)
-            try:
-                _run(item, outcome, models, workers, settings, output, progress)
-            except (TilingError, PipelineError, RurnetError) as error:
-                outcome.error = str(error)
+            folder = output / item.name
+            outcome = run_scene(item, models, settings, folder, workers, progress)
             progress.finished(outcome)
             return outcome
 
@@ -73,6 +69,58 @@ def run_batch(
         finally:
             # Interrupted, it does not wait: scenes under way end when their workers are gone.
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def run_scene(
+    item: SceneInput,
+    models: Sequence[Model],
+    settings: PredictionSettings,
+    folder: Path,
+    workers: Workers,
+    progress: Progress,
+) -> SceneOutcome:
+    """One scene, from its file to its scores; what goes wrong with it ends this scene alone.
+
+    Args:
+        item: The scene, and what it is scored by.
+        models: Networks whose probabilities are averaged.
+        settings: What is asked for.
+        folder: Takes the scene's files.
+        workers: Who computes.
+        progress: Who is told.
+    """
+    try:
+        with item.open() as opened:
+            labels = [one for one in (opened.label, opened.second) if one is not None]
+            for label in labels:
+                check_fits(label, opened.scene)
+            prediction = predict_scene(
+                item,
+                opened,
+                models,
+                settings,
+                folder,
+                workers,
+                begun=partial(progress.scene, item.name),
+                progress=partial(progress.tiles, item.name),
+            )
+            scores = None
+            if opened.label is not None:
+                scores = score(prediction.files, open_levels, opened.label, opened.second, settings)
+            return SceneOutcome(
+                item.name,
+                item.source,
+                opened.scene.height,
+                opened.scene.width,
+                prediction=prediction,
+                files=prediction.files,
+                image=item.source,
+                label=None if opened.label is None else opened.label.name,
+                labelling=Labelling(len(models[0].card.classes), settings.ignored_values),
+                scores=scores,
+            )
+    except (TilingError, PipelineError, RurnetError) as error:
+        return SceneOutcome(item.name, item.source, error=str(error))
 
 
 def check_models(models: Sequence[Model], settings: PredictionSettings) -> None:
@@ -102,34 +150,3 @@ def check_models(models: Sequence[Model], settings: PredictionSettings) -> None:
                 raise PipelineError(
                     f"{first.name} and {model.name} cannot be averaged: {what} {value} and {other}"
                 )
-
-
-def _run(
-    item: SceneInput,
-    outcome: SceneOutcome,
-    models: Sequence[Model],
-    workers: Workers,
-    settings: PredictionSettings,
-    output: Path,
-    progress: Progress,
-) -> None:
-    with item.open() as opened:
-        scene = opened.scene
-        outcome.height, outcome.width = scene.height, scene.width
-        for label in (opened.label, opened.second):
-            if label is not None:
-                check_fits(label, scene)
-
-        def compute(store: PartStore, parts: Sequence[Part]) -> None:
-            progress.scene(item.name, sum(part.tile_count for part in parts))
-            workers.compute(item, opened, store, parts, partial(progress.tiles, item.name))
-
-        prediction = predict_scene(
-            opened, models, settings, output / item.name, workers.device, compute, png=item.png
-        )
-        outcome.prediction = prediction
-        outcome.files = prediction.files
-        if opened.label is not None:
-            outcome.label = opened.label.name
-            outcome.labelling = Labelling(len(models[0].card.classes), settings.ignored_values)
-            score(outcome, opened.label, opened.second, settings)

@@ -1,4 +1,4 @@
-"""What there is to do, and what it takes, before it is done."""
+"""What the scenes of a batch will take: tiles, parts, memory, disk and time."""
 
 import time
 from collections.abc import Sequence
@@ -7,8 +7,8 @@ from math import ceil
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import PipelineError
 from pipelines.inference.batch import check_models
-from pipelines.inference.predictor import NetworkPredictor
-from pipelines.inference.scene import grid_of, predictor_for
+from pipelines.inference.predictor import NetworkPredictor, predictor_for
+from pipelines.inference.scene import grid_of
 from pipelines.inputs.discovery import check_names
 from pipelines.inputs.scene_input import SceneInput
 from pipelines.models.weights import Model
@@ -33,7 +33,7 @@ _PARTS_HELD = 2
 def estimate_batch(
     items: Sequence[SceneInput], models: Sequence[Model], settings: PredictionSettings
 ) -> list[SceneEstimate]:
-    """Plans every scene; nothing is written.
+    """Estimates what every scene takes; nothing is written.
 
     Raises:
         PipelineError: As in `pipelines.inference.batch.run_batch`.
@@ -41,17 +41,17 @@ def estimate_batch(
     check_names(items)
     check_models(models, settings)
     predictor = predictor_for(models, settings)
-    plans = []
+    found = []
     for item in items:
         try:
             with item.open() as opened:
-                plans.append(_plan(item.name, opened.scene, opened.seen, predictor, settings))
+                found.append(_estimate(item.name, opened.scene, opened.seen, predictor, settings))
         except (TilingError, PipelineError, RurnetError) as error:
-            plans.append(SceneEstimate(item.name, error=str(error)))
-    return plans
+            found.append(SceneEstimate(item.name, error=str(error)))
+    return found
 
 
-def _plan(
+def _estimate(
     name: str,
     scene: Scene,
     seen: Scene,

@@ -10,11 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipelines.config.inference import PredictionSettings
 from pipelines.errors import DeviceMemoryError
 from pipelines.inference.augmentation import TURNS
-from pipelines.inputs.value_range import ValueRange, on_8_bits
+from pipelines.inputs.normalisation import ValueRange, on_8_bits
 from pipelines.models.weights import Model, steps_taken
-from pipelines.runtime.device import cpu_threads, out_of_memory
+from pipelines.runtime.device import choose_device, cpu_threads, out_of_memory
 from rurnet.network import SegmentationNetwork
 from tiling.blend import quantise
 
@@ -169,3 +170,20 @@ class _Member:
     def normalised(self, image: Tensor, there: Tensor) -> Tensor:
         """Missing pixels become 0: the training mean."""
         return ((image - self._mean) / self._std) * there
+
+
+def predictor_for(models: Sequence[Model], settings: PredictionSettings) -> NetworkPredictor:
+    """The networks on their device, as the settings want them.
+
+    Raises:
+        PipelineError: No such device.
+    """
+    return NetworkPredictor(
+        models,
+        settings.steps,
+        choose_device(settings.device),
+        batch=settings.batch,
+        save_steps=settings.save_steps,
+        tta=settings.tta,
+        value_range=settings.value_ends,
+    )

@@ -1,7 +1,6 @@
-"""From the finished parts of a scene to its rasters."""
+"""From the finished parts of a scene to its files."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from importlib.metadata import version
 from math import ceil
 from pathlib import Path
@@ -12,27 +11,21 @@ from numpy.typing import NDArray
 
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import DataError
+from pipelines.inference.products import OfMask, OfProbabilities, Request, products_of
 from pipelines.inputs.scene_input import Views
 from pipelines.models.weights import Model, steps_taken
-from pipelines.results.layout import STEP, named
-from tiling.blend import NODATA, TOP
-from tiling.mask import class_mask, threshold_level, without_small_regions
+from pipelines.results.layout import named
+from tiling.blend import NODATA
+from tiling.mask import Cleaning, class_mask, likeliest_class, threshold_level
 from tiling.scenes.resample import Resampling, pixel_size
 from tiling.scenes.scene import Scene
-from tiling.sink import BLOCK, CogSink, Description, PngSink, Sink, publish
-from tiling.store import PartStore
+from tiling.sink import BLOCK, publish
+from tiling.spool import Spool
+from tiling.store import Blended, PartStore
 from tiling.window import Window, split
 
 _AT_ONCE = 4 * BLOCK
 """Side of the windows that are written at once, in pixels."""
-
-
-@dataclass(frozen=True)
-class _Product:
-    """A raster, and what is written to it of a window's levels [bands, h, w]."""
-
-    sink: Sink
-    pixels: Callable[[Window, NDArray[np.uint8]], NDArray[Any]]
 
 
 def assemble(
@@ -44,12 +37,15 @@ def assemble(
     *,
     png: bool = False,
 ) -> dict[str, Path]:
-    """Makes the rasters of a scene: either all of them appear, or none.
+    """Makes the files of a scene: either all of them appear, or none.
+
+    Every window is blended once. Where the mask is cleaned, it is put aside until all of it is
+    there.
 
     Args:
         views: The scene.
         store: All its parts.
-        folder: Where the rasters go.
+        folder: Where the files go.
         models: What the tags say was used.
         settings: What the prediction depends on.
         png: Whether there is to be a `mask.png` too: 0 and 255, nodata 0.
@@ -62,118 +58,58 @@ def assemble(
         SinkError: The disk refuses.
         DataError: A smallest size in square metres, but no metres in the scene.
     """
-    scene = views.scene
-    blended = _Blended(views, store)
-    windows = list(split(scene.height, scene.width, _AT_ONCE))
-    products = _products(blended, folder, windows, models, settings, png=png)
-    for window in windows:
-        levels = blended.levels(window)
-        for product in products:
-            product.sink.write(window, product.pixels(window, levels))
+    scene, classes = views.scene, models[0].card.classes[1:]
+    least = _least_pixels(settings.min_size, scene)
+    threshold = threshold_level(settings.threshold)
+    products = products_of(
+        Request(
+            scene, classes, store.bands // len(classes), folder, store.folder, settings,
+            _tags(models, settings), png,
+        )
+    )  # fmt: skip
+    of_mask = [product for product in products if isinstance(product, OfMask)]
+    of_probabilities = [product for product in products if isinstance(product, OfProbabilities)]
+
+    def write_mask(window: Window, mask: NDArray[np.uint8]) -> None:
+        for product in of_mask:
+            product.sink.write(window, product.values(mask))
+
+    with Spool(store.folder) as spool:
+        cleaning = Cleaning(scene.height, scene.width, least, spool)
+        for window in split(scene.height, scene.width, _AT_ONCE):
+            blended = _on_scene(views, store, window)
+            for product in of_probabilities:
+                product.sink.write(window, product.values(blended))
+            levels = blended.levels[-len(classes) :]
+            mask = class_mask(levels, threshold)
+            if least > 1:
+                cleaning.add(window, mask, likeliest_class(levels))
+            else:
+                write_mask(window, mask)
+        if least > 1:
+            for window, mask in cleaning.cleaned():
+                write_mask(window, mask)
     return named(publish(product.sink for product in products))
 
 
-@dataclass(frozen=True)
-class _Blended:
-    """What the parts say, on the scene's own pixels."""
+def _on_scene(views: Views, store: PartStore, window: Window) -> Blended:
+    """What the parts say of a window of the scene, whatever pixels the network saw."""
+    seen, scene = views.seen, views.scene
+    if seen is scene:
+        return store.read(window)
+    back = Resampling((seen.height, seen.width), (scene.height, scene.width))
+    blended = store.read(back.source_window(window))
+    there = blended.levels[0] != NODATA
+    # A pixel is there where the scene has one: what the network saw is too coarse to tell.
+    _, valid = scene.read(window)
 
-    views: Views
-    store: PartStore
+    def resampled(values: NDArray[Any]) -> NDArray[np.float32]:
+        return back(values, there, window)[0]
 
-    def levels(self, window: Window) -> NDArray[np.uint8]:
-        """Levels [bands, h, w]."""
-        if self.views.seen is self.views.scene:
-            return self.store.levels(window)
-        return self._resampled(window, self.store.levels, NODATA)
-
-    def probability(self, window: Window) -> NDArray[np.float32]:
-        """Probabilities [bands, h, w]."""
-        if self.views.seen is self.views.scene:
-            return self.store.probability(window)
-        return self._resampled(window, self.store.probability, np.nan)
-
-    def _resampled(
-        self, window: Window, read: Callable[[Window], NDArray[Any]], nodata: float
-    ) -> NDArray[Any]:
-        """A window that the network saw at another pixel size; what is there says the scene."""
-        seen, scene = self.views.seen, self.views.scene
-        back = Resampling((seen.height, seen.width), (scene.height, scene.width))
-        source = back.source_window(window)
-        values = read(source)
-        there = self.store.levels(source)[0] != NODATA
-        result, _ = back(values, there, window)
-        if np.issubdtype(values.dtype, np.integer):
-            result = np.rint(result)
-        _, valid = scene.read(window)
-        on_scene: NDArray[Any] = np.where(valid, result, nodata).astype(values.dtype)
-        return on_scene
-
-
-def _products(
-    blended: _Blended,
-    folder: Path,
-    windows: Sequence[Window],
-    models: Sequence[Model],
-    settings: PredictionSettings,
-    *,
-    png: bool,
-) -> list[_Product]:
-    """The rasters that were asked for, still empty."""
-    scene, classes = blended.views.scene, models[0].card.classes[1:]
-    parts = blended.store.folder
-    level = threshold_level(settings.threshold)
-    tags = _tags(models, settings)
-    raw = settings.dtype == "float32"
-
-    def description(
-        dtype: str, nodata: float | None, bands: Sequence[str], scale: float | None = None
-    ) -> Description:
-        return Description(
-            scene.height, scene.width, dtype, nodata, bands, scene.crs, scene.transform, scale, tags
-        )
-
-    def probability(name: str, first: int) -> _Product:
-        bands = slice(first, first + len(classes))
-        texts = [f"probability of {text}" for text in classes]
-        what = (
-            description("float32", float("nan"), texts)
-            if raw
-            else description("uint8", NODATA, texts, 1 / TOP)
-        )
-        return _Product(
-            CogSink(folder / f"{name}.tif", parts, what, "average"),
-            (lambda window, _: blended.probability(window)[bands])
-            if raw
-            else (lambda _, levels: levels[bands]),
-        )
-
-    def last(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return levels[-len(classes) :]
-
-    mask = without_small_regions(
-        lambda window: class_mask(last(blended.levels(window)), level),
-        lambda window: last(blended.levels(window)).argmax(axis=0).astype(np.uint8) + np.uint8(1),
-        windows,
-        _least_pixels(settings.min_size, scene),
-    )
-    steps = blended.store.bands // len(classes)
-    products = [
-        probability("probability", (steps - 1) * len(classes)),
-        _Product(
-            CogSink(folder / "mask.tif", parts, description("uint8", NODATA, ["class"]), "mode"),
-            lambda window, _: mask(window)[None],
-        ),
-    ]
-    if settings.save_steps:
-        products += [probability(f"{STEP}{step + 1}", step * len(classes)) for step in range(steps)]
-    if png:
-        products.append(
-            _Product(
-                PngSink(folder / "mask.png", parts, description("uint8", None, ["class"])),
-                lambda window, _: _black_and_white(mask(window))[None],
-            )
-        )
-    return products
+    levels = np.where(valid, np.rint(resampled(blended.levels)), NODATA).astype(np.uint8)
+    if blended.probability is None:
+        return Blended(levels, None)
+    return Blended(levels, np.where(valid, resampled(blended.probability), np.float32(np.nan)))
 
 
 def _tags(models: Sequence[Model], settings: PredictionSettings) -> dict[str, str]:
@@ -208,7 +144,3 @@ def _least_pixels(min_size: str, scene: Scene) -> int:
             f"{scene.name}: its pixels have no size in metres; give --min-size in pixels"
         )
     return ceil(float(min_size.removesuffix("m2")) / side**2)
-
-
-def _black_and_white(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.where((mask != 0) & (mask != NODATA), 255, 0).astype(np.uint8)

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from pipelines.config.inference import (
     FUNDUS_INBOX,
@@ -16,17 +15,18 @@ from pipelines.config.inference import (
 from pipelines.errors import DataError, PipelineError
 from pipelines.inference.batch import run_batch
 from pipelines.inference.estimate import estimate_batch
-from pipelines.inference.scene import predictor_for
+from pipelines.inference.predictor import predictor_for
 from pipelines.inputs.discovery import fundus_inputs, road_inputs
 from pipelines.inputs.labels import Labelling
 from pipelines.inputs.opening import Reading
 from pipelines.inputs.scene_input import SceneInput
 from pipelines.models.weights import Model, Task, load
-from pipelines.report.contents import IN_FIELD, THERE, build_report
-from pipelines.report.result import Result
+from pipelines.report.build import IN_FIELD, THERE, build_report
 from pipelines.report.write import write_report
 from pipelines.results.outcome import SceneOutcome
 from pipelines.results.progress import Progress
+from pipelines.results.report import Failure, Report
+from pipelines.results.result import Result
 
 
 def infer_roads(config: InferRoads, progress: Progress) -> Result:
@@ -104,22 +104,23 @@ def _infer(
     empty = _empty_inbox(config.scenes, inbox)
     items = [] if empty else items_for(models)
     if config.dry_run:
-        plans = estimate_batch(items, models, config)
-        report = report_of([], models, config)
-        report["failed"] = [{"input": p.name, "error": p.error} for p in plans if p.error]
-        return Result(report, config.output, plans=plans)
+        estimates = estimate_batch(items, models, config)
+        failed = [Failure(one.name, one.error) for one in estimates if one.error is not None]
+        report = report_of([], models, config, failed=failed)
+        return Result(report, config.output, failed, estimates=estimates)
     if empty:
         Path(inbox).mkdir(parents=True, exist_ok=True)
     outcomes = run_batch(items, models, config, config.output, progress)
     report = report_of(outcomes, models, config, time.perf_counter() - start)
-    if (config.output / "report.json").exists() and outcomes and not report["scenes"]:
-        return Result(report, config.output)  # What is there tells of more.
+    if (config.output / "report.json").exists() and outcomes and not report.scenes:
+        return Result(report, config.output, report.failed)  # What is there tells of more.
     try:
         write_report(config.output, report, outcomes)
     except PipelineError as error:
-        # Said after what befell the scenes: a disk that is full befalls them first.
-        report["failed"].append({"input": str(config.output), "error": str(error)})
-    return Result(report, config.output)
+        # After the scenes' own failures: a full disk stops them first, and those say more.
+        failed = [*report.failed, Failure(str(config.output), str(error))]
+        return Result(report, config.output, failed)
+    return Result(report, config.output, report.failed)
 
 
 def report_of(
@@ -129,21 +130,24 @@ def report_of(
     seconds: float | None = None,
     *,
     averaged: bool = True,
-) -> dict[str, Any]:
-    """What `report.json` holds of predicted scenes; steps that were kept and scored are timed.
+    failed: Sequence[Failure] = (),
+) -> Report:
+    """Builds the report of predicted scenes; steps that were kept and scored are timed.
 
     Args:
-        outcomes: What came of each scene.
-        models: What predicted.
-        settings: What was asked for.
+        outcomes: Of each scene.
+        models: The weights that predicted.
+        settings: The options of the run.
         seconds: Wall time of the run.
         averaged: Whether all models predicted each scene together, rather than each some of them.
+        failed: What failed besides the scenes among `outcomes`.
     """
     card = models[0].card
     # Other weights may be used for fundi too.
     in_field = card.task == "vessels" or isinstance(settings, InferDrive)
     # Nothing took as long as several models that each predicted something else.
-    timed = any(outcome.steps for outcome in outcomes) and (averaged or len(models) == 1)
+    kept = any(one.scores is not None and one.scores.steps for one in outcomes)
+    timed = kept and (averaged or len(models) == 1)
     return build_report(
         outcomes,
         settings,
@@ -154,6 +158,7 @@ def report_of(
         step_seconds=predictor_for(models, settings).seconds_per_step(settings.tile)
         if timed
         else (),
+        failed=failed,
     )
 
 

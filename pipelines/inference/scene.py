@@ -10,29 +10,94 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.config.inference import PredictionSettings
-from pipelines.inference.predictor import NetworkPredictor
 from pipelines.inference.rasters import assemble
-from pipelines.inputs.scene_input import Views
+from pipelines.inference.workers import Workers
+from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.models.weights import Model, steps_taken
 from pipelines.results.layout import named
 from pipelines.results.outcome import Prediction
-from pipelines.runtime.device import choose_device
 from tiling.grid import Grid
 from tiling.manifest import working
 from tiling.part import Part
 from tiling.scenes.scene import Scene
-from tiling.stitch import TilePredictor, stitch
-from tiling.store import PartStore
 
 _ENGINE = 1
 """Raised when the same settings give other bytes than before."""
 
 
-_RESULT_SETTINGS = {
-    "tile", "overlap", "threshold", "min_size", "dtype", "save_steps", "tta", "value_range",
-    "bands", "white_is_nodata",
-}  # fmt: skip
-"""What changes a result, of the settings; others are resolved or hashed first."""
+def predict_scene(
+    item: SceneInput,
+    opened: OpenedScene,
+    models: Sequence[Model],
+    settings: PredictionSettings,
+    folder: Path,
+    workers: Workers,
+    begun: Callable[[int], None] = lambda tiles: None,
+    progress: Callable[[int], None] = lambda tiles: None,
+) -> Prediction:
+    """Computes what is missing of a scene's parts, and makes its rasters, unless they are there.
+
+    Args:
+        item: The scene, for workers that open it anew.
+        opened: The same scene, open.
+        models: Networks whose probabilities are averaged.
+        settings: What the result depends on, and how the work is cut.
+        folder: Where the rasters go.
+        workers: Who computes.
+        begun: Is told how many tiles are to be computed, before they are.
+        progress: Is told how many more tiles are done.
+
+    Raises:
+        SceneError: The scene cannot be read.
+        SinkError: The disk refuses.
+        ManifestError: What is there was made with other settings.
+    """
+    start = time.perf_counter()
+    missing: list[Part] = []
+    with working(
+        folder,
+        opened.seen,
+        grid_of(opened.seen, settings),
+        fingerprint(models, settings, workers.device),
+        settings.part_size,
+        band_count(models, settings),
+        raw=settings.dtype == "float32",
+        overwrite=settings.overwrite,
+    ) as work:
+        store = work.store
+        if work.finished:
+            files = named(folder / name for name in work.manifest.outputs)
+        else:
+            missing = store.missing()
+            begun(sum(part.tile_count for part in missing))
+            workers.compute(item, opened, store, missing, progress)
+            files = assemble(opened, store, folder, models, settings, png=item.png)
+            work.finish(files)
+    seconds = time.perf_counter() - start
+    return Prediction(files, store.grid.tile_count, len(store.parts), len(missing), seconds)
+
+
+def fingerprint(
+    models: Sequence[Model], settings: PredictionSettings, device: str
+) -> dict[str, Any]:
+    """All that changes the result of a scene besides its pixels, as plain JSON values.
+
+    Args:
+        models: What predicts.
+        settings: Those of the result count, whichever there are.
+        device: `pipelines.runtime.device.device_kind` of where it is computed.
+    """
+    values = settings.of_the_result()
+    area = values.get("aoi")
+    return {
+        **values,
+        "weights": [f"{model.name} {model.digest}" for model in models],
+        "steps": steps_taken(models, settings.steps),
+        "gsd": values.get("gsd") or models[0].card.ground_sampling_distance,
+        "aoi": area and hashlib.sha256(Path(area).read_bytes()).hexdigest()[:16],
+        "device": device,
+        "engine": _ENGINE,
+    }
 
 
 def band_count(models: Sequence[Model], settings: PredictionSettings) -> int:
@@ -41,107 +106,6 @@ def band_count(models: Sequence[Model], settings: PredictionSettings) -> int:
     return (models[0].network.classes - 1) * steps
 
 
-def predictor_for(models: Sequence[Model], settings: PredictionSettings) -> NetworkPredictor:
-    """The networks on their device.
-
-    Raises:
-        PipelineError: No such device.
-    """
-    return NetworkPredictor(
-        models,
-        settings.steps,
-        choose_device(settings.device),
-        batch=settings.batch,
-        save_steps=settings.save_steps,
-        tta=settings.tta,
-        value_range=settings.value_ends,
-    )
-
-
 def grid_of(seen: Scene, settings: PredictionSettings) -> Grid:
-    """The tiles of what the network sees."""
+    """The tiles of a scene as the network sees it."""
     return Grid(seen.height, seen.width, settings.tile, settings.overlap)
-
-
-def predict_parts(
-    seen: Scene,
-    store: PartStore,
-    parts: Sequence[Part],
-    predictor: TilePredictor,
-    progress: Callable[[int], None] = lambda tiles: None,
-) -> None:
-    """Computes parts of a scene and writes them to their store.
-
-    Raises:
-        SceneError: The scene cannot be read.
-        SinkError: The disk refuses.
-        DeviceMemoryError: The device has no memory for two tiles.
-    """
-    stitch(seen, store.grid, parts, predictor, store.write, progress=progress)
-
-
-def predict_scene(
-    views: Views,
-    models: Sequence[Model],
-    settings: PredictionSettings,
-    folder: Path,
-    device: str,
-    compute: Callable[[PartStore, Sequence[Part]], None],
-    *,
-    png: bool = False,
-) -> Prediction:
-    """Computes what is missing of a scene's parts, and makes its rasters, unless they are there.
-
-    Args:
-        views: The scene.
-        models: What the tags of the rasters say was used.
-        settings: What the prediction depends on.
-        folder: Where the rasters go.
-        device: `device_kind` of where `compute` computes.
-        compute: Computes parts into the store, here (`predict_parts`) or elsewhere.
-        png: See `pipelines.inference.rasters.assemble`.
-
-    Raises:
-        SceneError: The scene cannot be read.
-        SinkError: The disk refuses.
-        ManifestError: What is there was made with other settings.
-    """
-    start = time.perf_counter()
-    with working(
-        folder,
-        views.seen,
-        grid_of(views.seen, settings),
-        _result_settings(models, settings, device),
-        settings.part_size,
-        band_count(models, settings),
-        raw=settings.dtype == "float32",
-        overwrite=settings.overwrite,
-    ) as work:
-        store = work.store
-        missing: list[Part] = []
-        if work.finished:
-            files = named(folder / name for name in work.manifest.outputs)
-        else:
-            missing = store.missing()
-            compute(store, missing)
-            files = assemble(views, store, folder, models, settings, png=png)
-            work.finish(files)
-    seconds = time.perf_counter() - start
-    return Prediction(files, store.grid.tile_count, len(store.parts), len(missing), seconds)
-
-
-def _result_settings(
-    models: Sequence[Model], settings: PredictionSettings, device: str
-) -> dict[str, Any]:
-    """All that changes the result of a scene, as plain JSON values."""
-    values = settings.model_dump(mode="json")
-    area = values.get("aoi")
-    return {
-        "weights": [f"{model.name} {model.digest}" for model in models],
-        "steps": steps_taken(models, settings.steps),
-        "gsd": values.get("gsd") or models[0].card.ground_sampling_distance,
-        "aoi": area and hashlib.sha256(Path(area).read_bytes()).hexdigest()[:16],
-        **{name: value for name, value in sorted(values.items()) if name in _RESULT_SETTINGS},
-        "device": device,
-        "engine": _ENGINE,
-    }

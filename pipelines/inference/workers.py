@@ -11,19 +11,21 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+from uuid import uuid4
 
 import torch
 
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import PipelineError
-from pipelines.inference.predictor import NetworkPredictor
-from pipelines.inference.scene import predict_parts, predictor_for
+from pipelines.inference.predictor import NetworkPredictor, predictor_for
+from pipelines.inputs.kept_open import KeptOpen
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.models.weights import Model, load
 from pipelines.runtime.device import device_kind
 from rurnet.errors import RurnetError
 from tiling.errors import TilingError
 from tiling.part import Part
+from tiling.stitch import TilePredictor, stitch
 from tiling.store import PartStore
 
 if TYPE_CHECKING:
@@ -80,10 +82,10 @@ def workers_for(models: Sequence[Model], settings: PredictionSettings) -> Iterat
         PipelineError: No such device, no such scheduler, or workers that differ.
     """
     if not settings.workers and settings.scheduler is None:
-        yield _ThisProcess(device_kind(settings), predictor_for(models, settings))
+        yield ThisProcess(device_kind(settings.device), predictor_for(models, settings))
         return
     with _dask_client(settings) as client:
-        kinds = sorted(set(client.run(device_kind, settings).values()))
+        kinds = sorted(set(client.run(device_kind, settings.device).values()))
         if len(kinds) > 1:
             raise PipelineError(
                 f"the workers compute on {' and '.join(kinds)}: bytes would depend on which did "
@@ -93,11 +95,17 @@ def workers_for(models: Sequence[Model], settings: PredictionSettings) -> Iterat
 
 
 @dataclass(frozen=True)
-class _ThisProcess:
-    """Computes here, one scene after the other."""
+class ThisProcess:
+    """Computes here, one scene after the other.
+
+    Attributes:
+        device: See `Workers.device`.
+        predictor: What turns tiles into probabilities.
+        scenes: See `Workers.scenes`.
+    """
 
     device: str
-    predictor: NetworkPredictor
+    predictor: TilePredictor
     scenes: int = 1
 
     def compute(
@@ -109,7 +117,7 @@ class _ThisProcess:
         progress: Callable[[int], None],
     ) -> None:
         """See `Workers.compute`."""
-        predict_parts(opened.seen, store, parts, self.predictor, progress)
+        stitch(opened.seen, store.grid, parts, self.predictor, store.write, progress=progress)
 
 
 class _DaskWorkers:
@@ -145,11 +153,13 @@ class _DaskWorkers:
         """See `Workers.compute`."""
         from distributed import CancelledError, KilledWorker, as_completed
 
-        folder = Path.cwd()
+        folder, use = Path.cwd(), uuid4().hex
         # Without the list of all parts, which would travel with each of them.
         alone = replace(store, parts=())
         futures = {
-            self.client.submit(_compute, self._team, folder, item, alone, part, pure=False): part
+            self.client.submit(
+                _compute, self._team, folder, item, use, alone, part, pure=False
+            ): part
             for part in parts
         }
         try:
@@ -182,8 +192,12 @@ class _Team:
     device: str
 
 
+_SCENES = KeptOpen()
+"""The scene that is open on a worker, from one part to the next."""
+
+
 def _compute(
-    team: _Team, folder: Path, item: SceneInput, store: PartStore, part: Part
+    team: _Team, folder: Path, item: SceneInput, use: str, store: PartStore, part: Part
 ) -> _OwnError | None:
     """Computes one part; runs on a worker.
 
@@ -197,8 +211,8 @@ def _compute(
         return None  # By a worker that was believed to be lost.
     try:
         predictor = _predictor(team)
-        with item.open() as opened:
-            predict_parts(opened.seen, store, [part], predictor)
+        with _SCENES.opened(item, use) as opened:
+            stitch(opened.seen, store.grid, [part], predictor, store.write)
     except _OWN_ERRORS as error:
         return type(error)(str(error))
     return None
@@ -208,7 +222,7 @@ def _compute(
 def _predictor(team: _Team) -> NetworkPredictor:
     """The networks, kept on a worker from one part to the next."""
     settings = team.settings.model_copy(update={"device": _own_device(team.settings.device)})
-    kind = device_kind(settings)
+    kind = device_kind(settings.device)
     if kind != team.device:
         raise PipelineError(
             f"a worker joined that computes on {kind}, the others on {team.device}; "

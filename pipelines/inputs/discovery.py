@@ -1,4 +1,4 @@
-"""From what a user names (files, globs, folders, /vsi paths) to the scenes of a batch."""
+"""Finds the scenes of a batch, and their labels, in the files, globs and folders that are named."""
 
 import glob
 from collections.abc import Callable, Sequence
@@ -7,16 +7,9 @@ from pathlib import Path
 
 from pipelines.errors import DataError, PipelineError
 from pipelines.inputs.fundus import FundusSample, images_in
-from pipelines.inputs.naming import find_label, stem_of
-from pipelines.inputs.opening import (
-    Reading,
-    opened_fundus,
-    opened_sample,
-    opened_scene,
-)
+from pipelines.inputs.naming import IMAGE_EXTENSIONS, find_label, stem_of
+from pipelines.inputs.opening import Reading, opened_fundus, opened_sample, opened_scene
 from pipelines.inputs.scene_input import SceneInput
-
-SCENE_EXTENSIONS = (".tif", ".tiff", ".vrt", ".png", ".jpg", ".jpeg", ".jp2", ".img")
 
 
 def road_inputs(
@@ -26,7 +19,7 @@ def road_inputs(
 
     Args:
         scenes: Files, globs, folders, or /vsi paths.
-        labels: Folder of labels with the scenes' stems; other values than 0 are road.
+        labels: Folder of labels that have the scenes' stems; what values mean, `reading` says.
         reading: How they are read.
 
     Raises:
@@ -48,13 +41,13 @@ def road_inputs(
 def fundus_inputs(
     images: Sequence[str], labels: Path | None, reading: Reading | None = None
 ) -> list[SceneInput]:
-    """Inputs from fundus images: inside the field of view only, with a PNG mask besides.
+    """Inputs from fundus images: pixels inside the field of view, and a PNG mask as well.
 
     Args:
-        images: Files, globs or folders; annotations of DRIVE, CHASE_DB1 and HRF that lie in a
-            folder are passed over.
+        images: Files, globs or folders; a folder's annotations, as DRIVE, CHASE_DB1 and HRF name
+            them, are passed over.
         labels: Folder of the first observer's labels; None scores nothing.
-        reading: How they are read: which bands, at which scale, and what labels mean.
+        reading: How images and labels are read.
 
     Raises:
         DataError: The folder of labels is missing, or a folder or glob holds no image.
@@ -82,8 +75,8 @@ def fundus_input(sample: FundusSample, reading: Reading | None = None) -> SceneI
     return SceneInput(str(sample.image), sample.name, opening, png=True)
 
 
-def rasters_in(folder: Path, extensions: Sequence[str] = SCENE_EXTENSIONS) -> list[str]:
-    """The rasters of a folder by name."""
+def rasters_in(folder: Path, extensions: Sequence[str] = IMAGE_EXTENSIONS) -> list[str]:
+    """The rasters of a folder, in the order of their names."""
     return sorted(
         str(path)
         for path in folder.iterdir()
@@ -92,9 +85,12 @@ def rasters_in(folder: Path, extensions: Sequence[str] = SCENE_EXTENSIONS) -> li
 
 
 def expanded(sources: Sequence[str], listing: Callable[[Path], list[str]]) -> list[str]:
-    """Folders and globs replaced by what they hold; other names stay, be they there or not.
+    """Replaces folders and globs by the files in them; other names stay as they are.
 
-    A file that is not there is an error of that scene, not of the batch.
+    A file that does not exist stays too: it is an error of that scene, not of the batch.
+
+    Raises:
+        DataError: A folder or glob holds no image.
     """
     found: list[str] = []
     for source in sources:
@@ -107,17 +103,17 @@ def expanded(sources: Sequence[str], listing: Callable[[Path], list[str]]) -> li
             inside = [source]
         if not inside:
             raise DataError(
-                f"{source}: no images in it; give files of {', '.join(SCENE_EXTENSIONS)}"
+                f"{source}: no images in it; give files of {', '.join(IMAGE_EXTENSIONS)}"
             )
         found += [name for name in inside if name not in found]
     return found
 
 
 def check_names(items: Sequence[SceneInput]) -> None:
-    """Two scenes of one name would write to one folder.
+    """Checks that no two scenes have one name: they would write to one folder.
 
     Raises:
-        PipelineError: There are two.
+        PipelineError: Two have.
     """
     seen: dict[str, str] = {}
     for item in items:

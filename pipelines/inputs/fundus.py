@@ -5,10 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.inputs.naming import FIELD, FIRST, SECOND, find_label
-
-EXTENSIONS = (".tif", ".tiff", ".jpg", ".jpeg", ".png", ".ppm", ".bmp")
-
+from pipelines.inputs.naming import FIELD, FIRST, IMAGE_EXTENSIONS, SECOND, find_label
 
 _ANNOTATION = re.compile(r"(_1stHO|_2ndHO|_manual[12]|_mask)$", re.IGNORECASE)
 
@@ -36,16 +33,16 @@ class FundusSample:
 
 
 def subject_of(name: str) -> str:
-    """Whose eye an image shows, as far as its name tells: `Image_01L` and `Image_01R` are one's."""
+    """The person whose eye an image shows, by its name: `Image_01L` and `Image_01R` are of one."""
     return _EYE.sub("", name)
 
 
 def images_in(folder: Path) -> list[Path]:
-    """The images of a folder by name, annotations left out."""
+    """The images of a folder, without annotations, in the order of their names."""
     return sorted(
         path
         for path in folder.iterdir()
-        if path.suffix.lower() in EXTENSIONS
+        if path.suffix.lower() in IMAGE_EXTENSIONS
         and not path.name.startswith(".")
         and not _ANNOTATION.search(path.stem)
     )
@@ -56,7 +53,7 @@ def sample_of(image: Path, labels: Path | None = None) -> FundusSample:
 
     Args:
         image: An image file.
-        labels: Folder of the first observer's labels, where it is not the data set's own.
+        labels: Folder of the first observer's labels; None for where data sets keep them.
     """
     stem = image.stem
     home = image.parent.parent if image.parent.name == "images" else image.parent
@@ -68,7 +65,7 @@ def sample_of(image: Path, labels: Path | None = None) -> FundusSample:
         label = first(labels, FIRST)
         second_folder = labels.parent / "2nd_manual" if labels.name == "1st_manual" else labels
     else:
-        # Beside the image a file of its very name (the last of the names) is a copy of it.
+        # The last pattern is the image's own name: beside the image that is a copy of it.
         label = (
             first(home / "1st_manual", FIRST)
             or first(home / "manual1", FIRST)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from pipelines.errors import LabelError
 from tiling.scenes.bands import CLASS_TYPES
-from tiling.scenes.raster import RasterScene
-from tiling.scenes.scene import Pixels, Raster, Valid, WrappedRaster
+from tiling.scenes.files import open_scene
+from tiling.scenes.scene import FileScene, Pixels, Raster, Valid, WrappedRaster
 from tiling.window import Window, split
 
 IGNORE_INDEX = 255
@@ -67,7 +67,7 @@ class RasterLabel(WrappedRaster):
         labelling: What its values mean.
     """
 
-    def __init__(self, scene: RasterScene, labelling: Labelling) -> None:
+    def __init__(self, scene: FileScene, labelling: Labelling) -> None:
         super().__init__(scene)
         self._scene = scene
         self._labelling = labelling
@@ -143,5 +143,5 @@ def open_label(path: Path | None, labelling: Labelling) -> Iterator[RasterLabel 
     if path is None:
         yield None
         return
-    with RasterScene(path, bands=1, types=CLASS_TYPES) as scene:
+    with open_scene(path, bands=1, types=CLASS_TYPES) as scene:
         yield RasterLabel(scene, labelling)

@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
+from pipelines.results.report import Report
+from pipelines.scores.scores import score_at
 from tiling.disk import appearing
 
 INK, SOFT, LINE = "#1b1f24", "#5b6570", "#dcdfe3"
@@ -50,42 +52,39 @@ _STYLE: Any = {  # Newer matplotlib lists every key in the type, older does not.
 _RESOLUTION = 300
 
 
-def curve_figure(report: dict[str, Any]) -> Figure | None:
+def curve_figure(report: Report) -> Figure | None:
     """Precision over recall of all thresholds, strict and relaxed.
-
-    Args:
-        report: What `report.json` holds.
 
     Returns:
         The figure, with break-evens, the chosen threshold and 0.5 marked; None without a curve.
     """
-    curve, pooled = report["curve"], report["pooled"]
+    curve, pooled = report.curve, report.pooled
     if curve is None or pooled is None:
         return None
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(4.9, 5.3), layout="constrained")
         axes = figure.subplots()
         _equal_f1_lines(axes)
-        relaxed, chosen = pooled["relaxed"] or {}, pooled["at_threshold"]
-        threshold = chosen["threshold"]
+        relaxed, strict = pooled.relaxed, pooled.at_threshold
+        threshold = report.scoring.threshold
         drawn = (
-            ("strict", FIRST, "-", "", (pooled["break_even"] or {}).get("value"), chosen),
-            (f"relaxed, {relaxed.get('rho', 0):g} px", SECOND, "--", "relaxed_",
-             relaxed.get("break_even"), relaxed),
+            ("strict", FIRST, "-", curve.recall, curve.precision,
+             pooled.break_even.value, strict.recall, strict.precision),
+            (f"relaxed, {relaxed.rho:g} px", SECOND, "--", curve.relaxed_recall,
+             curve.relaxed_precision, relaxed.break_even, relaxed.recall, relaxed.precision),
         )  # fmt: skip
-        for name, color, line, prefix, value, at_chosen in drawn:
-            recall = _floats(curve[f"{prefix}recall"])
-            precision = _floats(curve[f"{prefix}precision"])
+        for name, color, line, recalls, precisions, value, chosen_recall, chosen_precision in drawn:
+            recall, precision = _floats(recalls), _floats(precisions)
             there = np.isfinite(recall) & np.isfinite(precision)
             if not there.any():
                 continue
             axes.plot(recall[there], precision[there], line, color=color, lw=1.8, label=name)
             if value is not None:
                 _mark(axes, value, value, "o", color, f"break-even {value:.3f}")
-            if at_chosen.get("recall") is not None and at_chosen.get("precision") is not None:
+            if chosen_recall is not None and chosen_precision is not None:
                 label = f"chosen threshold {threshold:.2f}"
-                _mark(axes, at_chosen["recall"], at_chosen["precision"], "D", color, label)
-            nearest = int(np.abs(_floats(curve["threshold"]) - 0.5).argmin())
+                _mark(axes, chosen_recall, chosen_precision, "D", color, label)
+            nearest = int(np.abs(_floats(curve.threshold) - 0.5).argmin())
             if abs(threshold - 0.5) > 0.003 and there[nearest]:
                 _mark(axes, recall[nearest], precision[nearest], "s", color, "threshold 0.50")
         axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1), aspect="equal")
@@ -95,29 +94,25 @@ def curve_figure(report: dict[str, Any]) -> Figure | None:
     return figure
 
 
-def reliability_figure(report: dict[str, Any]) -> Figure | None:
+def reliability_figure(report: Report) -> Figure | None:
     """Share of foreground over predicted probability, and how many pixels each bin has.
-
-    Args:
-        report: What `report.json` holds.
 
     Returns:
         The figure, with the expected calibration error; None without probabilities and labels.
     """
-    calibration = (report["pooled"] or {}).get("calibration")
-    if calibration is None:
+    if report.pooled is None:
         return None
-    bins = [bin_ for bin_ in calibration["bins"] if bin_["pixels"]]
+    bins = [one for one in report.pooled.calibration.bins if one.pixels]
     if not bins:
         return None
-    probability = _floats([bin_["probability"] for bin_ in bins])
-    share = _floats([bin_["share"] for bin_ in bins])
-    pixels = _floats([bin_["pixels"] for bin_ in bins])
+    probability = _floats([one.probability for one in bins])
+    share = _floats([one.share for one in bins])
+    pixels = _floats([one.pixels for one in bins])
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(4.9, 5.3), layout="constrained")
         above, below = figure.subplots(2, sharex=True, height_ratios=(4, 1))
         above.plot([0, 1], [0, 1], color=LINE, lw=1.2, label="perfectly calibrated")
-        error = calibration["ece"]
+        error = report.pooled.calibration.ece
         name = "predicted" if error is None else f"predicted, ECE {error:.3f}"
         above.plot(probability, share, "o-", color=FIRST, lw=1.8, ms=4.5, clip_on=False, label=name)
         above.set(ylabel="share that is foreground", xlim=(0, 1), ylim=(0, 1))
@@ -132,38 +127,35 @@ def reliability_figure(report: dict[str, Any]) -> Figure | None:
     return figure
 
 
-def steps_figure(report: dict[str, Any]) -> Figure | None:
+def steps_figure(report: Report) -> Figure | None:
     """Scores over recurrent steps, with their intervals.
-
-    Args:
-        report: What `report.json` holds.
 
     Returns:
         The figure; None where fewer than two steps were scored.
     """
-    steps = [step for step in report["steps"] or () if step["pooled"] is not None]
+    steps = report.steps
     if len(steps) < 2:
         return None
     drawn = (
-        ("F1", FIRST, "o-", ("foreground", "f1")),
-        ("break-even", SECOND, "s--", ("break_even", "value")),
-        ("relaxed F1", THIRD, "D-.", ("relaxed", "f1")),
-        ("clDice", FOURTH, "^:", ("topology", "cldice")),
+        ("F1", FIRST, "o-", "foreground.f1"),
+        ("break-even", SECOND, "s--", "break_even.value"),
+        ("relaxed F1", THIRD, "D-.", "relaxed.f1"),
+        ("clDice", FOURTH, "^:", "topology.cldice"),
     )
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(4.9, 3.5), layout="constrained")
         axes = figure.subplots()
         for order, (name, color, style, path) in enumerate(drawn):
-            values = _floats([(step["pooled"][path[0]] or {}).get(path[1]) for step in steps])
+            values = _floats([score_at(step.pooled, path) for step in steps])
             if not np.isfinite(values).any():
                 continue
-            ends = [(step["intervals"] or {}).get(".".join(path)) for step in steps]
+            ends = [(step.intervals or {}).get(path) for step in steps]
             low, high = (_floats([end and end[side] for end in ends]) for side in (0, 1))
             at = np.arange(len(steps)) + 0.04 * (order - 1.5)  # Intervals beside each other.
             axes.plot(at, values, style, color=color, lw=1.6, ms=4.5, label=name)
             axes.vlines(at, low, high, color=color, lw=1, alpha=0.6)
         axes.set(xlabel="step", ylabel="score")
-        axes.set_xticks(range(len(steps)), [str(step["step"]) for step in steps])
+        axes.set_xticks(range(len(steps)), [str(step.step) for step in steps])
         axes.margins(x=0.08)
         axes.grid(axis="y", color=LINE, lw=0.6)
         axes.set_axisbelow(True)
@@ -172,7 +164,7 @@ def steps_figure(report: dict[str, Any]) -> Figure | None:
     return figure
 
 
-FIGURES: dict[str, Callable[[dict[str, Any]], Figure | None]] = {
+FIGURES: dict[str, Callable[[Report], Figure | None]] = {
     "pr-curve": curve_figure,
     "reliability": reliability_figure,
     "steps": steps_figure,
@@ -213,16 +205,16 @@ def inline_svg(figure: Figure) -> str:
     return re.sub(r">\s*\n\s*", ">\n", svg).strip()
 
 
-def write_figures(folder: Path, report: dict[str, Any]) -> list[Path]:
+def write_figures(folder: Path, report: Report) -> list[Path]:
     """Writes the figures as PNGs of 300 dpi, each whole or not at all.
 
     Args:
         folder: Where to; it exists.
-        report: What `report.json` holds.
+        report: Of the run.
 
     Returns:
-        What was written: `pr-curve.png`, `reliability.png`, `steps.png`, or fewer where there
-        is nothing to draw.
+        The files: `pr-curve.png`, `reliability.png`, `steps.png`, or fewer where there is nothing
+        to draw.
 
     Raises:
         OSError: The disk refuses.

@@ -1,4 +1,4 @@
-"""What a run was made with, so that it can be made again."""
+"""Finds out what a run was made with: command, versions, machine."""
 
 import os
 import platform
@@ -6,31 +6,31 @@ import shlex
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import rasterio
 import torch
 
+from pipelines.results.report import MadeWith
+
 _PACKAGES = ("rurnet", "torch", "numpy", "scipy", "scikit-image", "rasterio")
 
 
-def made_with(seconds: float | None) -> dict[str, Any]:
-    """Command, versions, machine.
+def made_with(seconds: float | None) -> MadeWith:
+    """The command, versions and machine of this process.
 
     Args:
         seconds: Wall time of the run, where it is known.
     """
-    return {
-        "command": shlex.join(["python", *sys.orig_argv[1:]]),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "packages": {name: version(name) for name in _PACKAGES}
-        | {"GDAL": rasterio.__gdal_version__},
-        "seconds": None if seconds is None else round(seconds, 1),
-    }
+    return MadeWith(
+        command=shlex.join(["python", *sys.orig_argv[1:]]),
+        python=platform.python_version(),
+        platform=platform.platform(),
+        processor=_processor(),
+        cores=len(os.sched_getaffinity(0)),
+        device=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        packages={name: version(name) for name in _PACKAGES} | {"GDAL": rasterio.__gdal_version__},
+        seconds=None if seconds is None else round(seconds, 1),
+    )
 
 
 def _processor() -> str:

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +12,11 @@ from PIL import Image
 
 from pipelines.errors import PipelineError
 from pipelines.inputs.labels import IGNORE_INDEX, open_label
-from pipelines.report.page import Picture
 from pipelines.results.layout import steps_in
 from pipelines.results.levels import at_size
 from pipelines.results.outcome import SceneOutcome
 from pipelines.scores.counts import together
+from pipelines.scores.curve import Number
 from tiling.blend import NODATA, TOP
 from tiling.errors import TilingError
 from tiling.scenes.files import open_scene
@@ -44,8 +43,33 @@ _BACKGROUND = 60
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A scene in the report: image, label and prediction, all of one size.
+
+    Attributes:
+        name: Of the scene.
+        width: Of the preview, in pixels.
+        height: Of the preview, in pixels.
+        scale: Preview pixels per scene pixel; 1.0 is full resolution.
+        image: WebP or PNG, RGB.
+        label: Lossless WebP or PNG, grey: 0 background, 254 foreground, 255 not counted.
+        steps: Lossless, grey, one per recurrent step: probability level 0 to 254, 255 missing.
+        threshold_level: From this level on a pixel is foreground.
+    """
+
+    name: str
+    width: int
+    height: int
+    scale: float
+    image: bytes
+    label: bytes | None
+    steps: tuple[bytes, ...]
+    threshold_level: int
+
+
+@dataclass(frozen=True)
 class _Layers:
-    """What a picture is made of, all of one size."""
+    """The pixels of a picture, all of one size."""
 
     image: NDArray[np.uint8]
     label: NDArray[np.uint8] | None
@@ -53,40 +77,43 @@ class _Layers:
 
 
 def previews(
-    outcomes: Sequence[SceneOutcome], report: Mapping[str, Any], threshold_level: int
+    outcomes: Sequence[SceneOutcome],
+    f1: Mapping[str, Number],
+    threshold_level: int,
+    bands: Sequence[int] | None = None,
 ) -> list[Picture]:
     """Pictures of the scenes that are worst by F1, or of the first ones where there are no scores.
 
     All together they stay below a fixed size: the more there are the smaller they get.
 
     Args:
-        outcomes: What came of each scene.
-        report: What `report.json` holds.
+        outcomes: Of each scene.
+        f1: Of each scene that was done, by its name; None where it is undefined.
         threshold_level: From this level on a pixel is foreground.
+        bands: Of the scenes, from 1; by default the first ones.
     """
-    f1 = {
-        scene["name"]: scene["foreground"] and scene["foreground"]["f1"]
-        for scene in report["scenes"]
-    }
+
+    def rank(outcome: SceneOutcome) -> float:
+        found = f1[outcome.name]
+        return 2 if found is None else found  # Above all others.
+
     done = [outcome for outcome in outcomes if outcome.error is None]
-    worst = sorted(
-        done, key=lambda outcome: f1[outcome.name] if f1[outcome.name] is not None else 2
-    )
+    worst = sorted(done, key=rank)
     chosen = {outcome.name for outcome in worst[:MOST]}
     shown = [outcome for outcome in done if outcome.name in chosen]
     budget = _BYTES // max(1, len(shown))
-    made = [_picture(outcome, report, threshold_level, budget) for outcome in shown]
+    made = [_picture(outcome, threshold_level, bands, budget) for outcome in shown]
     return [picture for picture in made if picture is not None]
 
 
 def _picture(
-    outcome: SceneOutcome, report: Mapping[str, Any], threshold_level: int, budget: int
+    outcome: SceneOutcome, threshold_level: int, bands: Sequence[int] | None, budget: int
 ) -> Picture | None:
     """The largest picture that the budget allows."""
     longest = _LONGEST
     while True:
         try:
-            layers = _layers(outcome, report, longest)
+            layers = _layers(outcome, bands, longest)
         except (TilingError, PipelineError):
             return None  # Gone or changed since; the table still has its scores.
         height, width = layers.steps[0].shape
@@ -106,7 +133,7 @@ def _picture(
         longest = max(_SHORTEST, int(min(longest, max(height, width)) * sqrt(budget / size) * 0.95))
 
 
-def _layers(outcome: SceneOutcome, report: Mapping[str, Any], longest: int) -> _Layers:
+def _layers(outcome: SceneOutcome, bands: Sequence[int] | None, longest: int) -> _Layers:
     files = steps_in(outcome.files) or [outcome.files["probability"]]
     steps = []
     for path in files:
@@ -120,11 +147,11 @@ def _layers(outcome: SceneOutcome, report: Mapping[str, Any], longest: int) -> _
             classes = at_size(drawn.overview(longest), shape)
             label = np.where(classes == IGNORE_INDEX, NODATA, (classes > 0) * np.uint8(TOP))
             label = label.astype(np.uint8)
-    return _Layers(_image(outcome, report, longest, steps[-1] != NODATA), label, steps)
+    return _Layers(_image(outcome, bands, longest, steps[-1] != NODATA), label, steps)
 
 
 def _image(
-    outcome: SceneOutcome, report: Mapping[str, Any], longest: int, there: NDArray[np.bool_]
+    outcome: SceneOutcome, bands: Sequence[int] | None, longest: int, there: NDArray[np.bool_]
 ) -> NDArray[np.uint8]:
     """Three bands of a scene [h, w, 3], of the size of `there`; grey where there is no picture.
 
@@ -132,8 +159,6 @@ def _image(
     """
     if outcome.image is None:
         return np.full((*there.shape, 3), _BACKGROUND, np.uint8)
-    chosen = report["settings"].get("bands")
-    bands = [int(band) for band in chosen.split(",")] if chosen else None
     with open_scene(outcome.image, bands=bands) as scene:
         pixels = at_size(scene.overview(longest)[0], there.shape)
     pixels = np.moveaxis(pixels[:3] if len(pixels) >= 3 else pixels[[0, 0, 0]], 0, -1)

@@ -1,27 +1,28 @@
 """Writes a report's files, each whole or not at all."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pipelines.errors import PipelineError
 from pipelines.report.figures import write_figures
 from pipelines.report.page import render_page
-from pipelines.report.previews import previews
+from pipelines.report.previews import Picture, previews
 from pipelines.report.table import as_csv
 from pipelines.results.outcome import SceneOutcome
+from pipelines.results.report import Report, as_json
+from pipelines.scores.scores import score_at
 from tiling.disk import appearing
 from tiling.mask import threshold_level
 
 
-def write_report(folder: Path, report: Mapping[str, Any], outcomes: Sequence[SceneOutcome]) -> Path:
+def write_report(folder: Path, report: Report, outcomes: Sequence[SceneOutcome]) -> Path:
     """Writes `report.json`, `scores.csv` and `report.html`, and figures where asked for.
 
     Args:
         folder: Where to; it is made.
-        report: From `pipelines.report.contents.build_report`.
-        outcomes: The same ones, for pictures.
+        report: From `pipelines.report.build.build_report`.
+        outcomes: Those it was built from, for pictures.
 
     Returns:
         `folder/report.html`.
@@ -32,18 +33,24 @@ def write_report(folder: Path, report: Mapping[str, Any], outcomes: Sequence[Sce
     html = folder / "report.html"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / "report.json", json.dumps(report, indent=2, default=str) + "\n")
+        _write(folder / "report.json", json.dumps(as_json(report), indent=2) + "\n")
         _write(folder / "scores.csv", as_csv(report))
-        level = threshold_level(report["scoring"]["threshold"])
-        _write(html, render_page(dict(report), previews(outcomes, report, level)))
-        if report["settings"]["figures"]:
-            write_figures(folder, dict(report))
+        _write(html, render_page(report, _pictures(report, outcomes)))
+        if report.settings["figures"]:
+            write_figures(folder, report)
     except OSError as error:
         raise PipelineError(
             f"{folder}: the report cannot be written ({error}); free some space or choose "
             "another --output"
         ) from error
     return html
+
+
+def _pictures(report: Report, outcomes: Sequence[SceneOutcome]) -> list[Picture]:
+    f1 = {scene.name: score_at(scene.scores, "foreground.f1") for scene in report.scenes}
+    bands = report.settings.get("bands")
+    chosen = [int(band) for band in bands.split(",")] if bands else None
+    return previews(outcomes, f1, threshold_level(report.scoring.threshold), chosen)
 
 
 def _write(path: Path, text: str) -> None:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pipelines.errors import PredictionError
 from tiling.blend import NODATA, TOP
 from tiling.scenes.bands import CLASS_TYPES
-from tiling.scenes.raster import RasterScene
-from tiling.scenes.scene import WrappedRaster
+from tiling.scenes.files import open_scene
+from tiling.scenes.scene import FileScene, WrappedRaster
 from tiling.window import Window, split
 
 Kind = Literal["auto", "probability", "mask"]
@@ -50,7 +50,7 @@ class RasterLevels(WrappedRaster):
 
     def __init__(
         self,
-        scene: RasterScene,
+        scene: FileScene,
         classes: tuple[str, ...],
         ends: tuple[float, float] | None,
         rounded: bool = True,
@@ -166,7 +166,7 @@ def open_levels(
         SceneError: It cannot be read.
         PredictionError: It does not have the bands that the classes want, or may be either kind.
     """
-    with RasterScene(path, bands=None, types=CLASS_TYPES) as scene:
+    with open_scene(path, bands=None, types=CLASS_TYPES) as scene:
         scale = value_range or _declared_ends(scene)
         graded = scale is not None or scene.dtype.kind == "f"
         if kind == "mask":
@@ -192,7 +192,7 @@ def open_levels(
         yield RasterLevels(scene, names, scale or _ends_of(scene.dtype), ours, field)
 
 
-def _declared_ends(scene: RasterScene) -> tuple[float, float] | None:
+def _declared_ends(scene: FileScene) -> tuple[float, float] | None:
     """The pixel values that a declared scale brings to 0 and 1."""
     scale, offset = scene.scales[0]
     return None if scale in (0.0, 1.0) else (-offset / scale, (1 - offset) / scale)
@@ -202,7 +202,7 @@ def _ends_of(dtype: np.dtype[Any]) -> tuple[float, float]:
     return (0.0, 1.0) if dtype.kind == "f" else (0.0, float(np.iinfo(dtype).max))
 
 
-def _names(scene: RasterScene) -> tuple[str, ...]:
+def _names(scene: FileScene) -> tuple[str, ...]:
     """Names of the classes, from the descriptions of the bands."""
     if all(scene.descriptions):
         return tuple(text.removeprefix(_OF_PROBABILITY) for text in scene.descriptions)
@@ -214,7 +214,7 @@ def _names(scene: RasterScene) -> tuple[str, ...]:
     )
 
 
-def _is_mask(scene: RasterScene, classes: tuple[str, ...] | None) -> bool:
+def _is_mask(scene: FileScene, classes: tuple[str, ...] | None) -> bool:
     """Whether no pixel of integers has another value than a mask can have.
 
     Raises:

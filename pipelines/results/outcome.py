@@ -1,4 +1,4 @@
-"""What comes of each scene of a run."""
+"""The outcome of each scene of a run."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -9,13 +9,16 @@ from pipelines.inputs.labels import Labelling
 from pipelines.results.levels import RasterLevels, open_levels
 from pipelines.scores.counts import SceneCounts
 
+OpenRaster = Callable[[Path], AbstractContextManager[RasterLevels]]
+"""Opens a predicted raster as levels."""
+
 
 @dataclass(frozen=True)
 class Prediction:
-    """What came of a scene.
+    """The rasters that were predicted of a scene, and what that took.
 
     Attributes:
-        files: The rasters by what they are: "probability", "mask", and more where asked for.
+        files: By what they are: "probability", "mask", and more where asked for.
         tiles: Tiles of the scene's grid.
         parts: Parts it was cut into.
         computed: Parts computed by this run; the others were there already.
@@ -39,25 +42,38 @@ class Prediction:
         return self.files["mask"]
 
 
-@dataclass
+@dataclass(frozen=True)
+class SceneScores:
+    """What was counted of a scene with a label; its scores are taken from that.
+
+    Attributes:
+        counts: Of the prediction against the label.
+        second: Of the second observer's label against the first one's, where there is one.
+        steps: Of the prediction after each recurrent step; empty where steps were not kept.
+    """
+
+    counts: SceneCounts
+    second: SceneCounts | None = None
+    steps: tuple[SceneCounts, ...] = ()
+
+
+@dataclass(frozen=True)
 class SceneOutcome:
-    """What came of one scene; `error` says why nothing did.
+    """What a scene leaves; or only its name, its source and the error.
 
     Attributes:
         name: Of the scene.
         source: What was asked for: a path or URL.
         height: Rows.
         width: Columns.
-        prediction: What predicting it took; None where it was only scored.
+        prediction: What was predicted; None where a raster was only scored.
         files: Rasters by what they are: "probability", "mask", "probability-step1", ...
-        image: What is shown with it: a path or URL; None where there is no picture.
-        label: File of the label.
-        labelling: What its values mean.
-        open_raster: Opens one of `files` as levels.
-        counts: Of the prediction against the label.
-        second: Of the second observer's label against the first one's.
-        steps: Of the prediction after each recurrent step, where they were kept.
-        error: Why it failed.
+        image: Path or URL of the picture that the report shows; None where there is none.
+        label: File of the label; None where there is none.
+        labelling: Meaning of the label's values.
+        open_raster: Opens one of `files`.
+        scores: None where there is no label.
+        error: Why the scene failed; None where it did not.
     """
 
     name: str
@@ -69,8 +85,6 @@ class SceneOutcome:
     image: str | None = None
     label: str | None = None
     labelling: Labelling = field(default_factory=Labelling)
-    open_raster: Callable[[Path], AbstractContextManager[RasterLevels]] = open_levels
-    counts: SceneCounts | None = None
-    second: SceneCounts | None = None
-    steps: tuple[SceneCounts, ...] = ()
+    open_raster: OpenRaster = open_levels
+    scores: SceneScores | None = None
     error: str | None = None

@@ -4,7 +4,6 @@ import os
 
 import torch
 
-from pipelines.config.inference import PredictionSettings
 from pipelines.errors import PipelineError
 
 
@@ -38,12 +37,12 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def device_kind(settings: PredictionSettings) -> str:
+def device_kind(name: str) -> str:
     """Returns the model of the device and the version of torch: equal results need both equal.
 
     Raises:
         PipelineError: This machine has no such device.
     """
-    device = choose_device(settings.device)
+    device = choose_device(name)
     kind = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return f"{kind}, torch {torch.__version__}"

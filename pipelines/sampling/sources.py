@@ -11,8 +11,8 @@ import numpy as np
 from pipelines.inputs.field_of_view import field_diameter, working_diameter
 from pipelines.inputs.fundus import FundusSample
 from pipelines.inputs.labels import IGNORE_INDEX, Label
+from pipelines.inputs.normalisation import on_8_bits
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
-from pipelines.inputs.value_range import on_8_bits
 from pipelines.sampling.transforms import (
     LoadFundusd,
     RandScaledCropd,

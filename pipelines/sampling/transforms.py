@@ -35,7 +35,7 @@ from pipelines.inputs.discovery import fundus_input
 from pipelines.inputs.fundus import FundusSample
 from pipelines.inputs.label_checks import check_fits
 from pipelines.inputs.labels import IGNORE_INDEX
-from pipelines.inputs.value_range import on_8_bits
+from pipelines.inputs.normalisation import on_8_bits
 from pipelines.sampling.initial_masks import RandStartd
 from tiling.scenes.resample import Resampling
 from tiling.window import Window

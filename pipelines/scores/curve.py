@@ -5,6 +5,7 @@ one for each scene or each resampling of scenes. A number that is undefined is n
 """
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,15 @@ from numpy.typing import NDArray
 from tiling.blend import TOP
 
 Values = NDArray[np.float64]
-"""A number for each set of counts [...]."""
+"""A number for each set of counts [...], nan where it is undefined."""
+
+
+Number = float | None
+"""A score of a single set of counts; None where it is undefined."""
+
+
+Score = TypeVar("Score")
+"""`Values` where scores are computed, `Number` where they are reported."""
 
 
 LEVELS = TOP + 1
@@ -24,7 +33,7 @@ HALF = 127
 
 
 @dataclass(frozen=True)
-class BreakEven:
+class BreakEven(Generic[Score]):
     """Where precision equals recall.
 
     Attributes:
@@ -32,12 +41,12 @@ class BreakEven:
         threshold: The probability there.
     """
 
-    value: Values
-    threshold: Values
+    value: Score
+    threshold: Score
 
 
 @dataclass(frozen=True)
-class Best:
+class Best(Generic[Score]):
     """Where F1 is highest.
 
     Attributes:
@@ -45,8 +54,8 @@ class Best:
         threshold: The lowest probability that gives it.
     """
 
-    f1: Values
-    threshold: Values
+    f1: Score
+    threshold: Score
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,7 @@ class Curve:
             whole > 0, ratio(2 * self.right * self.found, whole), np.where(some, 0.0, np.nan)
         )
 
-    def best(self) -> Best:
+    def best(self) -> Best[Values]:
         """The highest F1 of the thresholds that predict less than everything, from level 1 on."""
         f1 = self.f1()[..., 1:LEVELS]
         level = np.nan_to_num(f1, nan=-1.0).argmax(axis=-1)
@@ -96,7 +105,7 @@ class Curve:
         # Where nothing is ever found, no threshold is better than another.
         return Best(value, np.where(value > 0, (level + 1) / TOP, np.nan))
 
-    def break_even(self) -> BreakEven:
+    def break_even(self) -> BreakEven[Values]:
         """Where precision equals recall, at the lowest threshold if at several.
 
         Between two levels the counts are interpolated linearly, as if the pixels of a level

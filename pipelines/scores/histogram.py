@@ -5,12 +5,13 @@ tiles, scenes and workers, so a score needs no pixel to be kept.
 """
 
 from dataclasses import dataclass
+from typing import Generic
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import LabelError
-from pipelines.scores.curve import LEVELS, Curve, Values, ratio
+from pipelines.scores.curve import LEVELS, Curve, Score, Values, ratio
 from tiling.blend import TOP
 
 Counts = NDArray[np.int64]
@@ -21,8 +22,8 @@ BINS = 10
 
 
 @dataclass(frozen=True)
-class Foreground:
-    """Scores of a class at one threshold [...].
+class Foreground(Generic[Score]):
+    """Scores of a class at one threshold.
 
     Attributes:
         precision: Share of the predicted pixels that is labelled.
@@ -34,32 +35,41 @@ class Foreground:
         mcc: Matthews' correlation coefficient, -1 to 1.
     """
 
-    precision: Values
-    recall: Values
-    f1: Values
-    iou: Values
-    specificity: Values
-    accuracy: Values
-    mcc: Values
+    precision: Score
+    recall: Score
+    f1: Score
+    iou: Score
+    specificity: Score
+    accuracy: Score
+    mcc: Score
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """Whether of the pixels predicted at 0.7 seven in ten are foreground.
-
-    Bins are (0, 0.1], (0.1, 0.2], ..., the first with 0; undefined where one is empty.
+class Bin(Generic[Score]):
+    """The pixels of one bin of the reliability diagram; undefined where it is empty.
 
     Attributes:
-        ece: Expected calibration error: mean of |share - probability| over the pixels [...].
-        probability: Mean of the predicted probabilities [..., BINS].
-        share: Share that is foreground [..., BINS].
-        pixels: How many [..., BINS].
+        probability: Mean of their predicted probabilities.
+        share: Share of them that is foreground.
+        pixels: How many they are.
     """
 
-    ece: Values
-    probability: Values
-    share: Values
-    pixels: Values
+    probability: Score
+    share: Score
+    pixels: Score
+
+
+@dataclass(frozen=True)
+class Calibration(Generic[Score]):
+    """Whether of the pixels predicted at 0.7 seven in ten are foreground.
+
+    Attributes:
+        ece: Expected calibration error: mean of |share - probability| over the pixels.
+        bins: Of probabilities [0, 0.1], (0.1, 0.2], ..., (0.9, 1].
+    """
+
+    ece: Score
+    bins: tuple[Bin[Score], ...]
 
 
 class Histogram:
@@ -102,7 +112,7 @@ def curve_of(counts: Counts) -> Curve:
     return Curve(true, ends.sum(axis=-2), true, true[..., 0])
 
 
-def foreground_at(counts: Counts, level: int) -> Foreground:
+def foreground_at(counts: Counts, level: int) -> Foreground[Values]:
     """Scores of counts [..., 2, 255] where pixels from `level` on count as foreground."""
     below, above = (
         part.sum(axis=-1).astype(np.float64)
@@ -135,7 +145,7 @@ def roc_auc(counts: Counts) -> Values:
     return ratio((foreground * lower).sum(axis=-1), pairs)
 
 
-def calibration(counts: Counts) -> Calibration:
+def calibration(counts: Counts) -> Calibration[Values]:
     """The reliability diagram of counts [..., 2, 255].
 
     Of the foreground's probability (Naeini et al., AAAI 2015), not of that of the likelier class.
@@ -148,4 +158,7 @@ def calibration(counts: Counts) -> Calibration:
     probability = ratio(np.add.reduceat(pixels * (levels / TOP), first, axis=-1), total)
     share = ratio(np.add.reduceat(counts[..., 1, :].astype(np.float64), first, axis=-1), total)
     gap = np.where(total > 0, np.abs(np.nan_to_num(share - probability)) * total, 0.0)
-    return Calibration(ratio(gap.sum(axis=-1), total.sum(axis=-1)), probability, share, total)
+    return Calibration(
+        ratio(gap.sum(axis=-1), total.sum(axis=-1)),
+        tuple(Bin(probability[..., i], share[..., i], total[..., i]) for i in range(BINS)),
+    )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipelines.scores.counts import SceneCounts, combined
 from pipelines.scores.curve import Values, mean_of_defined, ratio
-from pipelines.scores.scores import flat, per_scene, scores_of
+from pipelines.scores.scores import by_path, per_scene, scores_of
 
 DRAWS = 2000
 """How often the scenes are drawn."""
@@ -61,7 +61,7 @@ def intervals(
     """
     if len(counts) < 2:
         return {}
-    drawn = flat(scores_of(combined(counts, _draws(len(counts))), level, classes))
+    drawn = by_path(scores_of(combined(counts, _draws(len(counts))), level, classes))
     found = {path: _interval(values) for path, values in drawn.items()}
     return {path: interval for path, interval in found.items() if interval is not None}
 
@@ -85,7 +85,7 @@ def differences(
     draws = _draws(len(first))
 
     def of(counts: Sequence[SceneCounts], times: NDArray[np.int64] | None) -> dict[str, Values]:
-        return flat(scores_of(combined(counts, times), level, classes))
+        return by_path(scores_of(combined(counts, times), level, classes))
 
     whole, drawn = ((of(first, times), of(second, times)) for times in (None, draws))
     each = per_scene(first, level, classes), per_scene(second, level, classes)

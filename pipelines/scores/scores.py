@@ -1,14 +1,26 @@
-"""Every score of a scene, or of several added up."""
+"""Every score of a scene, or of several added up.
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+The dataclasses here and in the modules below are the table of scores: each of their fields is one,
+and its path ("foreground.f1") is its key in `report.json` and its column in `scores.csv`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Generic, Union, get_args, get_origin
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.scores.counts import SceneCounts, combined
-from pipelines.scores.curve import HALF, Best, BreakEven, Values, mean_of_defined, ratio
+from pipelines.scores.curve import (
+    HALF,
+    Best,
+    BreakEven,
+    Score,
+    Values,
+    mean_of_defined,
+    ratio,
+)
 from pipelines.scores.histogram import (
     Calibration,
     Foreground,
@@ -21,23 +33,23 @@ from pipelines.scores.relaxed import relaxed_curve_of
 from pipelines.scores.topology import Topology, TopologyCounts
 from tiling.blend import TOP
 
-_COUNTED = ("pixels", "components", "label_components", "loops", "label_loops", "parts")
+_WHOLE = {"pixels", "components", "label_components", "loops", "label_loops", "parts"}
 """Scores that are whole numbers."""
 
 
 @dataclass(frozen=True)
-class AtThreshold(Foreground):
+class AtThreshold(Foreground[Score]):
     """Scores at a chosen threshold.
 
     Attributes:
         threshold: The probability.
     """
 
-    threshold: Values
+    threshold: Score
 
 
 @dataclass(frozen=True)
-class ClassMean:
+class ClassMean(Generic[Score]):
     """Means over all classes, background included, as in the tables of the recurrent U-Net's paper.
 
     A class whose score is undefined is left out of its mean. The first four are at 0.5 (with
@@ -45,38 +57,38 @@ class ClassMean:
     own.
     """
 
-    iou: Values
-    recall: Values
-    precision: Values
-    f1: Values
-    break_even: Values
+    iou: Score
+    recall: Score
+    precision: Score
+    f1: Score
+    break_even: Score
 
 
 @dataclass(frozen=True)
-class Relaxed:
+class Relaxed(Generic[Score]):
     """Scores where a pixel may match one within `rho` pixels, at the chosen threshold."""
 
     rho: float
-    precision: Values
-    recall: Values
-    f1: Values
-    break_even: Values
+    precision: Score
+    recall: Score
+    f1: Score
+    break_even: Score
 
 
 @dataclass(frozen=True)
-class ClassScores:
+class ClassScores(Generic[Score]):
     """One class against all others; `foreground` is at probability 0.5 of this class."""
 
-    foreground: Foreground
-    best: Best
-    break_even: BreakEven
-    roc_auc: Values
-    average_precision: Values
+    foreground: Foreground[Score]
+    best: Best[Score]
+    break_even: BreakEven[Score]
+    roc_auc: Score
+    average_precision: Score
 
 
 @dataclass(frozen=True)
-class Scores:
-    """All scores. Each is a number for each set of counts [...], nan where it is undefined.
+class Scores(Generic[Score]):
+    """All scores.
 
     Attributes:
         pixels: How many were counted.
@@ -94,22 +106,22 @@ class Scores:
         topology: None where it was not asked for.
     """
 
-    pixels: Values
-    foreground_share: Values
-    foreground: Foreground
-    at_threshold: AtThreshold
-    best: Best
-    break_even: BreakEven
-    roc_auc: Values
-    average_precision: Values
-    calibration: Calibration
-    class_mean: ClassMean
-    classes: dict[str, ClassScores]
-    relaxed: Relaxed
-    topology: Topology | None
+    pixels: Score
+    foreground_share: Score
+    foreground: Foreground[Score]
+    at_threshold: AtThreshold[Score]
+    best: Best[Score]
+    break_even: BreakEven[Score]
+    roc_auc: Score
+    average_precision: Score
+    calibration: Calibration[Score]
+    class_mean: ClassMean[Score]
+    classes: dict[str, ClassScores[Score]]
+    relaxed: Relaxed[Score]
+    topology: Topology[Score] | None
 
 
-def scores_of(counts: SceneCounts, level: int, classes: Sequence[str] = ()) -> Scores:
+def scores_of(counts: SceneCounts, level: int, classes: Sequence[str] = ()) -> Scores[Values]:
     """Every score.
 
     Args:
@@ -154,53 +166,61 @@ def scores_of(counts: SceneCounts, level: int, classes: Sequence[str] = ()) -> S
     )
 
 
-def flat(scores: Scores) -> dict[str, Values]:
-    """The scores that are one number, by their path: "foreground.f1", "topology.cldice", ..."""
-    found: dict[str, Values] = {}
+def _paths(group: Any) -> Iterator[str]:
+    for field in fields(group):
+        kind: Any = field.type
+        if get_origin(kind) is Union:
+            kind = get_args(kind)[0]  # A group that may be left out.
+        if kind is Score:
+            yield field.name
+        elif is_dataclass(inner := get_origin(kind)):
+            yield from (f"{field.name}.{path}" for path in _paths(inner))
 
-    def walk(value: Any, path: str) -> None:
-        if is_dataclass(value):
-            for field in fields(value):
-                walk(getattr(value, field.name), f"{path}.{field.name}" if path else field.name)
-        elif isinstance(value, np.ndarray) and value.shape == scores.pixels.shape:
-            found[path] = value
 
-    walk(scores, "")
+PATHS = tuple(_paths(Scores))
+"""The paths of all scores that are one number: "foreground.f1", "topology.cldice", ..."""
+
+
+def score_at(scores: Any, path: str) -> Any:
+    """The score under a path; None where it, or the group that it belongs to, is not there."""
+    found = scores
+    for name in path.split("."):
+        found = None if found is None else getattr(found, name)
     return found
+
+
+def by_path(scores: Scores[Score] | None) -> dict[str, Score]:
+    """The scores that are there by their path, in the order of `PATHS`."""
+    found = {path: score_at(scores, path) for path in PATHS}
+    return {path: score for path, score in found.items() if score is not None}
 
 
 def per_scene(
     counts: Sequence[SceneCounts], level: int, classes: Sequence[str] = ()
 ) -> dict[str, Values]:
-    """The scores of each scene [scenes] by their path, see `flat`."""
-    return flat(scores_of(combined(counts, np.eye(len(counts))), level, classes))
+    """The scores of each scene [scenes] by their path, see `by_path`."""
+    return by_path(scores_of(combined(counts, np.eye(len(counts))), level, classes))
 
 
-def as_dict(scores: Any) -> dict[str, Any]:
-    """Scores of one set of counts, or a part of them, as nested plain values.
+def plain(scores: Any) -> Any:
+    """Scores of a single set of counts, or a group of them, with a `Number` in each field.
 
-    What is undefined is None; the bins of the calibration stand one by one.
+    What was counted is an int.
     """
 
-    def plain(name: str, value: Any) -> Any:
-        if isinstance(value, Calibration):
-            bins = zip(value.probability, value.share, value.pixels, strict=True)
-            keys = ("probability", "share", "pixels")
-            return {
-                "ece": plain("ece", value.ece),
-                "bins": [{k: plain(k, v) for k, v in zip(keys, of, strict=True)} for of in bins],
-            }
+    def number(name: str, value: Any) -> Any:
         if is_dataclass(value):
-            return {field.name: plain(field.name, getattr(value, field.name))
-                    for field in fields(value)}  # fmt: skip
+            inner = {one.name: number(one.name, getattr(value, one.name)) for one in fields(value)}
+            return replace(value, **inner)  # type: ignore[type-var]
+        if isinstance(value, tuple):
+            return tuple(number(name, inner) for inner in value)
         if isinstance(value, dict):
-            return {key: plain(key, inner) for key, inner in value.items()}
+            return {key: number(key, inner) for key, inner in value.items()}
         if value is None or np.isnan(value):
             return None
-        return int(value) if name in _COUNTED else float(value)
+        return int(value) if name in _WHOLE else float(value)
 
-    result: dict[str, Any] = plain("", scores)
-    return result
+    return number("", scores)
 
 
 def _movable(counts: SceneCounts, array: NDArray[Any]) -> NDArray[Any]:
@@ -208,7 +228,7 @@ def _movable(counts: SceneCounts, array: NDArray[Any]) -> NDArray[Any]:
     return array if counts.graded else np.full(array.shape, np.nan)
 
 
-def _class_scores(counts: SceneCounts, strict: NDArray[Any]) -> ClassScores:
+def _class_scores(counts: SceneCounts, strict: NDArray[Any]) -> ClassScores[Values]:
     movable = _movable(counts, strict)
     curve = curve_of(movable)
     return ClassScores(
@@ -220,7 +240,7 @@ def _class_scores(counts: SceneCounts, strict: NDArray[Any]) -> ClassScores:
     )
 
 
-def _class_mean(counts: SceneCounts, each: Sequence[ClassScores]) -> ClassMean:
+def _class_mean(counts: SceneCounts, each: Sequence[ClassScores[Values]]) -> ClassMean[Values]:
     confusion = counts.confusion.astype(np.float64)
     right = np.diagonal(confusion, axis1=-2, axis2=-1)
     labelled, predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)

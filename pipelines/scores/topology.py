@@ -6,21 +6,23 @@ Structure Segmentation", CVPR 2021, section 3, with hard skeletons; for the path
 and paths are those of parts where a scene is larger than one.
 """
 
-from collections.abc import Callable
+import zlib
+from collections import deque
 from dataclasses import astuple, dataclass
+from typing import Generic
 
 import numpy as np
 from numpy.typing import NDArray
 from skimage.morphology import skeletonize
 
 from pipelines.scores.apls import Number, Paths, apls, compare, graph_of
-from pipelines.scores.curve import Values, ratio
+from pipelines.scores.curve import Score, Values, ratio
 from tiling.blend import NODATA
-from tiling.sieve import HOLES, SPECKS, count
+from tiling.sieve import HOLES, SPECKS, Regions
 from tiling.window import Window, split
 
-Read = Callable[[Window], NDArray[np.uint8]]
-"""Gives a window of a mask [h, w]: 0 background, 1 foreground, 255 not counted."""
+Mask = NDArray[np.uint8]
+"""[h, w]: 0 background, 1 foreground, 255 not counted."""
 
 
 PART = 4096
@@ -32,8 +34,8 @@ MARGIN = 256
 
 
 @dataclass(frozen=True)
-class Topology:
-    """Scores, nan where one is undefined, and counts; a number for each set of counts [...].
+class Topology(Generic[Score]):
+    """Scores and counts.
 
     Attributes:
         cldice: Harmonic mean of `cl_precision` and `cl_recall`; 0 where only one of the masks is
@@ -48,15 +50,15 @@ class Topology:
         parts: In how many the skeletons were compared; no path leads from one to another.
     """
 
-    cldice: Values
-    cl_precision: Values
-    cl_recall: Values
-    apls: Values
-    components: Values
-    label_components: Values
-    loops: Values
-    label_loops: Values
-    parts: Values
+    cldice: Score
+    cl_precision: Score
+    cl_recall: Score
+    apls: Score
+    components: Score
+    label_components: Score
+    loops: Score
+    label_loops: Score
+    parts: Score
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class TopologyCounts:
             *(one + another for one, another in zip(astuple(self), astuple(other), strict=True))
         )
 
-    def scores(self) -> Topology:
+    def scores(self) -> Topology[Values]:
         """The scores of all that was added up."""
         precision = ratio(self.skeleton_inside, self.skeleton)
         recall = ratio(self.label_skeleton_inside, self.label_skeleton)
@@ -123,49 +125,101 @@ class TopologyCounts:
         )
 
 
-def count_topology(
-    prediction: Read,
-    label: Read,
-    height: int,
-    width: int,
-    metres: float | None = None,
-    *,
-    part: int = PART,
-    margin: int = MARGIN,
-) -> TopologyCounts:
-    """Counts a scene.
+class TopologyCounter:
+    """Counts a scene as its windows are added, row by row.
+
+    What skeletons are still to be made of is kept, compressed: a strip of the scene at most.
 
     Args:
-        prediction: Reads the prediction: once, or three times where there are several parts.
-        label: Reads the label, of which the same pixels are not counted: they are foreground of
-            neither, and background that touches them is no loop.
         height: Rows of the scene.
         width: Columns.
         metres: Per pixel, where known; see `pipelines.scores.apls.compare`.
         part: Pixels on a side of what is skeletonised at once.
         margin: Pixels around it that are skeletonised with it.
+
+    Attributes:
+        kept: The windows that the skeletons to come need.
     """
-    # All of a size: a last part of a few pixels would have no paths.
-    longest = max(height, width)
-    windows = list(split(height, width, -(-longest // -(-longest // part))))
-    scene = Window(0, 0, height, width)
-    if len(windows) == 1:
-        prediction, label = _held(prediction, scene), _held(label, scene)
-    total = TopologyCounts(
-        components=count(prediction, windows, SPECKS),
-        label_components=count(label, windows, SPECKS),
-        loops=count(prediction, windows, HOLES),
-        label_loops=count(label, windows, HOLES),
-    )
-    for window in windows:
-        around = window.grown(margin).intersection(scene)
-        total += _of_part(prediction(around), label(around), window.slices(around), metres)
-    return total
+
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        metres: float | None = None,
+        *,
+        part: int = PART,
+        margin: int = MARGIN,
+    ) -> None:
+        self._scene = Window(0, 0, height, width)
+        self._metres = metres
+        self._margin = margin
+        # All of a size: a last part of a few pixels would have no paths.
+        longest = max(height, width)
+        self._parts = deque(split(height, width, -(-longest // -(-longest // part))))
+        self.kept: dict[Window, bytes] = {}
+        self._components, self._loops = (
+            tuple(Regions(height, width, kind) for _ in ("prediction", "label"))
+            for kind in (SPECKS, HOLES)
+        )
+        self._of_parts = TopologyCounts()
+
+    def add(self, window: Window, prediction: Mask, label: Mask) -> None:
+        """Counts a window.
+
+        Args:
+            window: The next one, see `tiling.window.split`.
+            prediction: The predicted mask [h, w].
+            label: The label, of which the same pixels are not counted: they are foreground of
+                neither, and background that touches them is no loop.
+        """
+        masks = np.stack([prediction, label])
+        for regions in (self._components, self._loops):
+            for of_mask, mask in zip(regions, masks, strict=True):
+                of_mask.add(window, mask)
+        self.kept[window] = zlib.compress(masks.data, level=1)
+        if window.right == self._scene.right:
+            self._compare_down_to(window.bottom)
+
+    def counts(self) -> TopologyCounts:
+        """What was counted, once all windows were added."""
+        components, label_components = (regions.count() for regions in self._components)
+        loops, label_loops = (regions.count() for regions in self._loops)
+        return self._of_parts + TopologyCounts(
+            components=components,
+            label_components=label_components,
+            loops=loops,
+            label_loops=label_loops,
+        )
+
+    def _compare_down_to(self, bottom: int) -> None:
+        """Compares the parts of which all is there, and forgets what no other part needs."""
+        while self._parts and (around := self._around(self._parts[0])).bottom <= bottom:
+            inside = self._parts.popleft().slices(around)
+            prediction, label = self._read(around)
+            self._of_parts += _of_part(prediction, label, inside, self._metres)
+        needed = self._around(self._parts[0]).row if self._parts else bottom
+        self.kept = {
+            window: packed for window, packed in self.kept.items() if window.bottom > needed
+        }
+
+    def _around(self, part: Window) -> Window:
+        return part.grown(self._margin).intersection(self._scene)
+
+    def _read(self, around: Window) -> NDArray[np.uint8]:
+        """Prediction and label [2, h, w]."""
+        masks = np.empty((2, around.height, around.width), np.uint8)
+        for window, packed in self.kept.items():
+            if window.meets(around):
+                shared = window.intersection(around)
+                of_window = np.frombuffer(zlib.decompress(packed), np.uint8)
+                of_window = of_window.reshape(2, window.height, window.width)
+                masks[:, *shared.slices(around)] = of_window[:, *shared.slices(window)]
+        return masks
 
 
 def _of_part(
-    prediction: NDArray[np.uint8],
-    label: NDArray[np.uint8],
+    prediction: Mask,
+    label: Mask,
     inside: tuple[slice, slice],
     metres: float | None,
 ) -> TopologyCounts:
@@ -187,11 +241,5 @@ def _of_part(
     )
 
 
-def _foreground(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def _foreground(mask: Mask) -> NDArray[np.bool_]:
     return np.asarray((mask != 0) & (mask != NODATA))
-
-
-def _held(read: Read, scene: Window) -> Read:
-    """The same from memory."""
-    mask = read(scene)
-    return lambda window: mask[window.slices()]

@@ -2,11 +2,10 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from pipelines.config.inference import PredictionSettings
 from pipelines.config.training import TrainDrive, TrainFolder, TrainRoads
@@ -20,14 +19,14 @@ from pipelines.inference.run import report_of
 from pipelines.inputs.discovery import check_names
 from pipelines.models.encoder_weights import file_name
 from pipelines.models.weights import WeightsCard, load, save
-from pipelines.report.result import Result
 from pipelines.report.write import write_report
 from pipelines.results.progress import Progress
+from pipelines.results.result import Result
 from pipelines.runtime import processes as distributed
 from pipelines.sampling.statistics import contents_of
-from pipelines.scores.curve import HALF
+from pipelines.scores.curve import HALF, Number
 from pipelines.scores.histogram import curve_of, foreground_at
-from pipelines.scores.scores import as_dict
+from pipelines.scores.scores import Scores, plain
 from pipelines.training.fit import train
 from pipelines.training.loaders import schedule_of
 from pipelines.training.objective import Objective, objective_of
@@ -153,38 +152,39 @@ def _trained_and_reported(
     report = report_of(outcomes, models, inference, seconds, averaged=False)
     write_report(folder, report, outcomes)
     _LOG.info("report on the held-out images: %s", folder / "report.html")
-    failed = report["failed"]
+    failed = report.failed
     for path, model in zip(trained, models, strict=True):
-        save(path, model.network, _as_a_whole(model.card, report["pooled"]))
+        save(path, model.network, _as_a_whole(model.card, report.pooled))
     if data.tests:
         models = [load(str(path)) for path in trained]
         folder = config.output / data.split
         outcomes = run_batch(data.tests, models, inference, folder, progress)
         report = report_of(outcomes, models, inference, time.perf_counter() - start)
         write_report(folder, report, outcomes)
-        report["failed"] = [*failed, *report["failed"]]
-        if report["pooled"] is not None:
+        failed = [*failed, *report.failed]
+        if report.pooled is not None:
             # Writes the same tensors again, now with their scores.
+            pooled = asdict(report.pooled)
             scores = {
                 "data": data.names[0],
                 "weights": [model.name for model in models],
-                **{name: report["pooled"][name] for name in _KEPT_SCORES},
+                **{name: pooled[name] for name in _KEPT_SCORES},
             }
             for path, model in zip(trained, models, strict=True):
                 card = replace(model.card, scores={**model.card.scores, data.split: scores})
                 save(path, model.network, card)
-    return Result(report, folder, trained)
+    return Result(report, folder, failed, trained)
 
 
-def _as_a_whole(card: WeightsCard, pooled: Mapping[str, Any] | None) -> WeightsCard:
+def _as_a_whole(card: WeightsCard, pooled: Scores[Number] | None) -> WeightsCard:
     """Returns the metadata with the threshold and the scores of the final held-out predictions.
 
     They differ from those during training, where tiles do not overlap and have less context.
     """
-    if pooled is None or pooled["best"] is None or pooled["best"]["threshold"] is None:
+    if pooled is None or pooled.best.threshold is None:
         return card
-    scores = {name: pooled[name] for name in ("foreground", "break_even")}
-    threshold = round(pooled["best"]["threshold"], 3)
+    scores = {"foreground": asdict(pooled.foreground), "break_even": asdict(pooled.break_even)}
+    threshold = round(pooled.best.threshold, 3)
     return replace(card, threshold=threshold, scores={**card.scores, "held_out": scores})
 
 
@@ -225,8 +225,8 @@ def _trained(
         },
         scores={
             "held_out": {
-                "foreground": as_dict(foreground_at(trained.held_out, HALF)),
-                "break_even": as_dict(curve_of(trained.held_out).break_even()),
+                "foreground": asdict(plain(foreground_at(trained.held_out, HALF))),
+                "break_even": asdict(plain(curve_of(trained.held_out).break_even())),
             }
         },
         version=version("rurnet"),

@@ -4,11 +4,8 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +13,10 @@ import pytest
 import rasterio
 from affine import Affine
 
-from flows.command import command, prefect_is_configured, with_fields
-from pipelines.config.inference import InferRoads
-from pipelines.datasets.synthetic import write_road_scene, write_roads_folder
-from pipelines.inference.run import infer_roads
+import flows
+from flows.command import command
+from flows.table import FLOWS
+from pipelines.datasets.synthetic import write_road_scene
 
 
 def run(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -87,7 +84,6 @@ def test_wrong_usage_is_status_2_and_one_line(words, named, tmp_path):
     assert named in done.stderr
 
 
-@pytest.mark.filterwarnings("ignore:Cyclopts application invoked")
 @pytest.mark.parametrize(
     ("words", "named"),
     [
@@ -96,20 +92,20 @@ def test_wrong_usage_is_status_2_and_one_line(words, named, tmp_path):
         (["--value-range", "255"], "--value-range"),
         (["--value-range", "9,3"], "value range"),
         (["--dtype", "uint16"], "--dtype"),
-        (["--min-size", "2km"], "--min-size: '2km' is not what it takes: Remove specks"),
+        (["--min-size", "2km"], "--min-size: '2km' does not fit its description: Remove specks"),
         (["--min-size", "2km"], "for example 25m2. See"),
         (["--gsd", "0"], "--gsd"),
         (["--workers=-1"], "--workers"),
         (["--batch", "1"], "--batch"),
     ],
 )
-def test_wrong_values_are_status_2_and_one_line_that_names_them(words, named, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["infer_roads", "x.tif", *words])
+def test_wrong_values_are_status_2_and_one_line_that_names_them(words, named, capsys):
     with pytest.raises(SystemExit) as ended:
-        command("infer_roads", InferRoads, infer_roads)
+        command(FLOWS["infer-roads"], "rurnet infer-roads", ["x.tif", *words])
     assert ended.value.code == 2
     [line] = capsys.readouterr().err.splitlines()
     assert named in line
+    assert line.endswith("See rurnet infer-roads --help")
 
 
 def test_training_without_data_says_how_to_get_it(tmp_path):
@@ -120,17 +116,6 @@ def test_training_without_data_says_how_to_get_it(tmp_path):
         assert said in done.stderr
 
 
-def test_threads_of_torch_that_wait_leave_the_processor_to_others(tmp_path, monkeypatch):
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)  # Set in this process by `flows`.
-    done = run("flows.train_drive", cwd=tmp_path, OMP_DISPLAY_ENV="verbose")
-    # What the policy comes to in GNU's OpenMP, that of torch on Linux; the policy itself is said
-    # to be passive where none is set, and is not.
-    spins = re.findall(r"GOMP_SPINCOUNT = '(\w+)'", done.stderr)
-    if sys.platform == "linux":
-        assert spins
-    assert set(spins) <= {"0"}
-
-
 def test_a_bad_folder_of_ones_own_is_one_line_and_nothing_is_written(tmp_path):
     done = run("flows.train_folder", "--images", "a", "--labels", "b", "--folds", "5", cwd=tmp_path)
     assert done.returncode == 1
@@ -138,36 +123,29 @@ def test_a_bad_folder_of_ones_own_is_one_line_and_nothing_is_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_help_lists_every_field_of_the_configuration(tmp_path):
-    done = run("flows.infer_roads", "--help", cwd=tmp_path, COLUMNS="160")
-    assert done.returncode == 0
-    for field in InferRoads.model_fields:
-        assert field == "scenes" or f"--{field.replace('_', '-')}" in done.stdout
+@pytest.mark.parametrize("flow", FLOWS.values(), ids=FLOWS)
+def test_help_lists_every_option(flow, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    with pytest.raises(SystemExit) as ended:
+        command(flow, f"rurnet {flow.name}", ["--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"Usage: rurnet {flow.name} [OPTIONS]")
+    assert flow.help in said
+    for field in flow.config().model_fields:
+        assert f"--{field.replace('_', '-')}" in said
 
 
-def test_prefect_counts_as_configured_by_environment_or_profile(tmp_path, monkeypatch):
-    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
-    monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    monkeypatch.delenv("PREFECT_PROFILE", raising=False)
-    assert not prefect_is_configured()
-    (tmp_path / "profiles.toml").write_text(
-        'active = "local"\n[profiles.ephemeral]\n'
-        '[profiles.local]\nPREFECT_API_URL = "http://127.0.0.1:4200/api"\n'
-    )
-    assert prefect_is_configured()
-    monkeypatch.setenv("PREFECT_PROFILE", "ephemeral")
-    assert not prefect_is_configured()
-    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
-    assert prefect_is_configured()
+MODULES = sorted({f"flows.{name.replace('-', '_')}" for name in FLOWS} & {
+    f"flows.{path.stem}" for path in Path(flows.__path__[0]).glob("*.py")
+})  # fmt: skip
 
 
-def test_a_function_with_a_models_fields_checks_them_by_the_model():
-    function = with_fields(InferRoads, lambda config: config)
-    assert function(["a.tif"], tile=256).tile == 256
-    with pytest.raises(ValueError, match="overlap"):
-        function(tile=64, overlap=64)
-    with pytest.raises(TypeError):
-        function(unknown=1)
+@pytest.mark.parametrize("module", MODULES)
+def test_a_flow_with_a_module_is_run_by_it(module, tmp_path):
+    done = run(module, "--bogus", "3", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"See python -m {module} --help\n")
 
 
 @pytest.fixture(scope="module")
@@ -237,85 +215,3 @@ def test_a_dry_run_prints_what_a_run_would_take_and_writes_nothing(white_scene, 
     )
     assert "Nothing was written" in last
     assert [path.name for path in tmp_path.iterdir()] == ["text.tif"]
-
-
-def crops(child):
-    """The process that makes crops."""
-    children = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
-    (number,) = (
-        int(number)
-        for number in children
-        if "spawn_main" in Path(f"/proc/{number}/cmdline").read_text()
-    )
-    return number
-
-
-@pytest.mark.parametrize(
-    ("stop", "status", "said"),
-    [
-        # As a terminal does: to the processes that make crops too.
-        (lambda child: os.killpg(child.pid, signal.SIGINT), 130, "stopped; the same command goes"),
-        (lambda child: child.terminate(), 143, "stopped; the same command goes"),
-        # As a scheduler or `timeout` does.
-        (lambda child: os.killpg(child.pid, signal.SIGTERM), 143, "stopped; the same command goes"),
-        (lambda child: os.kill(crops(child), signal.SIGKILL), 1, "a process that makes crops died"),
-    ],
-    ids=["interrupted", "terminated", "all terminated", "crops killed"],
-)
-def test_a_training_that_is_stopped_says_so_and_goes_on(tmp_path, stop, status, said):
-    write_roads_folder(tmp_path / "roads", train=3, valid=1, size=64)
-    words = (
-        "flows.train_roads", "--data", "roads", "--output", "out", "--crop-sizes", "32",
-        "--batch-pixels", "2048", "--steps", "1", "--scorings", "250000", "--iterations",
-    )  # fmt: skip
-    last = tmp_path / "out" / "checkpoints" / "last.ckpt"
-    with subprocess.Popen(
-        [sys.executable, "-m", *words, "1000000"],
-        cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        env={**os.environ, "PREFECT_HOME": str(tmp_path / "prefect-home")},
-        # What a shell starts in the background does not hear interrupts, and hands that on.
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
-    ) as child:  # fmt: skip
-        deadline = time.monotonic() + 240
-        while not last.exists():
-            assert child.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        stop(child)
-        _, errors = child.communicate(timeout=120)
-    assert child.returncode == status
-    last = errors.splitlines()[-1]
-    assert last.startswith(f"error: {said}")
-    assert "goes on from what is there" in last
-    assert "Traceback" not in errors
-
-
-STUCK = """
-import os, signal, threading
-from flows import command
-from pipelines.config.inference import InferRoads
-
-class Late:
-    def __del__(self):
-        os.write(2, b"what Python's own end takes down")
-
-late = Late()
-
-def run(config, progress):
-    threading.Thread(target=threading.Event().wait).start()
-    os.kill(os.getpid(), signal.SIGTERM)
-
-command._ORDERLY_EXIT_S = 0.5
-command.command("infer_roads", InferRoads, run)
-"""
-
-
-@pytest.mark.parametrize("stuck", [True, False], ids=["stuck", "free"])
-def test_a_stopped_command_waits_neither_for_its_threads_nor_for_pythons_end(tmp_path, stuck):
-    code = STUCK if stuck else STUCK.replace("target=threading.Event().wait", "")
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=240,
-        env={**os.environ, "PREFECT_HOME": str(tmp_path / "prefect-home")},
-    )  # fmt: skip
-    assert done.returncode == 143
-    assert done.stderr.splitlines()[-1].startswith("error: stopped; the same command goes")

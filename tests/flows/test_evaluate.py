@@ -11,8 +11,7 @@ from affine import Affine
 from PIL import Image
 
 from flows.command import command
-from pipelines.config.evaluation import Evaluate
-from pipelines.evaluation.run import evaluate
+from flows.table import FLOWS
 
 HEIGHT, WIDTH = 48, 64
 
@@ -147,17 +146,6 @@ def test_nothing_to_score_is_status_1_and_one_line(folder):
     assert not (folder / "none").exists()
 
 
-def here(words, monkeypatch, capsys):
-    """Exit status, standard output and error of a command line, without the start of a process."""
-    monkeypatch.setattr(sys, "argv", ["evaluate", *words])
-    monkeypatch.setenv("COLUMNS", "160")
-    with pytest.raises(SystemExit) as ended:
-        command("evaluate", Evaluate, evaluate)
-    said = capsys.readouterr()
-    return ended.value.code, said.out, said.err
-
-
-@pytest.mark.filterwarnings("ignore:Cyclopts application invoked")
 @pytest.mark.parametrize(
     ("words", "named"),
     [
@@ -173,22 +161,15 @@ def here(words, monkeypatch, capsys):
         (["--classes", "road,,rail"], "--classes"),
     ],
 )
-def test_wrong_usage_is_status_2_and_one_line_that_names_it(words, named, monkeypatch, capsys):
-    status, out, err = here(["first", *words], monkeypatch, capsys)
-    assert status == 2
-    assert out == ""
-    [line] = err.splitlines()
+def test_wrong_usage_is_status_2_and_one_line_that_names_it(words, named, capsys):
+    with pytest.raises(SystemExit) as ended:
+        command(FLOWS["evaluate"], "rurnet evaluate", ["first", *words])
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    [line] = said.err.splitlines()
     assert line.startswith("error: ")
     assert named in line
-    assert "python -m flows.evaluate --help" in line
-
-
-@pytest.mark.filterwarnings("ignore:Cyclopts application invoked")
-def test_help_lists_every_field_of_the_configuration(monkeypatch, capsys):
-    status, out, _ = here(["--help"], monkeypatch, capsys)
-    assert status == 0
-    for field in Evaluate.model_fields:
-        assert field == "predictions" or f"--{field.replace('_', '-')}" in out
 
 
 def test_a_wrong_option_is_status_2_of_the_process_too(tmp_path):

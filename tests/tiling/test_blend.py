@@ -13,11 +13,11 @@ def whole(grid):
 
 
 def accumulated(grid, tiles, bands=1):
-    """The sums of a scene in one part from (tile, levels, valid), added in the order given."""
+    """The sums of a scene in one part from (tile, fixed, valid), added in the order given."""
     (part,) = grid.parts(10**6)
     sums = Accumulator(BlendWeights(grid), part, bands)
-    for tile, levels, valid in tiles:
-        sums.add(tile, levels, valid)
+    for tile, fixed, valid in tiles:
+        sums.add(tile, fixed, valid)
     return sums
 
 
@@ -40,10 +40,10 @@ def made_up_tiles(grid, seed=0, bands=1):
     ]
 
 
-def tiles_that_say(grid, levels):
+def tiles_that_say(grid, fixed):
     """Every tile says the same of all its pixels."""
     return [
-        (tile, np.full((1, tile.height, tile.width), levels, np.uint16),
+        (tile, np.full((1, tile.height, tile.width), fixed, np.uint16),
          np.ones((tile.height, tile.width), bool))
         for tile in grid.tiles()
     ]  # fmt: skip
@@ -74,8 +74,7 @@ GRIDS = {
 @pytest.mark.parametrize("probability", [0.0, 0.3, 0.5, 0.8, 1.0])
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
 def test_tiles_that_agree_give_what_they_agree_on(grid, probability):
-    levels = quantise(np.full(1, probability))
-    sums = accumulated(grid, tiles_that_say(grid, levels))
+    sums = accumulated(grid, tiles_that_say(grid, quantise(np.full(1, probability))))
     weights = sums.weights
     assert set(np.unique(weights.levels(sums.sums, whole(grid)))) == {round(probability * TOP)}
     np.testing.assert_allclose(
@@ -106,8 +105,8 @@ def test_blending_is_the_weighted_mean():
     grid = Grid(40, 55, 24, 10)
     tiles = made_up_tiles(grid, bands=2)
     total = np.zeros((2, 40, 55))
-    for tile, levels, _ in tiles:
-        total[:, *tile.slices()] += levels * np.outer(ramp(tile.height, 10), ramp(tile.width, 10))
+    for tile, fixed, _ in tiles:
+        total[:, *tile.slices()] += fixed * np.outer(ramp(tile.height, 10), ramp(tile.width, 10))
     mean = total / np.array(weight_of(grid)) / ONE
     sums = accumulated(grid, tiles, bands=2)
     levels = sums.weights.levels(sums.sums, whole(grid))
@@ -127,9 +126,9 @@ def test_a_tile_that_was_not_added_leaves_its_pixels_out():
 
 def test_what_reaches_beyond_a_tile_is_cut_off():
     grid = Grid(9, 7, 20, 4)
-    levels = np.zeros((1, 20, 20), np.uint16)
-    levels[:, 9:] = levels[:, :, 7:] = ONE
-    assert not blended(grid, [(Window(0, 0, 9, 7), levels, np.ones((20, 20), bool))]).any()
+    fixed = np.zeros((1, 20, 20), np.uint16)
+    fixed[:, 9:] = fixed[:, :, 7:] = ONE
+    assert not blended(grid, [(Window(0, 0, 9, 7), fixed, np.ones((20, 20), bool))]).any()
 
 
 @given(st.integers(1, 700), st.integers(0, 700))

@@ -68,7 +68,7 @@ def run(path, out, *, stop_after=None, part_size=PART_SIZE, settings=SETTINGS, *
             if not work.finished:
                 stitch(scene, grid, work.store.missing(), Echo(), write)
                 result = out / "levels.npy"
-                np.save(result, work.store.levels(Window(0, 0, scene.height, scene.width)))
+                np.save(result, work.store.read(Window(0, 0, scene.height, scene.width)).levels)
                 work.finish({"levels": result})
     return computed
 

@@ -1,3 +1,6 @@
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,7 +8,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import binary_dilation, label
 
 from tiling.blend import NODATA, TOP
-from tiling.mask import class_mask, without_small_regions
+from tiling.mask import Cleaning, class_mask, likeliest_class
+from tiling.spool import Spool
 from tiling.window import split
 
 EVERY_LEVEL = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
@@ -95,10 +99,6 @@ def level_rasters(draw):
     return levels.astype(np.uint8)
 
 
-def likeliest(levels):
-    return (levels.argmax(axis=0) + 1).astype(np.uint8)
-
-
 def at_once(levels, threshold, minimum):
     """What the whole scene gives, region by region."""
     mask = class_mask(levels, threshold)
@@ -111,22 +111,22 @@ def at_once(levels, threshold, minimum):
     is_open = binary_dilation(around, SIDES)[1:-1, 1:-1]
     for region in (labels == number for number in range(1, count + 1)):
         if region.sum() < minimum and not is_open[region].any():
-            mask[region] = likeliest(levels)[region]
+            mask[region] = likeliest_class(levels)[region]
     return mask
 
 
 def window_by_window(levels, threshold, minimum, size):
-    """Reads masks as views of one array, which must not be written to."""
-    whole, filled = class_mask(levels, threshold), likeliest(levels)
-    whole.flags.writeable = filled.flags.writeable = False
-    windows = list(split(*whole.shape, size))
-    read = without_small_regions(
-        lambda window: whole[window.slices()], lambda window: filled[window.slices()],
-        windows, minimum,
-    )  # fmt: skip
+    """Adds masks as views of one array, which must not be written to."""
+    whole, likeliest = class_mask(levels, threshold), likeliest_class(levels)
+    whole.flags.writeable = likeliest.flags.writeable = False
     result = np.full(whole.shape, 77, np.uint8)
-    for window in windows:
-        result[window.slices()] = read(window)
+    with Spool(Path(tempfile.gettempdir())) as spool:
+        cleaning = Cleaning(*whole.shape, minimum, spool)
+        for window in split(*whole.shape, size):
+            cleaning.add(window, whole[window.slices()], likeliest[window.slices()])
+        for window, mask in cleaning.cleaned():
+            assert mask.dtype == np.uint8
+            result[window.slices()] = mask
     return result
 
 
@@ -134,7 +134,6 @@ def window_by_window(levels, threshold, minimum, size):
 @given(level_rasters(), st.integers(60, 190), st.integers(0, 40), st.integers(1, 32))
 def test_windows_of_any_size_give_what_the_whole_scene_gives(levels, threshold, minimum, size):
     result = window_by_window(levels, threshold, minimum, size)
-    assert result.dtype == np.uint8
     np.testing.assert_array_equal(result, at_once(levels, threshold, minimum))
 
 

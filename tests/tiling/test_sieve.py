@@ -8,7 +8,7 @@ from scipy.ndimage import binary_dilation, label
 
 from tiling.blend import NODATA
 from tiling.errors import GridError
-from tiling.sieve import HOLES, SPECKS, count, find
+from tiling.sieve import HOLES, SPECKS, Regions
 from tiling.window import Window, split
 
 SIDES = [[0, 1, 0], [1, 1, 1], [0, 1, 0]]
@@ -26,9 +26,16 @@ def masks(draw):
     return mask.astype(np.uint8)
 
 
+def regions_of(mask, windows, kind):
+    regions = Regions(*mask.shape, kind)
+    for window in windows:
+        regions.add(window, mask[window.slices()])
+    return regions
+
+
 def small_regions(mask, windows, kind, minimum):
     """[h, w], put together from the windows."""
-    regions = find(lambda window: mask[window.slices()], windows, kind, minimum)
+    regions = regions_of(mask, windows, kind).smaller_than(minimum)
     small = np.zeros(mask.shape, bool)
     for window in windows:
         small[window.slices()] = regions.within(window, mask[window.slices()])
@@ -144,7 +151,7 @@ def test_a_speck_at_the_border_of_the_scene_goes():
 
 
 def counted(mask, size, kind):
-    return count(lambda window: mask[window.slices()], cut(mask, size), kind)
+    return regions_of(mask, cut(mask, size), kind).count()
 
 
 @settings(max_examples=200)
@@ -201,17 +208,29 @@ def test_a_hole_is_not_open_over_a_corner(corner, size):
 @pytest.mark.parametrize(
     "windows",
     [
-        [],
         [Window(0, 2, 2, 2)],
-        [Window(0, 0, 2, 2), Window(2, 0, 2, 2), Window(0, 2, 2, 2), Window(2, 2, 2, 2)],
+        [Window(0, 0, 2, 2), Window(2, 0, 2, 2)],
         [Window(0, 0, 2, 2), Window(0, 3, 2, 1)],
         [Window(0, 0, 2, 2), Window(0, 2, 1, 2)],
-        [Window(0, 0, 2, 4), Window(2, 0, 2, 2)],
+        [Window(0, 0, 2, 4), Window(0, 0, 2, 4)],
     ],
-    ids=["none", "begins late", "column by column", "gap", "uneven", "ends early"],
+    ids=["begins late", "column by column", "gap", "uneven", "twice"],
 )
-def test_windows_in_another_order_are_refused(windows):
-    with pytest.raises(GridError, match="regions need windows"):
-        find(lambda window: np.zeros((window.height, window.width), np.uint8), windows, SPECKS, 2)
-    with pytest.raises(GridError, match="regions need windows"):
-        count(lambda window: np.zeros((window.height, window.width), np.uint8), windows, HOLES)
+def test_a_window_that_does_not_follow_is_refused(windows):
+    mask = np.zeros((4, 4), np.uint8)
+    regions = regions_of(mask, windows[:-1], SPECKS)
+    with pytest.raises(GridError, match="regions need windows row by row"):
+        regions.add(windows[-1], mask[windows[-1].slices()])
+
+
+@pytest.mark.parametrize(
+    "windows",
+    [[], [Window(0, 0, 2, 4)], [Window(0, 0, 2, 4), Window(2, 0, 2, 2)]],
+    ids=["none", "a row is lacking", "a column is lacking"],
+)
+def test_regions_of_half_a_scene_are_refused(windows):
+    regions = regions_of(np.ones((4, 4), np.uint8), windows, HOLES)
+    with pytest.raises(GridError, match="regions need windows to the scene's last pixel"):
+        regions.count()
+    with pytest.raises(GridError, match="regions need windows to the scene's last pixel"):
+        regions.smaller_than(2)

@@ -34,12 +34,12 @@ class Predictor:
 class Constant(Predictor):
     """Says the same of every pixel."""
 
-    def __init__(self, level, **options):
+    def __init__(self, fixed, **options):
         super().__init__(**options)
-        self.level = level
+        self.fixed = fixed
 
     def __call__(self, pixels, valid):
-        return np.full((len(pixels), 1, *pixels.shape[-2:]), self.level, np.uint16)
+        return np.full((len(pixels), 1, *pixels.shape[-2:]), self.fixed, np.uint16)
 
 
 class Echo(Predictor):
@@ -95,7 +95,7 @@ def whole(scene):
 
 def levels_of(scene, predict, folder, **options):
     """The whole scene's levels."""
-    return stitched(scene, predict, folder, **options).levels(whole(scene))
+    return stitched(scene, predict, folder, **options).read(whole(scene)).levels
 
 
 def tile_by_tile(scene, grid, predict):
@@ -107,8 +107,8 @@ def tile_by_tile(scene, grid, predict):
     for tile in grid.tiles():
         pixels, valid = scene.read(tile)
         pixels = np.pad(pixels, ((0, 0), *margins), mode="symmetric")
-        levels = predict(pixels[None], np.pad(valid, margins, mode="symmetric")[None])[0]
-        sums[:, *tile.slices()] += levels[:, : tile.height, : tile.width] * weight
+        fixed = predict(pixels[None], np.pad(valid, margins, mode="symmetric")[None])[0]
+        sums[:, *tile.slices()] += fixed[:, : tile.height, : tile.width] * weight
         weights[tile.slices()] += weight
     valid = scene.read(whole(scene))[1]
     levels = (2 * TOP * sums + ONE * weights) // (2 * ONE * weights)
@@ -130,13 +130,13 @@ def disc_missing(height, width):
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("level", [0, 33_000, ONE])
-def test_a_constant_predictor_gives_a_constant_raster(write_raster, tmp_path, size, level):
+@pytest.mark.parametrize("fixed", [0, 33_000, ONE])
+def test_a_constant_predictor_gives_a_constant_raster(write_raster, tmp_path, size, fixed):
     with RasterScene(write_raster(tmp_path / "scene.tif", noise(*size))) as scene:
-        store = stitched(scene, Constant(level), tmp_path, part_size=100)
-        levels, probability = store.levels(whole(scene)), store.probability(whole(scene))
-    assert set(np.unique(levels)) == {round(level / ONE * TOP)}
-    assert set(np.unique(probability)) == {np.float32(level / ONE)}
+        store = stitched(scene, Constant(fixed), tmp_path, part_size=100)
+        blended = store.read(whole(scene))
+    assert set(np.unique(blended.levels)) == {round(fixed / ONE * TOP)}
+    assert set(np.unique(blended.probability)) == {np.float32(fixed / ONE)}
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -176,10 +176,10 @@ def test_missing_pixels_stay_missing_pixel_for_pixel(write_raster, tmp_path, kin
     path = write_raster(tmp_path / "holed.tif", noise(171, 233), nodata_kind=kind, valid=valid)
     with RasterScene(path) as scene:
         store = stitched(scene, OfTheWholeTile(), tmp_path, part_size=110)
-        levels, probability = store.levels(whole(scene)), store.probability(whole(scene))
-    for band in levels:
+        blended = store.read(whole(scene))
+    for band in blended.levels:
         np.testing.assert_array_equal(band == NODATA, ~valid)
-    for band in probability:
+    for band in blended.probability:
         np.testing.assert_array_equal(np.isnan(band), ~valid)
 
 
@@ -217,8 +217,9 @@ def test_no_cut_changes_a_byte(write_raster, tmp_path_factory, cut):
             overlap=cut["overlap"],
         )  # fmt: skip
     for window in split(height, width, cut["read_by"]):
-        np.testing.assert_array_equal(store.levels(window), levels[:, *window.slices()])
-        np.testing.assert_array_equal(store.probability(window), probability[:, *window.slices()])
+        blended = store.read(window)
+        np.testing.assert_array_equal(blended.levels, levels[:, *window.slices()])
+        np.testing.assert_array_equal(blended.probability, probability[:, *window.slices()])
 
 
 # What is predicted.

@@ -23,9 +23,9 @@ def random_sums(part, bands=2):
     for row in part.rows.origins:
         for column in part.columns.origins:
             random = np.random.default_rng([row, column])
-            levels = random.integers(0, ONE + 1, (bands, 24, 24)).astype(np.uint16)
+            fixed = random.integers(0, ONE + 1, (bands, 24, 24)).astype(np.uint16)
             tile = Window(row, column, 24, 24)
-            sums.add(tile, levels, VALID[tile.slices()])
+            sums.add(tile, fixed, VALID[tile.slices()])
     return sums
 
 
@@ -63,27 +63,31 @@ def windows(draw):
 @given(windows())
 def test_any_window_reads_what_the_uncut_scene_has(store, expected, window):
     levels, probability = expected
-    np.testing.assert_array_equal(store.levels(window), levels[:, *window.slices()])
-    np.testing.assert_array_equal(store.probability(window), probability[:, *window.slices()])
+    blended = store.read(window)
+    np.testing.assert_array_equal(blended.levels, levels[:, *window.slices()])
+    np.testing.assert_array_equal(blended.probability, probability[:, *window.slices()])
 
 
 @pytest.mark.parametrize("part_size", [1, 24, 40, 56, 200])
 def test_the_cut_does_not_show(tmp_path, expected, part_size):
     other = filled(tmp_path, part_size)
     for window in split(GRID.height, GRID.width, 47):
-        np.testing.assert_array_equal(other.levels(window), expected[0][:, *window.slices()])
-        np.testing.assert_array_equal(other.probability(window), expected[1][:, *window.slices()])
+        blended = other.read(window)
+        np.testing.assert_array_equal(blended.levels, expected[0][:, *window.slices()])
+        np.testing.assert_array_equal(blended.probability, expected[1][:, *window.slices()])
 
 
 def test_levels_are_bytes_and_probabilities_are_floats(store):
-    assert store.levels(WHOLE).dtype == np.uint8
-    assert store.probability(WHOLE).dtype == np.float32
-    assert (np.isnan(store.probability(WHOLE)) == (store.levels(WHOLE) == NODATA)).all()
+    blended = store.read(WHOLE)
+    assert blended.levels.dtype == np.uint8
+    assert blended.probability.dtype == np.float32
+    assert (np.isnan(blended.probability) == (blended.levels == NODATA)).all()
 
 
 def test_probabilities_take_room_only_where_they_are_wanted(tmp_path, store):
     lean = filled(tmp_path, raw=False)
-    np.testing.assert_array_equal(lean.levels(WHOLE), store.levels(WHOLE))
+    assert lean.read(WHOLE).probability is None
+    np.testing.assert_array_equal(lean.read(WHOLE).levels, store.read(WHOLE).levels)
     for part in store.parts:
         # The core's, of four bytes; those of the rims come out of the sums.
         more = store.path(part).stat().st_size - lean.path(part).stat().st_size
@@ -125,16 +129,16 @@ def test_a_damaged_part_is_named_or_does_no_harm(tmp_path, store, expected, kind
     content = store.path(part).read_bytes()
     bad = PartStore(tmp_path, GRID, [part], 2, raw=True)
     bad.path(part).write_bytes(damaged(content, kind, int(share * len(content))))
-    error, levels, probability = None, None, None
+    error, blended = None, None
     try:
-        levels, probability = bad.levels(part.core), bad.probability(part.core)
+        blended = bad.read(part.core)
     except SinkError as raised:
         error = str(raised)
     if error is None:
         # Zip files have bytes that mean nothing here, like the time of writing.
         assert kind == "a byte changed"
-        np.testing.assert_array_equal(levels, expected[0][:, *part.core.slices()])
-        np.testing.assert_array_equal(probability, expected[1][:, *part.core.slices()])
+        np.testing.assert_array_equal(blended.levels, expected[0][:, *part.core.slices()])
+        np.testing.assert_array_equal(blended.probability, expected[1][:, *part.core.slices()])
     else:
         assert error.startswith(f"{bad.path(part)}: cannot be read back (")
         assert "\n" not in error
@@ -146,7 +150,7 @@ def test_a_part_that_is_cut_off_is_an_error_that_names_it(tmp_path, share):
     path = store.path(store.parts[4])
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(SinkError, match=f"{path.name}: cannot be read back.*; delete it"):
-        store.levels(WHOLE)
+        store.read(WHOLE)
     with pytest.raises(SinkError, match=f"{path.name}: cannot be read back.*; delete it"):
         store.digest(store.parts[4])
 
@@ -155,18 +159,18 @@ def test_a_changed_pixel_is_noticed(tmp_path):
     store = filled(tmp_path)
     part = store.parts[4]
     content = bytearray(store.path(part).read_bytes())
-    levels = store.levels(part.core)[0, :1].tobytes()
+    levels = store.read(part.core).levels[0, :1].tobytes()
     content[content.index(levels)] ^= 1
     store.path(part).write_bytes(content)
     with pytest.raises(SinkError, match=store.path(part).name):
-        store.levels(part.core)
+        store.read(part.core)
 
 
 def test_a_part_that_is_not_there_is_an_error_that_names_it(tmp_path):
     store = filled(tmp_path)
     store.path(store.parts[0]).unlink()
     with pytest.raises(SinkError, match=f"{store.parts[0].name}.npz: cannot be read back"):
-        store.levels(WHOLE)
+        store.read(WHOLE)
 
 
 def test_a_folder_that_is_not_there_is_an_error_that_names_the_part(tmp_path):
@@ -204,7 +208,7 @@ for share in (0, 0.01, 0.5, 0.9, 0.999):
     left = [path.name for path in folder.iterdir()]
     assert left == [], left
 store.write(sums, "")
-assert store.levels(store.parts[0].core).max() == 255
+assert store.read(store.parts[0].core).levels.max() == 255
 print(json.dumps(outcomes))
 """
 

@@ -18,18 +18,18 @@ from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning
 
 from tiling.errors import SceneError
 from tiling.scenes.bands import TYPES, Bands, as_read, chosen_bands, pixel_type
-from tiling.scenes.scene import FileScene, Pixels, Valid, first_line, unreadable
+from tiling.scenes.scene import BaseFileScene, Pixels, Valid, first_line, unreadable
 from tiling.window import Window
 
 GDAL_ERRORS = (rasterio.errors.RasterioError, CPLE_BaseError)
-"""What rasterio raises: its own, and here and there GDAL's, which have another root."""
+"""Errors that rasterio raises: its own, and sometimes GDAL's, which have another root."""
 
 BLOCK_CACHE_BYTES = 64 * 1024 * 1024
 """GDAL's block cache; its own default is a twentieth of the machine's memory."""
 
-# GDAL looks into the environment when it needs them; what a user has set there stays.
+# GDAL reads these from the environment when it needs them. A user's own settings stay.
 os.environ.setdefault("GDAL_CACHEMAX", str(BLOCK_CACHE_BYTES))
-# Its short cut for a whole PNG gives noise, and no error, where the file is cut off.
+# With this shortcut GDAL gives noise and no error where a PNG is cut off.
 os.environ.setdefault("GDAL_PNG_WHOLE_IMAGE_OPTIM", "NO")
 
 
@@ -41,26 +41,22 @@ def _without_warnings(kind: type[Warning]) -> Iterator[None]:
 
 
 def without_georeferencing_warning() -> AbstractContextManager[None]:
-    """A photograph without coordinates is no cause for concern here."""
+    """Hides rasterio's warning about images without coordinates: photographs have none."""
     return _without_warnings(NotGeoreferencedWarning)
 
 
-class RasterScene(FileScene):
+class RasterScene(BaseFileScene):
     """A file that GDAL reads: GeoTIFF, COG, VRT, PNG, JPEG, anything under a /vsi path.
 
     A pixel is there unless a nodata value, an alpha band or a mask band says otherwise, or it is
-    a float that is not finite. An alpha band is a colour only where it is chosen by its number.
-    GDAL is not thread-safe per data set, so each thread that reads opens the file for itself.
+    a float that is not finite. An alpha band is read as a colour only if it is chosen by number.
+    GDAL data sets are not thread-safe, so each thread that reads opens the file for itself.
 
     Args:
         path: File, or anything GDAL takes as one.
         bands: How many colour bands it must have, or the numbers, from 1 on, of those to read;
             None reads all colour bands.
-        types: What its pixels may be.
-
-    Attributes:
-        palette: Red, green and blue (0 to 255) of each value of the first band; empty where the
-            file has none.
+        types: Types that its pixels may have.
 
     Raises:
         SceneError: No such file, not a raster, without the bands that are wanted, or with pixels
@@ -70,7 +66,8 @@ class RasterScene(FileScene):
     def __init__(self, path: str | Path, *, bands: Bands = 3, types: Sequence[str] = TYPES) -> None:
         self.name = str(path)
         self._local = threading.local()
-        self._opened: list[rasterio.DatasetReader] = []
+        self._opened: list[tuple[threading.Thread, rasterio.DatasetReader]] = []
+        self._lock = threading.Lock()
         if is_local(self.name) and not Path(path).exists():
             raise SceneError(f"{path}: no such file; check the path")
         dataset = self._dataset()
@@ -89,7 +86,6 @@ class RasterScene(FileScene):
         colours = [band for band in meaning if band not in alphas]
         self._bands = chosen_bands(self.name, bands, colours, dataset.count)
         self.bands = len(self._bands)
-        self.palette: dict[int, tuple[int, ...]] = {}
         if meaning[self._bands[0]] is ColorInterp.palette:
             colours_of = dataset.colormap(self._bands[0])
             self.palette = {value: colour[:3] for value, colour in colours_of.items()}
@@ -102,21 +98,19 @@ class RasterScene(FileScene):
         self._masks = _bands_with_masks(self._bands, [flags[band - 1] for band in self._bands])
 
     def close(self) -> None:
-        """Closes the file in every thread that opened it."""
-        for dataset in self._opened:
-            dataset.close()
-        self._opened.clear()
-        self._local = threading.local()
+        """See `FileScene.close`."""
+        with self._lock:
+            for _, dataset in self._opened:
+                dataset.close()
+            self._opened.clear()
+            self._local = threading.local()
 
     def read(self, window: Window) -> tuple[Pixels, Valid]:
         """See `Scene.read`."""
         return self._read(window=window.as_rasterio())
 
     def overview(self, longest: int) -> tuple[Pixels, Valid]:
-        """The whole scene as `read` gives it, decimated so that no side is over `longest` pixels.
-
-        Made from the file's overviews, where it has any.
-        """
+        """See `FileScene.overview`; it is made from the file's overviews, where it has any."""
         factor = min(1.0, longest / max(self.height, self.width))
         shape = (max(1, round(self.height * factor)), max(1, round(self.width * factor)))
         return self._read(out_shape=shape)
@@ -155,18 +149,32 @@ class RasterScene(FileScene):
                     "give a GeoTIFF, COG, VRT, PNG or JPEG"
                 ) from error
             self._local.dataset = dataset
-            self._opened.append(dataset)
+            self._keep(dataset)
         return dataset
+
+    def _keep(self, dataset: rasterio.DatasetReader) -> None:
+        """Notes a data set of this thread, and closes those of threads that have ended.
+
+        A scene may stay open for hours, while threads that read it come and go.
+        """
+        with self._lock:
+            kept = [(threading.current_thread(), dataset)]
+            for thread, other in self._opened:
+                if thread.is_alive():
+                    kept.append((thread, other))
+                else:
+                    other.close()
+            self._opened = kept
 
 
 def is_local(name: str) -> bool:
-    """Whether a scene of this name is a file here, and nothing that GDAL has to fetch or unpack."""
+    """Whether a name is that of a local file, not of one that GDAL has to fetch or unpack."""
     return "://" not in name and not name.startswith("/vsi")
 
 
 def _bands_with_masks(bands: Sequence[int], flags: Sequence[list[MaskFlags]]) -> list[int]:
-    """Which of `bands` to ask for masks: a pixel is there where any has it, by nodata or mask."""
-    # What alpha says is read from its own band: GDAL forgets it where there is a nodata value.
+    """Bands whose masks are read: a pixel is there if it is in any of them, by nodata or mask."""
+    # Alpha is read from its own band: GDAL's mask ignores it where there is a nodata value.
     if any(MaskFlags.all_valid in of_band or MaskFlags.alpha in of_band for of_band in flags):
         return []
     return [bands[0]] if MaskFlags.per_dataset in flags[0] else list(bands)

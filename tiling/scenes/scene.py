@@ -1,7 +1,7 @@
 """Where pixels come from: anything with a size, bands and windows to read."""
 
-from collections.abc import Sequence
-from types import TracebackType
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType, TracebackType
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -20,11 +20,11 @@ Valid = NDArray[np.bool_]
 
 
 class Raster(Protocol):
-    """A raster, so far as it can be laid on another one."""
+    """Name, size and place of a raster: enough to compare it with another one."""
 
     @property
     def name(self) -> str:
-        """What messages call it: a path or URL."""
+        """Path or URL; messages call it so."""
         ...
 
     @property
@@ -49,11 +49,11 @@ class Raster(Protocol):
 
 
 class Scene(Raster, Protocol):
-    """What the engine needs of an input. Several threads may read it at once."""
+    """All that prediction needs of an input. Several threads may read it at once."""
 
     @property
     def files(self) -> Sequence[str]:
-        """What it is read from, so far as that is known: a VRT's sources, a mask beside, ..."""
+        """Files it is read from, as far as they are known: itself, a VRT's sources, a mask, ..."""
         ...
 
     @property
@@ -78,8 +78,61 @@ class Scene(Raster, Protocol):
         ...
 
 
-class FileScene:
-    """A scene that holds a file open; use it as a context."""
+class FileScene(Scene, Protocol):
+    """An open file: what is asked of every reader (see `tiling.scenes.files.READERS`).
+
+    Use it as a context, which closes it.
+    """
+
+    @property
+    def nodata(self) -> float | None:
+        """The value of pixels that are not there, where the file declares one."""
+        ...
+
+    @property
+    def palette(self) -> Mapping[int, tuple[int, ...]]:
+        """Red, green and blue (0 to 255) of each value of the first band; empty without one."""
+        ...
+
+    @property
+    def descriptions(self) -> Sequence[str]:
+        """What the file calls each band that is read; empty texts where it says nothing."""
+        ...
+
+    @property
+    def scales(self) -> Sequence[tuple[float, float]]:
+        """Scale and offset that the file declares for each band that is read, by default 1, 0."""
+        ...
+
+    def overview(self, longest: int) -> tuple[Pixels, Valid]:
+        """The whole scene as `read` gives it, decimated so that no side is over `longest` pixels.
+
+        Raises:
+            SceneError: The pixels cannot be read.
+        """
+        ...
+
+    def close(self) -> None:
+        """Closes the file, in every thread that read it."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class BaseFileScene:
+    """What readers have in common: a context that closes the file, and what most files lack."""
+
+    crs: CRS | None = None
+    transform: Affine = Affine.identity()
+    nodata: float | None = None
+    palette: Mapping[int, tuple[int, ...]] = MappingProxyType({})
 
     def __enter__(self) -> Self:
         return self
@@ -93,7 +146,7 @@ class FileScene:
         self.close()
 
     def close(self) -> None:
-        """Closes the file."""
+        """See `FileScene`."""
         raise NotImplementedError
 
 
@@ -161,7 +214,7 @@ class WrappedScene(WrappedRaster):
 
 
 def unreadable(name: str, error: BaseException) -> SceneError:
-    """What to raise where a file that could be opened cannot be read."""
+    """The error to raise where a file that could be opened cannot be read."""
     return SceneError(
         f"{name}: pixels cannot be read ({first_line(error.__cause__ or error)}); "
         "the file seems damaged or cut off: copy it again"

@@ -1,25 +1,24 @@
 """TIFFs that tifffile reads, as scenes: microscopes' OME-TIFFs, whose bands lie in many pages."""
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from affine import Affine
-from rasterio.crs import CRS
 
 from tiling.errors import CodecError, SceneError
-from tiling.scenes.bands import Bands, as_read, chosen_bands, pixel_type
-from tiling.scenes.scene import FileScene, Pixels, Valid, first_line, unreadable
+from tiling.scenes.bands import TYPES, Bands, as_read, chosen_bands, pixel_type
+from tiling.scenes.scene import BaseFileScene, Pixels, Valid, first_line, unreadable
 from tiling.window import Window
 
 _ROWS_AT_ONCE = 512
 """Rows that an overview reads at once."""
 
-# tifffile and zarr take half a second to import, so that is done where a TIFF needs them.
+# tifffile and zarr take half a second to import: they are imported when a TIFF needs them.
 
 
-class TiffScene(FileScene):
+class TiffScene(BaseFileScene):
     """The first series of an OME-TIFF or tiled TIFF, at its full resolution.
 
     Its bands are its channels (axis C) or samples (S); other axes but Y and X have length 1.
@@ -28,18 +27,17 @@ class TiffScene(FileScene):
 
     Args:
         path: File.
-        bands: How many colour bands it must have, or the numbers, from 1 on, of those to read.
+        bands: How many colour bands it must have, or the numbers, from 1 on, of those to read;
+            None reads all colour bands.
+        types: Types that its pixels may have.
 
     Raises:
-        CodecError: Its compression needs a package that is not there.
+        CodecError: Its compression needs a package that is not installed.
         SceneError: No such file, no TIFF, cut off, with other axes, without the bands that are
-            wanted, or with pixels of another type than `tiling.scenes.bands.TYPES`.
+            wanted, or with pixels of another type than `types`.
     """
 
-    crs: CRS | None = None
-    transform: Affine = Affine.identity()
-
-    def __init__(self, path: str | Path, *, bands: Bands = 3) -> None:
+    def __init__(self, path: str | Path, *, bands: Bands = 3, types: Sequence[str] = TYPES) -> None:
         import tifffile
 
         self.name = str(path)
@@ -48,7 +46,7 @@ class TiffScene(FileScene):
             raise SceneError(f"{path}: no such file; check the path")
         try:
             self._file = tifffile.TiffFile(path)
-        except Exception as error:  # Of what is no TIFF, or ends before its first directory.
+        except Exception as error:  # No TIFF, or one that ends before its first directory.
             raise SceneError(
                 f"{path}: not a TIFF that can be read ({first_line(error)}); "
                 "the file seems damaged or cut off: copy it again"
@@ -66,7 +64,9 @@ class TiffScene(FileScene):
             colours = [band for band in range(1, count + 1) if band not in alphas]
             self._bands = chosen_bands(self.name, bands, colours, count)
             self.bands = len(self._bands)
-            self.dtype: np.dtype[Any] = pixel_type(self.name, [self._series.dtype.name])
+            self.descriptions = [""] * self.bands
+            self.scales = [(1.0, 0.0)] * self.bands
+            self.dtype: np.dtype[Any] = pixel_type(self.name, [self._series.dtype.name], types)
             self._alphas = tuple(band for band in alphas if band not in self._bands)
             self._pixels = self._level(0)
         except BaseException:
@@ -74,7 +74,7 @@ class TiffScene(FileScene):
             raise
 
     def close(self) -> None:
-        """Closes the file."""
+        """See `FileScene.close`."""
         self._file.close()
 
     def read(self, window: Window) -> tuple[Pixels, Valid]:
@@ -82,9 +82,10 @@ class TiffScene(FileScene):
         return self._read(self._pixels, window)
 
     def overview(self, longest: int) -> tuple[Pixels, Valid]:
-        """The whole scene as `read` gives it, decimated so that no side is over `longest` pixels.
+        """See `FileScene.overview`.
 
-        Made of the smallest level that is not smaller; without levels all of the file is read.
+        It is made from the smallest pyramid level that is large enough. Without levels the whole
+        file is read.
         """
         sides = [max(level.shape) for level in self._series.levels]
         number = max([n for n, side in enumerate(sides) if side >= longest], default=0)
@@ -137,7 +138,7 @@ class TiffScene(FileScene):
             raise unreadable(self.name, EOFError("OME-XML is missing"))
         try:
             return self._file.series[0]
-        except Exception as error:  # Of a damaged directory, or of OME-XML that is none.
+        except Exception as error:  # A damaged directory, or OME-XML that is no XML.
             raise unreadable(self.name, error) from error
 
 
@@ -159,7 +160,7 @@ def _check_axes(name: str, series: Any) -> None:
 
 
 def _check_codec(name: str, series: Any) -> None:
-    """Whether there is a decoder, asked before the first pixel is."""
+    """Whether there is a decoder; better asked now than at the first pixel."""
     from tifffile import TIFF
 
     page = series.keyframe
@@ -184,7 +185,7 @@ def _no_codec(name: str, what: str) -> CodecError:
 
 
 def _check_whole(name: str, series: Any) -> None:
-    """Whether all pixels lie inside the file: those cut off would be read as zeros."""
+    """Whether all pixels lie inside the file: tifffile reads those cut off as zeros."""
     if series.dataoffset is not None:  # All planes lie one after the other.
         ends = [(series.keyframe.parent, series.dataoffset + series.nbytes)]
     elif None in list(series.pages):

@@ -81,3 +81,26 @@ def test_classes_are_those_of_the_foreground_each_of_another_name(config, names)
     with pytest.raises(ValidationError, match="of the foreground"):
         config(classes=names)
     assert config(classes="road,rail").class_names == ("road", "rail")
+
+
+def test_all_that_no_other_part_declares_changes_the_result():
+    class WithOneMore(InferRoads):
+        new: int = 3
+
+    values = WithOneMore(tile=256).of_the_result()
+    assert values["new"] == 3
+    assert values["tile"] == 256
+    assert set(values) == {
+        "steps", "tile", "overlap", "bands", "value_range", "dtype", "save_steps", "tta",
+        "min_size", "threshold", "gsd", "aoi", "white_is_nodata", "new",
+    }  # fmt: skip
+
+
+def test_who_computes_and_how_it_is_scored_changes_no_result():
+    there = InferRoads().of_the_result()
+    assert there == InferRoads(
+        device="cpu", batch=2, part_size=640, workers=3, scheduler="tcp://host:8786", rho=1,
+        ignore="255", topology=False, figures=True, overwrite=True, scenes=["a.tif"], labels="b",
+        output="c",
+    ).of_the_result()  # fmt: skip
+    assert there != InferRoads(threshold=0.4).of_the_result()

@@ -360,8 +360,8 @@ def test_the_weights_find_their_classes_in_scenes(trained, scenes, tmp_path):
         output=tmp_path, model=[str(trained.weights)], tile=SIDE, overlap=32,
     )  # fmt: skip
     result = infer_roads(told, Silence())
-    assert result.report["failed"] == []
-    assert result.report["pooled"]["foreground"] == trained.report["pooled"]["foreground"]
+    assert result.failed == []
+    assert result.report.pooled.foreground == trained.report.pooled.foreground
     with (
         rasterio.open(tmp_path / "5" / "mask.tif") as mask,
         rasterio.open(scenes / "test-labels" / "5.tif") as label,
@@ -383,14 +383,14 @@ def test_the_weights_pass_for_fundi_too(trained, tmp_path, write_raster):
         tile=64, overlap=32,
     )  # fmt: skip
     report = infer_drive(told, Silence()).report
-    assert report["failed"] == []
-    assert report["scoring"]["counted"] == "pixels inside the field of view"
+    assert report.failed == []
+    assert report.scoring.counted == "pixels inside the field of view"
 
 
 def test_without_test_images_the_result_is_of_those_held_out(scenes, tmp_path):
     result = train_folder(config(scenes, output=tmp_path, held_out=[1]), Silence())
     assert result.folder == tmp_path / "held-out"
-    assert [scene["name"] for scene in result.report["scenes"]] == ["2"]
+    assert [scene.name for scene in result.report.scenes] == ["2"]
     assert load(str(result.weights)).card.training["held_out"] == ["2"]
     assert not (tmp_path / "test").exists()
 
@@ -414,6 +414,6 @@ def test_test_images_without_labels_are_predicted(scenes, tmp_path):
     told = config(scenes, output=tmp_path, held_out=[1], test_images=scenes / "test")
     result = train_folder(told, Silence())
     assert result.folder == tmp_path / "test"
-    assert result.report["pooled"] is None
+    assert result.report.pooled is None
     assert (tmp_path / "test" / "5" / "mask.tif").is_file()
     assert set(load(str(result.weights)).card.scores) == {"held_out"}

@@ -5,10 +5,9 @@ import pytest
 
 from pipelines.config.scoring import ScoringSettings
 from pipelines.errors import LabelError
-from pipelines.evaluation.scoring import Drawing, count, score
+from pipelines.evaluation.scoring import as_levels, count, score
 from pipelines.inputs.labels import Labelling, open_label
 from pipelines.results.levels import open_levels
-from pipelines.results.outcome import SceneOutcome
 from pipelines.scores.counts import IGNORE_INDEX, Counter
 from pipelines.scores.relaxed import Disc
 from pipelines.scores.topology import TopologyCounts
@@ -62,7 +61,7 @@ def counted(raster, label, settings=PLAIN, classes=2, **options):
         open_levels(raster, "probability", (0, TOP), NAMES[: classes - 1], **options) as levels,
         open_label(label, Labelling(classes, ignore=(9,))) as drawn,
     ):
-        return count(levels, drawn, settings)
+        return count([levels], drawn, None, settings).counts
 
 
 def assert_same(found, expected):
@@ -103,7 +102,7 @@ def test_a_mask_counts_as_ungraded(write_raster, rasters, tmp_path):
     mask = np.where(levels == NODATA, NODATA, levels > 127).astype(np.uint8)
     path = write_raster(tmp_path / "mask.tif", mask, nodata=NODATA)
     with open_levels(path) as masked, open_label(drawn, Labelling(ignore=(9,))) as of:
-        found = count(masked, of, PLAIN)
+        found = count([masked], of, None, PLAIN).counts
     hard = np.where(mask == NODATA, NODATA, mask * TOP).astype(np.uint8)
     assert_same(found, at_once(hard, label, 3.0, graded=False))
 
@@ -159,8 +158,8 @@ def test_what_does_not_count_is_in_neither_topology(components, left_out_by):
 
 
 @pytest.fixture
-def outcome(rasters, tmp_path):
-    """A scene of three steps and a second observer; its levels by what they are, and labels."""
+def written(rasters):
+    """Files of three steps, their levels, and two observers' labels with their files."""
     arrays, files = {}, {}
     for step in (1, 2, 3):
         levels, _, path, _ = rasters(seed=step, name=f"probability-step{step}")
@@ -169,78 +168,58 @@ def outcome(rasters, tmp_path):
     _, label, _, first = rasters(seed=11, name="first")
     _, other, _, second = rasters(seed=12, name="second", hole=np.s_[70:, :50])
 
+    return files, arrays, ((label, first), (other, second))
+
+
+def scored(files, first, second=None, progress=lambda windows: None):
     def opened(path):
         return open_levels(path, "probability", (0, TOP))
 
-    return SceneOutcome("scene", "scene.tif", files=files, open_raster=opened), arrays, (
-        (label, first), (other, second),
-    )  # fmt: skip
-
-
-def scored(outcome, first, second=None, progress=lambda windows: None):
     labelling = Labelling(ignore=(9,))
     with open_label(first, labelling) as label, open_label(second, labelling) as other:
-        score(outcome, label, other, PLAIN, progress)
-    return outcome
+        return score(files, opened, label, other, PLAIN, progress)
 
 
-def test_every_step_that_was_kept_is_scored_and_the_last_is_the_prediction(outcome):
-    scene, arrays, ((label, first), _) = outcome
-    scored(scene, first)
-    assert len(scene.steps) == 3
-    for step, counts in enumerate(scene.steps, start=1):
+def test_every_step_that_was_kept_is_scored_and_the_last_is_the_prediction(written):
+    files, arrays, ((label, first), _) = written
+    scores = scored(files, first)
+    assert len(scores.steps) == 3
+    for step, counts in enumerate(scores.steps, start=1):
         assert_same(counts, at_once(arrays[step], label, 3.0))
-    assert scene.counts is scene.steps[-1]
-    assert scene.second is None
+    assert scores.counts is scores.steps[-1]
+    assert scores.second is None
 
 
-def test_without_steps_the_prediction_alone_is_scored(outcome):
-    scene, arrays, ((label, first), _) = outcome
-    scene.files = {"probability": scene.files["probability-step2"]}
-    scored(scene, first)
-    assert scene.steps == ()
-    assert_same(scene.counts, at_once(arrays[2], label, 3.0))
+def test_without_steps_the_prediction_alone_is_scored(written):
+    files, arrays, ((label, first), _) = written
+    scores = scored({"probability": files["probability-step2"]}, first)
+    assert scores.steps == ()
+    assert_same(scores.counts, at_once(arrays[2], label, 3.0))
 
 
-def test_the_second_observer_counts_where_the_prediction_and_both_labels_do(outcome):
-    scene, arrays, ((label, first), (other, second)) = outcome
-    scored(scene, first, second)
+def test_the_second_observer_counts_where_the_prediction_and_both_labels_do(written):
+    files, arrays, ((label, first), (other, second)) = written
+    scores = scored(files, first, second)
     there = (other != IGNORE_INDEX) & (arrays[3][0] != NODATA)
     drawn = np.where(there, (other == 1) * TOP, NODATA)[None].astype(np.uint8)
-    assert_same(scene.second, at_once(drawn, label, 3.0, graded=False))
-    assert scene.second.strict.sum() == (there & (label != IGNORE_INDEX)).sum()
+    assert_same(scores.second, at_once(drawn, label, 3.0, graded=False))
+    assert scores.second.strict.sum() == (there & (label != IGNORE_INDEX)).sum()
 
 
-def test_a_drawing_leaves_out_what_either_does(write_raster, tmp_path):
-    levels = np.full((2, 4, 4), 50, np.uint8)
-    levels[:, 0] = NODATA
-    drawn = np.array([[0, 1, 2, 9]] * 4, np.uint8)
-    with (
-        open_levels(
-            write_raster(tmp_path / "p.tif", levels, nodata=NODATA),
-            "probability",
-            (0, TOP),
-            NAMES[: len(levels)],
-        ) as within,
-        open_label(
-            write_raster(tmp_path / "l.tif", drawn[None]), Labelling(3, ignore=(9,))
-        ) as label,
-    ):
-        drawing = Drawing(label, within)
-        found = drawing.read(Window(1, 0, 1, 4))
-        assert found.tolist() == [[[0, TOP, 0, NODATA]], [[0, 0, TOP, NODATA]]]
-        assert found.dtype == np.uint8
-        assert (drawing.read(Window(0, 0, 1, 4)) == NODATA).all()
-        assert not drawing.graded
-        assert drawing.classes == within.classes
-        assert (drawing.height, drawing.width) == (4, 4)
+def test_what_was_drawn_as_levels_leaves_out_what_either_does():
+    within = np.full((2, 2, 4), 50, np.uint8)
+    within[:, 0] = NODATA
+    levels = as_levels(np.array([[0, 1, 2, IGNORE_INDEX]] * 2, np.uint8), within)
+    assert levels.dtype == np.uint8
+    assert (levels[:, 0] == NODATA).all()
+    assert levels[:, 1].tolist() == [[0, TOP, 0, NODATA], [0, 0, TOP, NODATA]]
 
 
-def test_every_window_is_told_once_for_each_raster(outcome, monkeypatch):
+def test_every_window_is_told_once_for_each_raster(written, monkeypatch):
     monkeypatch.setattr("pipelines.evaluation.scoring.AT_ONCE", 37)
-    scene, _, ((_, first), (_, second)) = outcome
+    files, _, ((_, first), (_, second)) = written
     done = []
-    scored(scene, first, second, done.append)
+    scored(files, first, second, done.append)
     windows = 3 * 3
     assert sum(done) == 4 * windows  # Three steps and the second observer.
 
@@ -252,7 +231,7 @@ def test_a_label_with_a_value_that_is_no_class_is_an_error(rasters):
         open_label(drawn, Labelling(3)) as label,
         pytest.raises(LabelError, match="value 9 is no class"),
     ):
-        count(levels, label, PLAIN)
+        count([levels], label, None, PLAIN)
 
 
 def test_a_raster_that_is_cut_off_is_an_error_that_names_it(rasters):

@@ -82,7 +82,7 @@ def test_a_bad_scene_ends_with_a_line_that_names_its_file(run, name):
     assert f"{name}.tif" in outcome.error
     assert "\n" not in outcome.error
     assert outcome.prediction is None
-    assert outcome.counts is None
+    assert outcome.scores is None
     assert outcome.files == {}
 
 
@@ -106,9 +106,9 @@ def test_a_label_of_another_size_is_told_with_both_sizes(run):
 def test_scenes_with_a_label_are_scored_and_those_without_are_not(run):
     outcomes, _ = run
     assert outcomes["a"].label.endswith("labels/a.tif")
-    assert outcomes["a"].counts.strict[0].sum() > 0
+    assert outcomes["a"].scores.counts.strict[0].sum() > 0
     assert outcomes["z"].label is None
-    assert outcomes["z"].counts is None
+    assert outcomes["z"].scores is None
 
 
 def test_scores_count_the_written_levels_where_the_scene_is(run, inputs):
@@ -119,8 +119,8 @@ def test_scores_count_the_written_levels_where_the_scene_is(run, inputs):
     ):
         levels, road = probability.read(1), label.read(1) > 0
     assert (levels == NODATA).any()
-    for label, counts in ((False, outcomes["a"].counts.strict[0][0]),
-                          (True, outcomes["a"].counts.strict[0][1])):  # fmt: skip
+    for label, counts in ((False, outcomes["a"].scores.counts.strict[0][0]),
+                          (True, outcomes["a"].scores.counts.strict[0][1])):  # fmt: skip
         expected = [((levels == level) & (road == label)).sum() for level in range(255)]
         np.testing.assert_array_equal(counts, expected)
 
@@ -241,7 +241,9 @@ def test_a_rerun_computes_nothing_leaves_the_files_and_scores_the_same(both, mod
     assert [outcome.files for outcome in again] == [outcome.files for outcome in first]
     assert contents(tmp_path) == before
     assert told.done == 0
-    np.testing.assert_array_equal(again[0].counts.strict[0], first[0].counts.strict[0])
+    np.testing.assert_array_equal(
+        again[0].scores.counts.strict[0], first[0].scores.counts.strict[0]
+    )
 
 
 def test_how_the_work_is_done_may_change_in_a_rerun(both, model, tmp_path):
@@ -372,10 +374,10 @@ def test_several_classes_are_scored_together_and_one_by_one(
     there = levels[0] != NODATA
     total = np.minimum(levels.sum(axis=0), 254)[there]
     expected = np.bincount(total, minlength=255)
-    np.testing.assert_array_equal(outcome.counts.strict[0].sum(axis=0), expected)
+    np.testing.assert_array_equal(outcome.scores.counts.strict[0].sum(axis=0), expected)
     for index in (1, 2):
         one = np.bincount(levels[index - 1][there & (drawn[0] == index)], minlength=255)
-        np.testing.assert_array_equal(outcome.counts.strict[index, 1], one)
+        np.testing.assert_array_equal(outcome.scores.counts.strict[index, 1], one)
 
 
 def test_a_label_that_is_no_class_fails_its_scene_and_says_which(inputs, fresh_weights, tmp_path):
@@ -392,7 +394,7 @@ def test_floats_score_like_their_levels(both, model, tmp_path):
     for dtype in ("uint8", "float32"):
         settings = SETTINGS.model_copy(update={"dtype": dtype})
         [outcome] = run_batch(both[:1], [model], settings, tmp_path / dtype, Silence())
-        counts.append(outcome.counts.strict[0])
+        counts.append(outcome.scores.counts.strict[0])
     np.testing.assert_array_equal(*counts)
 
 

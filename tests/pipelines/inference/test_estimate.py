@@ -30,26 +30,26 @@ def scene(write_raster, tmp_path_factory):
     return write_raster(tmp_path_factory.mktemp("scenes") / "noise.tif", pixels)
 
 
-def plan(scenes, model, reading=None, **changes):
+def estimate(scenes, model, reading=None, **changes):
     items = road_inputs([str(scene) for scene in scenes], None, reading)
     return estimate_batch(items, [model], SMALL.model_copy(update=changes))
 
 
-def test_a_plan_says_what_the_run_then_has(scene, model, tmp_path, told):
-    [planned] = plan([scene], model)
+def test_an_estimate_says_what_the_run_then_has(scene, model, tmp_path, told):
+    [estimated] = estimate([scene], model)
     [outcome] = run_batch(road_inputs([str(scene)], None), [model], SMALL, tmp_path, told)
-    assert (planned.name, planned.width, planned.height) == ("noise", 500, 400)
-    assert planned.tiles == outcome.prediction.tiles == told.done
-    assert planned.parts == outcome.prediction.parts == 12
-    assert planned.redundant == told.done / planned.tiles - 1 == 0
-    assert planned.error is None
+    assert (estimated.name, estimated.width, estimated.height) == ("noise", 500, 400)
+    assert estimated.tiles == outcome.prediction.tiles == told.done
+    assert estimated.parts == outcome.prediction.parts == 12
+    assert estimated.redundant == told.done / estimated.tiles - 1 == 0
+    assert estimated.error is None
 
 
 @pytest.mark.parametrize(
     "changes", [{}, {"dtype": "float32"}, {"save_steps": True, "steps": 3}, {"overlap": 48}]
 )
 def test_the_disk_is_enough_for_all_that_is_there_at_once(scene, model, tmp_path, told, changes):
-    [planned] = plan([scene], model, **changes)
+    [estimated] = estimate([scene], model, **changes)
     settings = SMALL.model_copy(update=changes)
     largest, ended = 0, Event()
 
@@ -73,63 +73,63 @@ def test_the_disk_is_enough_for_all_that_is_there_at_once(scene, model, tmp_path
         watching.join()
     assert outcome.error is None
     # A few kilobytes of headers per part are not counted.
-    assert 0 < largest <= planned.disk + 4096 * planned.parts
-    [twice] = plan([scene], model, dtype="float32", save_steps=True, steps=3)
-    assert planned.disk <= twice.disk
+    assert 0 < largest <= estimated.disk + 4096 * estimated.parts
+    [twice] = estimate([scene], model, dtype="float32", save_steps=True, steps=3)
+    assert estimated.disk <= twice.disk
 
 
 def test_more_to_hold_is_more_memory(scene, model):
-    [small], [large] = plan([scene], model), plan([scene], model, part_size=4096)
+    [small], [large] = estimate([scene], model), estimate([scene], model, part_size=4096)
     assert large.parts == 1
     assert large.memory > small.memory
-    [steps] = plan([scene], model, part_size=4096, steps=3, save_steps=True)
+    [steps] = estimate([scene], model, part_size=4096, steps=3, save_steps=True)
     # Two bands more, each with two sums of 4 bytes and a level per pixel.
     assert steps.memory - large.memory >= 400 * 500 * 2 * (2 * 4 + 1)
 
 
-def test_a_resampled_scene_is_planned_at_the_size_that_the_network_sees(scene, model):
-    [own], [coarse] = plan([scene], model), plan([scene], model, Reading(gsd=2.0))
+def test_a_resampled_scene_is_estimated_at_the_size_that_the_network_sees(scene, model):
+    [own], [coarse] = estimate([scene], model), estimate([scene], model, Reading(gsd=2.0))
     assert coarse.tiles < own.tiles / 2
     assert (coarse.height, coarse.width) == (own.height, own.width)
 
 
 def test_time_is_that_of_all_tiles_at_the_measured_pace(scene, model):
-    [planned] = plan([scene], model)
-    assert 0 < planned.measured <= planned.tiles
-    assert planned.seconds > 0
+    [estimated] = estimate([scene], model)
+    assert 0 < estimated.measured <= estimated.tiles
+    assert estimated.seconds > 0
 
 
 @pytest.mark.parametrize("size", [(20, 30), (64, 64), (65, 400)])
-def test_small_scenes_can_be_planned(write_raster, model, tmp_path, size):
+def test_small_scenes_can_be_estimated(write_raster, model, tmp_path, size):
     path = write_raster(tmp_path / "s.tif", np.full((3, *size), 90, np.uint8))
-    [planned] = plan([path], model)
-    assert planned.error is None
-    assert planned.measured <= planned.tiles
+    [estimated] = estimate([path], model)
+    assert estimated.error is None
+    assert estimated.measured <= estimated.tiles
 
 
 def test_nothing_is_written(scene, model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = sorted(path.name for path in scene.parent.iterdir())
-    plan([scene], model)
+    estimate([scene], model)
     assert list(tmp_path.iterdir()) == []
     assert sorted(path.name for path in scene.parent.iterdir()) == before
 
 
-def test_a_scene_that_cannot_be_read_is_named_and_the_others_are_planned(scene, model, tmp_path):
+def test_a_scene_that_cannot_be_read_is_named_and_the_others_are_estimated(scene, model, tmp_path):
     (tmp_path / "text.tif").write_text("no raster")
     cut = tmp_path / "cut.tif"
     cut.write_bytes(scene.read_bytes()[: scene.stat().st_size // 2])
-    text, half, planned = plan([tmp_path / "text.tif", cut, scene], model)
+    text, half, estimated = estimate([tmp_path / "text.tif", cut, scene], model)
     assert "text.tif" in text.error
     assert "cut.tif" in half.error
-    assert planned.error is None
+    assert estimated.error is None
     with rasterio.open(scene) as raster:
-        assert (planned.height, planned.width) == raster.shape
+        assert (estimated.height, estimated.width) == raster.shape
 
 
 def test_what_would_be_refused_is_refused(scene, model, tmp_path, write_raster):
     other = write_raster(tmp_path / "noise.tif", np.full((3, 20, 20), 9, np.uint8))
     with pytest.raises(PipelineError, match="both be written"):
-        plan([scene, other], model)
+        estimate([scene, other], model)
     with pytest.raises(PipelineError, match="cuda:99"):
-        plan([scene], model, device="cuda:99")
+        estimate([scene], model, device="cuda:99")

@@ -35,7 +35,9 @@ GUARD_S = 120
 
 # What a command imports takes longer than what it does here: imported once, then forked.
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["flows.command", "pipelines.inference.run"])
+FORKS.set_forkserver_preload(
+    ["flows.command", "flows.cli.direct", "flows.cli.printed", "pipelines.inference.run"]
+)
 
 
 class Ended(AssertionError):
@@ -124,14 +126,12 @@ def _infer_roads(folder, words, afresh, largest_file, marker, patience):
         os.execv(sys.executable, [sys.executable, "-m", "flows.infer_roads", *words])
 
     from flows.command import command
-    from pipelines.config.inference import InferRoads
+    from flows.table import FLOWS
     from pipelines.inference import workers
-    from pipelines.inference.run import infer_roads
 
     if patience is not None:
         workers._WAIT_FOR_A_WORKER_S = patience
-    sys.argv = ["flows.infer_roads", *words]
-    command("infer_roads", InferRoads, infer_roads)
+    command(FLOWS["infer-roads"], "python -m flows.infer_roads", words)
 
 
 def marked(marker: str) -> dict[int, str]:

@@ -15,8 +15,9 @@ from pipelines.datasets.synthetic import draw_fundus, write_drive_folder, write_
 from pipelines.errors import DataError, PipelineError, WeightsError
 from pipelines.inference.run import infer_drive, infer_roads
 from pipelines.models import weights
-from pipelines.report.result import Result
 from pipelines.results.progress import Silence
+from pipelines.results.report import as_json
+from pipelines.results.result import Result
 from tiling.scenes.raster import without_georeferencing_warning
 
 ROADS_SMALL = {"tile": 64, "overlap": 16, "batch": 4, "steps": 1, "device": "cpu"}
@@ -192,7 +193,7 @@ def test_the_table_has_every_scene_and_the_pool(roads):
 
 
 def test_the_result_is_what_the_report_file_holds(roads):
-    assert json.loads(json.dumps(roads.result.report)) == roads.report
+    assert json.loads(json.dumps(as_json(roads.result.report))) == roads.report
 
 
 def test_without_labels_there_is_no_score(road_folder, roads_weights, tmp_path):
@@ -353,7 +354,7 @@ def test_an_empty_default_inbox_is_made_and_reported_as_nothing_to_do(
 def test_a_dry_run_of_an_inbox_that_is_not_there_makes_none(monkeypatch, roads_weights, tmp_path):
     monkeypatch.chdir(tmp_path)
     config = InferRoads(model=[str(roads_weights)], device="cpu", dry_run=True)
-    assert infer_roads(config, Silence()).plans == []
+    assert infer_roads(config, Silence()).estimates == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -446,8 +447,8 @@ def test_other_scenes_options_are_refused_by_name(
     infer([path], roads_weights, tmp_path / "out", **usual)
     before = (tmp_path / "out" / "four" / "mask.tif").read_bytes()
     run = infer([path], roads_weights, tmp_path / "out", **{**usual, **change})
-    [failed] = run.result.report["failed"]
-    assert said in failed["error"]
+    [failed] = run.result.failed
+    assert said in failed.error
     assert (tmp_path / "out" / "four" / "mask.tif").read_bytes() == before
     run = infer([path], roads_weights, tmp_path / "out", overwrite=True, **{**usual, **change})
     assert run.report["failed"] == []
@@ -461,8 +462,8 @@ def test_a_run_that_can_predict_nothing_leaves_the_report_that_is_there(
     before = {path: path.read_bytes() for path in tmp_path.glob("*.*")}
     assert len(before) == 3
     again = infer_roads(InferRoads(**told, output=tmp_path, save_steps=True), Silence())
-    assert again.report["scenes"] == []
-    assert len(again.report["failed"]) > 0
+    assert again.report.scenes == []
+    assert len(again.failed) > 0
     assert {path: path.read_bytes() for path in tmp_path.glob("*.*")} == before
 
 
@@ -496,7 +497,7 @@ def test_metres_asked_of_a_scene_without_are_its_error(four_bands, roads_weights
     run = infer([photo], roads_weights, tmp_path / "out", gsd=1.0)
     [failed] = run.report["failed"]
     assert "photo.png: its pixels have no size in metres" in failed["error"]
-    assert infer([photo], roads_weights, tmp_path / "out").report["failed"] == []
+    assert infer([photo], roads_weights, tmp_path / "out").result.failed == []
 
 
 def test_white_of_16_bits_is_an_error_of_the_scene(write_raster, roads_weights, tmp_path):
@@ -516,7 +517,7 @@ def test_a_dry_run_writes_nothing_and_names_what_cannot_be_read(
         Silence(),
     )  # fmt: skip
     assert list(tmp_path.iterdir()) == []
-    assert [plan.name for plan in result.plans] == ["broken", "north", "south"]
-    [failed] = result.report["failed"]
-    assert "broken.tif" in failed["error"]
-    assert result.report["scenes"] == []
+    assert [one.name for one in result.estimates] == ["broken", "north", "south"]
+    [failed] = result.failed
+    assert "broken.tif" in failed.error
+    assert result.report.scenes == []

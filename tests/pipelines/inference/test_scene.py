@@ -181,7 +181,7 @@ def test_an_output_that_is_a_file_is_an_error_that_names_it(
 
 
 def test_the_kind_of_device_names_what_computes():
-    assert device_kind(SMALL) == f"cpu, torch {torch.__version__}"
+    assert device_kind(SMALL.device) == f"cpu, torch {torch.__version__}"
 
 
 def test_the_grid_is_of_what_the_network_sees(source):

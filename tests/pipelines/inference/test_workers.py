@@ -10,8 +10,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,8 @@ from pipelines.config.inference import PredictionSettings
 from pipelines.datasets.synthetic import write_road_scene
 from pipelines.inference.batch import run_batch
 from pipelines.inputs.discovery import road_inputs
+from pipelines.inputs.opening import Reading, opened_scene
+from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.models.weights import load
 from pipelines.results.progress import Silence
 from tests.pipelines.inference.test_resume import (
@@ -262,6 +266,41 @@ def test_the_parts_of_a_killed_worker_are_done_by_the_others(cluster, words, alo
         assert before < PARTS
         assert set(workers()) == {"one", "two"}
     assert finished(tmp_path / "out/scene", alone)
+
+
+def opened_and_noted(log: Path, scene: str) -> AbstractContextManager[OpenedScene]:
+    """Opens a scene, and notes which process did."""
+    with log.open("a", encoding="utf-8") as file:
+        file.write(f"{os.getpid()}\n")
+    return opened_scene(scene, None, Reading())
+
+
+def test_a_worker_opens_a_scene_once_for_all_its_parts_and_anew_for_the_next_run(
+    cluster, roads_weights, tmp_path
+):
+    log, path = tmp_path / "log", tmp_path / "scene.tif"
+    item = SceneInput(str(path), "scene", partial(opened_and_noted, log, str(path)))
+    models = [load(str(roads_weights))]
+    settings = PredictionSettings(tile=64, overlap=16, steps=1, part_size=64, device="cpu")
+    spread = settings.model_copy(update={"scheduler": cluster.address})
+
+    def rasters_of(settings, name):
+        [outcome] = run_batch([item], models, settings, tmp_path / name, Silence())
+        assert outcome.error is None
+        return rasters(tmp_path / name / "scene")
+
+    write_road_scene(path, None, size=250, seed=3)
+    before = rasters_of(spread, "before")
+    openings = Counter(log.read_text().split())
+    assert openings.pop(str(os.getpid())) == 1
+    assert len(openings) in (1, 2)
+    assert set(openings.values()) == {1}
+    # Written over in place: a file that is open still would show some of the old pixels.
+    with rasterio.open(path, "r+") as raster:
+        raster.write(raster.read()[:, ::-1])
+    after = rasters_of(spread, "after")
+    assert after == rasters_of(settings, "alone")
+    assert after["probability.tif"] != before["probability.tif"]
 
 
 def test_a_worker_with_other_weights_under_the_name_is_refused(

@@ -9,7 +9,7 @@ from PIL import Image
 from pipelines.datasets.fundus import fundus_samples
 from pipelines.datasets.synthetic import draw_fundus, write_drive_folder
 from pipelines.errors import DataError
-from pipelines.inputs import discovery as items
+from pipelines.inputs import opening
 from pipelines.inputs.discovery import fundus_input, fundus_inputs, road_inputs
 from pipelines.inputs.field_of_view import field_diameter
 from pipelines.inputs.fundus import FundusSample
@@ -62,6 +62,16 @@ WHOLE = Window(0, 0, 20, 30)
 
 def test_a_folder_stands_for_its_images_by_name(scenes):
     assert names(road_inputs([str(scenes)], None)) == ["a", "b.1", "c", "d[1]"]
+
+
+def test_a_gif_is_a_label_and_no_image(scenes, tmp_path):
+    """It has 256 colours at most: what lies in a folder of scenes as such was drawn."""
+    for path in (scenes / "e.gif", tmp_path / "labels" / "a.gif"):
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.zeros((20, 30), np.uint8)).save(path)
+    assert names(road_inputs([str(scenes)], None)) == ["a", "b.1", "c", "d[1]"]
+    [item] = road_inputs([str(scenes / "a.tif")], tmp_path / "labels")
+    assert label_of(item) == "a.gif"
 
 
 def test_a_glob_stands_for_what_it_matches(scenes):
@@ -261,7 +271,7 @@ def test_a_fundus_is_seen_at_a_diameter_trained_at(
     photographs, monkeypatch, overview, width, working
 ):
     """However coarse the overview is that its field of view is found in."""
-    monkeypatch.setattr(items, "FIELD_SEEN_AT", overview)
+    monkeypatch.setattr(opening, "FIELD_SEEN_AT", overview)
     reading = Reading(field_diameters=(400, 500))
     [item] = fundus_inputs([str(photographs / f"{width}.png")], None, reading)
     size, seen, diameter = seen_in(item)

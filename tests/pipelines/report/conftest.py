@@ -1,12 +1,16 @@
 """A complete report as docs/report.md has it, with numbers that fit together, and pictures."""
 
 import io
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
+from pydantic import TypeAdapter
 
-from pipelines.report.page import Picture
+from pipelines.report.previews import Picture
+from pipelines.results.report import Report
 
 LEVELS = 255
 RHO = 2.0
@@ -64,7 +68,7 @@ def _scores(quality, topology, classes, empty=False):
             "iou": (confusion["iou"] + 0.96) / 2 if confusion["iou"] is not None else None,
             "recall": defined, "precision": defined, "f1": defined, "break_even": defined,
         },
-        "classes": None,
+        "classes": {},
         "relaxed": {
             "rho": RHO, "precision": defined and quality + 0.08,
             "recall": defined and quality + 0.1, "f1": defined and quality + 0.09,
@@ -99,6 +103,13 @@ def _flat(scores, prefix=""):
         else:
             flat[prefix + key] = value
     return flat
+
+
+def _undefined(value):
+    """The same scores, none of them defined."""
+    if isinstance(value, dict):
+        return {key: _undefined(inner) for key, inner in value.items()}
+    return [_undefined(inner) for inner in value] if isinstance(value, list) else None
 
 
 def _means(all_scores):
@@ -145,8 +156,12 @@ def build_report(
     classes=(),
     comparison=True,
     failed=(),
+    figures=False,
 ):
-    """A report with one scene per name; a quality of None is a scene without foreground."""
+    """A report with one scene per name; a quality of None is a scene without foreground.
+
+    `failed` are inputs with their errors.
+    """
     if qualities is None:
         qualities = [0.76 + 0.04 * ((7 * index) % 5) / 5 for index in range(len(names))]
     scored = [
@@ -158,17 +173,16 @@ def build_report(
     # Not the mean: scenes are of different size.
     overall = float(np.mean(there)) - 0.004 if there else 0.3
     pooled = _scores(overall, topology, classes, empty=not there)
-    nothing = dict.fromkeys(pooled)
     mean, sd = _means(scored)
     by_step = [
         _scores(overall - 0.05 * 0.35**index * (index < steps - 1), topology, classes)
         for index in range(steps)
     ]
-    drawn = _scores(0.772, topology, classes) | dict.fromkeys(
-        ("best", "break_even", "roc_auc", "average_precision", "calibration")
-    )
+    drawn = _scores(0.772, topology, classes)
+    for group in ("best", "break_even", "roc_auc", "average_precision", "calibration"):
+        drawn[group] = _undefined(drawn[group])
     drawn_mean, drawn_sd = _means([drawn for _ in names])
-    return {
+    contents = {
         "schema": 2,
         "created": "2026-11-21T09:35:17+00:00",
         "version": "0.2.0",
@@ -182,6 +196,7 @@ def build_report(
             "scenes": ["/data/chase_db1"], "labels": "/data/chase_db1", "model": ["vessels-dru4"],
             "steps": None, "tile": 512, "overlap": 64, "batch": 4, "threshold": 0.5,
             "device": "cpu", "save_steps": True, "value_range": None, "min_size": 0,
+            "figures": figures, "bands": None,
         },
         "scoring": {
             "threshold": 0.5, "rho": RHO, "ignore": [],
@@ -195,15 +210,14 @@ def build_report(
         "second_observer": {
             "pooled": drawn, "mean": drawn_mean, "sd": drawn_sd,
             "intervals": _intervals(drawn, len(names)),
-            "scenes": [{"name": name, **drawn} for name in names],
+            "scenes": [{"name": name, "scores": drawn} for name in names],
         } if second and labelled else None,
         "steps": [
             {
                 "step": index + 1, "seconds_per_megapixel": 0.81 * (index + 1),
-                "pooled": scores if labelled else None,
-                "intervals": _intervals(scores, len(names)) if labelled else None,
+                "pooled": scores, "intervals": _intervals(scores, len(names)),
             }
-            for index, scores in enumerate(by_step)
+            for index, scores in enumerate(by_step if labelled else ())
         ],
         "comparison": {
             "a": "vessels-dru4", "b": "vessels-unet", "scenes": len(names),
@@ -232,17 +246,37 @@ def build_report(
                 "label": f"/data/chase_db1/{name}_1stHO.png" if labelled else None,
                 "height": 960, "width": 999, "tiles": 9, "parts": 1, "parts_computed": 1,
                 "seconds": 2.4, "files": {"mask": f"{name}/mask.tif"},
-                **(scores if labelled else nothing),
+                "scores": scores if labelled else None,
             }
             for name, scores in zip(names, scored, strict=True)
         ],
-        "failed": list(failed),
+        "failed": [{"input": name, "error": error} for name, error in failed],
         "made_with": {
             "command": "rurnet infer-drive --scenes /data/chase_db1 --save-steps",
             "python": "3.11.2", "platform": "Linux-6.1-x86_64", "processor": "Xeon", "cores": 2,
             "device": "cpu", "packages": {"rurnet": "0.2.0", "torch": "2.11.0"}, "seconds": 83.2,
         },
     }  # fmt: skip
+    return TypeAdapter(Report).validate_python(contents)
+
+
+def with_changes(value, changes):
+    """The same report, or part of one, with other values under some paths ("scenes.0.name")."""
+    for path, new in changes.items():
+        name, _, rest = path.partition(".")
+        if isinstance(value, Mapping):
+            # The keys of columns have points in them.
+            value = value | (
+                {path: new} if path in value else {name: with_changes(value[name], {rest: new})}
+            )
+        elif isinstance(value, list | tuple):
+            each = list(value)
+            each[int(name)] = with_changes(each[int(name)], {rest: new})
+            value = each
+        else:
+            old = getattr(value, name)
+            value = replace(value, **{name: with_changes(old, {rest: new}) if rest else new})
+    return value
 
 
 def encoded(pixels, form="WEBP"):
@@ -283,6 +317,12 @@ def build_picture(
 def sample_report():
     """The function that builds a report."""
     return build_report
+
+
+@pytest.fixture(scope="session")
+def changed():
+    """The function that changes values in a report."""
+    return with_changes
 
 
 @pytest.fixture(scope="session")

@@ -231,10 +231,10 @@ def test_a_phone_has_no_sideways_scroll(visit, sample):
     assert page.locator("tbody th").first.bounding_box()["x"] >= 0
 
 
-def test_a_long_name_does_not_widen_a_phone(visit, sample_report, sample_picture):
+def test_a_long_name_does_not_widen_a_phone(visit, sample_report, sample_picture, changed):
     name = "scene_" + "0123456789" * 12
-    report = sample_report(names=(name,), failed=[{"input": f"/{name}", "error": name}])
-    report["data"] = f"/{name}"
+    report = sample_report(names=(name,), failed=[(f"/{name}", name)])
+    report = changed(report, {"data": f"/{name}"})
     page = visit(render_page(report, [sample_picture(name)[0]]), width=375, height=800)
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
 

@@ -37,37 +37,38 @@ def line(figure, label):
 
 def test_the_curve_is_that_of_the_report(report):
     recall, precision = line(curve_figure(report), "strict")
-    assert recall.tolist() == report["curve"]["recall"][:-1]  # The last precision is undefined.
-    assert precision.tolist() == report["curve"]["precision"][:-1]
+    assert recall.tolist() == report.curve.recall[:-1]  # The last precision is undefined.
+    assert precision.tolist() == report.curve.precision[:-1]
     relaxed, _ = line(curve_figure(report), "relaxed, 2 px")
-    assert relaxed.tolist() == report["curve"]["relaxed_recall"][:-1]
+    assert relaxed.tolist() == report.curve.relaxed_recall[:-1]
 
 
 def test_break_evens_are_marked_on_the_diagonal(report):
     for value in (
-        report["pooled"]["break_even"]["value"],
-        report["pooled"]["relaxed"]["break_even"],
+        report.pooled.break_even.value,
+        report.pooled.relaxed.break_even,
     ):
         x, y = line(curve_figure(report), f"break-even {value:.3f}")
         assert x.tolist() == y.tolist() == [value]
 
 
-def test_half_is_marked_beside_another_chosen_threshold(report):
+def test_half_is_marked_beside_another_chosen_threshold(report, changed):
     assert "threshold 0.50" not in labels(curve_figure(report))
-    report["pooled"]["at_threshold"] |= {"threshold": 0.4, "precision": 0.7, "recall": 0.9}
-    figure = curve_figure(report)
+    chosen = {"precision": 0.7, "recall": 0.9}
+    chosen = {f"pooled.at_threshold.{name}": value for name, value in chosen.items()}
+    figure = curve_figure(changed(report, chosen | {"scoring.threshold": 0.4}))
     x, y = line(figure, "chosen threshold 0.40")
     assert (x.item(), y.item()) == (0.9, 0.7)
     x, y = line(figure, "threshold 0.50")
     assert (x.item(), y.item()) == (
-        report["curve"]["recall"][127],
-        report["curve"]["precision"][127],
+        report.curve.recall[127],
+        report.curve.precision[127],
     )
 
 
-def test_a_point_without_a_value_is_not_marked(report):
-    report["pooled"]["break_even"]["value"] = None
-    report["pooled"]["relaxed"] |= dict.fromkeys(("precision", "recall", "break_even"))
+def test_a_point_without_a_value_is_not_marked(report, changed):
+    lacking = ("break_even.value", "relaxed.precision", "relaxed.recall", "relaxed.break_even")
+    report = changed(report, {f"pooled.{path}": None for path in lacking})
     assert labels(curve_figure(report)) == ["strict", "chosen threshold 0.50", "relaxed, 2 px"]
 
 
@@ -78,13 +79,15 @@ def test_empty_bins_are_left_out_of_the_reliability_diagram(report):
     assert np.isfinite(share).all()
 
 
-def test_steps_are_drawn_in_their_order(report):
+def test_steps_are_drawn_in_their_order(report, changed):
     _, f1 = line(steps_figure(report), "F1")
-    assert f1.tolist() == [step["pooled"]["foreground"]["f1"] for step in report["steps"]]
-    report["steps"][1]["intervals"] = None
-    for step in report["steps"]:
-        step["pooled"]["topology"] = None
-    assert labels(steps_figure(report)) == ["F1", "break-even", "relaxed F1"]
+    assert f1.tolist() == [step.pooled.foreground.f1 for step in report.steps]
+    lacking = ("steps.1.intervals", *(f"steps.{step}.pooled.topology" for step in range(3)))
+    assert labels(steps_figure(changed(report, dict.fromkeys(lacking)))) == [
+        "F1",
+        "break-even",
+        "relaxed F1",
+    ]
 
 
 def test_there_is_nothing_to_draw_without_scores(sample_report):
@@ -93,10 +96,11 @@ def test_there_is_nothing_to_draw_without_scores(sample_report):
     assert steps_figure(sample_report(steps=1)) is None
 
 
-def test_masks_have_neither_curve_nor_reliability(report):
-    report["curve"] = report["pooled"]["calibration"] = None
-    assert curve_figure(report) is None
-    assert reliability_figure(report) is None
+def test_masks_have_neither_curve_nor_reliability(report, changed):
+    drawn = report.second_observer.pooled.calibration
+    masks = changed(report, {"curve": None, "pooled.calibration": drawn})
+    assert curve_figure(masks) is None
+    assert reliability_figure(masks) is None
 
 
 @pytest.mark.parametrize("draw", FIGURES)

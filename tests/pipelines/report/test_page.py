@@ -6,7 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pipelines.report.page import Picture, lookup, number, render_page
+from pipelines.report.formats import number
+from pipelines.report.page import render_page
+from pipelines.report.previews import Picture
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 BAD = "bad </script><b>&\"'"
@@ -82,15 +84,15 @@ def pictures(sample_picture):
 @pytest.fixture(scope="module")
 def full(sample_report, pictures):
     """A page with everything in it."""
-    failed = [{"input": "/data/broken.jpg", "error": "broken.jpg: cannot be read; copy it again"}]
+    failed = [("/data/broken.jpg", "broken.jpg: cannot be read; copy it again")]
     report = sample_report(failed=failed, classes=("artery", "vein"))
     return Page(render_page(report, pictures))
 
 
 def test_the_first_line_is_the_verdict(full, sample_report):
     report = sample_report()
-    low, high = report["intervals"]["foreground.f1"]
-    f1, even = report["pooled"]["foreground"]["f1"], report["pooled"]["break_even"]["value"]
+    low, high = report.intervals["foreground.f1"]
+    f1, even = report.pooled.foreground.f1, report.pooled.break_even.value
     words = full.text[full.text.index("F1 ", full.text.index("version")) :]
     assert words.startswith(f"F1 {f1:.3f} ({low:.3f} – {high:.3f}), break-even {even:.3f} (")
     assert " on 4 images of chase_db1, by vessels-dru4 · 1 failed" in words
@@ -139,23 +141,21 @@ def test_without_labels_it_says_so_and_shows_the_pictures(sample_report, picture
 
 
 def test_without_scenes_it_says_so(sample_report):
-    failed = [{"input": "a", "error": "a: cannot be read"}]
+    failed = [("a", "a: cannot be read")]
     page = Page(render_page(sample_report(names=(), steps=0, failed=failed), []))
     assert "No scene was predicted. 1 failed" in page.text
     assert "a: cannot be read" in page.text
 
 
-def test_scenes_without_a_label_are_counted_apart(sample_report):
-    report = sample_report()
-    report["scenes"][1] |= dict.fromkeys(report["pooled"])
-    page = Page(render_page(report, []))
+def test_scenes_without_a_label_are_counted_apart(sample_report, changed):
+    page = Page(render_page(changed(sample_report(), {"scenes.1.scores": None}), []))
     assert "on 3 images of" in page.text
     assert "1 image had no label and is not in the scores." in page.text
     assert set(page.row("Image_11R")[1:]) == {"–"}
 
 
-def test_rasters_of_unknown_origin_have_no_author(sample_report):
-    page = Page(render_page(sample_report() | {"model": None}, []))
+def test_rasters_of_unknown_origin_have_no_author(sample_report, changed):
+    page = Page(render_page(changed(sample_report(), {"model": None}), []))
     assert "on 4 scenes of chase_db1 A second" in page.text
     assert "Weights" not in page.text
 
@@ -179,12 +179,14 @@ def test_nothing_is_said_of_what_was_not_computed(sample_report):
     assert not {"clDice", "APLS", "components", "in label"} & set(heads)
 
 
-def test_drawn_masks_have_no_columns_of_thresholds(sample_report):
+def test_drawn_masks_have_no_columns_of_thresholds(sample_report, changed):
     report = sample_report()
-    for scores in (report["pooled"], *report["scenes"]):
-        scores |= {"best": {"f1": None, "threshold": None}, "roc_auc": None}
-        scores["break_even"] = {"value": None, "threshold": None}
-    page = Page(render_page(report, []))
+    lacking = dict.fromkeys(
+        ("best.f1", "best.threshold", "roc_auc", "break_even.value", "break_even.threshold")
+    )
+    every = ("pooled", *(f"scenes.{index}.scores" for index in range(len(report.scenes))))
+    masks = {f"{scores}.{path}": None for scores in every for path in lacking}
+    page = Page(render_page(changed(report, masks), []))
     assert not {"best F1", "best at", "break-even", "ROC AUC"} & set(page.row("image"))
     assert "break-even – on 4 images" in page.text
 
@@ -199,16 +201,16 @@ def test_one_scene_has_no_interval(sample_report):
 def test_the_rows_below_are_mean_deviation_pool_and_interval(full, sample_report):
     report = sample_report(classes=("artery", "vein"))
     at = full.row("image").index("F1")
-    assert full.row("mean")[at] == f"{report['mean']['foreground.f1']:.3f}"
-    assert full.row("standard deviation")[at] == f"{report['sd']['foreground.f1']:.3f}"
-    assert full.row("pooled")[at] == f"{report['pooled']['foreground']['f1']:.3f}"
-    low, high = report["intervals"]["foreground.f1"]
+    assert full.row("mean")[at] == f"{report.mean['foreground.f1']:.3f}"
+    assert full.row("standard deviation")[at] == f"{report.sd['foreground.f1']:.3f}"
+    assert full.row("pooled")[at] == f"{report.pooled.foreground.f1:.3f}"
+    low, high = report.intervals["foreground.f1"]
     assert full.row("95 % interval")[at] == f"{low:.3f} – {high:.3f}"
     assert full.row("second observer, mean")[at].startswith("0.77")
 
 
 def test_steps_show_their_gain(full, sample_report):
-    f1 = [step["pooled"]["foreground"]["f1"] for step in sample_report()["steps"]]
+    f1 = [step.pooled.foreground.f1 for step in sample_report().steps]
     heads = full.row("step")
     gains = [full.row(str(step))[heads.index("gain in F1")] for step in (1, 2, 3)]
     assert gains == ["–", f"{f1[1] - f1[0]:+.3f}", f"{f1[2] - f1[1]:+.3f}"]
@@ -222,21 +224,23 @@ def test_a_clear_difference_is_named(full):
     }  # fmt: skip
 
 
-def test_another_threshold_than_half_has_its_tile(sample_report):
+def test_another_threshold_than_half_has_its_tile(sample_report, changed):
     report = sample_report()
     assert "F1 as chosen" not in Page(render_page(report, [])).text
-    report["pooled"]["at_threshold"] |= {"threshold": 0.4, "f1": 0.701}
+    report = changed(report, {"scoring.threshold": 0.4, "pooled.at_threshold.f1": 0.701})
     assert "F1 as chosen 0.701" in Page(render_page(report, [])).text
 
 
-def test_names_are_shown_literally(sample_report, sample_picture):
-    report = sample_report(names=(BAD, "plain"), failed=[{"input": BAD, "error": BAD}])
-    report["settings"]["labels"] = BAD
-    report["data"] = f"/data/{BAD.replace('/', '')}"
-    report["model"] |= {"name": BAD, "task": BAD, "network": BAD}
-    report["made_with"] |= {"command": BAD, "processor": BAD, "packages": {BAD: BAD}}
-    report["scoring"]["counted"] = BAD
-    report["comparison"] |= {"a": BAD, "b": BAD}
+def test_names_are_shown_literally(sample_report, sample_picture, changed):
+    named = (
+        "settings.labels", "model.name", "model.task", "model.network", "made_with.command",
+        "made_with.processor", "scoring.counted", "comparison.a", "comparison.b",
+    )  # fmt: skip
+    report = changed(
+        sample_report(names=(BAD, "plain"), failed=[(BAD, BAD)]),
+        dict.fromkeys(named, BAD)
+        | {"data": f"/data/{BAD.replace('/', '')}", "made_with.packages": {BAD: BAD}},
+    )
     page = Page(render_page(report, [sample_picture(BAD)[0]]))
     assert page.text.count(BAD) >= 15
     assert [tag for tag, _ in page.elements].count("script") == 3  # Head, one viewer, foot.
@@ -302,7 +306,7 @@ def test_without_javascript_image_and_last_step_are_in_the_page(full, pictures):
 
 
 def test_the_same_report_twice_is_the_same_page(full, sample_report, pictures):
-    failed = [{"input": "/data/broken.jpg", "error": "broken.jpg: cannot be read; copy it again"}]
+    failed = [("/data/broken.jpg", "broken.jpg: cannot be read; copy it again")]
     report = sample_report(failed=failed, classes=("artery", "vein"))
     assert render_page(report, pictures) == full.html
 
@@ -318,7 +322,6 @@ def test_settings_and_machine_are_told(full):
     ("value", "form", "shown"),
     [
         (None, ".3f", "–"),
-        (float("nan"), ".3f", "–"),
         (0.12345, ".3f", "0.123"),
         (-0.0174, "+.3f", "−0.017"),
         (1234.0, "n", "1,234"),
@@ -327,10 +330,3 @@ def test_settings_and_machine_are_told(full):
 )
 def test_numbers_are_shown_as_people_write_them(value, form, shown):
     assert number(value, form) == shown
-
-
-def test_lookup_finds_nothing_rather_than_failing():
-    assert lookup({"foreground": {"f1": 0.5}}, "foreground.f1") == 0.5
-    assert lookup({"foreground": None}, "foreground.f1") is None
-    assert lookup({"foreground": {"f1": float("nan")}}, "foreground.f1") is None
-    assert lookup(None, "foreground.f1") is None

@@ -70,19 +70,14 @@ def outcome_of(write_levels, write_raster, tmp_path):
     return make
 
 
-def report_of(outcomes, f1=None, **settings):
-    """What a report says that pictures depend on."""
-    return {
-        "scenes": [
-            {"name": one.name, "foreground": None if f1 is None else {"f1": f1[index]}}
-            for index, one in enumerate(outcomes)
-        ],
-        "settings": settings,
-    }
+def f1_of(outcomes, values=None):
+    """F1 by scene; undefined where no values are given."""
+    names = [one.name for one in outcomes]
+    return dict(zip(names, values, strict=True)) if values else dict.fromkeys(names)
 
 
-def picture_of(outcome, threshold=127, **settings):
-    [picture] = previews([outcome], report_of([outcome], **settings), threshold)
+def picture_of(outcome, threshold=127, bands=None):
+    [picture] = previews([outcome], f1_of([outcome]), threshold, bands)
     return picture
 
 
@@ -194,7 +189,7 @@ def test_probabilities_of_floats_and_of_another_tool_are_shown_too(outcome_of, w
 def test_what_lies_outside_the_field_of_view_is_missing(outcome_of):
     field = noise((HEIGHT, WIDTH), 5, top=2) > 0
     outcome = outcome_of(noise((3, HEIGHT, WIDTH)), noise((HEIGHT, WIDTH), 1, top=255))
-    outcome.open_raster = partial(open_levels, field=field)
+    outcome = replace(outcome, open_raster=partial(open_levels, field=field))
     np.testing.assert_array_equal(greys(picture_of(outcome).steps[0]) == 255, ~field)
 
 
@@ -215,7 +210,7 @@ def ramps(bands, top, dtype="uint8"):
 def test_the_bands_that_were_chosen_are_shown(outcome_of):
     four = ramps(4, 255)
     outcome = outcome_of(four, flat_levels())
-    shown = decoded(picture_of(outcome, bands="4,3,2").image)
+    shown = decoded(picture_of(outcome, bands=(4, 3, 2)).image)
     same_but_for_loss(shown, np.moveaxis(four[[3, 2, 1]], 0, -1))
     same_but_for_loss(decoded(picture_of(outcome).image), np.moveaxis(four[:3], 0, -1))
 
@@ -273,7 +268,7 @@ def test_an_ome_tiff_is_shown_too(write_levels, tmp_path, size, scale):
     outcome = SceneOutcome(
         "cells", str(path), *size, files={"probability": probability}, image=str(path)
     )
-    picture = picture_of(outcome, bands="4,2,1")
+    picture = picture_of(outcome, bands=(4, 2, 1))
     shown = decoded(picture.image)
     assert shown.shape == (picture.height, picture.width, 3)
     assert max(shown.shape) <= 1280
@@ -301,7 +296,7 @@ def test_a_scene_that_is_gone_since_has_no_picture_and_the_others_do(outcome_of,
     ]
     first = outcomes[0]
     Path(first.files[gone] if gone == "probability" else getattr(first, gone)).unlink()
-    found = previews(outcomes, report_of(outcomes), 127)
+    found = previews(outcomes, f1_of(outcomes), 127)
     assert [picture.name for picture in found] == ["here"]
 
 
@@ -311,15 +306,15 @@ def test_a_scene_whose_files_changed_since_has_no_picture(outcome_of, write_rast
         noise((3, HEIGHT, WIDTH)), flat_levels(), label=label, labelling=Labelling(classes=3)
     )
     write_raster(Path(outcome.label), label[None] + np.uint8(7))  # No classes any more.
-    assert previews([outcome], report_of([outcome]), 127) == []
+    assert previews([outcome], f1_of([outcome]), 127) == []
     write_raster(Path(outcome.label), label[None])
     write_raster(outcome.files["probability"], np.full((1, HEIGHT, WIDTH), 7, "float32"))
-    assert previews([outcome], report_of([outcome]), 127) == []
+    assert previews([outcome], f1_of([outcome]), 127) == []
 
 
 def test_a_failed_scene_has_no_picture():
     failed = SceneOutcome("bad", "bad.tif", error="bad.tif: no such file")
-    assert previews([failed], report_of([]), 127) == []
+    assert previews([failed], {}, 127) == []
 
 
 # Which are shown, and how large.
@@ -340,7 +335,7 @@ def test_of_more_than_fifty_scenes_the_worst_by_f1_are_shown_in_their_order(tiny
     outcomes = tiny([f"{number:02}" for number in range(57)])
     f1 = [((7 * number) % 57) / 57 for number in range(57)]
     f1[3] = None  # Nothing to be found in it, and nothing found: none of the worst.
-    shown = [picture.name for picture in previews(outcomes, report_of(outcomes, f1), 127)]
+    shown = [picture.name for picture in previews(outcomes, f1_of(outcomes, f1), 127)]
     order = sorted(range(57), key=lambda number: 2 if f1[number] is None else f1[number])
     assert shown == [f"{number:02}" for number in sorted(order[:50])]
     assert "03" not in shown
@@ -349,7 +344,7 @@ def test_of_more_than_fifty_scenes_the_worst_by_f1_are_shown_in_their_order(tiny
 
 def test_of_more_than_fifty_scenes_without_labels_the_first_are_shown(tiny):
     outcomes = tiny([f"{number:02}" for number in range(53)])
-    shown = [picture.name for picture in previews(outcomes, report_of(outcomes), 127)]
+    shown = [picture.name for picture in previews(outcomes, f1_of(outcomes), 127)]
     assert shown == [f"{number:02}" for number in range(50)]
 
 
@@ -398,7 +393,7 @@ def test_one_scene_may_be_larger_than_each_of_many(outcome_of, encoded_once):
     one = outcome_of(noise((3, 400, 500)), noise((400, 500), 1))
     many = [replace(one, name=f"{number}") for number in range(MOST)]
     assert picture_of(one).scale == 1
-    picture = previews(many, report_of(many), 127)[0]
+    picture = previews(many, f1_of(many), 127)[0]
     assert 0.3 < picture.scale < 1
     assert greys(picture.steps[0]).shape == (picture.height, picture.width)
 
@@ -415,7 +410,6 @@ def test_a_page_of_fifty_scenes_of_noise_is_below_ten_megabytes(
     )  # fmt: skip
     outcomes = [replace(one, name=name) for name in names]
     report = sample_report(names, steps=steps)
-    report["settings"] |= {"figures": False, "bands": None}
     size = write_report(tmp_path / "report", report, outcomes).stat().st_size
     assert LIMIT / 2 < size < LIMIT  # What there is room for is used.
     html = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")

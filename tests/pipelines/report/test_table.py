@@ -2,11 +2,13 @@
 
 import csv
 import io
+from dataclasses import asdict
 
 import pytest
 
-from pipelines.report.contents import PATHS, flattened
-from pipelines.report.table import SHOWN, as_csv, rows
+from pipelines.report.columns import TERMINAL
+from pipelines.report.table import as_csv, rows
+from pipelines.scores.scores import PATHS, by_path
 
 LEADING = ["by", "of", "scene"]
 HOSTILE = ("a&b <i>, 'c'", 'quoted "so"', "two\nlines", "=1+1", "Weg 7; Ü", " blank ")
@@ -54,7 +56,7 @@ def everything(sample_report):
 def test_columns_are_the_paths_of_all_numbers(everything):
     head = as_csv(everything).splitlines()[0].split(",")
     assert head == [*LEADING, *PATHS]
-    assert list(PATHS) == numbers_in(everything["pooled"])
+    assert list(PATHS) == numbers_in(asdict(everything.pooled))
 
 
 def test_there_is_a_line_for_each_scene_and_each_summary_and_no_other(everything):
@@ -69,17 +71,17 @@ def test_there_is_a_line_for_each_scene_and_each_summary_and_no_other(everything
 
 def test_every_line_agrees_with_the_report(everything):
     lines = lines_of(everything)
-    groups = [("prediction", everything), ("second observer", everything["second_observer"])]
+    groups = [("prediction", everything), ("second observer", everything.second_observer)]
     for by, of in groups:
-        for scene in of["scenes"]:
-            agree(lines[by, "scene", scene["name"]], flattened(scene))
-        agree(lines[by, "mean", ""], of["mean"])
-        agree(lines[by, "sd", ""], of["sd"])
-    groups += [(f"step {step['step']}", step) for step in everything["steps"]]
+        for scene in of.scenes:
+            agree(lines[by, "scene", scene.name], by_path(scene.scores))
+        agree(lines[by, "mean", ""], of.mean)
+        agree(lines[by, "sd", ""], of.sd)
+    groups += [(f"step {step.step}", step) for step in everything.steps]
     for by, of in groups:
-        agree(lines[by, "pooled", ""], flattened(of["pooled"]))
+        agree(lines[by, "pooled", ""], by_path(of.pooled))
         for end, name in enumerate(("low", "high")):
-            ends = {path: value and value[end] for path, value in of["intervals"].items()}
+            ends = {path: value and value[end] for path, value in of.intervals.items()}
             agree(lines[by, name, ""], ends)
 
 
@@ -93,16 +95,15 @@ def test_what_is_undefined_is_empty(everything):
     assert "none" not in as_csv(everything).lower()
 
 
-def test_a_column_without_an_interval_has_no_ends(sample_report):
-    report = sample_report()
-    report["intervals"]["foreground.recall"] = None
+def test_a_column_without_an_interval_has_no_ends(sample_report, changed):
+    report = changed(sample_report(), {"intervals.foreground.recall": None})
     assert lines_of(report)["prediction", "low", ""]["foreground.recall"] == ""
 
 
-def test_counts_are_whole(sample_report):
-    report = sample_report(("large",))
-    report["scenes"][0]["pixels"] = 123_456_789_012
-    report["scenes"][0]["topology"]["components"] = 12_345_678
+def test_counts_are_whole(sample_report, changed):
+    counts = {"pixels": 123_456_789_012, "topology.components": 12_345_678}
+    counts = {f"scenes.0.scores.{path}": count for path, count in counts.items()}
+    report = changed(sample_report(("large",)), counts)
     line = lines_of(report)["prediction", "scene", "large"]
     assert line["pixels"] == "123456789012"
     assert line["topology.components"] == "12345678"
@@ -140,12 +141,8 @@ def test_any_name_comes_back_as_it_is(sample_report):
 
 def test_a_class_may_be_called_as_a_score_is(sample_report):
     report = sample_report(("one",), classes=("pixels", "foreground"))
-    assert flattened(report["pooled"])["pixels"] == 100_000
-    assert list(flattened(report["pooled"])) == list(PATHS)
-
-
-def test_nothing_flattened_has_every_column():
-    assert flattened(None) == flattened({}) == dict.fromkeys(PATHS)
+    assert by_path(report.pooled)["pixels"] == 100_000
+    assert list(by_path(report.pooled)) == list(PATHS)
 
 
 def test_a_terminal_shows_the_scenes_their_mean_the_pool_and_the_second_observer(everything):
@@ -153,15 +150,15 @@ def test_a_terminal_shows_the_scenes_their_mean_the_pool_and_the_second_observer
     assert [name for name, _ in shown] == [
         "one", "empty", "three", "mean", "pooled", "second observer",
     ]  # fmt: skip
-    assert set(SHOWN.values()) <= set(PATHS)
+    assert set(TERMINAL.values()) <= set(PATHS)
     by_name = dict(shown)
-    assert by_name["one"]["foreground.f1"] == everything["scenes"][0]["foreground"]["f1"]
-    assert by_name["empty"]["break_even.value"] is None
-    assert by_name["mean"] == everything["mean"]
-    drawn = everything["second_observer"]["pooled"]
-    assert by_name["second observer"]["foreground.iou"] == drawn["foreground"]["iou"]
+    assert by_name["one"]["foreground.f1"] == everything.scenes[0].scores.foreground.f1
+    assert "break_even.value" not in by_name["empty"]
+    assert by_name["mean"] == everything.mean
+    drawn = everything.second_observer.pooled
+    assert by_name["second observer"]["foreground.iou"] == drawn.foreground.iou
 
 
 def test_a_terminal_shows_names_alone_where_there_are_no_labels(sample_report):
     shown = rows(sample_report(("one", "two"), labelled=False, second=False))
-    assert shown == [("one", dict.fromkeys(PATHS)), ("two", dict.fromkeys(PATHS))]
+    assert shown == [("one", {}), ("two", {})]

@@ -15,8 +15,8 @@ from pipelines.datasets.massachusetts import road_pairs
 from pipelines.datasets.synthetic import write_drive_folder, write_roads_folder
 from pipelines.inputs.discovery import aerial_input
 from pipelines.inputs.field_of_view import field_diameter
+from pipelines.inputs.normalisation import on_8_bits
 from pipelines.inputs.opening import Reading
-from pipelines.inputs.value_range import on_8_bits
 from pipelines.sampling import sources as crops
 from pipelines.sampling.batches import CropBatches, CropSchedule, NumbersFrom, stream
 from pipelines.sampling.sources import FundusSource, SceneSource

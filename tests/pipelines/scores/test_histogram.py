@@ -119,21 +119,21 @@ def test_the_area_under_the_roc_curve_is_the_share_of_pairs_in_order(case):
 @settings(max_examples=60)
 def test_calibration_bins_are_those_of_scikit_learn(case):
     levels, label = kept(*case)
-    found = calibration(counted(*case))
-    assert found.pixels.sum() == len(levels)
-    full = found.pixels > 0
-    assert np.isnan(found.share[~full]).all()
-    assert np.isnan(found.probability[~full]).all()
+    bins = calibration(counted(*case)).bins
+    assert sum(one.pixels for one in bins) == len(levels)
+    empty = [one for one in bins if not one.pixels]
+    assert all(np.isnan(one.share) and np.isnan(one.probability) for one in empty)
     if len(levels):
         share, probability = calibration_curve(label.astype(int), levels / 254, n_bins=BINS)
-        same(found.share[full], share)
-        same(found.probability[full], probability)
+        full = [one for one in bins if one.pixels]
+        same([one.share for one in full], share)
+        same([one.probability for one in full], probability)
 
 
 def test_a_bin_holds_its_upper_end_and_the_first_one_zero_too():
     levels = np.array([0, 1, 25, 26, 127, 128, 254], np.uint8)
     found = calibration(counted(levels, levels > 100))
-    assert found.pixels.tolist() == [3, 1, 0, 0, 1, 1, 0, 0, 0, 1]
+    assert [one.pixels for one in found.bins] == [3, 1, 0, 0, 1, 1, 0, 0, 0, 1]
 
 
 @given(predictions())
@@ -234,10 +234,14 @@ def test_many_counts_at_once_give_what_each_gives(front):
     counts[3, 0] = 0
     counts[4, :, 200:] = 0
     many = counts.reshape(*front, 2, LEVELS)
-    for score in (lambda of: foreground_at(of, 200), calibration):
-        found = vars(score(many))
+    for scores in (
+        lambda of: vars(foreground_at(of, 200)),
+        lambda of: {"ece": calibration(of).ece},
+        lambda of: vars(calibration(of).bins[3]),
+    ):
+        found = scores(many)
         for name, values in found.items():
-            one_by_one = [vars(score(one))[name] for one in counts]
+            one_by_one = [scores(one)[name] for one in counts]
             np.testing.assert_array_equal(values, np.reshape(one_by_one, values.shape))
             assert values.shape[: len(front)] == front
     np.testing.assert_array_equal(roc_auc(many).ravel(), [roc_auc(one) for one in counts])

@@ -10,7 +10,7 @@ from pipelines.scores.counts import Counter, combined
 from pipelines.scores.curve import HALF
 from pipelines.scores.intervals import differences, intervals
 from pipelines.scores.relaxed import Disc
-from pipelines.scores.scores import flat, per_scene, scores_of
+from pipelines.scores.scores import by_path, per_scene, scores_of
 from pipelines.scores.topology import TopologyCounts
 from tiling.window import Window
 
@@ -43,7 +43,7 @@ def counts_of(images, **how):
 
 
 def pooled(counts):
-    return flat(scores_of(combined(counts), HALF))
+    return by_path(scores_of(combined(counts), HALF))
 
 
 def f1_of(images):

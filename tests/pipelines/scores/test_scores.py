@@ -1,6 +1,7 @@
 """All scores of a scene against scikit-learn and plain loops, and what is said of the undefined."""
 
 import json
+from dataclasses import asdict, astuple
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from pipelines.inputs.labels import IGNORE_INDEX
 from pipelines.scores.counts import Counter, combined
 from pipelines.scores.curve import HALF
 from pipelines.scores.relaxed import Disc
-from pipelines.scores.scores import as_dict, flat, per_scene, scores_of
+from pipelines.scores.scores import PATHS, by_path, per_scene, plain, scores_of
 from pipelines.scores.topology import TopologyCounts
 from tiling.mask import class_mask
 from tiling.window import Window
@@ -71,6 +72,19 @@ def counted(levels, label, rho=1.5, graded=True, topology=None):
 def scored(levels, label, level=HALF, **how):
     names = NAMES[: len(levels)] if len(levels) > 1 else ()
     return scores_of(counted(levels, label, **how), level, names)
+
+
+def reported(scores):
+    """As in `report.json`."""
+    return json.loads(json.dumps(asdict(plain(scores)), allow_nan=False))
+
+
+def arrays(group):
+    """The fields of a group by name; those of its bins one below the other."""
+    return {
+        name: [astuple(one) for one in value] if isinstance(value, tuple) else value
+        for name, value in vars(group).items()
+    }
 
 
 def corner(name):
@@ -155,8 +169,8 @@ def test_the_foreground_of_several_classes_is_scored_as_one(scene):
     drawn = np.where(label == IGNORE_INDEX, IGNORE_INDEX, label > 0).astype(np.uint8)
     several, one = scored(levels, label), scored(whole[None], drawn)
     for group in ("foreground", "at_threshold", "best", "break_even", "relaxed", "calibration"):
-        for name, value in vars(getattr(one, group)).items():
-            same(getattr(getattr(several, group), name), value)
+        for name, value in arrays(getattr(one, group)).items():
+            same(arrays(getattr(several, group))[name], value)
     same(several.roc_auc, one.roc_auc)
     same(several.average_precision, one.average_precision)
 
@@ -244,8 +258,8 @@ def test_relaxed_scores_at_rho_zero_are_the_strict_ones(scene, level):
 
 def test_a_perfect_prediction_has_the_highest_scores_and_its_opposite_the_lowest():
     label = np.array([[0, 1, 0, 0, 1, 0, 0]], np.uint8)
-    best = as_dict(scored(label[None] * 254, label))
-    worst = as_dict(scored(254 - label[None] * 254, label, rho=0))
+    best = reported(scored(label[None] * 254, label))
+    worst = reported(scored(254 - label[None] * 254, label, rho=0))
     for name in ("precision", "recall", "f1", "iou", "specificity", "accuracy", "mcc"):
         assert best["foreground"][name] == pytest.approx(1)
         assert worst["foreground"][name] == pytest.approx(-1 if name == "mcc" else 0)
@@ -268,16 +282,14 @@ def numbers(value):
 @pytest.mark.parametrize("name", CORNERS)
 def test_what_is_undefined_is_none_and_never_nan(name, graded):
     scores = scored(*corner(name), graded=graded)
-    plain = as_dict(scores)
-    assert json.loads(json.dumps(plain, allow_nan=False)) == plain
-    assert all(np.isnan(value) or -1 <= value <= 1 for path, value in flat(scores).items()
+    assert all(np.isnan(value) or -1 <= value <= 1 for path, value in by_path(scores).items()
                if path != "pixels" and not path.startswith("topology"))  # fmt: skip
-    assert all(value is None or type(value) in (int, float) for value in numbers(plain))
+    assert all(value is None or type(value) in (int, float) for value in numbers(reported(scores)))
 
 
 @given(st.sampled_from([2, 3, 4]).flatmap(scenes), st.booleans())
 def test_scores_are_valid_json(scene, graded):
-    json.dumps(as_dict(scored(*scene, graded=graded)), allow_nan=False)
+    assert reported(scored(*scene, graded=graded))
 
 
 UNDEFINED = {
@@ -298,7 +310,7 @@ UNDEFINED = {
 
 @pytest.mark.parametrize("name", UNDEFINED)
 def test_just_what_has_no_denominator_is_undefined(name):
-    found = flat(scored(*corner(name), level=HALF))
+    found = by_path(scored(*corner(name), level=HALF))
     undefined = {path for path, value in found.items() if np.isnan(value)}
     elsewhere = ("topology", "at_threshold")
     assert {path for path in undefined if not path.startswith(elsewhere)} == UNDEFINED[name]
@@ -306,7 +318,7 @@ def test_just_what_has_no_denominator_is_undefined(name):
 
 @pytest.mark.parametrize("name", ["all ignored", "all missing"])
 def test_where_no_pixel_counts_nothing_is_defined(name):
-    found = flat(scored(*corner(name)))
+    found = by_path(scored(*corner(name)))
     known = {path for path, value in found.items() if not np.isnan(value)}
     assert {path for path in known if not path.startswith("topology")} == {
         "pixels", "at_threshold.threshold",
@@ -321,10 +333,10 @@ def test_a_drawing_has_no_thresholds_and_all_else_as_usual(classes, data):
     missing = levels == 255
     levels = np.where(missing, 255, (levels == levels.max(axis=0)) * 254).astype(np.uint8)
     drawing, graded = scored(levels, label, graded=False), scored(levels, label)
-    for plain in (as_dict(drawing), *as_dict(drawing)["classes"].values()):
+    for scores in (reported(drawing), *reported(drawing)["classes"].values()):
         for group in BY_THRESHOLD:
-            assert set(numbers(plain.get(group))) == {None}
-    found, expected = flat(drawing), flat(graded)
+            assert set(numbers(scores.get(group))) == {None}
+    found, expected = by_path(drawing), by_path(graded)
     assert found.keys() == expected.keys()
     for path, value in found.items():
         if path.startswith(BY_THRESHOLD) or path.endswith("break_even"):
@@ -337,15 +349,15 @@ def test_a_drawing_has_no_thresholds_and_all_else_as_usual(classes, data):
 
 
 def test_paths_are_the_same_whatever_the_data_and_lead_to_numbers_of_the_report():
-    paths = list(flat(scored(*corner("all wrong"))))
+    paths = list(PATHS)
     for name in CORNERS:
         scores = scored(*corner(name))
-        assert list(flat(scores)) == paths
-        assert list(flat(scored(*corner(name), graded=False))) == paths
+        assert list(by_path(scores)) == paths
+        assert list(by_path(scored(*corner(name), graded=False))) == paths
         assert list(per_scene([counted(*corner(name))], HALF)) == paths
-        plain = as_dict(scores)
-        for path, value in flat(scores).items():
-            there = plain
+        told = reported(scores)
+        for path, value in by_path(scores).items():
+            there = told
             for key in path.split("."):
                 there = there[key]
             assert there is None if np.isnan(value) else there == value
@@ -356,9 +368,9 @@ def test_paths_are_the_same_whatever_the_data_and_lead_to_numbers_of_the_report(
 
 def test_paths_do_not_depend_on_how_many_sets_of_counts_there_are():
     counts = [counted(*corner("all wrong"))] * 10
-    alone = list(flat(scores_of(combined(counts), HALF)))
+    alone = list(by_path(scores_of(combined(counts), HALF)))
     for shape in [(), (1,), (10,), (2, 10), (0,)]:
-        found = flat(scores_of(combined(counts, np.ones((*shape, 10))), HALF))
+        found = by_path(scores_of(combined(counts, np.ones((*shape, 10))), HALF))
         assert list(found) == alone
         assert {values.shape for values in found.values()} == {shape}
 
@@ -367,19 +379,17 @@ def test_without_topology_there_is_none():
     counter = Counter(2, Disc(1))
     scores = scores_of(counter.counts(None, graded=True), HALF)
     assert scores.topology is None
-    assert as_dict(scores)["topology"] is None
-    assert not any(path.startswith("topology") for path in flat(scores))
+    assert reported(scores)["topology"] is None
+    assert not any(path.startswith("topology") for path in by_path(scores))
 
 
 def test_whole_numbers_are_shown_as_such():
     topology = TopologyCounts(components=3, label_components=4, loops=1, label_loops=2, parts=5)
-    plain = as_dict(scored(*corner("all wrong"), topology=topology))
-    whole = [plain["pixels"], *(plain["topology"][name] for name in
+    told = reported(scored(*corner("all wrong"), topology=topology))
+    whole = [told["pixels"], *(told["topology"][name] for name in
              ("components", "label_components", "loops", "label_loops", "parts"))]  # fmt: skip
     assert whole == [2, 3, 4, 1, 2, 5]
-    assert all(
-        type(number) is int for number in [*whole, plain["calibration"]["bins"][0]["pixels"]]
-    )
+    assert all(type(number) is int for number in [*whole, told["calibration"]["bins"][0]["pixels"]])
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -389,9 +399,9 @@ def test_many_scenes_at_once_give_what_each_gives(classes, data):
     several = [data.draw(scenes(classes=classes)) for _ in range(4)]
     names = NAMES[: classes - 1] if classes > 2 else ()
     counts = [counted(*scene) for scene in several]
-    each = [flat(scores_of(one, 100, names)) for one in counts]
+    each = [by_path(scores_of(one, 100, names)) for one in counts]
     at_once = per_scene(counts, 100, names)
-    square = flat(scores_of(combined(counts, np.eye(4).reshape(2, 2, 4)), 100, names))
+    square = by_path(scores_of(combined(counts, np.eye(4).reshape(2, 2, 4)), 100, names))
     for path in each[0]:
         expected = [one[path] for one in each]
         np.testing.assert_array_equal(at_once[path], expected)
@@ -405,4 +415,4 @@ def test_scores_of_several_scenes_are_those_of_their_pixels_together(several):
         (levels.reshape(len(levels), 1, -1), label.reshape(1, -1)) for levels, label in several
     ]
     together = [np.concatenate(arrays, axis=-1) for arrays in zip(*side_by_side, strict=True)]
-    assert as_dict(pooled) == as_dict(scored(*together, 90, rho=0))
+    assert reported(pooled) == reported(scored(*together, 90, rho=0))

@@ -9,21 +9,19 @@ from scipy.ndimage import binary_dilation, label
 from skimage.morphology import skeletonize
 
 from pipelines.datasets.synthetic import draw_road_scene
-from pipelines.scores.topology import Topology, TopologyCounts, count_topology
-from tiling.window import Window
+from pipelines.scores.topology import Topology, TopologyCounter, TopologyCounts
+from tiling.window import split
 
 SIDES = [[0, 1, 0], [1, 1, 1], [0, 1, 0]]
 NAN = float("nan")
 
 
-def counts(prediction, truth, metres=None, **cut):
-    return count_topology(
-        lambda window: prediction[window.slices()],
-        lambda window: truth[window.slices()],
-        *truth.shape,
-        metres,
-        **cut,
-    )
+def counts(prediction, truth, metres=None, window=256, **cut):
+    """Counts masks that are added in windows of a size."""
+    counter = TopologyCounter(*truth.shape, metres, **cut)
+    for of in split(*truth.shape, window):
+        counter.add(of, prediction[of.slices()], truth[of.slices()])
+    return counter.counts()
 
 
 def scores(prediction, truth, metres=None, **cut):
@@ -217,32 +215,23 @@ def test_paths_end_where_a_part_ends(scene):
     assert cut.scores().apls == 1
 
 
-def test_no_more_is_read_than_a_part_with_its_margin(scene):
-    prediction, truth = scene
-    whole = Window(0, 0, *truth.shape)
-
-    def reading(mask):
-        def read(window):
-            assert window.intersection(whole) == window
-            assert max(window.height, window.width) <= 200 + 2 * 30
-            return mask[window.slices()]
-
-        return read
-
-    found = count_topology(reading(prediction), reading(truth), *truth.shape, part=200, margin=30)
-    assert found == counts(prediction, truth, part=200, margin=30)
+@pytest.mark.parametrize("window", [37, 150, 200])
+@pytest.mark.parametrize(("part", "margin"), [(100, 60), (150, 30), (200, 256), (4096, 256)])
+def test_the_windows_that_are_added_do_not_show(scene, window, part, margin):
+    in_one = counts(*scene, window=600, part=part, margin=margin)
+    assert in_one.parts == (600 / min(part, 600)) ** 2
+    assert counts(*scene, window=window, part=part, margin=margin) == in_one
 
 
-def test_a_scene_of_one_part_is_read_once(scene):
-    prediction, truth = scene
-    windows = []
-
-    def read(window):
-        windows.append(window)
-        return truth[window.slices()]
-
-    count_topology(lambda window: prediction[window.slices()], read, *truth.shape)
-    assert windows == [Window(0, 0, 600, 600)]
+def test_what_is_kept_is_a_strip_and_not_the_scene():
+    mask = np.zeros((1000, 120), np.uint8)
+    counter = TopologyCounter(*mask.shape, part=100, margin=20)
+    for window in split(*mask.shape, 60):
+        counter.add(window, mask[window.slices()], mask[window.slices()])
+        rows = [kept.row for kept in counter.kept]
+        assert window.bottom - min(rows, default=window.bottom) <= 100 + 2 * 20 + 2 * 60
+    assert not counter.kept
+    assert counter.counts().parts == 20
 
 
 def test_scenes_are_pooled(scene):

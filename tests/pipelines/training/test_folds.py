@@ -232,13 +232,13 @@ def test_every_training_image_is_predicted_by_weights_that_had_not_seen_it(unbro
 
 def test_the_test_split_is_predicted_by_all_of_them_averaged(unbroken):
     assert unbroken.folder.name == "valid"
-    assert [scene["name"] for scene in unbroken.report["scenes"]] == ["sample_003"]
+    assert [scene.name for scene in unbroken.report.scenes] == ["sample_003"]
     with rasterio.open(unbroken.folder / "sample_003" / "probability.tif") as raster:
         assert raster.tags()["RURNET_MODEL"] == "roads-1,roads-2"
     for path in unbroken.trained:
         scores = load(str(path)).card.scores["valid"]
         assert scores["weights"] == ["roads-1", "roads-2"]
-        assert scores["foreground"] == unbroken.report["pooled"]["foreground"]
+        assert scores["foreground"] == vars(unbroken.report.pooled.foreground)
 
 
 def test_the_same_command_again_trains_nothing_and_ends_the_same(roads, folder, numbers):
@@ -296,7 +296,7 @@ def test_fundi_are_cross_validated_too(tmp_path):
         Image.fromarray(pixels[::4, ::4]).save(path)
     told = TrainDrive(**{**FEW, "iterations": 1, "data": [data], "output": tmp_path / "out"})
     result = train_vessels(told, Silence())
-    assert result.report["pooled"] is None
+    assert result.report.pooled is None
     held_out = json.loads((tmp_path / "out" / "held-out" / "report.json").read_text())
     assert [scene["name"] for scene in held_out["scenes"]] == ["21_training", "22_training"]
     assert held_out["scoring"]["counted"] == "pixels inside the field of view"

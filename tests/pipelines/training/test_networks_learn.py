@@ -99,5 +99,5 @@ def test_a_training_ends_with_weights_that_predict(drive, tmp_path, narrow_argum
     )  # fmt: skip
     result = train_vessels(config, Silence())
     assert load(str(result.weights)).card.network == name
-    assert result.report["failed"] == []
-    assert result.report["pooled"]["pixels"] > 0
+    assert result.failed == []
+    assert result.report.pooled.pixels > 0

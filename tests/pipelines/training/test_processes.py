@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import pytest
-import torch
 
 from pipelines.config.training import TrainRoads
 from pipelines.datasets.synthetic import write_roads_folder
@@ -15,13 +14,19 @@ from pipelines.results.progress import Silence
 from pipelines.training.run import train_roads
 
 # Three crops of 48 pixels: the processes have unlike numbers of them, and of labelled pixels.
-# Plain SGD: AdamW makes much of a gradient that is nearly zero.
+# Plain SGD: AdamW makes much of a gradient that is nearly zero. Two iterations: the second begins
+# with what the first one shared, and more would only amplify rounding, which differs with the
+# number of crops that go through a convolution together.
 SETTINGS = {
     "protocol": "paper", "learning_rate": 0.1, "ema": 0.9, "damaged_starts": 0.5,
     "random_steps": True,
-    "iterations": 6, "scorings": 2, "crop_sizes": [48], "batch_pixels": 3 * 48**2, "steps": 2,
+    "iterations": 2, "scorings": 2, "crop_sizes": [48], "batch_pixels": 3 * 48**2, "steps": 2,
     "workers": 0, "held_out": [1],
 }  # fmt: skip
+
+ROUNDING = 1e-6
+"""Of a weight after two iterations: five processors differ by at most 1e-7, and a training on two
+of the three crops by more than 1e-4."""
 
 
 def losses(output):
@@ -48,7 +53,7 @@ def together(roads):
     output = roads.parent / "together"
     options = [
         "--protocol", "paper", "--learning-rate", "0.1", "--ema", "0.9", "--damaged-starts", "0.5",
-        "--random-steps", "--iterations", "6", "--scorings", "2", "--crop-sizes", "48",
+        "--random-steps", "--iterations", "2", "--scorings", "2", "--crop-sizes", "48",
         "--batch-pixels", str(3 * 48**2), "--steps", "2", "--workers", "0", "--held-out", "1",
     ]  # fmt: skip
     done = subprocess.run(
@@ -62,6 +67,13 @@ def together(roads):
     return output, done
 
 
+def weights_apart(one, other):
+    """The largest difference between the weights of two files."""
+    ours, theirs = (load(str(path)).network.state_dict() for path in (one, other))
+    assert ours.keys() == theirs.keys()
+    return max(float((ours[key] - theirs[key]).abs().max()) for key in ours)
+
+
 def test_two_processes_train_as_one_does(roads, together):
     output, _ = together
     alone = train_roads(
@@ -70,9 +82,14 @@ def test_two_processes_train_as_one_does(roads, together):
     theirs, ours = losses(output), losses(roads.parent / "alone")
     assert {key for _, key in ours} == {"train/loss", "held_out/break_even"}
     assert theirs == pytest.approx(ours, rel=1e-4)
-    state = load(str(alone.weights)).network.state_dict()
-    for key, value in load(str(output / "roads.safetensors")).network.state_dict().items():
-        torch.testing.assert_close(value, state[key], atol=5e-5, rtol=0)
+    assert weights_apart(output / "roads.safetensors", alone.weights) < ROUNDING
+
+
+def test_a_batch_without_one_of_its_crops_trains_otherwise(roads, together):
+    output, _ = together
+    fewer = {**SETTINGS, "batch_pixels": 2 * 48**2}
+    less = train_roads(TrainRoads(data=[roads], output=roads.parent / "less", **fewer), Silence())
+    assert weights_apart(output / "roads.safetensors", less.weights) > 100 * ROUNDING
 
 
 def test_only_the_first_process_writes_and_speaks(together):
@@ -82,4 +99,4 @@ def test_only_the_first_process_writes_and_speaks(together):
         "valid",
     }  # fmt: skip
     assert done.stdout.count("break-even") == 1
-    assert done.stderr.count("iteration 6 of 6") == 1
+    assert done.stderr.count("iteration 2 of 2") == 1

@@ -297,7 +297,7 @@ def test_overwrite_starts_afresh_with_other_settings(copied, roads, numbers):
     assert numbers == [0, 1]
     assert digest(result.weights) != before
     # The rasters of the test split too: those of other weights are not in the way.
-    assert result.report["failed"] == []
+    assert result.failed == []
     with rasterio.open(mask) as raster:
         assert raster.tags()["RURNET_WEIGHTS_SHA256"] != earlier
     assert load(str(result.weights)).card.training["iterations"] == 2
@@ -428,7 +428,7 @@ def test_drive_without_test_labels_is_predicted_and_not_scored(tmp_path):
     data = quartered(write_drive_folder(tmp_path / "DRIVE", train=2, test=1, labelled_test=False))
     config = TrainDrive(**FEW, iterations=2, data=[data], output=tmp_path / "out")
     result = train_vessels(config, Silence())
-    assert result.report["pooled"] is None
+    assert result.report.pooled is None
     assert json.loads((result.folder / "report.json").read_text())["pooled"] is None
     assert result.folder == tmp_path / "out" / "test"
     with Image.open(result.folder / "01_test" / "mask.png") as mask:
@@ -479,9 +479,9 @@ def test_several_folders_train_together_and_the_first_is_scored(tmp_path):
     assert card.training["data"] == ["CHASEDB1", "HRF"]
     assert len(card.training["images"]) == len(card.training["held_out"]) == 2
     assert {name[:5] for name in card.training["held_out"]} >= {"Image"}
-    assert [scene["name"] for scene in result.report["scenes"]] == ["Image_11L"]
+    assert [scene.name for scene in result.report.scenes] == ["Image_11L"]
     assert card.scores["test"]["data"] == "CHASEDB1"
-    assert result.report["second_observer"]["pooled"]["foreground"]["f1"] > 0.2
+    assert result.report.second_observer.pooled.foreground.f1 > 0.2
 
 
 def test_too_few_images_to_hold_some_out_are_refused(roads, tmp_path):

@@ -9,6 +9,7 @@ import rasterio
 import tifffile
 
 from tiling.errors import CodecError, SceneError
+from tiling.scenes.bands import CLASS_TYPES
 from tiling.scenes.files import open_scene
 from tiling.scenes.raster import RasterScene, without_georeferencing_warning
 from tiling.scenes.tiff import TiffScene
@@ -87,6 +88,29 @@ def test_channels_in_many_pages_are_not_taken_for_one_where_the_codec_is_missing
             page.tags["Compression"].overwrite(tifffile.COMPRESSION.LZW)
     with pytest.raises(CodecError, match=r"planes\.ome\.tif: has compression LZW"):
         open_scene(path, bands=1)
+
+
+def test_a_reader_says_what_its_file_lacks(write_raster, tmp_path):
+    """Whatever opened it: a caller asks all of them the same."""
+    photograph = write_raster(tmp_path / "photo.png", NOISE, crs=None, driver="PNG")
+    for path in (photograph, microscope(tmp_path / "scene.ome.tif")):
+        with open_scene(path, bands=(3, 1)) as scene:
+            assert (scene.crs, scene.nodata, dict(scene.palette)) == (None, None, {})
+            assert scene.transform.is_identity
+            assert [list(scene.descriptions), list(scene.scales)] == [["", ""], [(1, 0), (1, 0)]]
+            pixels, there = scene.overview(25)
+            assert (pixels.shape, there.shape) == ((2, 20, 25), (20, 25))
+
+
+def test_pixels_that_are_numbers_of_classes_may_have_more_types(tmp_path):
+    path = tmp_path / "label.ome.tif"
+    drawn = NOISE[0].astype(np.int32)
+    tifffile.imwrite(path, drawn, ome=True, metadata={"axes": "YX"}, photometric="minisblack")
+    with pytest.raises(SceneError, match="pixels are int32"):
+        open_scene(path, bands=1)
+    with open_scene(path, bands=1, types=CLASS_TYPES) as scene:
+        assert isinstance(scene, TiffScene)
+        np.testing.assert_array_equal(scene.read(WHOLE)[0][0], drawn)
 
 
 @pytest.mark.parametrize("name", ["missing.tif", "missing.ome.tif"])

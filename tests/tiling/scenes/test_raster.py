@@ -340,6 +340,19 @@ def test_leaving_closes_the_file_in_every_thread(write_raster, tmp_path):
     assert path.resolve() not in [handle.resolve() for handle in handles.iterdir()]
 
 
+def test_threads_that_have_ended_leave_no_file_open(write_raster, tmp_path):
+    handles = Path("/proc/self/fd")
+    if not handles.is_dir():
+        pytest.skip("open files are counted in /proc")
+    path = write_raster(tmp_path / "scene.tif", noise())
+    with RasterScene(path) as scene:
+        for _ in range(5):
+            with ThreadPoolExecutor(2) as threads:
+                list(threads.map(scene.read, [WHOLE] * 4))
+        # This thread's, and those of the last two.
+        assert [handle.resolve() for handle in handles.iterdir()].count(path.resolve()) <= 3
+
+
 @pytest.mark.parametrize(("wanted", "megabytes"), [(None, 64), ("100", 100)])
 def test_the_block_cache_is_small_unless_the_user_says_otherwise(
     write_raster, tmp_path, wanted, megabytes

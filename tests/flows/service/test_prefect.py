@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from flows.server import answers
+from flows.service.api import answers
+from flows.table import FLOWS
 from pipelines.datasets.synthetic import write_drive_folder, write_road_scene
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PREFECT = Path(sys.executable).parent / "prefect"
 
 
@@ -25,7 +27,8 @@ def free_port() -> int:
 
 
 def clean_environment(home: Path) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    unset = ("PREFECT_", "OMP_WAIT_POLICY")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(unset)}
     return {**kept, "PREFECT_HOME": str(home)}
 
 
@@ -34,7 +37,8 @@ class Served:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.environment = clean_environment(folder / "home")
+        # GNU's OpenMP, that of torch on Linux, then tells its settings when it is loaded.
+        self.environment = clean_environment(folder / "home") | {"OMP_DISPLAY_ENV": "verbose"}
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/api"
         # The root of a project as Prefect sees it: its pyproject.toml switches the plugin on.
@@ -106,14 +110,26 @@ def test_the_short_name_runs_a_job_on_the_inbox_to_the_end(served, roads_weights
     assert "report.html" in artifacts["infer-roads-report"]["data"]
 
 
-def test_what_a_job_left_is_evaluated_by_another(served):
+@pytest.fixture(scope="module")
+def evaluated(served):
+    """A run has scored what the job of the first test left."""
     done = served.prefect("deployment", "run", "evaluate", "--watch")
     assert "Completed" in done.stdout, done.stdout + done.stderr + served.log.read_text()
+
+
+def test_what_a_job_left_is_evaluated_by_another(served, evaluated):
     report, first = (
         json.loads((served.folder / "outbox" / name / "report.json").read_text())
         for name in ("evaluation", "roads")
     )
     assert report["pooled"] == first["pooled"]
+
+
+def test_threads_of_a_served_run_that_wait_leave_the_processor_to_others(served, evaluated):
+    spins = re.findall(r"GOMP_SPINCOUNT = '(\w+)'", served.log.read_text())
+    if sys.platform == "linux":
+        assert spins
+    assert set(spins) <= {"0"}
 
 
 def test_a_run_with_a_bad_scene_fails_and_says_which(served, roads_weights):
@@ -128,11 +144,11 @@ def test_a_run_with_a_bad_scene_fails_and_says_which(served, roads_weights):
 
 def test_every_flow_has_a_deployment_of_its_name_with_the_options_as_parameters(served):
     found = {d["name"]: d for d in served.read("deployments/filter")}
-    assert set(found) == {
-        "infer-roads", "infer-drive", "train-roads", "train-drive", "train-folder", "evaluate",
-    }  # fmt: skip
-    properties = found["infer-roads"]["parameter_openapi_schema"]["properties"]
-    assert {"scenes", "labels", "output", "model", "steps", "tile", "overlap"} <= set(properties)
+    assert set(found) == set(FLOWS)
+    for name, flow in FLOWS.items():
+        assert found[name]["description"] == flow.help
+        properties = found[name]["parameter_openapi_schema"]["properties"]
+        assert set(properties) == set(flow.config().model_fields)
 
 
 def test_a_command_is_a_run_where_an_api_is_configured(served, roads_weights):

@@ -1,4 +1,4 @@
-"""Runs whose process is gone: without help they stay RUNNING and hold their slot."""
+"""Runs whose process is gone: they would stay RUNNING and hold their slot."""
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
@@ -13,16 +13,16 @@ from prefect.states import Crashed
 
 
 def crash_abandoned_runs(deployments: list[str]) -> list[str]:
-    """Marks runs that were begun, and cannot be going on, as crashed.
+    """Marks runs as crashed that have begun and cannot be going on.
 
-    To be called by the only process that serves these deployments, before it runs anything:
-    then whatever is pending or running has lost its process.
+    To be called by the only process that serves these deployments, before it runs anything: at
+    that moment every run that is pending or running has lost its process.
 
     Args:
         deployments: Names of the deployments.
 
     Returns:
-        Names of the runs that were marked.
+        The names of the runs that were marked.
     """
     begun = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
     with get_client(sync_client=True) as client:

@@ -1,25 +1,18 @@
-"""How a run tells that it gets on: a bar on a terminal, lines in a log, an artifact in Prefect."""
+"""How far a run has come: a bar on a terminal, or lines in a log."""
 
 import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
+import rich.progress
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
-from pipelines.results import progress as told
-from pipelines.results.outcome import SceneOutcome
+if TYPE_CHECKING:
+    from pipelines.results.outcome import SceneOutcome
+    from pipelines.results.progress import Progress
 
 _LINE_EVERY_S = 15.0
 
@@ -27,21 +20,21 @@ _LINE_EVERY_S = 15.0
 class BarProgress:
     """A bar per scene on a terminal; use it as a context.
 
-    It is there only while a scene is predicted: a training before that has a bar of its own.
+    It is shown only while a scene is predicted: a training before that has a bar of its own.
     """
 
     def __init__(self, console: Console) -> None:
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("tiles"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
+        self._bar = rich.progress.Progress(
+            rich.progress.TextColumn("{task.description}"),
+            rich.progress.BarColumn(),
+            rich.progress.MofNCompleteColumn(),
+            rich.progress.TextColumn("tiles"),
+            rich.progress.TimeElapsedColumn(),
+            rich.progress.TimeRemainingColumn(),
             console=console,
             transient=True,
         )
-        self._tasks: dict[str, TaskID] = {}
+        self._tasks: dict[str, rich.progress.TaskID] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -63,7 +56,7 @@ class BarProgress:
         """See `pipelines.results.progress.Progress`."""
         self._bar.advance(self._tasks[name], done)
 
-    def finished(self, outcome: SceneOutcome) -> None:
+    def finished(self, outcome: "SceneOutcome") -> None:
         """See `pipelines.results.progress.Progress`."""
         task = self._tasks.pop(outcome.name, None)
         if task is not None:
@@ -73,7 +66,7 @@ class BarProgress:
 
 
 class LogProgress:
-    """A line when a scene begins, one now and then, and one when it ends.
+    """A line when a scene begins, one every few seconds, and one when it ends.
 
     Args:
         logger: Where the lines go.
@@ -92,7 +85,7 @@ class LogProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Nothing is held."""
+        """There is nothing to let go of."""
 
     def scene(self, name: str, tiles: int) -> None:
         """See `pipelines.results.progress.Progress`."""
@@ -103,11 +96,11 @@ class LogProgress:
         """See `pipelines.results.progress.Progress`."""
         scene = self._under_way[name]
         scene.done += done
-        if time.monotonic() - scene.told >= _LINE_EVERY_S:
-            scene.told = time.monotonic()
+        if time.monotonic() - scene.last_line >= _LINE_EVERY_S:
+            scene.last_line = time.monotonic()
             self._logger.info("%s: %d of %d tiles", name, scene.done, scene.total)
 
-    def finished(self, outcome: SceneOutcome) -> None:
+    def finished(self, outcome: "SceneOutcome") -> None:
         """See `pipelines.results.progress.Progress`."""
         self._under_way.pop(outcome.name, None)
         prediction = outcome.prediction
@@ -125,30 +118,34 @@ class LogProgress:
 
 @dataclass
 class _Scene:
-    """A scene under way: tiles in all, tiles done, and when that was told last."""
+    """A scene under way: tiles in all, tiles done, and when its last line was written."""
 
     total: int
     done: int = 0
-    told: float = field(default_factory=time.monotonic)
+    last_line: float = field(default_factory=time.monotonic)
 
 
 class ManyProgress:
-    """Tells several at once."""
+    """Passes everything on to several others.
 
-    def __init__(self, told: Sequence[told.Progress]) -> None:
-        self._told = told
+    Args:
+        progress: The others.
+    """
+
+    def __init__(self, progress: "Sequence[Progress]") -> None:
+        self._all = progress
 
     def scene(self, name: str, tiles: int) -> None:
         """See `pipelines.results.progress.Progress`."""
-        for one in self._told:
+        for one in self._all:
             one.scene(name, tiles)
 
     def tiles(self, name: str, done: int) -> None:
         """See `pipelines.results.progress.Progress`."""
-        for one in self._told:
+        for one in self._all:
             one.tiles(name, done)
 
-    def finished(self, outcome: SceneOutcome) -> None:
+    def finished(self, outcome: "SceneOutcome") -> None:
         """See `pipelines.results.progress.Progress`."""
-        for one in self._told:
+        for one in self._all:
             one.finished(outcome)

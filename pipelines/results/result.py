@@ -1,28 +1,30 @@
-"""What a run ends with."""
+"""What a run returns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipelines.results.estimate import SceneEstimate
+from pipelines.results.report import Failure, Report
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run ends with.
+    """What a run returns.
 
     Attributes:
-        report: What `report.json` holds.
+        report: What it has to tell.
         folder: Where the report lies.
+        failed: All that failed in the run: what the report names, and what came before and after.
         trained: The weights files of a training, one for each fold.
-        plans: What there was to do, where only that was asked for.
+        estimates: What each scene would take, where only that was asked for.
     """
 
-    report: dict[str, Any]
+    report: Report
     folder: Path
+    failed: Sequence[Failure]
     trained: Sequence[Path] = ()
-    plans: list[SceneEstimate] | None = None
+    estimates: Sequence[SceneEstimate] | None = None
 
     @property
     def weights(self) -> Path | None:

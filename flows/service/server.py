@@ -1,50 +1,20 @@
 """One Prefect server on loopback that every process of this project uses.
 
-Without one, each Prefect process would start a temporary server of its own. Imports nothing of
-Prefect: `flows.plugin` runs while Prefect is being imported.
+Without one, each Prefect process would start a temporary server of its own.
 """
 
 import os
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from urllib.parse import urlparse
 
 from flows.errors import ServerError
+from flows.service.api import answers, noted_url, prefect_home
 
-DEFAULT_URL = "http://127.0.0.1:4200/api"
 _START_WITHIN_S = 90.0
-
-
-def prefect_home() -> Path:
-    """Prefect's own folder, where its database is."""
-    return Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
-
-
-def _noted() -> Path:
-    return prefect_home() / "rurnet-server.url"
-
-
-def server_url() -> str:
-    """The server that was noted by `flows.serve`, or else the default address."""
-    try:
-        return _noted().read_text(encoding="utf-8").strip() or DEFAULT_URL
-    except OSError:
-        return DEFAULT_URL
-
-
-def answers(url: str, timeout: float = 1.0) -> bool:
-    """Whether a Prefect server answers there."""
-    try:
-        with urllib.request.urlopen(f"{url}/health", timeout=timeout) as reply:
-            return bool(reply.status == 200 and reply.read(16).strip() == b"true")
-    except (urllib.error.URLError, OSError, ValueError):
-        return False
 
 
 @contextmanager
@@ -55,18 +25,18 @@ def running_server(url: str) -> Iterator[None]:
         url: `http://HOST:PORT/api`; HOST is where it listens.
 
     Raises:
-        ServerError: It does not come up.
+        ServerError: The server does not come up.
     """
     process = None
     if not answers(url):
         process = _start(url)
-    _noted().parent.mkdir(parents=True, exist_ok=True)
-    _noted().write_text(url + "\n", encoding="utf-8")
+    noted_url().parent.mkdir(parents=True, exist_ok=True)
+    noted_url().write_text(url + "\n", encoding="utf-8")
     try:
         yield
     finally:
         if process is not None:
-            _noted().unlink(missing_ok=True)
+            noted_url().unlink(missing_ok=True)
             process.terminate()
             try:
                 process.wait(20)
@@ -88,7 +58,7 @@ def _start(url: str) -> subprocess.Popen[bytes]:
             [sys.executable, "-m", "prefect", "server", "start",
              "--host", str(address.hostname), "--port", str(address.port)],
             stdout=output, stderr=subprocess.STDOUT, env=environment,
-            # Ctrl-C is for us: the server outlives the runs that report to it.
+            # Ctrl-C is for this process: the server must outlive the runs that report to it.
             start_new_session=True,
         )  # fmt: skip
     end = time.monotonic() + _START_WITHIN_S

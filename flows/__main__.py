@@ -1,0 +1,114 @@
+"""`rurnet COMMAND ...`, or `python -m flows COMMAND ...`: every command by its short name.
+
+Imports next to nothing, so that `rurnet --help` answers at once: each command imports what it
+needs when it is run.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from flows.table import FLOWS
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A command that is no flow.
+
+    Attributes:
+        help: What it does, in one line.
+        main: Runs it, given how it is typed and the words after that; returns or exits.
+    """
+
+    help: str
+    main: Callable[[str, Sequence[str]], object]
+
+
+def _serve(called: str, words: Sequence[str]) -> None:
+    from flows.serve import main
+
+    main(called, words)
+
+
+def _networks(called: str, words: Sequence[str]) -> None:
+    from rurnet.__main__ import main
+
+    main(called, words)
+
+
+def _export(called: str, words: Sequence[str]) -> None:
+    from pipelines.export import main
+
+    sys.argv = [called, *words]  # Where it looks for them.
+    main()
+
+
+def _demo(called: str, words: Sequence[str]) -> None:
+    from flows.demo import main
+
+    sys.exit(main(called, words))
+
+
+def _install_completion(_: str, words: Sequence[str]) -> None:
+    from flows.cli.completion import files, install_completion
+    from flows.serve import serve
+
+    described = {"serve": serve}
+    tools = {
+        name: (tool.help, described.get(name, files))
+        for name, tool in TOOLS.items()
+        if not name.startswith("--")
+    }
+    install_completion("rurnet", tools, words)
+
+
+TOOLS = {
+    "serve": Tool("Serve every flow as a Prefect deployment until interrupted.", _serve),
+    "networks": Tool("List the networks with their size, cost and speed here.", _networks),
+    "export": Tool("Write weights as an ONNX file, which needs no torch.", _export),
+    "demo": Tool("Draw a sample scene, find its roads and score them.", _demo),
+    "--install-completion": Tool("Let bash, zsh or fish complete commands and options.",
+                                 _install_completion),
+}  # fmt: skip
+"""The commands that are no flows, by their names."""
+
+
+def main() -> None:
+    """Runs the command that the first word names, with the words after it; may exit.
+
+    The exit status is the command's. It is 2 if there is no such command.
+    """
+    name, *words = sys.argv[1:] or ["--help"]
+    called = f"rurnet {name}"
+    if name in FLOWS:
+        from flows.command import command
+
+        command(FLOWS[name], called, words)
+    elif name in TOOLS:
+        TOOLS[name].main(called, words)
+    elif name in ("--help", "-h"):
+        print(_listing())
+    else:
+        print(f"error: no command is called {name}; see rurnet --help", file=sys.stderr)
+        sys.exit(2)
+
+
+def _listing() -> str:
+    """Returns every command with its help, a line each."""
+    helps = {name: each.help for table in (FLOWS, TOOLS) for name, each in table.items()}
+    width = max(map(len, helps))
+    return "\n".join(
+        [
+            "Usage: rurnet COMMAND ...",
+            "",
+            "Batch segmentation of roads and vessels in very large or very many images.",
+            "",
+            *(f"  {name:{width}}  {help}" for name, help in helps.items()),
+            "",
+            "rurnet COMMAND --help lists what a command can be told.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

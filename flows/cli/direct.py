@@ -1,0 +1,43 @@
+"""Runs a flow in this process, without Prefect."""
+
+import logging
+
+from rich.console import Console
+
+from flows.cli.progress import BarProgress, LogProgress
+from flows.errors import FlowsError, checked
+from flows.table import Config, FlowEntry
+from pipelines.errors import PipelineError
+from pipelines.results.result import Result
+from rurnet.errors import RurnetError
+from tiling.errors import TilingError
+
+OWN_ERRORS = (PipelineError, TilingError, RurnetError, FlowsError)
+"""Errors whose message is enough: it is printed in one line, without a traceback."""
+
+
+def run_directly(flow: FlowEntry[Config], values: Config, errors: Console) -> Result:
+    """Runs a flow; no server starts and no port opens.
+
+    Args:
+        flow: What to run.
+        values: Its options.
+        errors: Where the progress is shown: as a bar on a terminal, or else in lines.
+
+    Raises:
+        ScenesFailedError: A scene failed.
+    """
+    # What they complain of is raised again as an error of ours.
+    for name in ("rasterio", "tifffile"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    if errors.is_terminal:
+        with BarProgress(errors) as bar:
+            return checked(flow.run(values, bar))
+    logger = logging.getLogger("rurnet")
+    logger.setLevel(logging.INFO)
+    if not logger.handlers:
+        lines = logging.StreamHandler(errors.file)
+        lines.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        logger.addHandler(lines)
+    with LogProgress(logger) as log:
+        return checked(flow.run(values, log))

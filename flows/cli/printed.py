@@ -1,0 +1,120 @@
+"""What a command prints of its result on standard output: tables, and where the files are."""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from math import ceil
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipelines.report.columns import TERMINAL
+from pipelines.report.table import rows
+from pipelines.results.estimate import SceneEstimate
+from pipelines.results.report import Comparison, Report
+from pipelines.results.result import Result
+
+
+def print_result(result: Result) -> None:
+    """Prints what a run came to, and where its report lies."""
+    out = Console(soft_wrap=True, highlight=False)
+    if result.estimates is not None:
+        _print_estimates(out, result.estimates)
+        return
+    report = result.report
+    if report.scenes:
+        out.print(score_table(report))
+    elif not result.failed:
+        out.print("No scene to predict: the inbox is empty.")
+    if report.comparison is not None:
+        _print_comparison(out, report.comparison)
+    if report.scenes and report.pooled is None:
+        out.print("No scene has a label of its name (--labels), so no score is possible.")
+    elif unscored := [scene.name for scene in report.scenes if scene.scores is None]:
+        out.print(f"Without a label, and so without scores: {', '.join(unscored)}", markup=False)
+    for path in result.trained:
+        out.print(f"weights: {path}", markup=False)
+    out.print(f"report: {result.folder / 'report.html'}", markup=False)
+
+
+def score_table(report: Report) -> Table:
+    """Returns the scores of a report, a row per scene."""
+    table = _table("scene", TERMINAL)
+    for name, scores in rows(report):
+        cells = (scores.get(path) for path in TERMINAL.values())
+        table.add_row(escape(name), *(_number(cell) for cell in cells))
+    return table
+
+
+def _print_estimates(out: Console, estimates: Sequence[SceneEstimate]) -> None:
+    out.print(_estimate_table(estimates))
+    measured = max((one.measured for one in estimates), default=0)
+    out.print(
+        f"Memory and disk at most; time of one process, from {measured} measured tiles. "
+        "Nothing was written."
+    )
+
+
+def _estimate_table(estimates: Sequence[SceneEstimate]) -> Table:
+    """Returns what there is to do, a row per scene that can be read."""
+    table = _table(
+        "scene", ("size", "tiles", "parts", "done twice", "memory", "disk", "time"), no_wrap=True
+    )
+    for one in estimates:
+        if one.error is None:
+            table.add_row(
+                escape(one.name),
+                f"{one.width} x {one.height}",
+                str(one.tiles),
+                str(one.parts),
+                f"{one.redundant:.1%}",
+                f"{one.memory / 1e9:.1f} GB",
+                f"{one.disk / 1e9:.2f} GB",
+                str(timedelta(seconds=ceil(one.seconds))),
+            )
+    return table
+
+
+def _print_comparison(out: Console, comparison: Comparison) -> None:
+    out.print(f"\nA: {comparison.a}\nB: {comparison.b}\n", markup=False)
+    out.print(_comparison_table(comparison))
+    if comparison.unlike:
+        unlike = ", ".join(comparison.unlike)
+        out.print(f"A and B do not count the same pixels of: {unlike}", markup=False)
+    if comparison.unpaired:
+        out.print(f"Not in both: {', '.join(comparison.unpaired)}", markup=False)
+
+
+def _comparison_table(comparison: Comparison) -> Table:
+    """Returns how B differs from A, with the 95 % interval of the difference."""
+    table = _table("", ("A", "B", "B - A, pooled", "B - A, mean of scenes"), no_wrap=True)
+    by_path = {row.column: row for row in comparison.rows}
+    for title, path in TERMINAL.items():
+        if (row := by_path.get(path)) is not None:
+            table.add_row(
+                title,
+                _number(row.a),
+                _number(row.b),
+                _difference(row.difference, row.low, row.high),
+                _difference(row.mean, row.mean_low, row.mean_high),
+            )
+    return table
+
+
+def _table(first: str, others: Iterable[str], no_wrap: bool = False) -> Table:
+    """Returns an empty table: names in the first column, numbers in the others."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column(first)
+    for title in others:
+        table.add_column(title, justify="right", no_wrap=no_wrap)
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _difference(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:+.3f}" + ("" if low is None else f" ({low:+.3f} to {high:+.3f})")

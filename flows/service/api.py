@@ -1,0 +1,57 @@
+"""Which Prefect API is used, found out without importing Prefect.
+
+That import takes seconds, and `flows.plugin` runs in the middle of it.
+"""
+
+import os
+import tomllib
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+DEFAULT_URL = "http://127.0.0.1:4200/api"
+
+
+def prefect_home() -> Path:
+    """Returns Prefect's own folder, where its database is."""
+    return Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
+
+
+def prefect_is_configured() -> bool:
+    """Whether a Prefect API is set in the environment or in the active profile."""
+    if os.environ.get("PREFECT_API_URL"):
+        return True
+    profiles = os.environ.get("PREFECT_PROFILES_PATH", prefect_home() / "profiles.toml")
+    try:
+        content = tomllib.loads(Path(profiles).expanduser().read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError):
+        return False
+    active = os.environ.get("PREFECT_PROFILE", content.get("active", ""))
+    return "PREFECT_API_URL" in content.get("profiles", {}).get(active, {})
+
+
+def noted_url() -> Path:
+    """Returns the file in which `flows.serve` notes the address of its server."""
+    return prefect_home() / "rurnet-server.url"
+
+
+def server_url() -> str:
+    """Returns the address that `flows.serve` noted, or else the default one."""
+    try:
+        return noted_url().read_text(encoding="utf-8").strip() or DEFAULT_URL
+    except OSError:
+        return DEFAULT_URL
+
+
+def answers(url: str, timeout: float = 1.0) -> bool:
+    """Whether a Prefect server answers at an address.
+
+    Args:
+        url: `http://HOST:PORT/api`.
+        timeout: Seconds to wait for the answer.
+    """
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=timeout) as reply:
+            return bool(reply.status == 200 and reply.read(16).strip() == b"true")
+    except (urllib.error.URLError, OSError, ValueError):
+        return False

@@ -1,0 +1,147 @@
+"""The files that come of a scene. Another kind of file is another entry of `PRODUCTS`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.config.inference import PredictionSettings
+from pipelines.results.layout import STEP
+from tiling.blend import NODATA, TOP
+from tiling.scenes.scene import Raster
+from tiling.sink import CogSink, Description, PngSink, Sink
+from tiling.store import Blended
+
+
+@dataclass(frozen=True)
+class Request:
+    """What files are made for.
+
+    Attributes:
+        scene: Whose size, CRS and transform they take.
+        classes: Names of the foreground classes.
+        steps: How many recurrent steps were kept.
+        folder: Where the files go.
+        unfinished: Where they lie until all are finished; on the same disk.
+        settings: What was asked for.
+        tags: What they say of how they were made.
+        png: Whether there is to be a `mask.png` too.
+    """
+
+    scene: Raster
+    classes: Sequence[str]
+    steps: int
+    folder: Path
+    unfinished: Path
+    settings: PredictionSettings
+    tags: Mapping[str, str]
+    png: bool
+
+
+@dataclass(frozen=True)
+class OfProbabilities:
+    """A file made of probabilities.
+
+    Attributes:
+        sink: Where it goes.
+        values: What the sink is given of a window: any type [bands, h, w].
+    """
+
+    sink: Sink
+    values: Callable[[Blended], NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class OfMask:
+    """A file made of the mask, without what is too small.
+
+    Attributes:
+        sink: Where it goes.
+        values: What the sink is given of a window: any type [bands, h, w], from classes [h, w].
+    """
+
+    sink: Sink
+    values: Callable[[NDArray[np.uint8]], NDArray[Any]]
+
+
+Product = OfProbabilities | OfMask
+
+
+def products_of(request: Request) -> list[Product]:
+    """The files that were asked for, still empty."""
+    return [product for kind in PRODUCTS.values() for product in kind(request)]
+
+
+def _probability(request: Request) -> list[Product]:
+    """Of the last step."""
+    return [_of_step(request, "probability", request.steps - 1)]
+
+
+def _probability_of_steps(request: Request) -> list[Product]:
+    if not request.settings.save_steps:
+        return []
+    return [_of_step(request, f"{STEP}{step + 1}", step) for step in range(request.steps)]
+
+
+def _of_step(request: Request, name: str, step: int) -> Product:
+    first = step * len(request.classes)
+    bands = slice(first, first + len(request.classes))
+    texts = [f"probability of {text}" for text in request.classes]
+    path = request.folder / f"{name}.tif"
+    if request.settings.dtype == "float32":
+
+        def unrounded(blended: Blended) -> NDArray[np.float32]:
+            assert blended.probability is not None
+            return blended.probability[bands]
+
+        what = _description(request, "float32", float("nan"), texts)
+        return OfProbabilities(CogSink(path, request.unfinished, what, "average"), unrounded)
+    what = _description(request, "uint8", NODATA, texts, 1 / TOP)
+    return OfProbabilities(
+        CogSink(path, request.unfinished, what, "average"), lambda blended: blended.levels[bands]
+    )
+
+
+def _mask(request: Request) -> list[Product]:
+    what = _description(request, "uint8", NODATA, ["class"])
+    sink = CogSink(request.folder / "mask.tif", request.unfinished, what, "mode")
+    return [OfMask(sink, lambda mask: mask[None])]
+
+
+def _mask_as_png(request: Request) -> list[Product]:
+    """White on foreground, black elsewhere."""
+    if not request.png:
+        return []
+    what = _description(request, "uint8", None, ["class"])
+    sink = PngSink(request.folder / "mask.png", request.unfinished, what)
+
+    def black_and_white(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.where((mask != 0) & (mask != NODATA), 255, 0).astype(np.uint8)[None]
+
+    return [OfMask(sink, black_and_white)]
+
+
+def _description(
+    request: Request,
+    dtype: str,
+    nodata: float | None,
+    bands: Sequence[str],
+    scale: float | None = None,
+) -> Description:
+    scene = request.scene
+    return Description(
+        scene.height, scene.width, dtype, nodata, bands, scene.crs, scene.transform, scale,
+        request.tags,
+    )  # fmt: skip
+
+
+PRODUCTS: Mapping[str, Callable[[Request], list[Product]]] = {
+    "probability": _probability,
+    "mask": _mask,
+    "probability of steps": _probability_of_steps,
+    "mask as PNG": _mask_as_png,
+}
+"""Every kind of file; each makes those of its kind that were asked for, maybe none."""

@@ -1,0 +1,302 @@
+"""What a run has to tell: the contents of `report.json`, field by field as in docs/report.md."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from pipelines.scores.curve import Number
+from pipelines.scores.intervals import Interval
+from pipelines.scores.scores import Scores
+
+SCHEMA = 2
+"""Raised when a field of `report.json` changes its meaning or goes."""
+
+
+ByPath = Mapping[str, Number]
+"""A number for each of `pipelines.scores.scores.PATHS`."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Something that could not be done.
+
+    Attributes:
+        input: What was asked for: a path or URL.
+        error: Why it failed, and what to do.
+    """
+
+    input: str
+    error: str
+
+
+@dataclass(frozen=True)
+class ModelUsed:
+    """The weights that predicted; of several, names and digests stand side by side.
+
+    Attributes:
+        name: Of the weights.
+        task: "roads", "vessels" or "other".
+        bands: How many the network takes.
+        classes: Their names, background first.
+        network: Its name in the registry.
+        steps: Recurrent steps that were taken.
+        weights_sha256: Of the weights files.
+    """
+
+    name: str
+    task: str
+    bands: int
+    classes: Sequence[str]
+    network: str
+    steps: int
+    weights_sha256: str
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How the scores were computed.
+
+    Attributes:
+        threshold: The chosen probability.
+        rho: Pixels that relaxed scores forgive.
+        ignore: Label values that were left out.
+        counted: Which pixels were counted, in words.
+        scored: Which files were scored, in words.
+    """
+
+    threshold: float
+    rho: float
+    ignore: Sequence[int]
+    counted: str
+    scored: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Several scenes in one; each field is None where no scene was scored.
+
+    Attributes:
+        pooled: Scores of all pixels of all scenes together.
+        mean: Of the scenes' own scores, where they are defined.
+        sd: Their standard deviation, with n - 1 in the denominator.
+        intervals: 95 % bootstrap intervals of `pooled`; None with fewer than two scenes.
+    """
+
+    pooled: Scores[Number] | None
+    mean: ByPath | None
+    sd: ByPath | None
+    intervals: Mapping[str, Interval | None] | None
+
+
+@dataclass(frozen=True)
+class DrawnScene:
+    """The second observer's drawing of a scene, scored as if it were a prediction."""
+
+    name: str
+    scores: Scores[Number]
+
+
+@dataclass(frozen=True)
+class SecondObserver(Summary):
+    """The second observer's drawings, scored as if they were predictions."""
+
+    scenes: Sequence[DrawnScene]
+
+
+@dataclass(frozen=True)
+class StepSummary:
+    """All scenes after one recurrent step.
+
+    Attributes:
+        step: Its number, from 1.
+        seconds_per_megapixel: Up to and with this step; None where that was not measured.
+        pooled: As in `Summary`.
+        intervals: As in `Summary`.
+    """
+
+    step: int
+    seconds_per_megapixel: float | None
+    pooled: Scores[Number] | None
+    intervals: Mapping[str, Interval | None] | None
+
+
+@dataclass(frozen=True)
+class ComparedScore:
+    """One score of two runs.
+
+    Attributes:
+        column: Path of the score.
+        a: Of the first run, pooled.
+        b: Of the second run, pooled.
+        difference: b - a.
+        low: Lower end of the difference's 95 % interval.
+        high: Upper end of it.
+        mean: Mean of the scenes' own differences.
+        mean_low: Lower end of its 95 % interval.
+        mean_high: Upper end of it.
+    """
+
+    column: str
+    a: Number
+    b: Number
+    difference: Number
+    low: Number
+    high: Number
+    mean: Number
+    mean_low: Number
+    mean_high: Number
+
+
+@dataclass(frozen=True)
+class ComparedScene:
+    """F1 of one scene in two runs, and by how much the second is higher."""
+
+    scene: str
+    a: Number
+    b: Number
+    difference: Number
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs on the same scenes.
+
+    Attributes:
+        a: What the first is called.
+        b: What the second is called.
+        scenes: How many were scored in both.
+        unpaired: Scenes that only one of the two has, or that could be scored in one only.
+        unlike: Scenes in which the two do not count the same pixels.
+        rows: Score by score.
+        paired: Scene by scene.
+    """
+
+    a: str
+    b: str
+    scenes: int
+    unpaired: Sequence[str]
+    unlike: Sequence[str]
+    rows: Sequence[ComparedScore]
+    paired: Sequence[ComparedScene]
+
+
+@dataclass(frozen=True)
+class CurvePoints:
+    """Precision and recall at each threshold, strict and relaxed: five lists of one length."""
+
+    threshold: Sequence[Number]
+    precision: Sequence[Number]
+    recall: Sequence[Number]
+    relaxed_precision: Sequence[Number]
+    relaxed_recall: Sequence[Number]
+
+
+@dataclass(frozen=True)
+class SceneEntry:
+    """One scene.
+
+    Attributes:
+        name: Of the scene.
+        input: What was asked for: a path or URL.
+        label: File of the label.
+        height: Rows.
+        width: Columns.
+        tiles: Of its grid; this and the next three are None where a raster was only scored.
+        parts: It was cut into.
+        parts_computed: By this run; the others were there already.
+        seconds: Wall time.
+        files: Rasters by what they are: "probability", "mask", ...
+        scores: None where there is no label; in `report.json` they stand among the other fields.
+    """
+
+    name: str
+    input: str
+    label: str | None
+    height: int
+    width: int
+    tiles: int | None
+    parts: int | None
+    parts_computed: int | None
+    seconds: float | None
+    files: Mapping[str, str]
+    scores: Scores[Number] | None
+
+
+@dataclass(frozen=True)
+class MadeWith:
+    """What a run was made with, so that it can be made again.
+
+    Attributes:
+        command: To paste into a shell.
+        python: Its version.
+        platform: The operating system.
+        processor: Its name.
+        cores: How many this process may use.
+        device: Name of the machine's first GPU, used or not.
+        packages: Versions by name.
+        seconds: Wall time of the run.
+    """
+
+    command: str
+    python: str
+    platform: str
+    processor: str
+    cores: int
+    device: str | None
+    packages: Mapping[str, str]
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run has to tell.
+
+    Attributes:
+        schema: `SCHEMA`.
+        created: When, UTC, ISO 8601.
+        version: Of RurNet.
+        data: The folder that all inputs lie in.
+        model: None where rasters of unknown origin were scored.
+        settings: Every option of the run.
+        scoring: How the scores were computed.
+        pooled: As in `Summary`.
+        mean: As in `Summary`.
+        sd: As in `Summary`.
+        intervals: As in `Summary`.
+        second_observer: None where there is none.
+        steps: Empty where steps were not kept of every scene with a label.
+        comparison: None where there is one run only.
+        curve: None without labels, or where masks were scored.
+        scenes: Those that were done.
+        failed: What was not done.
+        made_with: Command, versions, machine.
+    """
+
+    schema: int
+    created: str
+    version: str
+    data: str | None
+    model: ModelUsed | None
+    settings: Mapping[str, Any]
+    scoring: Scoring
+    pooled: Scores[Number] | None
+    mean: ByPath | None
+    sd: ByPath | None
+    intervals: Mapping[str, Interval | None] | None
+    second_observer: SecondObserver | None
+    steps: Sequence[StepSummary]
+    comparison: Comparison | None
+    curve: CurvePoints | None
+    scenes: Sequence[SceneEntry]
+    failed: Sequence[Failure]
+    made_with: MadeWith
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """The contents of `report.json`: the report's fields, each scene's scores among its others."""
+    contents = asdict(report)
+    no_scores = dict.fromkeys(field.name for field in fields(Scores))
+    for of in (contents, contents["second_observer"]):
+        for scene in of["scenes"] if of else ():
+            scene.update(scene.pop("scores") or no_scores)
+    return contents
