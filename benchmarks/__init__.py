@@ -1,1 +1,1 @@
-"""What is measured, and how: `python -m benchmarks.NAME` prints a table."""
+"""Benchmarks and studies: `python -m benchmarks.NAME` measures and prints a table."""

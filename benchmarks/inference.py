@@ -1,12 +1,14 @@
-"""`python -m benchmarks.inference [SIZE ...]`: bare network, ours and MONAI on one scene.
+"""`python -m benchmarks.inference [SIZE ...]`: compares the bare network, ours and MONAI.
 
-Each measurement is a process of its own. Same network (roads-dru4), tile 512, overlap a quarter,
-batch 4. *Bare* is the network alone, in batches, on as many tiles as the grid has: nothing is
-read, blended or written. *Ours* reads a GeoTIFF and leaves two checked COGs. *MONAI* is
-`sliding_window_inference` (gaussian) on an array that is in memory already, and writes nothing.
-They take turns, `--rounds` times up to 5,000 pixels, once above. *Free* is ours with a network that
-costs nothing: the engine's own speed. Memory is the peak above that of the imports and one bare
-batch; of *free*, which has no network, above the imports.
+All use one network (roads-dru4), tiles of 512 px, an overlap of a quarter and batches of 4. Each
+measurement runs in its own process, in turn, `--rounds` times up to 5,000 px and once above.
+
+- *bare*: only the network, on as many tiles as the grid has; nothing is read, blended or written.
+- *ours*: reads a GeoTIFF and writes two checked COGs.
+- *monai*: `sliding_window_inference` (gaussian) on an array in memory; writes nothing.
+- *free*: ours with a network that costs nothing, which gives the speed of the engine.
+
+Memory is the peak above the imports and one batch of *bare*; for *free*, above the imports.
 """
 
 import argparse
@@ -45,11 +47,11 @@ from tiling.scenes.raster import RasterScene
 TILE, OVERLAP, BATCH = 512, 128, 4
 MANY_TURNS_UP_TO = 5000
 DRAWN = 3000
-"""Side of the drawn scene that larger ones repeat."""
+"""Side in pixels of the drawn scene; larger scenes repeat it."""
 
 
 class Free:
-    """Costs nothing: says that what is bright is road."""
+    """A predictor that costs almost nothing: bright pixels are road."""
 
     bands, batch, lanes, readers = 1, BATCH, 2, 1
 
@@ -60,7 +62,7 @@ class Free:
 
 
 def write_scene(path: Path, size: int) -> None:
-    """A JPEG-compressed GeoTIFF of `size` by `size`, as aerial surveys deliver them."""
+    """Writes a JPEG-compressed GeoTIFF of `size` x `size` px, as aerial surveys deliver them."""
     pixels, _, _ = draw_road_scene(min(size, DRAWN), min(size, DRAWN), seed=3)
     profile = {
         "driver": "GTiff", "dtype": "uint8", "count": 3, "height": size, "width": size,
@@ -77,7 +79,7 @@ def write_scene(path: Path, size: int) -> None:
 
 
 def measure(what: str, path: Path) -> dict[str, float]:
-    """Runs one thing on a scene, in this process."""
+    """Measures one method on a scene in this process; returns seconds and bytes."""
     settings = PredictionSettings(tile=TILE, overlap=OVERLAP, batch=BATCH, device="cpu")
     model = load("roads-dru4")
     network = model.network.channels_last()
@@ -130,7 +132,7 @@ def _measured(what: str, path: Path) -> dict[str, float]:
 
 
 def compare(sizes: list[int], rounds: int, free: list[int], monai_up_to: int) -> None:
-    """Prints the tables."""
+    """Measures all methods and prints the tables."""
     out = Console(soft_wrap=True, highlight=False)
     out.print(
         f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, "
@@ -179,8 +181,10 @@ def _spread(values: list[float]) -> str:
 
 
 def main() -> None:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Reads the command line and prints the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("sizes", nargs="*", type=int, default=[3000, 12000])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--free", nargs="*", type=int, default=[5000, 12000, 30000])

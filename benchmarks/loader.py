@@ -1,10 +1,11 @@
-"""`python -m benchmarks.loader [ROADS]`: does the network wait for its crops?
+"""`python -m benchmarks.loader [ROADS]`: measures whether the network waits for its crops.
 
-*Crops* are batches as training gets them, with nobody using them: read by window from scenes on
-disk, augmented, with masks to start from. *Network* is a training iteration (forward, backward,
-optimizer) on a batch that is there already. *Training* is both together, as `flows.train_roads`
-has them. Pixels per second are of the same batches; a ratio of crops to network above 1 means
-that the network never waits. ROADS is Massachusetts Roads; scenes are drawn where it is left out.
+- *crops*: only making the batches: windows read from scenes on disk, augmented, with initial masks.
+- *network*: only training iterations (forward, backward, optimizer) on batches already in memory.
+- *training*: both together, as in `flows.train_roads`.
+
+Speeds are in pixels per second on batches of the same kind. If crops are faster than the network,
+it never waits. ROADS is a folder of Massachusetts Roads; without it scenes are drawn.
 """
 
 import argparse
@@ -37,7 +38,7 @@ Batch = dict[str, Tensor]
 
 
 def iteration(network: SegmentationNetwork, device: torch.device) -> Callable[[Batch], None]:
-    """A training iteration."""
+    """Returns a function that runs one training iteration on a batch."""
     optimizer = torch.optim.AdamW(network.parameters())
     mixed = precision_of("auto") == "bf16-mixed"
 
@@ -56,7 +57,7 @@ def iteration(network: SegmentationNetwork, device: torch.device) -> Callable[[B
 
 
 def per_second(batches: Iterator[Batch], use: Callable[[Batch], None], count: int) -> float:
-    """Megapixels per second of `count` batches."""
+    """Returns megapixels per second over `count` batches."""
     start, pixels = time.perf_counter(), 0
     for batch in itertools.islice(batches, count):
         use(batch)
@@ -65,11 +66,13 @@ def per_second(batches: Iterator[Batch], use: Callable[[Batch], None], count: in
 
 
 def main() -> None:
-    """Prints the table."""
+    """Measures and prints the table."""
     parser = argparse.ArgumentParser("python -m benchmarks.loader")
     parser.add_argument("roads", nargs="?", type=Path)
     parser.add_argument("--model", default="dru-4")
-    parser.add_argument("--workers", type=int, help="by default as in training")
+    parser.add_argument(
+        "--workers", type=int, help="number of crop processes; by default as in training"
+    )
     parser.add_argument("--batches", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()

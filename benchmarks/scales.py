@@ -1,9 +1,9 @@
-"""`python -m benchmarks.scales FOLDER --scales 0.5`: how fundi are done at other sizes.
+"""`python -m benchmarks.scales FOLDER --scales 0.5`: scores fundus images at other sizes.
 
-Images of a fundus folder (CHASE_DB1, HRF, DRIVE) are enlarged or reduced by each factor, as if of a
-camera with other pixels, predicted as they then are, and scored inside their field of view. Images
-go through a Lanczos filter; in labels and masks of the field of view a pixel is set where half of
-it was.
+Images of a fundus folder (CHASE_DB1, HRF, DRIVE) are resized by each factor, as if taken by a
+camera of another resolution, predicted at that size, and scored inside their field of view. Images
+are resized with a Lanczos filter. In labels and masks of the field of view a pixel is set if at
+least half of its area was.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from pipelines.scores.scores import score_at
 
 
 def write_scaled(sample: FundusSample, scale: float, folder: Path) -> None:
-    """An image with its label and field of view, in HRF's layout."""
+    """Writes a resized image with its label and field of view, in the layout of HRF."""
     with Image.open(sample.image) as image:
         pixels = image.convert("RGB")
     size = round(pixels.width * scale), round(pixels.height * scale)
@@ -46,7 +46,7 @@ def _save(image: Image.Image, path: Path) -> None:
 
 
 def compared(samples: Sequence[FundusSample], scales: Sequence[float], model: str) -> Table:
-    """A row of scores for each scale."""
+    """Predicts and scores at each scale; returns a table with a row for each."""
     table = Table("scale", "pixels", "F1", "break-even", "mIoU", "F1 by image", box=None)
     for scale in scales:
         with tempfile.TemporaryDirectory() as name:
@@ -72,15 +72,15 @@ def compared(samples: Sequence[FundusSample], scales: Sequence[float], model: st
 
 
 def main() -> None:
-    """Prints the table."""
+    """Reads the command line and prints the table."""
     parser = argparse.ArgumentParser(
         "python -m benchmarks.scales", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("data", type=Path, help="fundus folder")
+    parser.add_argument("data", type=Path, help="folder of CHASE_DB1, HRF or DRIVE")
     parser.add_argument("--scales", type=float, nargs="+", default=[1.0])
     parser.add_argument("--split", default="test", help="test or train")
-    parser.add_argument("--images", nargs="+", help="names; all of the split by default")
+    parser.add_argument("--images", nargs="+", help="names of images; by default all of the split")
     parser.add_argument("--model", default="vessels-dru4")
     given = parser.parse_args()
     samples = [

@@ -1,10 +1,11 @@
-"""`python -m benchmarks.scoring [SIZE ...]`: what scoring takes, for scenes of SIZE by SIZE pixels.
+"""`python -m benchmarks.scoring [SIZE ...]`: time and memory of scoring, at SIZE x SIZE pixels.
 
-Each measurement is a process of its own, `--rounds` of each. *Scores* are strict and relaxed ones
-at every threshold (rho 3), from a probability raster and a label on disk; *topology* are clDice,
-APLS, components and loops besides. *Read* is the two rasters read once, and nothing else: what is
-left is the scoring. The label is the drawn road map, the prediction a blurred and noisy copy.
-Memory is the peak of the whole process.
+- *read*: only reading the probability raster and the label from disk, once.
+- *scores*: strict and relaxed scores at all thresholds (rho 3).
+- *scores and topology*: also clDice, APLS, components and loops.
+
+Each measurement runs in its own process, `--rounds` times. The label is a drawn road map, the
+prediction a blurred and noisy copy. Memory is the peak of the whole process.
 """
 
 import argparse
@@ -32,13 +33,13 @@ from pipelines.runtime.memory import peak_memory
 from tiling.window import split
 
 DRAWN = 2000
-"""Side of the drawn scene that larger ones repeat."""
+"""Side in pixels of the drawn scene; larger scenes repeat it."""
 
 KINDS = ("read", "scores", "scores and topology")
 
 
 def write_pair(folder: Path, size: int) -> tuple[Path, Path]:
-    """A prediction and its label, as they lie on disk: tiled, deflated."""
+    """Writes a prediction and its label as tiled, deflated rasters; returns their paths."""
     _, label, _ = draw_road_scene(DRAWN, DRAWN, seed=3)
     noise = np.random.default_rng(0).normal(0, 25, label.shape)
     levels = gaussian_filter(label * 300.0, 1.5) + noise
@@ -61,7 +62,7 @@ def write_pair(folder: Path, size: int) -> tuple[Path, Path]:
 
 
 def measure(kind: str, prediction: Path, label: Path) -> dict[str, float]:
-    """Seconds and bytes of one run in this process."""
+    """Measures one run in this process; returns seconds and peak memory in bytes."""
     settings = ScoringSettings(topology=kind == KINDS[2])
     with open_levels(prediction) as levels, open_label(label, Labelling()) as drawn:
         assert drawn is not None
@@ -76,7 +77,7 @@ def measure(kind: str, prediction: Path, label: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    """Prints the table."""
+    """Measures and prints the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scoring")
     parser.add_argument("sizes", nargs="*", type=int, default=[10_000])
     parser.add_argument("--rounds", type=int, default=3)
@@ -94,7 +95,7 @@ def main() -> None:
             paths = write_pair(Path(folder), size)
             found: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
             for _ in range(arguments.rounds):
-                for kind in KINDS:  # In turn: other work on the machine then meets all alike.
+                for kind in KINDS:  # In turn, so that other work on the machine affects all alike.
                     command = [sys.executable, "-m", "benchmarks.scoring", "--one", kind]
                     done = subprocess.run(
                         [*command, *map(str, paths)], check=True, capture_output=True, text=True

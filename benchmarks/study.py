@@ -1,24 +1,24 @@
 """`python -m benchmarks.study STUDY CHASE_DB1`: the studies of the papers, on a few real images.
 
-    networks  U-Net, mask fed back, recurrent unit: does recursion pay?  (Wang et al., Table 4)
-    order     Rec-Simple against U-Net, whose order in the paper networks does not show
-    alpha     weight of a step's loss against the next one's              (Wang et al., slides)
-    steps     steps in training and in testing                            (Wang et al., slides)
-    level     where the recurrent unit begins                             (Wang et al., Table 3)
+    networks  U-Net, mask fed back, recurrent unit: is recursion better?  (Wang et al., Table 4)
+    order     Rec-Simple and U-Net, whose order in the paper *networks* does not reproduce
+    alpha     weight of a step's loss relative to the next step's         (Wang et al., slides)
+    steps     number of steps in training and in testing                  (Wang et al., slides)
+    level     level of the recurrent unit                                 (Wang et al., Table 3)
     feedback  with and without the mask fed back                          (Wang et al., 4.3)
-    gates     with and without a ReLU ahead of the gates                  (open in Wang et al.)
+    gates     with and without a ReLU before the gates                    (open in Wang et al.)
     reseg     without VGG, contrast normalisation, class balance          (ReSeg, Tables 1, 4)
-    recovery  from a wrong mask, and staying on the right one            (McIntosh et al., 4.2, 4.4)
-    training  what our own protocol has besides the papers', left out part by part
+    recovery  from a wrong mask, and stability on the right one          (McIntosh et al., 4.2, 4.4)
+    training  our additions to the papers' protocol, left out one by one
 
-Every run is `flows.train_drive`'s with crops of one size and one budget, and, but for those of
-*training*, without averaged weights, damaged starts, random steps and rectangles taken out of the
-crops; runs of one seed see the same crops in the same order. *networks* trains on subjects 1 to 10
-and scores the test images (11 to 14); all others train on 1 to 8 and score 9 and 10, so that
-nothing is chosen by the test images. A run of the same data, length and crops that is done in
---output is not done again. Two networks are compared image by image: the interval (95 %) is of the
-mean difference, with subjects (both eyes together) and seeds drawn anew 2,000 times. Of few seeds
-and subjects it is too narrow.
+All runs are trainings of `flows.train_drive` with one crop size and one number of iterations.
+Except in *training* they have no averaged weights, damaged starts, random steps or removed
+rectangles. Runs with the same seed see the same crops in the same order. *networks* trains on
+subjects 1 to 10 and scores the test images (11 to 14). All other studies train on 1 to 8 and score
+9 and 10, so that no choice depends on the test images. Runs that are finished in --output, with the
+same data, length and crops, are not repeated. Networks are compared image by image. The 95 %
+interval is that of the mean difference over 2,000 random draws of subjects (both eyes together) and
+seeds. With few seeds and subjects it is too narrow.
 """
 
 import argparse
@@ -32,39 +32,33 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-from torch.nn import functional
 
+from benchmarks.recovery import coarseness, recovery
 from pipelines.config.inference import InferDrive
 from pipelines.config.training import TrainDrive
 from pipelines.datasets.fundus import fundus_samples
 from pipelines.inference.run import infer_drive
 from pipelines.inputs.fundus import subject_of
-from pipelines.models.weights import Model, load
+from pipelines.models.weights import load
 from pipelines.results.progress import Silence
-from pipelines.sampling.fundi import load_fundus
-from pipelines.sampling.transforms import Normalised
-from pipelines.scores.histogram import Histogram, curve_of
 from pipelines.scores.scores import score_at
 from pipelines.training.run import train_vessels
-from rurnet.loss import IGNORE_INDEX
-from tiling.blend import TOP
 
 DRAWS = 2000
 SCORED_SUBJECTS = ("Image_09", "Image_10")
-"""Of the training images of CHASE_DB1: what the studies are scored on."""
+"""Training images of CHASE_DB1 on which the studies are scored."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What is trained.
+    """A network and its training settings.
 
     Attributes:
-        name: Of the row, and of the run's folder: variants of one name are one run.
-        settings: What differs from `flows.train_drive`'s defaults.
+        name: Name of the row and of the run's folder. Variants with the same name share runs.
+        settings: Settings that differ from the defaults of `flows.train_drive`.
     """
 
     name: str
@@ -72,13 +66,13 @@ class Variant:
 
 
 def _network(name: str, **arguments: Any) -> Variant:
-    """A network, with other arguments than its own."""
+    """Returns a variant with a network, its arguments given by name."""
     told = " ".join(f"{key}={value}" for key, value in arguments.items())
     return Variant(f"{name} {told}".strip(), {"model": name, "network_arguments": arguments})
 
 
 def _balanced(name: str, **arguments: Any) -> Variant:
-    """The same, its classes balanced by median frequency."""
+    """Returns the same variant with classes balanced by median frequency."""
     plain = _network(name, **arguments)
     return Variant(
         f"{plain.name} median frequency", {**plain.settings, "foreground_weight": "median"}
@@ -87,9 +81,9 @@ def _balanced(name: str, **arguments: Any) -> Variant:
 
 DRU = _network("dru-4")
 PLAIN: dict[str, Any] = {"ema": 0, "damaged_starts": 0, "random_steps": False, "missing": 0}
-"""What the papers' networks are compared without."""
+"""Switches our additions off, for comparisons of the papers' networks."""
 OURS = Variant("all", dict.fromkeys(PLAIN))
-"""With what `flows.train_drive` has by default."""
+"""With all defaults of `flows.train_drive`."""
 UNIFORM = Variant("all starts uniform", {**OURS.settings, "damaged_starts": 0})
 STUDIES: dict[str, list[Variant]] = {
     "networks": [DRU, _network("unet-gn"), _network("rec-simple")],
@@ -121,7 +115,7 @@ STUDIES: dict[str, list[Variant]] = {
 
 @dataclass(frozen=True)
 class Place:
-    """Where a study reads and writes, and how long it trains."""
+    """The folders of a study, and the length of its trainings."""
 
     data: Path
     output: Path
@@ -130,11 +124,11 @@ class Place:
     seeds: tuple[int, ...]
 
     def folder(self, variant: Variant, seed: int) -> Path:
-        """Of one run."""
+        """Returns the folder of one run."""
         return self.output / f"{re.sub(r'[^a-z0-9.-]+', '-', variant.name.lower())}-{seed}"
 
     def trained(self, variant: Variant, seed: int) -> dict[str, Any]:
-        """The test report of one run, which is trained unless it is there."""
+        """Returns the test report of a run, and trains it first if there is none."""
         folder = self.folder(variant, seed)
         report = folder / "test" / "report.json"
         if not report.is_file():
@@ -149,13 +143,13 @@ class Place:
         return read
 
     def weights(self, variant: Variant, seed: int) -> Path:
-        """What a run ended with."""
+        """Returns the weights file of a run."""
         (path,) = self.folder(variant, seed).glob("*.safetensors")
         return path
 
 
 def without_test_images(chase: Path, output: Path) -> Path:
-    """The training images of CHASE_DB1 alone, in DRIVE's layout: some are its test split."""
+    """Links CHASE_DB1's training images in the layout of DRIVE, some as its test split."""
     root = output / "data"
     for sample in fundus_samples(chase, "train"):
         split = "test" if subject_of(sample.name) in SCORED_SUBJECTS else "training"
@@ -171,12 +165,12 @@ def without_test_images(chase: Path, output: Path) -> Path:
 def paired(
     first: NDArray[Any], second: NDArray[Any], subjects: Sequence[str]
 ) -> tuple[float, float, float]:
-    """Mean of second - first [seeds, images], and its 95 % interval.
+    """Returns the mean of second - first, and the ends of its 95 % interval.
 
     Args:
-        first: A score of each seed and image.
-        second: The same of another network.
-        subjects: Whose eye each image is: the eyes of one are not two cases.
+        first: Scores of a network [seeds, images].
+        second: Scores of another network [seeds, images].
+        subjects: The subject of each image. Both eyes of a subject are drawn together.
     """
     difference = second - first
     random = np.random.default_rng(0)
@@ -191,12 +185,12 @@ def paired(
 
 
 def of_images(reports: Sequence[Mapping[str, Any]]) -> NDArray[Any]:
-    """MIoU [seeds, images]."""
+    """Returns the mIoU of each image [seeds, images]."""
     return np.array([[s["class_mean"]["iou"] for s in r["scenes"]] for r in reports])
 
 
 def compared(study: str, place: Place) -> Table:
-    """A row for each variant, the first of which the others are compared with."""
+    """Returns a table with a row per variant; all are compared with the first."""
     first = STUDIES[study][0].name
     table = Table(study, "mIoU", "F1", "break-even", "mIoU by step", f"mIoU minus {first}'s",
                   "by seed", box=None)  # fmt: skip
@@ -224,7 +218,7 @@ def compared(study: str, place: Place) -> Table:
 
 
 def tested_steps(study: str, place: Place, steps: Sequence[int]) -> Table:
-    """Variants by steps in testing: mIoU."""
+    """Returns a table of the mIoU of each variant, by number of steps in testing."""
     table = Table(study, *(f"tested with {n}" for n in steps), box=None)
     images = place.data / "test" / "images"
     for variant in STUDIES[study]:
@@ -242,97 +236,14 @@ def tested_steps(study: str, place: Place, steps: Sequence[int]) -> Table:
     return table
 
 
-def _starts(truth: NDArray[Any], other: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any] | None]]:
-    """Masks to start from, by name."""
-    yield "nothing (uniform)", None
-    yield "the label", truth
-    yield "the label, foreground and background swapped", ~truth
-    yield "another image's label", other
-    barred = truth.copy()
-    middle = truth.shape[0] // 2
-    barred[middle - 6 : middle + 6] = True
-    yield "the label with a bar across", barred
-
-
 def trained_recovery(place: Place, variants: Sequence[Variant]) -> Table:
-    """Of networks that are trained for it, unless they are there."""
+    """Returns `recovery` of variants, and trains them first if needed."""
     networks = {}
     for variant in variants:
         for seed in place.seeds:
             place.trained(variant, seed)
         networks[variant.name] = [load(str(place.weights(variant, seed))) for seed in place.seeds]
     return recovery(place.data, networks)
-
-
-def recovery(data: Path, networks: Mapping[str, Sequence[Model]]) -> Table:
-    """F1 of each step by the mask that a network starts from, seeds and images averaged.
-
-    Args:
-        data: A fundus folder, whose test images are taken as they are.
-        networks: By name, one for each seed.
-    """
-    table = Table(
-        "network", "started from", "its F1", *(f"step {n}" for n in range(1, 7)), box=None
-    )
-    read = [load_fundus(sample) for sample in fundus_samples(data, "test")]
-    for network, models in networks.items():
-        found: dict[str, list[list[float]]] = {}
-        for number, sample in enumerate(read):
-            there = sample["label"][0] != IGNORE_INDEX
-            truth = (sample["label"][0] == 1) & there
-            other = read[number - 1]["label"][0]
-            stale = np.zeros_like(truth)
-            height, width = (min(a, b) for a, b in zip(truth.shape, other.shape, strict=True))
-            stale[:height, :width] = other[:height, :width] == 1
-            for name, start in _starts(truth, stale):
-                begun = np.zeros_like(truth) if start is None else start
-                for model in models:
-                    masks = [begun, *_masks(model, sample, start, 6)]
-                    found.setdefault(name, []).append([_f1(m, truth, there) for m in masks])
-        for name, rows in found.items():
-            mean = np.mean(rows, axis=0)
-            shown = "–" if name.startswith("nothing") else f"{mean[0]:.3f}"
-            table.add_row(network, name, shown, *(f"{value:.3f}" for value in mean[1:]))
-    return table
-
-
-def coarseness(place: Place) -> Table:
-    """Best F1 of the labels themselves, averaged over cells and bilinearly enlarged again.
-
-    Of canvas a cell is 16 pixels wide, which is more than a vessel.
-    """
-    table = Table("cells of", "best F1 of the labels", box=None)
-    read = [load_fundus(s)["label"][0] for s in fundus_samples(place.data, "test")]
-    for side in (2, 4, 8, 16, 32):
-        histogram = Histogram()
-        for label in read:
-            truth = torch.from_numpy((label == 1).astype(np.float32))[None, None]
-            cells = functional.avg_pool2d(truth, side, ceil_mode=True)
-            enlarged = functional.interpolate(cells, scale_factor=side, mode="bilinear")
-            height, width = label.shape
-            levels = (TOP * enlarged[0, 0, :height, :width]).round().to(torch.uint8).numpy()
-            histogram.add(levels, label == 1, label != IGNORE_INDEX)
-        table.add_row(f"{side} px", f"{float(curve_of(histogram.counts).best().f1):.3f}")
-    return table
-
-
-@torch.inference_mode()
-def _masks(model: Any, sample: Any, start: NDArray[Any] | None, steps: int) -> Iterator[Any]:
-    """Foreground after each step."""
-    image = Normalised(model.card.mean, model.card.std)(sample)["image"]
-    tensor = torch.from_numpy(image)[None]
-    mask = None
-    if start is not None:
-        mask = torch.from_numpy(np.stack([~start, start]).astype(np.float32))[None]
-    state = model.network.initial_state(tensor, mask)
-    for _ in range(steps):
-        _, state = model.network.step(tensor, state)
-        yield (state.mask[0, 1] >= 0.5).numpy()
-
-
-def _f1(mask: NDArray[Any], truth: NDArray[Any], there: NDArray[Any]) -> float:
-    both = (mask & truth & there).sum()
-    return float(2 * both / max(1, (mask & there).sum() + (truth & there).sum()))
 
 
 def _mean(values: Iterator[float]) -> str:
@@ -342,25 +253,29 @@ def _mean(values: Iterator[float]) -> str:
 
 
 def main() -> None:
-    """Prints a study's tables."""
+    """Reads the command line and prints the tables of a study."""
     parser = argparse.ArgumentParser(
         "python -m benchmarks.study", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("study", choices=[*STUDIES, "recovery"])
-    parser.add_argument("data", type=Path, help="CHASE_DB1")
+    parser.add_argument("data", type=Path, help="folder of CHASE_DB1")
     parser.add_argument("--output", type=Path, default=Path("runs/study"))
-    parser.add_argument("--iterations", type=int, help="1500 for networks, else 600")
-    parser.add_argument("--crop", type=int, help="side in pixels; 256 for networks, else 128")
-    parser.add_argument("--seeds", type=int, nargs="+", help="1 2 3 for networks, else 1")
+    parser.add_argument("--iterations", type=int, help="by default 1500 for networks, else 600")
     parser.add_argument(
-        "--weights", nargs="+", help="of recovery: of these on the test images, without training"
+        "--crop", type=int, help="side in pixels; by default 256 for networks, else 128"
+    )
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", help="by default 1 2 3 for networks, else 1"
+    )
+    parser.add_argument(
+        "--weights", nargs="+", help="for recovery: test these weights instead of training"
     )
     given = parser.parse_args()
     console = Console(width=160)
     if given.weights:
         if given.study != "recovery":
-            parser.error("--weights are for recovery")
+            parser.error("--weights is an option of the study recovery only")
         console.print(recovery(given.data, {name: [load(name)] for name in given.weights}))
         return
     long = given.study == "networks"
@@ -368,7 +283,7 @@ def main() -> None:
         given.iterations or (1500 if long else 600),
         given.crop or (256 if long else 128),
     )
-    # What a run was trained with is in its path: others are not taken for it.
+    # The path contains the settings, so that other runs are not mistaken for these.
     output = given.output / f"{'test' if long else 'training'}-images-{iterations}x{crop}px"
     place = Place(
         given.data if long else without_test_images(given.data, output),
@@ -380,7 +295,7 @@ def main() -> None:
     tables: list[Callable[[], Table]] = {
         "recovery": [
             lambda: trained_recovery(place, [DRU, _network("rec-simple"), _network("canvas")]),
-            lambda: coarseness(place),
+            lambda: coarseness(place.data),
         ],
         "steps": [
             lambda: compared("steps", place),

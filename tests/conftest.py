@@ -1,4 +1,4 @@
-"""What tests share: tiny rasters, small networks, and weights of fresh ones."""
+"""Fixtures for all tests: tiny rasters, small networks, and random weights."""
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -28,10 +28,10 @@ from rurnet.registry import create
 from tiling.scenes.raster import without_georeferencing_warning
 from tiling.scenes.scene import Scene
 
-# Two threads on a busy machine wait for each other: a tile then takes seconds.
+# On a busy machine two threads wait for each other, and a tile takes seconds.
 torch.set_num_threads(1)
 
-# The same examples every time, and no clock: the machine may be busy.
+# The same examples every time, and no deadline: the machine may be busy.
 settings.register_profile(
     "house",
     deadline=None,
@@ -49,13 +49,13 @@ NARROW: dict[str, dict[str, int]] = {
     **{name: {"width": 8} for name in ON_AN_ENCODER},
     "reseg": {"width": 8, "units": 8},
 }
-"""What makes the large ones small."""
+"""Arguments that make the large networks small."""
 
 NodataKind = Literal["nodata", "alpha", "mask", "none"]
 
 
 class WriteRaster(Protocol):
-    """What the fixture `write_raster` returns."""
+    """Type of the fixture `write_raster`."""
 
     def __call__(
         self,
@@ -74,8 +74,8 @@ class WriteRaster(Protocol):
 def write_raster() -> WriteRaster:
     """Writes a tiny raster of pixels [C, h, w] and returns its path.
 
-    `valid` [h, w] says which pixels are there, and `nodata_kind` how the file says it: as 0 in
-    every band, in a fourth band, in a mask band, or not at all.
+    `valid` [h, w] marks the pixels that are present. `nodata_kind` is how the file stores this: 0
+    in every band, an alpha band, a mask band, or not at all.
     """
 
     def write(
@@ -121,7 +121,7 @@ def write_raster() -> WriteRaster:
 
 
 class FreshWeights(Protocol):
-    """What the fixture `fresh_weights` returns."""
+    """Type of the fixture `fresh_weights`."""
 
     def __call__(
         self,
@@ -137,9 +137,9 @@ class FreshWeights(Protocol):
 
 @pytest.fixture(scope="session")
 def fresh_weights() -> FreshWeights:
-    """Writes weights of a network as it is before any training, for roads, and returns its path.
+    """Writes the random weights of an untrained network for roads and returns the path.
 
-    `seed` makes it, and what is given besides is the card's.
+    They follow from `seed`. Other arguments change the metadata.
     """
 
     def write(
@@ -171,13 +171,13 @@ def fresh_weights() -> FreshWeights:
 
 @pytest.fixture(scope="session")
 def roads_weights(fresh_weights: FreshWeights, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A weights file for roads: DRU(4) as it is before any training, always the same."""
+    """A weights file for roads: untrained DRU(4), always the same."""
     return fresh_weights(tmp_path_factory.mktemp("weights") / "fresh-roads.safetensors")
 
 
 @pytest.fixture(scope="session")
 def vessels_weights(fresh_weights: FreshWeights, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A weights file for vessels: DRU(4) as it is before any training, always the same."""
+    """A weights file for vessels: untrained DRU(4), always the same."""
     return fresh_weights(
         tmp_path_factory.mktemp("weights") / "fresh-vessels.safetensors", ("background", "vessel"),
         task="vessels", ground_sampling_distance=None,
@@ -186,12 +186,12 @@ def vessels_weights(fresh_weights: FreshWeights, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture
 def roads_model(roads_weights: Path) -> Model:
-    """What `roads_weights` holds."""
+    """The model in `roads_weights`."""
     return weights.load(str(roads_weights))
 
 
 class Predict(Protocol):
-    """What the fixture `predict` returns."""
+    """Type of the fixture `predict`."""
 
     def __call__(
         self,
@@ -208,7 +208,7 @@ class Predict(Protocol):
 
 @pytest.fixture(scope="session")
 def predict() -> Predict:
-    """Predicts a scene into a folder, as one process does it."""
+    """Predicts a scene into a folder, in one process."""
 
     def run(
         scene: Scene,
@@ -230,7 +230,7 @@ def predict() -> Predict:
 
 @dataclass
 class Told:
-    """A `pipelines.results.progress.Progress` that remembers what it was told."""
+    """A `pipelines.results.progress.Progress` that records its calls."""
 
     scenes: dict[str, int] = field(default_factory=dict)
     done: int = 0
@@ -248,19 +248,19 @@ class Told:
 
 @pytest.fixture
 def told() -> Told:
-    """Progress that remembers."""
+    """Progress that records its calls."""
     return Told()
 
 
 @pytest.fixture(scope="session")
 def narrow_arguments() -> Callable[[str], dict[str, int]]:
-    """What makes a network of that name small; nothing where it is."""
+    """Returns the arguments that make a large network small, by its name."""
     return lambda name: NARROW.get(name, {})
 
 
 @pytest.fixture(scope="session")
 def narrow() -> Callable[..., SegmentationNetwork]:
-    """Builds a network by name from a fixed seed, the large ones with few channels."""
+    """Builds a network by name from a fixed seed, large ones with few channels."""
 
     def build(name: str, *, seed: int = 3, **arguments: Any) -> SegmentationNetwork:
         torch.manual_seed(seed)

@@ -28,7 +28,7 @@ _KEY = "rurnet"
 
 
 Task = Literal["roads", "vessels", "other"]
-"""What the weights detect; "other" stands for users' own classes and fits any task."""
+"""The objects that the weights detect; "other" is a user's own classes and fits any task."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Trains networks: what is learned from which images, resumed after a kill, reported at the end.
+"""Trains networks, resumes trainings that were killed, and reports on them at the end.
 
-The only room that imports lightning.
+Only this package imports lightning.
 """

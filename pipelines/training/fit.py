@@ -1,4 +1,4 @@
-"""Trains a network, or goes on where a killed training stopped."""
+"""Fits a network, and resumes a training that was killed."""
 
 import logging
 import signal
@@ -23,12 +23,11 @@ from pipelines.runtime import processes as distributed
 from pipelines.runtime.device import out_of_memory
 from pipelines.sampling.sources import CropSource
 from pipelines.scores.histogram import Counts, curve_of
-from pipelines.training.callbacks import (
+from pipelines.training.callbacks import LogLines, optional_callbacks
+from pipelines.training.checkpoints import (
     BestCheckpoint,
     LastCheckpoint,
-    LogLines,
     WholeFiles,
-    optional_callbacks,
     read_checkpoint,
 )
 from pipelines.training.loaders import Tile, crop_loader, crops_died, held_out_loader
@@ -41,14 +40,14 @@ from tiling.errors import TilingError
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training ends with.
+    """The result of a training.
 
     Attributes:
-        network: The weights of the best held-out break-even, in evaluation mode.
-        held_out: The held-out images' counts [2, 255] with these weights, by tiles of
+        network: The network with the best break-even on the held-out images, in evaluation mode.
+        held_out: Its counts [2, 255] on the held-out images, predicted in tiles of
             `pipelines.sampling.statistics.TILE`.
-        threshold: Probability of the highest held-out F1.
-        iteration: When they were reached.
+        threshold: Probability threshold with the highest F1 on the held-out images.
+        iteration: The iteration of these weights.
     """
 
     network: SegmentationNetwork
@@ -65,25 +64,25 @@ def train(
     held_out: Sequence[Tile],
     folder: Path,
 ) -> Trained:
-    """Trains, or goes on where a killed training stopped.
+    """Trains a network, or resumes a training that was killed.
 
-    Under `torchrun` every process takes its part of each batch, and all end with the same weights.
+    Under `torchrun` each process takes its part of every batch, and all end with the same weights.
 
     Args:
-        settings: What training depends on.
-        objective: What is trained.
-        sources: What crops are cut from.
+        settings: Settings of the training.
+        objective: Network, normalisation and loss.
+        sources: Images from which crops are cut.
         weights: How often each source is drawn, relative to the others.
         held_out: Labelled tiles of the images that choose the weights and the threshold; none of
             these images is among `sources`.
-        folder: Where checkpoints and logs go.
+        folder: Folder for checkpoints and logs.
 
     Returns:
-        The best weights on the held-out images.
+        The network with the best score on the held-out images.
 
     Raises:
-        TrainingError: The loss is not a number any more. Checkpoints from before are kept.
-        PipelineError: A checkpoint to go on from is damaged, or a process that makes crops died.
+        TrainingError: The loss is no longer a number. Earlier checkpoints are kept.
+        PipelineError: A checkpoint is damaged, or a process that makes crops died.
         DeviceMemoryError: A batch does not fit into memory.
         OSError: The folder cannot be written.
     """
@@ -97,17 +96,17 @@ def train(
         checkpoints, filename="best", monitor="held_out/break_even", mode="max",
         save_top_k=1, enable_version_counter=False,
     )  # fmt: skip
-    told = RichProgressBar(leave=True) if sys.stderr.isatty() else LogLines()
+    progress = RichProgressBar(leave=True) if sys.stderr.isatty() else LogLines()
     last = LastCheckpoint(checkpoints / "last.ckpt", max(1, interval // 4), interval, settings)
-    callbacks = [*optional_callbacks(settings), best, last, LearningRateMonitor("step"), told]
-    every = min(20, how.iterations)
+    callbacks = [*optional_callbacks(settings), best, last, LearningRateMonitor("step"), progress]
+    log_interval = min(20, how.iterations)
     trainer = lightning.Trainer(
         accelerator="auto",
         devices=distributed.processes_here(),
         num_nodes=distributed.machines(),
         strategy="ddp" if distributed.processes() > 1 else "auto",
         sync_batchnorm=distributed.processes() > 1,
-        # Crops and tiles are shared among the processes here, by number.
+        # The loaders share crops and tiles among the processes themselves.
         use_distributed_sampler=False,
         precision=precision_of(settings.precision),
         max_steps=how.iterations,
@@ -115,14 +114,14 @@ def train(
         val_check_interval=interval,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
-        log_every_n_steps=every,
+        log_every_n_steps=log_interval,
         callbacks=callbacks,
-        enable_progress_bar=isinstance(told, RichProgressBar),
-        logger=_loggers(settings, folder, every),
+        enable_progress_bar=isinstance(progress, RichProgressBar),
+        logger=_loggers(settings, folder, log_interval),
         enable_model_summary=False,
         plugins=[WholeFiles()],
     )
-    # The running average is made where the module is then, before the trainer moves it.
+    # The running average copies the module before the trainer moves it to its device.
     module.to(trainer.strategy.root_device)
     loader = crop_loader(settings, objective, sources, weights, lambda: trainer.global_step)
     scoring = held_out_loader(objective, held_out)
@@ -133,11 +132,11 @@ def train(
     return _best(settings, objective, checkpoints / "best.ckpt")
 
 
-def _loggers(settings: TrainingSettings, folder: Path, every: int) -> list[Logger]:
-    """TensorBoard, CSV (one file for each start), and MLflow where it is wanted."""
+def _loggers(settings: TrainingSettings, folder: Path, interval: int) -> list[Logger]:
+    """Returns the loggers: TensorBoard, CSV (a file for each start), and MLflow if configured."""
     loggers: list[Logger] = [
         TensorBoardLogger(folder, name="", version="tensorboard"),
-        CSVLogger(folder, name="csv", flush_logs_every_n_steps=every),
+        CSVLogger(folder, name="csv", flush_logs_every_n_steps=interval),
     ]
     if settings.mlflow is not None:
         loggers.append(mlflow_logger(settings.mlflow, folder, settings.compared()))
@@ -146,13 +145,13 @@ def _loggers(settings: TrainingSettings, folder: Path, every: int) -> list[Logge
 
 @contextmanager
 def _without_untrue_warnings() -> Iterator[None]:
-    """What Lightning warns of in general and is as it should be here."""
+    """Silences warnings of Lightning that do not apply here."""
     with warnings.catch_warnings():
         for message in (
-            "Checkpoint directory .* exists and is not empty",  # A resume finds its own in it.
+            "Checkpoint directory .* exists and is not empty",  # Right for a resumed training.
             "You're resuming from a checkpoint that ended before",  # `NumbersFrom` resumes there.
-            "`isinstance.treespec",  # Lightning's own call.
-            "The '.*_dataloader' does not have many workers",  # --workers says how many.
+            "`isinstance.treespec",  # Caused by Lightning itself.
+            "The '.*_dataloader' does not have many workers",  # --workers sets the number.
         ):
             warnings.filterwarnings("ignore", message)
         yield
@@ -160,9 +159,10 @@ def _without_untrue_warnings() -> Iterator[None]:
 
 @contextmanager
 def _as_raised() -> Iterator[None]:
-    """What a process that makes crops raises, without the traceback that torch puts around it.
+    """Turns errors inside Lightning into the original or a clear error.
 
-    And an interrupt, which Lightning takes for the end of the program, and the lack of memory.
+    Errors of crop processes lose the traceback that torch adds, an interrupt that Lightning turned
+    into an exit becomes an interrupt again, and lack of memory gets a message with a remedy.
     """
     try:
         yield
@@ -173,16 +173,16 @@ def _as_raised() -> Iterator[None]:
     except (RuntimeError, MemoryError, ConnectionError, EOFError) as error:
         if isinstance(error, MemoryError) or out_of_memory(error):
             raise DeviceMemoryError(
-                f"a batch does not fit into memory ({shortened(error)}); work through it in parts "
-                "with --accumulate, or give fewer --batch-pixels"
+                f"a batch does not fit into memory ({shortened(error)}); process it in parts "
+                "with --accumulate, or lower --batch-pixels"
             ) from error
         if crops_died(error):
             if "Terminated" in str(error):
-                # A scheduler, or `timeout`, terminates all processes of a job, this one too.
+                # A scheduler or `timeout` terminates all processes of a job, including this one.
                 raise KeyboardInterrupt(signal.SIGTERM) from None
             raise PipelineError(
-                f"a process that makes crops died ({shortened(error)}), perhaps for want of "
-                "memory; the same command goes on from what is there, with fewer --workers too"
+                f"a process that makes crops died ({shortened(error)}), perhaps for lack of "
+                "memory; run the same command to resume, if need be with fewer --workers"
             ) from error
         raise
     except (PipelineError, TilingError) as error:
@@ -193,7 +193,7 @@ def _as_raised() -> Iterator[None]:
 
 
 def precision_of(wanted: Precision) -> Literal["32-true", "bf16-mixed"]:
-    """bf16 where it pays: on a GPU that has it. On CPUs it measured half as fast as 32 bits."""
+    """Returns the precision; "auto" is bf16 on GPUs that have it. On CPUs bf16 is half as fast."""
     if wanted != "auto":
         return wanted
     pays = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
@@ -209,7 +209,7 @@ def _best(settings: TrainingSettings, objective: Objective, path: Path) -> Train
     return Trained(
         network=module.network.eval(),
         held_out=held_out,
-        # Where nothing is found at any threshold, none is better than one half.
+        # The best threshold is nan if nothing is found at any.
         threshold=0.5 if np.isnan(best) else round(best, 3),
         iteration=int(checkpoint["global_step"]),
     )

@@ -1,4 +1,4 @@
-"""MLflow, where it is wanted: one run for a training, however often it is killed."""
+"""Optional logging to MLflow: one run per training, even if it is killed and resumed."""
 
 import logging
 from collections.abc import Callable
@@ -15,11 +15,11 @@ _LOG = logging.getLogger("rurnet")
 
 
 RUN = "mlflow-run"
-"""File beside the checkpoints: the run that a resumed training goes on with."""
+"""Name of the file with the id of the run, which a resumed training continues."""
 
 
 class _Lenient(MLFlowLogger):
-    """Says once that MLflow went away, and lets the training go on without it."""
+    """Warns once if MLflow fails, and lets the training continue without it."""
 
     gone = False
 
@@ -41,21 +41,21 @@ class _Lenient(MLFlowLogger):
         except MlflowException as error:
             self.gone = True
             _LOG.warning(
-                "MLflow takes no more (%s); the training goes on, its log is in csv/ and "
+                "MLflow does not respond (%s); the training continues, its log is in csv/ and "
                 "tensorboard/", shortened(error),
             )  # fmt: skip
 
 
 def mlflow_logger(uri: str, folder: Path, settings: dict[str, Any]) -> MLFlowLogger:
-    """A logger of the training in a folder.
+    """Returns a logger that starts or continues the MLflow run of a training.
 
     Args:
-        uri: Where MLflow keeps its runs: http://host:5000 or sqlite:///FILE.
-        folder: Of the training; its name is the run's.
-        settings: What to note as the run's parameters.
+        uri: Address of MLflow: http://host:5000 or sqlite:///FILE.
+        folder: Folder of the training; the run has its name.
+        settings: Parameters of the run.
 
     Raises:
-        PipelineError: MLflow is not installed, or does not take the address.
+        PipelineError: MLflow is not installed or does not accept the address.
     """
     try:
         from mlflow.exceptions import MlflowException
@@ -74,6 +74,6 @@ def mlflow_logger(uri: str, folder: Path, settings: dict[str, Any]) -> MLFlowLog
     except MlflowException as error:
         mend = "give the address of a server, or sqlite:///FILE"
         if known is not None:
-            mend = f"give the address that its run is at, or remove {noted} to begin another"
+            mend = f"give the address of its run, or remove {noted} to start a new run"
         raise PipelineError(f"--mlflow {uri}: {shortened(error)}; {mend}") from error
     return logger

@@ -1,4 +1,4 @@
-"""The trainings, from data to weights and reports."""
+"""Runs the trainings, from data to weights and reports."""
 
 import logging
 import time
@@ -43,7 +43,7 @@ _LOG = logging.getLogger("rurnet")
 
 
 _KEPT_SCORES = ("pixels", "foreground", "break_even", "class_mean", "relaxed", "topology")
-"""Scores of the test split that the weights' metadata keep."""
+"""Scores of the test split that are stored in the weights' metadata."""
 
 
 _NOT_NOTED = {
@@ -65,21 +65,21 @@ _NOT_NOTED = {
     "mlflow",
     "overwrite",
 }
-"""What the weights' metadata says elsewhere, or what does not matter to them."""
+"""Settings that the weights' metadata stores elsewhere or does not need."""
 
 
 def train_roads(config: TrainRoads, progress: Progress) -> Result:
-    """Trains on Massachusetts Roads; see `datasets.massachusetts.road_data` and `_run`."""
+    """Trains on Massachusetts Roads; see `pipelines.datasets.massachusetts` and `_run`."""
     return _run(config, road_data(config), progress)
 
 
 def train_vessels(config: TrainDrive, progress: Progress) -> Result:
-    """Trains on fundus folders; see `pipelines.datasets.fundus.vessel_data` and `_run`."""
+    """Trains on fundus folders; see `pipelines.datasets.fundus` and `_run`."""
     return _run(config, vessel_data(config), progress)
 
 
 def train_folder(config: TrainFolder, progress: Progress) -> Result:
-    """Trains on a user's own images; see `pipelines.datasets.folder.folder_data` and `_run`."""
+    """Trains on a user's own images; see `pipelines.datasets.folder` and `_run`."""
     return _run(config, folder_data(config), progress)
 
 
@@ -87,22 +87,21 @@ def _run(config: Training, data: TrainingData, progress: Progress) -> Result:
     """Trains once or fold by fold, then predicts the held-out and the test images.
 
     Returns:
-        The report on the test images, or on those held out where there are none, and the weights.
+        The weights, and the report on the test images or, without these, on the held-out images.
 
     Raises:
-        DataError: See `splits_of`; or nothing can be learned or chosen from the images, as all
-            of them are missing or without foreground.
-        PipelineError: The folder holds a training of other settings or images, or cannot be
-            written; or there are too many processes for a batch.
+        DataError: See `splits_of`. Also if the training or the held-out images have no foreground.
+        PipelineError: The folder holds a training with other settings or images, or cannot be
+            written, or there are more processes than a batch has crops.
         WeightsError: See `pipelines.training.objective.objective_of`.
         TrainingError: See `pipelines.training.fit.train`.
-        SystemExit: In all but the first of several processes, when training is done.
+        SystemExit: In all but the first of several processes, at the end of training.
     """
     start = time.perf_counter()
     splits = splits_of(config, data)
     check_names([one.scene_input for split in splits for one in split.held_out])
     check_names(data.tests)
-    # Each image is read once: a damaged one is refused before training, and the rest is known.
+    # Reads all images, so that damaged ones are reported before training, and each only once.
     every = {one.source: one for split in splits for one in (*split.kept, *split.held_out)}
     contents = {source: one.contents() for source, one in every.items()}
     agree_with_earlier(config, splits, contents)
@@ -129,7 +128,7 @@ def _trained_and_reported(
     progress: Progress,
     start: float,
 ) -> Result:
-    """What `_run` does once all is looked at; `start` is when it began."""
+    """Does the work of `_run` after its checks; `start` is the start time in seconds."""
     with written(config.output):
         drawn = data.draw()
         trained = [
@@ -137,7 +136,7 @@ def _trained_and_reported(
             for split, objective in zip(splits, objectives, strict=True)
         ]
     if distributed.process() > 0:
-        # The first process writes what there is to write.
+        # Only the first process writes files.
         raise SystemExit(0)
     models = [load(str(path)) for path in trained]
     inference = PredictionSettings(overwrite=True, save_steps=True, ignore=data.ignore)
@@ -164,7 +163,7 @@ def _trained_and_reported(
         write_report(folder, report, outcomes)
         failed = [*failed, *report.failed]
         if report.pooled is not None:
-            # The same tensors once more, now with how they score.
+            # Writes the same tensors again, now with their scores.
             pooled = asdict(report.pooled)
             scores = {
                 "data": data.names[0],
@@ -178,9 +177,9 @@ def _trained_and_reported(
 
 
 def _as_a_whole(card: WeightsCard, pooled: Scores[Number] | None) -> WeightsCard:
-    """The card with threshold and scores of the held-out images as they are predicted in the end.
+    """Returns the metadata with the threshold and the scores of the final held-out predictions.
 
-    The tiles that choose the weights do not overlap, and have less around them.
+    They differ from those during training, where tiles do not overlap and have less context.
     """
     if pooled is None or pooled.best.threshold is None:
         return card
@@ -196,7 +195,7 @@ def _trained(
     objective: Objective,
     contents: Contained,
 ) -> Path:
-    """Trains, or goes on, and writes the weights; returns their file."""
+    """Trains or resumes one split, writes the weights and returns their file."""
     config = split.config
     _LOG.info("%s: %d images, %d held out", config.output, len(split.kept), len(split.held_out))
     sources: list[Source] = [one.source for one in split.kept]
@@ -223,7 +222,7 @@ def _trained(
             "chosen_iteration": trained.iteration,
             **config.model_dump(mode="json", exclude=_NOT_NOTED),
             **asdict(config.how),
-            # Weights are passed on: no folder, no address with a password in it.
+            # Weights are passed on to others: no folders, no addresses with passwords.
             "encoder_weights": file_name(config.encoder_weights),
             "start_from": config.start_from and file_name(config.start_from),
             "alpha": objective.alpha,
@@ -243,10 +242,10 @@ def _trained(
 
 
 def _check_foreground(split: Split, contents: Contained) -> None:
-    """Whether there is something to learn, and something to choose the weights by.
+    """Checks that both the training and the held-out images have foreground.
 
     Raises:
-        DataError: No image that is trained on has foreground, or none that is held out.
+        DataError: None of the training images has any, or none of the held-out images.
     """
     for what, images in (
         ("trained on", split.kept),
@@ -256,5 +255,5 @@ def _check_foreground(split: Split, contents: Contained) -> None:
             names = first_few([one.source.name for one in images])
             raise DataError(
                 f"{what}: {names}, but no labelled pixel there is foreground; give images that "
-                "have some (which ones are held out, --held-out, --folds or --valid-images say)"
+                "have some (--held-out, --folds or --valid-images set which are held out)"
             )

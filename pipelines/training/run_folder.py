@@ -1,4 +1,4 @@
-"""The folder of a training: what it notes there, whether it may go on, and what it clears away."""
+"""The folder of a training: its settings file, the checks before resuming, and clearing it."""
 
 import json
 import shutil
@@ -21,49 +21,49 @@ from tiling.disk import appearing, locked
 from tiling.errors import TilingError
 
 Contained = Mapping[Source, Contents]
-"""What is in each image."""
+"""The contents of each image: pixel counts, sums and a digest."""
 
 
 SETTINGS = "settings.json"
-"""Beside the checkpoints: what the training was told."""
+"""Name of the file beside the checkpoints with the settings of the training."""
 
 
 _LEAVES = "leaves"
-"""In the settings: what the training leaves under names of the user's or of the data's."""
+"""Key in the settings: files and folders of the training whose names vary."""
 
 
 HELD_OUT = "held-out"
-"""Folder of the report on the held-out images."""
+"""Name of the folder with the report on the held-out images."""
 
 
 def _settings(split: Split, contents: Contained) -> dict[str, Any]:
-    """What a training must have in common with the one that it goes on from."""
+    """Returns the settings that must be the same when a training is resumed."""
 
     def digests(images: Sequence[Example]) -> dict[str, str]:
         found: dict[str, str] = {}
         for one in images:
-            # Images of two folders may have one name.
+            # Images in different folders can have the same name.
             name = one.source.name
             found[name] = found.get(name, "") + contents[one.source].digest
         return found
 
-    told = split.config.compared()
+    settings = split.config.compared()
     if (start := split.config.start_from) is not None:
-        told["start_from"] = {start: load(start).digest}
-    # As they are read back.
+        settings["start_from"] = {start: load(start).digest}
+    # With lists in place of tuples, as they will be read back.
     how: dict[str, Any] = json.loads(json.dumps(asdict(split.config.how)))
     images = {
         "training images": digests(split.kept),
         "held-out images": digests(split.held_out),
     }
-    return {**told, **how, **images}
+    return {**settings, **how, **images}
 
 
 def _earlier_settings(folder: Path) -> dict[str, Any] | None:
-    """The settings of the training that a folder holds; None where it holds none.
+    """Reads the settings of an earlier training in the folder; None if there are none.
 
     Raises:
-        PipelineError: There is such a file, but it is damaged or not of a training.
+        PipelineError: The file is damaged or not from a training.
     """
     noted = folder / SETTINGS
     if not noted.is_file():
@@ -74,25 +74,25 @@ def _earlier_settings(folder: Path) -> dict[str, Any] | None:
         earlier = None
     if not isinstance(earlier, dict) or "protocol" not in earlier:
         raise PipelineError(
-            f"{noted}: not the settings of a training; choose another --output, or remove it"
+            f"{noted}: not the settings of a training; choose another --output, or remove the file"
         )
     return earlier
 
 
 def agree_with_earlier(config: Training, splits: Sequence[Split], contents: Contained) -> None:
-    """Refuses to go on with a training of other settings or images, or to replace its own start.
+    """Refuses to resume a training with other settings or images, or to overwrite its start.
 
     Raises:
-        PipelineError: The folder holds a training, or one of its folds, where they differ; or the
-            weights to start from.
+        PipelineError: An earlier training in the folder, or one of its folds, has other settings
+            or images; or the weights to start from are a file that this training writes.
     """
     own = {split.config.output: split for split in splits}
     written = [config.output / f"{config.name}.safetensors", *config.output.glob("fold-*/*")]
     start = config.start_from
     if start is not None and Path(start).resolve() in [one.resolve() for one in written]:
         raise PipelineError(
-            f"{start}: weights to start from must stay as they are, and this training writes "
-            "there; choose another --output"
+            f"{start}: this training would overwrite the weights that it starts from; "
+            "choose another --output"
         )
     for folder in (config.output, *sorted(config.output.glob("fold-*"))):
         earlier = _earlier_settings(folder)
@@ -102,8 +102,8 @@ def agree_with_earlier(config: Training, splits: Sequence[Split], contents: Cont
             if config.overwrite:
                 continue
             raise PipelineError(
-                f"{folder}: holds checkpoints without the settings that they are of ({SETTINGS}); "
-                "choose another --output, or start afresh with --overwrite"
+                f"{folder}: holds checkpoints without their settings ({SETTINGS}); "
+                "choose another --output, or start again with --overwrite"
             )
         settings = _settings(own.get(folder, splits[0]), contents)
         changed = [
@@ -113,13 +113,13 @@ def agree_with_earlier(config: Training, splits: Sequence[Split], contents: Cont
         ]
         if changed and not config.overwrite:
             raise PipelineError(
-                f"{folder}: holds a training with another {', '.join(changed)}; "
-                "go on with its settings, choose another --output, or start afresh with --overwrite"
+                f"{folder}: holds a training that differs in {', '.join(changed)}; "
+                "resume with its settings, choose another --output, or start again with --overwrite"
             )
 
 
 def _which(now: Any, earlier: Any) -> str:
-    """Of images of the same names, in brackets those that have changed."""
+    """Returns in brackets the names of the images that changed, if the names are the same."""
     if not (isinstance(now, dict) and isinstance(earlier, dict) and now.keys() == earlier.keys()):
         return ""
     names = [name for name in now if now[name] != earlier[name]]
@@ -127,14 +127,17 @@ def _which(now: Any, earlier: Any) -> str:
 
 
 def check_inputs_stay(config: Training, data: TrainingData, splits: Sequence[Split]) -> None:
-    """Refuses an output whose reports would stand among what is read, and be cleared with it.
+    """Refuses an output folder whose report folders contain inputs: clearing would delete them.
 
     Raises:
-        PipelineError: They would.
+        PipelineError: An input lies in such a folder.
     """
     items = [*(one.scene_input for one in (*splits[0].kept, *splits[0].held_out)), *data.tests]
-    told = config.model_dump(exclude={"output"}).values()
-    read = [*(Path(item.source) for item in items), *(one for one in told if isinstance(one, Path))]
+    given = config.model_dump(exclude={"output"}).values()
+    read = [
+        *(Path(item.source) for item in items),
+        *(one for one in given if isinstance(one, Path)),
+    ]
     for folder in (config.output / HELD_OUT, config.output / data.split):
         for path in read:
             if path.resolve().is_relative_to(folder.resolve()):
@@ -152,11 +155,11 @@ def begun(
     objectives: Sequence[Objective],
     contents: Contained,
 ) -> Iterator[None]:
-    """Notes the settings, clears away an earlier training that is not to go on, keeps others out.
+    """Locks the folder, writes the settings and, with `--overwrite`, clears an earlier training.
 
     Raises:
         PipelineError: The folder cannot be written.
-        SinkError: Another training is at work there.
+        SinkError: Another training is running there.
     """
     if distributed.process() > 0:
         yield
@@ -176,7 +179,7 @@ def _note(
     objectives: Sequence[Objective],
     contents: Contained,
 ) -> None:
-    """Writes the settings, with `--overwrite` in an empty folder."""
+    """Writes the settings of each split; with `--overwrite` it clears the folder first."""
     if config.overwrite:
         _clear(config.output)
     for split, objective in zip(splits, objectives, strict=True):
@@ -201,10 +204,10 @@ def _note(
 
 
 def _clear(folder: Path) -> None:
-    """Removes what an earlier training left, and nothing where there was none."""
+    """Removes the files of an earlier training, and no others."""
     every = {one: _earlier_settings(one) for one in (folder, *folder.glob("fold-*"))}
     earlier = {one: settings for one, settings in every.items() if settings is not None}
-    # Checkpoints first, and what tells of them last: one killed here leaves none to go on from.
+    # Checkpoints first and settings last: if killed here, nothing can be resumed by mistake.
     for one in earlier:
         shutil.rmtree(one / "checkpoints", ignore_errors=True)
     left = {HELD_OUT} if earlier else set()
@@ -223,17 +226,17 @@ def _clear(folder: Path) -> None:
 
 @contextmanager
 def written(folder: Path) -> Iterator[None]:
-    """Says of what the disk refuses which folder it is about, and what to do.
+    """Turns errors of the disk into one that names the folder and a remedy.
 
     Raises:
-        PipelineError: In place of the disk's own error.
+        PipelineError: In place of an `OSError`.
     """
     try:
         yield
     except (PipelineError, TilingError):
-        raise  # Some are OSErrors too, of a file that they name.
+        raise  # Some of them are OSErrors that already name a file.
     except OSError as error:
         raise PipelineError(
-            f"{folder}: cannot be written ({error.strerror or error}); free some space, and the "
-            "same command goes on; or choose another --output"
+            f"{folder}: cannot be written ({error.strerror or error}); free some space and run the "
+            "same command to resume, or choose another --output"
         ) from error

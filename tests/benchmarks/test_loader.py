@@ -1,4 +1,4 @@
-"""That the network does not wait can be measured by anyone."""
+"""The benchmark that compares the speeds of crops and network."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The interval by which two networks are compared."""
+"""The confidence interval of the difference between two networks."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def test_a_difference_that_all_images_share_is_certain():
 
 
 def test_both_eyes_of_a_subject_are_drawn_together():
-    # Each subject's eyes differ by as much one way as the other: no draw of subjects sees it.
+    # The differences of a subject's eyes cancel, so every draw of subjects has mean 0.
     first = np.zeros((1, 6))
     second = np.array([[0.1, -0.1, 0.3, -0.3, 0.2, -0.2]])
     assert paired(first, second, SUBJECTS) == pytest.approx((0, 0, 0))

@@ -1,6 +1,6 @@
-"""Small drawn images with exact labels, for tests, the demo and trying things out.
+"""Draws small images with exact labels, for tests, the demo and first trials.
 
-`python -m pipelines.datasets.synthetic DIR` writes both kinds. A drawing depends on its seed alone.
+`python -m pipelines.datasets.synthetic DIR` writes both kinds. A drawing depends only on its seed.
 """
 
 from pipelines.datasets.synthetic.fundus import draw_fundus, write_drive_folder

@@ -1,4 +1,4 @@
-"""`python -m pipelines.datasets.synthetic DIR`: writes drawn scenes and fundi to try things out."""
+"""`python -m pipelines.datasets.synthetic DIR`: writes drawn scenes and fundus images."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Drawn fundus photographs in exactly the layout of DRIVE."""
+"""Draws fundus photographs in the layout of DRIVE."""
 
 from pathlib import Path
 
@@ -11,16 +11,16 @@ HEIGHT, WIDTH = 584, 565
 """Rows and columns of a DRIVE image."""
 
 
-_FINER = 3  # Vessels are drawn at three times the size and averaged: the thinnest are a pixel wide.
+_FINER = 3  # Vessels are drawn at three times the size and averaged, for smooth borders.
 
 
 def draw_fundus(
     seed: int = 0,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_]]:
-    """Draws a fundus of DRIVE's size.
+    """Draws a fundus image of DRIVE's size.
 
     Args:
-        seed: The whole drawing follows from it.
+        seed: Seed of the drawing.
 
     Returns:
         Image [3, 584, 565], vessel label [584, 565] of 0 and 1, field of view [584, 565].
@@ -61,14 +61,14 @@ def draw_fundus(
 def write_drive_folder(
     folder: Path, *, train: int = 4, test: int = 2, labelled_test: bool = True, seed: int = 0
 ) -> Path:
-    """Writes drawn fundi with the names, formats and values of DRIVE.
+    """Writes drawn fundus images with the names, formats and values of DRIVE.
 
     Args:
-        folder: Where to; it becomes `folder/{training,test}/...`.
-        train: Images in `training`, at most 20 (21 to 40).
-        test: Images in `test`, at most 20 (01 to 20).
-        labelled_test: Whether the test set comes with its labels; recent downloads do not.
-        seed: Of the first drawing; the others count on.
+        folder: Files are written to `folder/{training,test}/...`.
+        train: Number of images in `training`, at most 20 (21 to 40).
+        test: Number of images in `test`, at most 20 (01 to 20).
+        labelled_test: Whether the test set has labels; recent downloads of DRIVE have none.
+        seed: Added to the number of an image to give its seed.
 
     Returns:
         The folder.
@@ -94,7 +94,7 @@ def write_drive_folder(
 
 
 def _second_observer(label: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
-    """Another hand's drawing of the same vessels: borders a little in or out."""
+    """Returns a second label whose borders lie a little further in or out, [584, 565]."""
     wobble = gaussian_filter(np.random.default_rng(seed).normal(size=label.shape), 6) * 6
     second: NDArray[np.uint8] = (
         gaussian_filter(label.astype(float), 0.8) > 0.5 + 0.2 * wobble
@@ -108,7 +108,7 @@ def _vessels(
     radius: float,
     random: np.random.Generator,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Trees of vessels from the optic disc: coverage 0..1 and darkness 0..1, [584, 565] each."""
+    """Draws vessels from the optic disc; returns coverage and darkness [584, 565], 0 to 1."""
     size = (WIDTH * _FINER, HEIGHT * _FINER)
     covered = Image.new("L", size)
     shade = Image.new("L", size)
@@ -140,7 +140,7 @@ def _branch(
     darkness: int,
     random: np.random.Generator,
 ) -> None:
-    """Draws a vessel that thins as it goes and gives off branches; width and length in pixels."""
+    """Draws a vessel that gets thinner and has branches; width and length in pixels."""
     place, step, wiggle = start.copy(), 3.0, 0.0
     side = random.choice([-1.0, 1.0])
     for travelled in np.arange(0, length, step):

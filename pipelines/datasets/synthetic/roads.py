@@ -1,4 +1,4 @@
-"""Drawn aerial scenes: roads, trees, roofs and fields at 1 m per pixel."""
+"""Draws aerial scenes: roads, trees, roofs and fields at 1 m per pixel."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +15,7 @@ from scipy.spatial import cKDTree
 CRS = "EPSG:26986"
 
 
-GROUND_SAMPLING_DISTANCE = 1.0
-
-
-_FINER = 2  # Lines are drawn at twice the size and averaged: borders come out smooth.
+_FINER = 2  # Lines are drawn at twice the size and averaged, for smooth borders.
 
 
 Colour = tuple[float, float, float]
@@ -38,7 +35,7 @@ _ROOFS: tuple[Colour, ...] = (
 
 @dataclass(frozen=True)
 class Road:
-    """One road: points along it [n, 2] as x, y in pixels, its width in pixels and its grey."""
+    """A road: points along it [n, 2] as x, y in pixels, width in pixels and grey value."""
 
     points: NDArray[np.float64]
     width: float
@@ -51,13 +48,13 @@ def draw_road_scene(
     """Draws a scene at 1 m per pixel.
 
     Args:
-        height: Rows.
-        width: Columns.
-        seed: The whole drawing follows from it.
+        height: Number of rows.
+        width: Number of columns.
+        seed: Seed of the drawing.
 
     Returns:
-        Image [3, height, width], road label [height, width] of 0 and 1, and which pixels are
-        there [height, width]: one corner, cut slantwise, is not (black and unlabelled).
+        Image [3, height, width], road label [height, width] of 0 and 1, and valid pixels
+        [height, width]. One corner, cut off by a slanted line, is not valid: black and unlabelled.
     """
     random = np.random.default_rng(seed)
     roads = _road_network(height, width, random)
@@ -79,20 +76,20 @@ def draw_road_scene(
     image += random.normal(0, 4.5, image.shape) + random.normal(0, 3, (height, width))
 
     valid = _valid(height, width, random)
-    pixels = np.clip(image, 1, 254).astype(np.uint8)  # 0 is kept for pixels that are not there.
+    pixels = np.clip(image, 1, 254).astype(np.uint8)  # 0 is reserved for missing pixels.
     pixels[:, ~valid] = 0
     roads_label = ((label > 0.5) & valid).astype(np.uint8)
     return pixels, roads_label, valid
 
 
 def write_road_scene(image: Path, label: Path | None, size: int = 1200, seed: int = 0) -> None:
-    """Writes one scene as GeoTIFF (RGB, nodata 0) and, where asked, its label (0 and 255).
+    """Writes one scene as GeoTIFF (RGB, nodata 0) and optionally its label (0 and 255).
 
     Args:
-        image: File of the scene; its folder is made.
-        label: File of the label.
+        image: File of the scene; its folder is created.
+        label: File of the label; None for no label.
         size: Height and width in pixels.
-        seed: Of the drawing, and of where it lies.
+        seed: Seed of the drawing; it also sets the position of the scene.
     """
     pixels, roads, _ = draw_road_scene(size, size, seed)
     profile = {
@@ -115,11 +112,11 @@ def write_roads_folder(
     """Writes drawn scenes in the Toronto layout: `{train,valid}/{sat/*.tiff,map/*.tif}`.
 
     Args:
-        folder: Where to.
-        train: Scenes in `train`.
-        valid: Scenes in `valid`.
-        size: Height and width of each in pixels.
-        seed: Of the first scene; the others count on.
+        folder: Folder to write to.
+        train: Number of scenes in `train`.
+        valid: Number of scenes in `valid`.
+        size: Height and width of each scene in pixels.
+        seed: Seed of the first scene; the others have the numbers that follow.
 
     Returns:
         The folder.
@@ -139,7 +136,7 @@ def write_roads_folder(
 def _smooth_noise(
     height: int, width: int, scale: float, random: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Noise [height, width] of mean 0 and deviation 1 that varies over `scale` pixels."""
+    """Returns noise [height, width] with mean 0, deviation 1 and structures of `scale` pixels."""
     shape = (int(height / scale) + 4, int(width / scale) + 4)
     coarse = random.normal(size=shape)
     fine = zoom(coarse, (height / (shape[0] - 3), width / (shape[1] - 3)), order=3)[:height, :width]
@@ -148,7 +145,7 @@ def _smooth_noise(
 
 
 def _fields(height: int, width: int, random: np.random.Generator) -> NDArray[np.float64]:
-    """Ground [3, height, width]: patches of several colours, some ploughed in stripes."""
+    """Draws the ground [3, height, width]: patches of several colours, some with stripes."""
     count = max(6, height * width // 25_000)
     centres = random.uniform((0, 0), (height, width), (count, 2))
     rows, columns = np.mgrid[:height, :width].astype(np.float64)
@@ -167,7 +164,7 @@ def _fields(height: int, width: int, random: np.random.Generator) -> NDArray[np.
 
 
 def _road_network(height: int, width: int, random: np.random.Generator) -> list[Road]:
-    """Roads, narrow ones first so that wide ones are drawn over them."""
+    """Returns the roads, narrow ones first so that wide ones are drawn over them."""
     size = np.array([width, height], dtype=np.float64)
     main = []
     for _ in range(random.integers(1, 3)):
@@ -197,7 +194,7 @@ def _road_network(height: int, width: int, random: np.random.Generator) -> list[
 def _through(
     size: NDArray[np.float64], angle: float, random: np.random.Generator, width: float, bend: float
 ) -> Road:
-    """A bending road from one side of the scene to the other."""
+    """Returns a curved road from one side of the scene to the other."""
     extent = float(np.hypot(*size))
     direction = np.array([np.cos(angle), np.sin(angle)])
     across = np.array([-direction[1], direction[0]])
@@ -225,14 +222,14 @@ def _segment(
 
 
 def _curve(knots: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Smooth curve through the knots, a point every few pixels."""
+    """Returns points on a smooth curve through the knots, a few pixels apart."""
     along = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(knots, axis=0).T))])
     curve: NDArray[np.float64] = CubicSpline(along, knots)(np.arange(0, along[-1], 4.0))
     return curve
 
 
 def _coverage(height: int, width: int, roads: list[Road]) -> NDArray[np.float64]:
-    """How much of each pixel the roads cover, 0 to 1, [height, width]."""
+    """Returns the share of each pixel that roads cover, 0 to 1, [height, width]."""
     canvas = Image.new("L", (width * _FINER, height * _FINER))
     pen = ImageDraw.Draw(canvas)
     for road in roads:
@@ -243,7 +240,7 @@ def _coverage(height: int, width: int, roads: list[Road]) -> NDArray[np.float64]
 
 
 def _averaged(canvas: Image.Image) -> NDArray[np.float64]:
-    """A canvas drawn finer, averaged down to 0..1 at the scene's size."""
+    """Averages an enlarged canvas down to the size of the scene; values 0 to 1."""
     size = (canvas.width // _FINER, canvas.height // _FINER)
     return np.asarray(canvas.resize(size, Image.Resampling.BOX), dtype=np.float64) / 255
 
@@ -254,7 +251,7 @@ def _draw_roofs(
     label: NDArray[np.float64],
     random: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """Houses in rows along the streets, each with a shadow; none on a road."""
+    """Draws houses with shadows in rows along the streets, none on a road."""
     height, width = label.shape
     free = label < 0.01
     for road in roads:
@@ -288,7 +285,7 @@ def _draw_roofs(
 def _box(
     points: NDArray[np.float64], height: int, width: int, margin: int = 4
 ) -> tuple[slice, slice] | None:
-    """Rows and columns around points, or None where they leave the scene."""
+    """Returns rows and columns around points; None if these reach outside the scene."""
     left, top = np.floor(points.min(0)).astype(int) - margin
     right, bottom = np.ceil(points.max(0)).astype(int) + margin
     if left < 0 or top < 0 or right > width or bottom > height:
@@ -318,7 +315,7 @@ def _draw_trees(
     woods: NDArray[np.bool_],
     random: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """Crowns: dense in woods, loose in gardens, and some that hang over the roads."""
+    """Draws tree crowns: dense in woods, sparse elsewhere, some over the edges of roads."""
     height, width = woods.shape
     inside = np.argwhere(woods)
     centres = []
@@ -348,7 +345,7 @@ def _draw_trees(
 
 
 def _valid(height: int, width: int, random: np.random.Generator) -> NDArray[np.bool_]:
-    """False in one corner, cut off by a slant line; True elsewhere."""
+    """Returns False in one corner, cut off by a slanted line, and True elsewhere."""
     rows, columns = np.mgrid[:height, :width]
     down, across = random.uniform(0.12, 0.25, 2)
     cut = rows / (height * down) + columns / (width * across) < 1

@@ -18,8 +18,8 @@ from pipelines.sampling import statistics
 from pipelines.sampling.sources import SceneSource
 from pipelines.sampling.statistics import band_statistics, contents_of
 from pipelines.scores.histogram import Histogram, curve_of
-from pipelines.training import module
-from pipelines.training.callbacks import WholeFiles, read_checkpoint
+from pipelines.training import module as training_module
+from pipelines.training.checkpoints import WholeFiles, read_checkpoint
 from pipelines.training.fit import train
 from pipelines.training.module import SegmentationModule
 from pipelines.training.objective import Objective
@@ -275,7 +275,7 @@ def test_a_batch_in_parts_trains_the_same_weights(sources, tmp_path):
 
 def test_a_loss_that_is_no_number_ends_it_and_keeps_what_was_good(sources, tmp_path, monkeypatch):
     few = {"iterations": 8, "scorings": 4}
-    good = module.multi_step_loss
+    good = training_module.multi_step_loss
     calls = []
 
     def bad(*arguments, **named):
@@ -283,7 +283,7 @@ def test_a_loss_that_is_no_number_ends_it_and_keeps_what_was_good(sources, tmp_p
         return good(*arguments, **named) * (float("nan") if len(calls) > 5 else 1)
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "multi_step_loss", bad)
+        patched.setattr(training_module, "multi_step_loss", bad)
         with pytest.raises(TrainingError, match=r"iteration 6: the loss is not a number any more"):
             trained(sources, tmp_path, **few)
     checkpoints = tmp_path / "checkpoints"

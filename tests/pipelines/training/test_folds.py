@@ -274,7 +274,7 @@ def test_one_that_was_killed_goes_on_with_the_fold_it_was_at(
 
 @pytest.mark.parametrize("changed", [{"folds": 3}, {"folds": 0, "held_out": [1]}], ids=str)
 def test_another_number_of_folds_is_refused_by_name(roads, folder, numbers, changed):
-    with pytest.raises(PipelineError, match=r"fold-1: holds a training with another folds"):
+    with pytest.raises(PipelineError, match=r"fold-1: holds a training that differs in folds"):
         train_roads(config(roads, folder, **changed), Silence())
     assert numbers == []
 

@@ -39,7 +39,7 @@ def test_a_training_goes_on_where_mlflow_goes_away(tmp_path, caplog):
             logger.log_metrics({"train/loss": 0.5}, step=step)
         logger.finalize("success")
     (line,) = [record.getMessage() for record in caplog.records if record.name == "rurnet"]
-    assert line.startswith("MLflow takes no more (")
+    assert line.startswith("MLflow does not respond (")
     assert "\n" not in line
 
 

@@ -167,7 +167,7 @@ def test_other_settings_are_refused_naming_them(copied, roads, numbers):
     with pytest.raises(PipelineError) as caught:
         train_roads(roads_config(roads, copied, alpha=1.0, seed=4), Silence())
     message = str(caught.value)
-    assert "another alpha, seed;" in message
+    assert "differs in alpha, seed;" in message
     assert str(copied) in message
     assert "--overwrite" in message
     assert "\n" not in message
@@ -185,7 +185,7 @@ def test_other_images_are_refused_too(copied, roads, tmp_path, numbers):
     told = json.loads(noted.read_text())
     assert list(told["held-out images"]) == ["sample_002"]
     noted.write_text(json.dumps(told | {"data": [str(more)]}))
-    with pytest.raises(PipelineError, match="another training images; go on"):
+    with pytest.raises(PipelineError, match="differs in training images; resume"):
         train_roads(roads_config(more, copied), Silence())
     assert numbers == []
 
@@ -200,7 +200,7 @@ def test_a_mended_label_is_told_from_the_one_trained_on(copied, roads, tmp_path,
         pixels = np.array(image)
     pixels[:2, :2] = 255 - pixels[:2, :2]
     Image.fromarray(pixels).save(label)
-    with pytest.raises(PipelineError, match=r"another training images \(sample_001\); go on"):
+    with pytest.raises(PipelineError, match=r"differs in training images \(sample_001\); resume"):
         train_roads(roads_config(mended, copied), Silence())
     assert numbers == []
 
@@ -262,7 +262,7 @@ def test_an_overwrite_broken_off_leaves_no_checkpoint_to_go_on_from(
 
 def test_checkpoints_without_their_settings_are_not_gone_on_from(copied, roads, numbers):
     (copied / "settings.json").unlink()
-    with pytest.raises(PipelineError, match=r"without the settings that they are of \(settings"):
+    with pytest.raises(PipelineError, match=r"without their settings \(settings"):
         train_roads(roads_config(roads, copied), Silence())
     assert numbers == []
 
@@ -395,7 +395,9 @@ def test_weights_to_start_from_that_changed_are_not_gone_on_from(unbroken, roads
     train_roads(config, Silence())
     model = load(str(start))
     save(start, model.network, replace(model.card, mean=(0.0, 0.0, 0.0)))
-    with pytest.raises(PipelineError, match=r"another start_from \(.*start.safetensors\); go on"):
+    with pytest.raises(
+        PipelineError, match=r"differs in start_from \(.*start.safetensors\); resume"
+    ):
         train_roads(config, Silence())
 
 
