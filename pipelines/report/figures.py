@@ -66,7 +66,7 @@ def curve_figure(report: Report) -> Figure | None:
         axes = figure.subplots()
         _equal_f1_lines(axes)
         relaxed, strict = pooled.relaxed, pooled.at_threshold
-        threshold = report.scoring.threshold
+        threshold = strict.threshold or 0.5
         drawn = (
             ("strict", FIRST, "-", curve.recall, curve.precision,
              pooled.break_even.value, strict.recall, strict.precision),

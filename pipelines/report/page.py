@@ -97,7 +97,7 @@ def _measured(of: Report | StepSummary, path: str) -> dict[str, Any]:
 
 def _tiles(report: Report) -> list[dict[str, Any]]:
     paths = list(TILES)
-    if abs(report.scoring.threshold - 0.5) > 0.003:
+    if abs((score_at(report.pooled, "at_threshold.threshold") or 0.5) - 0.5) > 0.003:
         paths.insert(1, "at_threshold.f1")  # Else it is F1 again.
     return [_measured(report, path) for path in paths if _has(report.pooled, path)]
 

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shutil
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -19,12 +20,10 @@ from pipelines.evaluation.run import evaluate
 from pipelines.inference.run import infer_roads
 from pipelines.results.progress import Silence
 from pipelines.results.report import as_json
+from pipelines.scores.scores import Scores
 
 HEIGHT, WIDTH = 60, 80
-GROUPS = (
-    "pixels", "foreground_share", "foreground", "at_threshold", "best", "break_even", "roc_auc",
-    "average_precision", "calibration", "class_mean", "classes", "relaxed", "topology",
-)  # fmt: skip
+GROUPS = tuple(group.name for group in fields(Scores))
 
 
 @pytest.fixture(autouse=True)

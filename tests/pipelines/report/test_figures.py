@@ -56,7 +56,7 @@ def test_half_is_marked_beside_another_chosen_threshold(report, changed):
     assert "threshold 0.50" not in labels(curve_figure(report))
     chosen = {"precision": 0.7, "recall": 0.9}
     chosen = {f"pooled.at_threshold.{name}": value for name, value in chosen.items()}
-    figure = curve_figure(changed(report, chosen | {"scoring.threshold": 0.4}))
+    figure = curve_figure(changed(report, chosen | {"pooled.at_threshold.threshold": 0.4}))
     x, y = line(figure, "chosen threshold 0.40")
     assert (x.item(), y.item()) == (0.9, 0.7)
     x, y = line(figure, "threshold 0.50")
