@@ -2,10 +2,10 @@
 
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 from pydantic import BaseModel, Field
 
 Config = TypeVar("Config", bound=BaseModel)
@@ -47,6 +47,8 @@ def _parameter(config: type[BaseModel], name: str) -> inspect.Parameter:
         help=field.description,
         negative_iterable=(),
         consume_multiple=takes_many and _is_list(field.annotation),
+        # cyclopts by itself would round 300.5 to 300.
+        converter=_whole_number if field.annotation in (int, int | None) else None,
     )
     return inspect.Parameter(
         name,
@@ -57,6 +59,18 @@ def _parameter(config: type[BaseModel], name: str) -> inspect.Parameter:
         # The bare type: the model checks the values, and its errors can be said in one line.
         annotation=Annotated[field.annotation, option, Field(description=field.description)],
     )
+
+
+def _whole_number(_: Any, tokens: Sequence[Token]) -> int:
+    """Returns the whole number that a word stands for.
+
+    Raises:
+        ValueError: It stands for none.
+    """
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError("It must be a whole number.") from None
 
 
 def _is_list(annotation: Any) -> bool:

@@ -94,6 +94,8 @@ def test_wrong_usage_is_status_2_and_one_line(words, named, tmp_path):
         (["--dtype", "uint16"], "--dtype"),
         (["--min-size", "2km"], "--min-size: '2km' does not fit its description: Remove specks"),
         (["--min-size", "2km"], "for example 25m2. See"),
+        (["--tile", "300.5"], '"300.5" for --tile. It must be a whole number.'),
+        (["--steps", "0.5"], '"0.5" for --steps. It must be a whole number.'),
         (["--gsd", "0"], "--gsd"),
         (["--workers=-1"], "--workers"),
         (["--batch", "1"], "--batch"),
