@@ -70,7 +70,7 @@ def _whole_number(_: Any, tokens: Sequence[Token]) -> int:
     try:
         return int(tokens[0].value)
     except ValueError:
-        raise ValueError("It must be a whole number.") from None
+        raise ValueError(f"{tokens[0].value} is not a whole number.") from None
 
 
 def _is_list(annotation: Any) -> bool:
