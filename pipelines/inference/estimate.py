@@ -45,7 +45,9 @@ def estimate_batch(
     for item in items:
         try:
             with item.open() as opened:
-                estimates.append(_estimate(item.name, opened.scene, opened.seen, predictor, settings))
+                estimates.append(
+                    _estimate(item.name, opened.scene, opened.seen, predictor, settings)
+                )
         except (TilingError, PipelineError, RurnetError) as error:
             estimates.append(SceneEstimate(item.name, error=str(error)))
     return estimates

@@ -227,7 +227,9 @@ def test_a_clear_difference_is_named(full):
 def test_another_threshold_than_half_has_its_tile(sample_report, changed):
     report = sample_report()
     assert "F1 as chosen" not in Page(render_page(report, [])).text
-    report = changed(report, {"pooled.at_threshold.threshold": 0.4, "pooled.at_threshold.f1": 0.701})
+    report = changed(
+        report, {"pooled.at_threshold.threshold": 0.4, "pooled.at_threshold.f1": 0.701}
+    )
     assert "F1 as chosen 0.701" in Page(render_page(report, [])).text
 
 
