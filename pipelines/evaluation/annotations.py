@@ -1,4 +1,4 @@
-"""What a predicted raster is scored by: label, second observer and field of view."""
+"""The files that belong to a predicted raster: labels, field of view and image."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -80,10 +80,10 @@ def within_field(
     return levels
 
 
-# The last one only: all fields of a large set would fill the memory.
+# Keeps the last one only: the fields of a large data set would fill the memory.
 @lru_cache(maxsize=1)
 def field_of(path: Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """A field of view [h, w]: that of a mask, or found in a photograph."""
+    """A field of view [h, w]: read from a mask, or found in a photograph."""
     with open_scene(path, bands=None) as scene:
         if (scene.height, scene.width) != shape:
             raise LabelError(

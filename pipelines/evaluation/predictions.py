@@ -15,7 +15,7 @@ from tiling.scenes.files import EXTENSIONS
 from tiling.scenes.raster import is_local
 
 OURS = ("probability", "mask")
-"""What our rasters are called; the folder they lie in has the scene's name."""
+"""Names of our rasters; the folder they lie in has the scene's name."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def _in_folder(folder: Path) -> dict[str, dict[str, Path]]:
 
 
 def _inferred(folder: Path) -> tuple[str, dict[str, Path]] | None:
-    """The rasters of a folder of ours; a mask stands for probabilities that are not there."""
+    """The scene's name and rasters; where it has no probabilities, its mask is scored."""
     files = {path.stem: path for path in sorted(folder.glob("*.tif"))}
     if not set(OURS) & set(files):
         return None
@@ -87,7 +87,7 @@ def _by_scene(scenes: Sequence[tuple[str, dict[str, Path]]]) -> dict[str, dict[s
 
 
 def last_step(run: PredictedRun) -> PredictedRun:
-    """The same without the rasters of its recurrent steps."""
+    """The run without the rasters of its recurrent steps."""
     return PredictedRun(
         run.name,
         {
@@ -98,7 +98,7 @@ def last_step(run: PredictedRun) -> PredictedRun:
 
 
 def chosen_rasters(files: Mapping[str, Path], config: Evaluate) -> dict[str, Path]:
-    """Without what is not to be scored: of a mask there are no steps."""
+    """The rasters to score: all of them, or the mask alone where masks are asked for."""
     if config.kind == "mask" and "mask" in files:
         return {"probability": files["mask"]}
     return dict(files)

@@ -37,7 +37,7 @@ def evaluate(config: Evaluate, progress: Progress) -> Result:
         PipelineError: The report cannot be written.
     """
     start = time.perf_counter()
-    field_of.cache_clear()  # Of a run before, whose files may have changed since.
+    field_of.cache_clear()  # Files may have changed since an earlier run.
     for option, folder in (
         ("labels", config.labels), ("fov", config.fov), ("second", config.second),
         ("images", config.images),
@@ -47,7 +47,7 @@ def evaluate(config: Evaluate, progress: Progress) -> Result:
     runs = predicted_runs(config.predictions)
     _make(config.output)
     classes = config.class_names or _classes(runs[0], config)
-    # Of the second run neither steps nor observer are asked for.
+    # The second run is scored without its steps and without the second observer.
     settings = [config, config.model_copy(update={"second": None})]
     first, *others = (
         _evaluated(run, classes, of_run, progress)
@@ -93,9 +93,9 @@ def _classes(run: PredictedRun, config: Evaluate) -> tuple[str, ...]:
 
 
 def _kind(run: PredictedRun, classes: tuple[str, ...], config: Evaluate) -> Kind:
-    """Whether a run holds masks: where not one of its rasters must be of probabilities.
+    """The kind of a run's rasters: masks, unless one of them can only hold probabilities.
 
-    Asked of all of them together, for a scene with next to nothing in it looks like a mask.
+    They are looked at together: probabilities with hardly any foreground look like a mask.
     """
     if config.kind != "auto":
         return config.kind
@@ -109,7 +109,7 @@ def _kind(run: PredictedRun, classes: tuple[str, ...], config: Evaluate) -> Kind
         except PredictionError:
             doubtful = True
         except TilingError:
-            continue  # Said where it is scored.
+            continue  # Reported where it is scored.
     return "auto" if doubtful else "mask"
 
 

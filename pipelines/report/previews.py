@@ -26,7 +26,7 @@ MOST = 50
 
 
 _BYTES = 6_600_000
-"""Of all pictures together; in the page they are a third more: below 10 MB in all."""
+"""Size of all pictures together: base64 adds a third, and the page stays below 10 MB."""
 
 
 _LONGEST = 1280
@@ -36,7 +36,7 @@ _SHORTEST = 160
 
 
 _GREYS = 16
-"""Steps between two levels that are told apart."""
+"""Distance in levels of two greys that a picture tells apart."""
 
 
 _BACKGROUND = 60
@@ -82,7 +82,7 @@ def previews(
     threshold_level: int,
     bands: Sequence[int] | None = None,
 ) -> list[Picture]:
-    """Pictures of the scenes that are worst by F1, or of the first ones where there are no scores.
+    """Pictures of the scenes with the lowest F1, or of the first ones where there are no scores.
 
     All together they stay below a fixed size: the more there are the smaller they get.
 
@@ -169,7 +169,7 @@ def _image(
 
 
 def _coarse(levels: NDArray[np.uint8], threshold: int) -> NDArray[np.uint8]:
-    """Levels in few greys, which make small files, on the same side of the threshold."""
+    """The levels in few greys, for small files; none of them crosses the threshold."""
     greys = np.arange(NODATA + 1)
     coarse = np.minimum(greys // _GREYS * _GREYS + _GREYS // 2, TOP)
     coarse = np.where(greys >= threshold, np.maximum(coarse, threshold), coarse)

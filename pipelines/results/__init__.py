@@ -1,4 +1,4 @@
-"""What a run leaves: the files of a scene, their pixels as levels, what came of each scene.
+"""The values that a run leaves: outcomes of its scenes, report, result; its rasters as levels.
 
 Knows neither what predicted nor how it is shown.
 """

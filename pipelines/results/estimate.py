@@ -1,24 +1,24 @@
-"""What a scene is expected to take."""
+"""The time, memory and disk that a scene is expected to take."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class SceneEstimate:
-    """What a scene takes; or `error`, where it cannot be read.
+    """What a scene is expected to take; or only its name and why it cannot be read.
 
     Attributes:
         name: Of the scene.
         height: Rows.
         width: Columns.
-        tiles: Of its grid.
-        parts: It is cut into.
+        tiles: Tiles of its grid.
+        parts: Parts it is cut into.
         redundant: Network work done twice, as a share of the whole.
-        memory: Bytes of a process that computes, at most.
-        disk: Bytes of parts and results, at most (nothing compressed).
-        seconds: With one process, as measured on a few of its tiles.
-        measured: How many tiles that was.
-        error: Why nothing is known.
+        memory: Bytes that a process takes to compute it, at most.
+        disk: Bytes of parts and results, at most: as if nothing were compressed.
+        seconds: Time of one process, from a few of its tiles.
+        measured: How many tiles were measured.
+        error: Why it cannot be read; None where it can.
     """
 
     name: str

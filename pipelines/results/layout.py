@@ -1,11 +1,11 @@
-"""What the files of a scene's results are called."""
+"""Names of the files of a scene's results."""
 
 from collections.abc import Iterable, Mapping
 from itertools import count, takewhile
 from pathlib import Path
 
 STEP = "probability-step"
-"""What the raster of a step is called, before its number."""
+"""Name of the raster of a recurrent step, before its number."""
 
 
 def named(paths: Iterable[Path]) -> dict[str, Path]:

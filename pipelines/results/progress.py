@@ -1,4 +1,4 @@
-"""Who is told how a run gets on."""
+"""How a run reports its progress."""
 
 from typing import Protocol
 
@@ -6,10 +6,10 @@ from pipelines.results.outcome import SceneOutcome
 
 
 class Progress(Protocol):
-    """Who is told how a batch gets on, by several threads where several scenes are under way."""
+    """Receives the progress of a batch, from several threads where scenes run side by side."""
 
     def scene(self, name: str, tiles: int) -> None:
-        """A scene begins, of which so many tiles are to be done."""
+        """A scene begins; so many of its tiles have to be done."""
         ...
 
     def tiles(self, name: str, done: int) -> None:
@@ -17,12 +17,12 @@ class Progress(Protocol):
         ...
 
     def finished(self, outcome: SceneOutcome) -> None:
-        """A scene has come to its end."""
+        """A scene is done, or has failed."""
         ...
 
 
 class Silence:
-    """A `Progress` that nobody follows: for calls from Python."""
+    """A `Progress` that shows nothing: for calls from Python."""
 
     def scene(self, name: str, tiles: int) -> None:
         """See `Progress`."""

@@ -18,7 +18,7 @@ Counts = NDArray[np.int64]
 
 
 BINS = 10
-"""Of the reliability diagram."""
+"""Number of bins of the reliability diagram."""
 
 
 @dataclass(frozen=True)
