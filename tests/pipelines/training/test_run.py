@@ -19,7 +19,7 @@ from PIL import Image
 
 from pipelines.config.inference import InferDrive, PredictionSettings
 from pipelines.config.training import TrainDrive, TrainRoads
-from pipelines.datasets import examples as data_sets
+from pipelines.datasets import fundus, massachusetts
 from pipelines.datasets.synthetic import draw_fundus, write_drive_folder, write_roads_folder
 from pipelines.errors import DataError, PipelineError, WeightsError
 from pipelines.inference.run import infer_drive
@@ -68,7 +68,7 @@ def _small_tiles():
         patched.setattr(loading, "HELD_OUT_TILE", TILE)
         patched.setattr(recipes, "PredictionSettings", smaller)
         # The quartered images' fields of view have 135.
-        patched.setattr(data_sets, "FIELD_DIAMETERS", (100, 120))
+        patched.setattr(fundus, "FIELD_DIAMETERS", (100, 120))
         yield
 
 
@@ -313,7 +313,7 @@ def test_a_killed_training_resumes_and_ends_as_if_it_had_not_been(
     code = (
         "import sys, torch\n"
         "torch.set_num_threads(1)\n"
-        "from pipelines import loading\n"
+        "from pipelines.training import loaders as loading\n"
         f"loading.HELD_OUT_TILE = {TILE}\n"
         "from pipelines.config.training import TrainRoads\n"
         "from pipelines.training.run import train_roads\n"
@@ -362,7 +362,7 @@ def test_drawn_images_are_mixed_in_and_a_test_split_goes_before_valid(
     def smaller(folder, **arguments):
         return write_roads_folder(folder, **{**arguments, "size": 64})
 
-    monkeypatch.setattr(data_sets, "write_roads_folder", smaller)
+    monkeypatch.setattr(massachusetts, "write_roads_folder", smaller)
     data = tmp_path / "data"
     shutil.copytree(roads, data)
     (data / "valid").rename(data / "test")
