@@ -93,11 +93,11 @@ def rows(names: list[str]) -> Iterator[tuple[str, ...]]:
 
 
 def main(called: str, words: Sequence[str]) -> None:
-    """Prints the table, a row as soon as it is known.
+    """Prints the table row by row, each as soon as it is measured.
 
     Args:
-        called: How the command is typed, for its help and its errors.
-        words: What was typed after that.
+        called: The command as typed, for its help and its errors.
+        words: The arguments that follow it.
     """
     parser = argparse.ArgumentParser(called, description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME")

@@ -1,4 +1,4 @@
-"""The settings of inference, in parts: what changes the result, who computes, how it is scored."""
+"""Configurations of inference, in parts: the result, the computation, the scores, the run."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -18,7 +18,7 @@ _AREA = r"\d+|\d+(\.\d+)?m2"
 
 
 class ResultSettings(ThresholdSettings, RangeSettings):
-    """What changes the rasters of a scene, besides the scene and the weights."""
+    """Settings that change the rasters of a scene."""
 
     steps: Annotated[
         int | None,
@@ -76,9 +76,9 @@ class ResultSettings(ThresholdSettings, RangeSettings):
 
 
 class ComputeSettings(Configuration):
-    """Who computes, and how the work is cut: it never changes a byte of the result.
+    """Settings of the computation. They do not change a byte of the result.
 
-    But for the kind of device, which the fingerprint of a result names.
+    The kind of device is an exception; the fingerprint of a result contains it.
     """
 
     device: Annotated[
@@ -112,7 +112,7 @@ class ComputeSettings(Configuration):
 
 
 class RunSettings(Configuration):
-    """What a run does with what is there."""
+    """Settings of a run: whether it starts again, and whether it only reports."""
 
     overwrite: Annotated[
         bool, Field(description="Start again instead of resuming from earlier results.")
@@ -124,7 +124,7 @@ class RunSettings(Configuration):
 
 
 class PredictionSettings(RunSettings, ScoringSettings, ComputeSettings, ResultSettings):
-    """All four parts together; pydantic takes the fields of the last base first."""
+    """All four parts together. pydantic lists the fields of the last base first."""
 
     noted_threshold: Annotated[
         bool, Field(description="Use the threshold that is stored in the weights.")
@@ -137,22 +137,22 @@ class PredictionSettings(RunSettings, ScoringSettings, ComputeSettings, ResultSe
         return self
 
     def of_the_result(self) -> dict[str, Any]:
-        """All that changes the rasters of a scene, as plain JSON values by name.
+        """Returns all settings that change the rasters of a scene, as JSON values by name.
 
-        Everything counts that no other part has declared: a setting that is new, or forgotten
-        here, makes a rerun refuse what is there rather than take it for its own.
+        These are all settings that no other part declares. A setting that is forgotten here makes a
+        rerun refuse earlier results, instead of reusing them by mistake.
         """
         others = {
             name
             for part in (ComputeSettings, ScoringSettings, RunSettings, BatchSettings)
             for name in part.model_fields
         } - set(ThresholdSettings.model_fields)
-        # It is resolved before anything is predicted: the threshold then says it.
+        # Resolved before any prediction: `threshold` then has its value.
         return self.model_dump(mode="json", exclude={*others, "noted_threshold"})
 
 
 class BatchSettings(Configuration):
-    """Which scenes a run is about, what finds things in them, and where the results go."""
+    """Settings of the inputs and outputs of a run: scenes, labels, weights and folder."""
 
     scenes: list[str]
     labels: Path | None = None

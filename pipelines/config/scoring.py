@@ -8,7 +8,7 @@ from pipelines.config.base import VALUES, Configuration
 
 
 class ThresholdSettings(Configuration):
-    """The threshold at which masks are cut and scores are taken."""
+    """The threshold of masks and scores."""
 
     threshold: Annotated[
         float, Field(gt=0, le=1, description="Probability from which a pixel counts as foreground.")
