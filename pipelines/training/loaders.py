@@ -2,7 +2,9 @@
 
 import os
 import re
+import sys
 from collections.abc import Callable, Sequence
+from types import TracebackType
 
 import numpy as np
 import torch
@@ -123,8 +125,23 @@ def crop_loader(
         persistent_workers=workers > 0,
         # A fork would take over the threads and signal handlers of a Prefect run, and end badly.
         multiprocessing_context="spawn" if workers else None,
+        worker_init_fn=_leave_quietly,
         pin_memory=torch.cuda.is_available(),
     )
+
+
+def _leave_quietly(_: int) -> None:
+    """Keeps a process of crops silent if the training ends while a crop is handed over.
+
+    The thread that hands over would print a traceback beside the line that says all.
+    """
+    shown = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if not issubclass(kind, ConnectionError | EOFError):
+            shown(kind, error, trace)
+
+    sys.excepthook = hook
 
 
 def crops_died(error: Exception) -> bool:
