@@ -182,7 +182,8 @@ def _as_raised() -> Iterator[None]:
                 raise KeyboardInterrupt(signal.SIGTERM) from None
             raise PipelineError(
                 f"a process that makes crops died ({shortened(error)}), perhaps for lack of "
-                "memory; the same command goes on from what is there, if need be with fewer --workers"
+                "memory; the same command goes on from what is there, if need be with fewer "
+                "--workers"
             ) from error
         raise
     except (PipelineError, TilingError) as error:
