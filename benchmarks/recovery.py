@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from pipelines.datasets.fundus import fundus_samples
 from pipelines.models.weights import Model
-from pipelines.sampling.transforms import LoadFundusd, Normalised
+from pipelines.sampling.fundi import load_fundus
+from pipelines.sampling.transforms import Normalised
 from pipelines.scores.histogram import Histogram, curve_of
 from rurnet.loss import IGNORE_INDEX
 from tiling.blend import TOP
@@ -28,7 +29,7 @@ def recovery(data: Path, networks: Mapping[str, Sequence[Model]]) -> Table:
     table = Table(
         "network", "started from", "its F1", *(f"step {n}" for n in range(1, 7)), box=None
     )
-    read = [LoadFundusd()({"sample": sample}) for sample in fundus_samples(data, "test")]
+    read = [load_fundus(sample) for sample in fundus_samples(data, "test")]
     for network, models in networks.items():
         found: dict[str, list[list[float]]] = {}
         for number, sample in enumerate(read):
@@ -56,7 +57,7 @@ def coarseness(data: Path) -> Table:
     A cell of the network canvas is 16 pixels wide, more than a vessel.
     """
     table = Table("cells of", "best F1 of the labels", box=None)
-    read = [LoadFundusd()({"sample": s})["label"][0] for s in fundus_samples(data, "test")]
+    read = [load_fundus(s)["label"][0] for s in fundus_samples(data, "test")]
     for side in (2, 4, 8, 16, 32):
         histogram = Histogram()
         for label in read:

@@ -18,7 +18,7 @@ ONE = 65_535
 """Probability 1 in 16-bit fixed point."""
 
 NODATA = 255
-"""Level of a pixel that is not there."""
+"""Level of a predicted pixel that is not there. It has nothing to do with values of labels."""
 
 TOP = 254
 """Level of probability 1 in the written raster."""

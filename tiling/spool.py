@@ -2,6 +2,7 @@
 
 import tempfile
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -39,7 +40,9 @@ class Spool:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
+        # What a full disk did not take is said again; nobody needs it any more.
+        with suppress(OSError):
+            self._file.close()
 
     def write(self, window: Window, planes: NDArray[np.uint8]) -> None:
         """Puts planes [n, h, w] of a window aside, in place of any that were put aside before.

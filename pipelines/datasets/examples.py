@@ -11,7 +11,9 @@ from pipelines.inputs.opening import SAME_SCALE
 from pipelines.inputs.scene_input import SceneInput
 from pipelines.models.weights import Task
 from pipelines.runtime import processes as distributed
-from pipelines.sampling.sources import FundusSource, SceneSource
+from pipelines.sampling.fundi import FundusSource
+from pipelines.sampling.sources import SceneSource
+from pipelines.sampling.statistics import Contents, label_readings
 
 _LOG = logging.getLogger("rurnet")
 
@@ -24,15 +26,18 @@ class Example:
     """A labelled image.
 
     Attributes:
-        source: What crops are cut from.
-        item: How it is predicted as a whole, and scored.
+        source: The image that crops are cut from.
+        scene_input: The same image as it is predicted and scored as a whole.
         subject: Images of one subject are either all trained on or all held out: the other eye
             of a person is no unseen image.
+        contents: Tells the contents of image and label, which are read for it if that is still
+            to be done; raises a `LabelError` where the label holds values that it should not.
     """
 
     source: Source
     scene_input: SceneInput
     subject: str
+    contents: Callable[[], Contents]
 
 
 @dataclass(frozen=True)
@@ -41,14 +46,14 @@ class TrainingData:
 
     Attributes:
         task: What weights trained on it find.
-        names: Of its folders.
-        classes: Names, background first.
+        names: Names of its folders.
+        classes: Names of the classes, background first.
         folders: Labelled training images by folder.
-        split: What the images are called that are scored once, at the end.
-        tests: These images; they may lack labels.
+        split: Name of the split that is scored once, at the end.
+        tests: The images of that split; they may lack labels.
         valid: Images that choose the weights; where there are none, some of `folders` do.
         draw: Draws images that are mixed in.
-        drawn_share: Of the crops, 0 to 1.
+        drawn_share: Share of the crops that are cut from drawn images, 0 to 1.
         ground_sampling_distance: Metres per pixel; None where it is not known.
         field_diameters: Smallest and largest diameter, in pixels, that the labelled images' fields
             of view are trained at; None where there are no fields of view.
@@ -70,13 +75,13 @@ class TrainingData:
 
 
 def drawn_name(process: int | None = None) -> str:
-    """Folder in which a process draws, by default this one: others may be reading theirs."""
+    """Folder in which a process (by default this one) draws images; each has its own."""
     number = distributed.process() if process is None else process
     return "samples" if number == 0 else f"samples-{number}"
 
 
 def one_pixel_size(sizes: Sequence[float | None]) -> float | None:
-    """Metres per pixel, where all images have the same; None where they have not, which is said."""
+    """Metres per pixel if all images have the same; if not, None, and a log line says so."""
     known = [size for size in sizes if size is not None]
     if not known:
         return None
@@ -89,12 +94,25 @@ def one_pixel_size(sizes: Sequence[float | None]) -> float | None:
     return round(fmean(known), 6)
 
 
-def check_labels(items: Iterable[SceneInput]) -> None:
-    """Whether labels lie on their images pixel by pixel, and hold two classes.
+def checked_contents(source: SceneSource) -> Contents:
+    """Reads a whole scene and its label, and checks that the label holds two classes.
 
     Raises:
-        SceneError: An image or a label cannot be opened.
-        LabelError: The first that does not.
+        SceneError: Scene or label cannot be read.
+        LabelError: The label does not hold two classes.
+    """
+    (reading,) = label_readings(source, [Labelling()])
+    check_values(source.scenes()[1].name, reading.values, Labelling())
+    assert reading.contents is not None
+    return reading.contents
+
+
+def check_labels(items: Iterable[SceneInput]) -> None:
+    """Checks that labels lie on their images pixel by pixel, and hold two classes.
+
+    Raises:
+        SceneError: An image or a label cannot be opened or read.
+        LabelError: A label does not.
     """
     for item in items:
         with item.open() as opened:

@@ -1,8 +1,9 @@
-"""Folders of images and labels of any kind: what is in them is found out."""
+"""Folders of images and labels of any kind: classes, bands and scale are found out."""
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from pipelines.config.training import TrainFolder
@@ -11,40 +12,65 @@ from pipelines.errors import DataError, LabelError
 from pipelines.inputs.discovery import aerial_input, check_names, expanded, rasters_in
 from pipelines.inputs.fundus import subject_of
 from pipelines.inputs.label_checks import check_fits, check_values
-from pipelines.inputs.labels import IGNORE_INDEX, Labelling
+from pipelines.inputs.labels import IGNORE_INDEX, Labelling, open_label
 from pipelines.inputs.naming import find_label, stem_of
 from pipelines.inputs.opening import Reading
-from pipelines.inputs.scene_input import SceneInput
 from pipelines.sampling.sources import SceneSource
+from pipelines.sampling.statistics import Contents, LabelReading, label_readings
+from tiling.scenes.files import open_scene
 from tiling.scenes.resample import pixel_size
-from tiling.scenes.scene import Scene
+from tiling.scenes.scene import FileScene
 
 _LOG = logging.getLogger("rurnet")
 
 
+_TWO_CLASSES = Labelling()
+
+_NUMBERED = Labelling(256, (IGNORE_INDEX,))
+"""Values as numbers of classes, while it is not known yet how many classes there are."""
+
+
 @dataclass(frozen=True)
-class _Seen:
-    """An image that was looked at.
+class _Image:
+    """An image as its file describes it.
 
     Attributes:
-        image: Its path.
-        label: That of its label; None where there is none.
+        path: Its path.
+        label: Path of its label; None where there is none.
         bands: How many colours it has.
-        dtype: Of its pixels.
+        dtype: Type of its pixels.
         gsd: Metres per pixel, where its coordinates are lengths.
-        values: Those in its label that are not left out.
     """
 
-    image: str
+    path: str
     label: Path | None
     bands: int
     dtype: str
     gsd: float | None
-    values: frozenset[float]
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """An image to learn from, read once under either meaning that label values may have."""
+
+    image: _Image
+    two: LabelReading
+    numbered: LabelReading
+
+    def under(self, classes: int) -> LabelReading:
+        """What was read, now that the number of classes is known."""
+        if classes == 2:
+            return self.two
+        contents = self.numbered.contents
+        if contents is not None:
+            contents = replace(contents, classes=contents.classes[:classes])
+        return LabelReading(self.numbered.values, contents)
 
 
 def folder_data(config: TrainFolder) -> TrainingData:
     """A user's own folders, with the classes, bands and ground sampling distance that they have.
+
+    All files are opened before the first is read.
 
     Raises:
         DataError: A folder is missing or empty, or an image has other bands than the first, or
@@ -54,103 +80,137 @@ def folder_data(config: TrainFolder) -> TrainingData:
         PipelineError: Two images of one name.
         SceneError: A file cannot be read.
     """
-    train = _looked_at(config.images, config.labels, "images", "labels")
+    train = _images(config.images, config.labels, "images", "labels")
     valid, tests = (
-        [] if images is None else _looked_at(images, labels, f"{split}-images", f"{split}-labels")
+        [] if images is None else _images(images, labels, f"{split}-images", f"{split}-labels")
         for split, images, labels in (
             ("valid", config.valid_images, config.valid_labels),
             ("test", config.test_images, config.test_labels),
         )
     )
-    every = [*train, *valid, *tests]
-    for one in every:
-        if one.bands != every[0].bands:
-            raise DataError(
-                f"{one.image}: bands are {one.bands}, but {every[0].image} has {every[0].bands}; "
-                "give all images the same, e.g. gdal_translate -b 1 -b 2 -b 3"
-            )
-        if one.dtype != every[0].dtype:
-            raise DataError(
-                f"{one.image}: pixels are {one.dtype}, but {every[0].image} has {every[0].dtype}, "
-                "which is another scale; give all images the same, e.g. gdal_translate -ot -scale"
-            )
-    classes = _classes(train, config.class_names)
+    first = train[0]
+    _check_alike([*train, *valid, *tests])
+    trained_on, choosing = ([_read(image) for image in images] for images in (train, valid))
+    classes = _classes(trained_on, config.class_names)
     # 255 is a class where there are two, as in 0 and 255.
     labelling = Labelling(len(classes), (IGNORE_INDEX,) if len(classes) > 2 else ())
-    _LOG.info("%d images of %d bands, classes: %s", len(train), every[0].bands, ", ".join(classes))
-    for one in every:
-        check_values(str(one.label), one.values, labelling)
-    gsd = one_pixel_size([one.gsd for one in (*train, *valid)])
-    reading = Reading(every[0].bands, gsd, labelling=labelling)
+    _LOG.info("%d images of %d bands, classes: %s", len(train), first.bands, ", ".join(classes))
+    for one in (*trained_on, *choosing):
+        check_values(str(one.image.label), one.two.values, labelling)
+        check_values(str(one.image.label), one.under(len(classes)).values, labelling)
+    gsd = one_pixel_size([image.gsd for image in (*train, *valid)])
+    reading = Reading(first.bands, gsd, labelling=labelling)
+    items = [aerial_input(image.path, image.label, reading) for image in tests]
+    for item in items:
+        with item.open() as opened:
+            if opened.label is not None:
+                values = opened.label.under(_TWO_CLASSES).values()
+                check_values(opened.label.name, values, labelling)
 
-    def items(seen: Sequence[_Seen]) -> list[SceneInput]:
-        return [aerial_input(one.image, one.label, reading) for one in seen]
-
-    def examples(seen: Sequence[_Seen]) -> list[Example]:
-        return [Example(SceneSource(item), item, subject_of(item.name)) for item in items(seen)]
+    def examples(images: Sequence[_Labelled]) -> list[Example]:
+        return [_example(one, reading) for one in images]
 
     return TrainingData(
         "other", (config.images.resolve().name,), classes,
-        [examples(train)], "test", items(tests), valid=examples(valid),
+        [examples(trained_on)], "test", items, valid=examples(choosing),
         ground_sampling_distance=gsd,
         ignore=",".join(map(str, labelling.ignore)) or None,
     )  # fmt: skip
 
 
-def _looked_at(images: Path, labels: Path | None, *options: str) -> list[_Seen]:
-    """The images of a folder by name, each with its label; no `labels`, none."""
+def _example(one: _Labelled, reading: Reading) -> Example:
+    item = aerial_input(one.image.path, one.image.label, reading)
+    contents = one.under(reading.labelling.classes).contents
+    assert contents is not None  # Its values were checked.
+    return Example(SceneSource(item), item, subject_of(item.name), partial(_same, contents))
+
+
+def _same(contents: Contents) -> Contents:
+    return contents
+
+
+def _images(images: Path, labels: Path | None, *options: str) -> list[_Image]:
+    """The images of a folder by name, each with its label; none has one without `labels`."""
     for folder, option in zip((images, labels), options, strict=True):
         if folder is not None and not folder.is_dir():
             raise DataError(f"{folder}: no such folder; check --{option}")
-    seen = []
+    found = []
     items = []
-    for image in expanded([str(images)], rasters_in):
-        label = None if labels is None else find_label(labels, stem_of(image), other_than=image)
+    for path in expanded([str(images)], rasters_in):
+        label = None if labels is None else find_label(labels, stem_of(path), other_than=path)
         if labels is not None and label is None:
             raise LabelError(
-                f"{image}: no label of its name in {labels}; add or rename it, or take the image "
+                f"{path}: no label of its name in {labels}; add or rename it, or take the image "
                 "away"
             )
-        items.append(aerial_input(image, label, Reading(bands=None)))
-        with items[-1].open() as opened:
-            values: set[float] = set()
-            if opened.label is not None:
-                check_fits(opened.label, opened.scene)
-                values = opened.label.values()
-            scene = opened.scene
+        items.append(aerial_input(path, label, Reading()))
+        with open_scene(path, bands=None) as scene, open_label(label, _TWO_CLASSES) as drawn:
+            if drawn is not None:
+                check_fits(drawn, scene)
             _check_colours(scene)
-        of_image = scene.bands, str(scene.dtype), pixel_size(scene)
-        seen.append(_Seen(image, label, *of_image, frozenset(values)))
+            of_file = scene.bands, str(scene.dtype), pixel_size(scene)
+        found.append(_Image(path, label, *of_file))
     check_names(items)
-    return seen
+    return found
 
 
-def _check_colours(scene: Scene) -> None:
-    """Whether pixels are colours, and not numbers of a palette's.
+def _read(image: _Image) -> _Labelled:
+    """Reads an image and its label."""
+    reading = Reading(bands=None, labelling=_TWO_CLASSES)
+    source = SceneSource(aerial_input(image.path, image.label, reading))
+    readings = label_readings(source, [_TWO_CLASSES, _NUMBERED])
+    source.close()
+    return _Labelled(image, *readings)
+
+
+def _check_alike(images: Sequence[_Image]) -> None:
+    """Whether all images have the bands and the pixel type of the first.
+
+    Raises:
+        DataError: One has not.
+    """
+    first = images[0]
+    for one in images:
+        if one.bands != first.bands:
+            raise DataError(
+                f"{one.path}: bands are {one.bands}, but {first.path} has {first.bands}; "
+                "give all images the same, e.g. gdal_translate -b 1 -b 2 -b 3"
+            )
+        if one.dtype != first.dtype:
+            raise DataError(
+                f"{one.path}: pixels are {one.dtype}, but {first.path} has {first.dtype}, "
+                "which is another scale; give all images the same, e.g. gdal_translate -ot -scale"
+            )
+
+
+def _check_colours(scene: FileScene) -> None:
+    """Whether pixels are colours, and not numbers of the colours in a palette.
 
     Raises:
         DataError: They are such numbers.
     """
-    palette = getattr(scene, "palette", {})
-    if any(len(set(colour)) > 1 for colour in palette.values()):
+    if any(len(set(colour)) > 1 for colour in scene.palette.values()):
         raise DataError(
             f"{scene.name}: its pixels are numbers of a palette's colours; give the colours "
             "themselves, e.g. gdal_translate -expand rgb"
         )
 
 
-def _classes(seen: Sequence[_Seen], names: tuple[str, ...] | None) -> tuple[str, ...]:
+def _classes(seen: Sequence[_Labelled], names: tuple[str, ...] | None) -> tuple[str, ...]:
     """Names of the classes, background first: those given, or as many as the labels have.
 
-    Two have 0 and any one other value, more are numbered from 0, without a gap.
+    Two classes are 0 and any one other value; more are numbered from 0, without a gap.
+
+    Raises:
+        LabelError: The labels hold one class alone, or values that are no classes.
     """
-    values = frozenset[float]().union(*(one.values for one in seen))
+    values = frozenset[float]().union(*(one.two.values for one in seen))
     left_out = {IGNORE_INDEX} if names is not None and len(names) > 1 else set()
     if len(values - left_out) < 2 or 0 not in values:
         held = ", ".join(f"{value:g}" for value in sorted(values)[:4]) or "nothing"
         raise LabelError(
-            f"{seen[0].label}: this label and the others hold {held} alone; draw the background "
-            "as 0, and what is to be found as another value"
+            f"{seen[0].image.label}: this label and the others hold {held} alone; draw the "
+            "background as 0, and what is to be found as another value"
         )
     if names is not None:
         for number, name in enumerate(names, start=1):
@@ -161,18 +221,19 @@ def _classes(seen: Sequence[_Seen], names: tuple[str, ...] | None) -> tuple[str,
         return ("background", "foreground")
     count = next(number for number in range(len(values) + 1) if number not in values)
     if count == 2:
-        # A stray value is in few labels; what all of them have in common is none.
+        # A label with a stray value is named; a value that all labels share is none.
         for one in seen:
-            check_values(str(one.label), one.values, Labelling())
+            check_values(str(one.image.label), one.two.values, Labelling())
     numbered = frozenset[float](range(count)) if count > 2 else frozenset({0.0, 1.0})
     for one in seen:
         if (
-            odd := one.values
+            odd := one.two.values
             - numbered
             - (frozenset({float(IGNORE_INDEX)}) if count > 2 else set())
         ):
             raise LabelError(
-                f"{one.label}: value {min(odd):g}; two classes are 0 and one other value in all "
-                "labels, more are numbered 0, 1, 2, ...: draw them so, or name them with --classes"
+                f"{one.image.label}: value {min(odd):g}; two classes are 0 and one other value in "
+                "all labels, more are numbered 0, 1, 2, ...: draw them so, or name them with "
+                "--classes"
             )
     return ("background", *(f"class {number}" for number in range(1, count)))

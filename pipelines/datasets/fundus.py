@@ -2,27 +2,18 @@
 
 import re
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from pipelines.config.training import TrainDrive
-from pipelines.datasets.examples import (
-    Example,
-    Source,
-    TrainingData,
-    check_labels,
-    drawn_name,
-)
+from pipelines.datasets.examples import Example, Source, TrainingData, check_labels, drawn_name
 from pipelines.datasets.synthetic import write_drive_folder
 from pipelines.errors import DataError
 from pipelines.inputs.discovery import fundus_input
-from pipelines.inputs.fundus import (
-    FundusSample,
-    images_in,
-    sample_of,
-    subject_of,
-)
+from pipelines.inputs.fundus import FundusSample, images_in, sample_of, subject_of
 from pipelines.inputs.opening import Reading
-from pipelines.sampling.sources import FundusSource
+from pipelines.sampling.fundi import FundusSource
+from pipelines.sampling.statistics import contents_of
 
 DRIVE_LAYOUT = (
     "DIR/training/{images/21_training.tif,1st_manual/21_manual1.gif,mask/21_training_mask.gif} "
@@ -41,7 +32,7 @@ _CHASE_TRAINING_SUBJECTS = 10
 
 
 def fundus_samples(folder: Path, split: str) -> list[FundusSample]:
-    """Samples of one split of a folder whose layout is recognised.
+    """Samples of one split of a data set.
 
     Args:
         folder: DRIVE, CHASE_DB1 or HRF as they are unpacked. HRF has no split of its own: all
@@ -49,7 +40,7 @@ def fundus_samples(folder: Path, split: str) -> list[FundusSample]:
         split: "train" or "test".
 
     Raises:
-        DataError: The folder is missing or in no layout known here.
+        DataError: The folder is missing or has another layout.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; {HOW_TO_GET}")
@@ -86,27 +77,28 @@ def _chase_samples(folder: Path, split: str) -> list[FundusSample]:
 
 
 FIELD_DIAMETERS = (900, 1650)
-"""Smallest and largest diameter, in pixels, of a field of view to train at. DRIVE's (540) are
-enlarged: at their own size thin vessels are about one pixel wide. HRF's (3263) are halved."""
+"""Smallest and largest diameter of the field of view in training, in pixels. DRIVE's images (540)
+are enlarged, as their thin vessels are about one pixel wide; HRF's (3263) are halved."""
 
 
 def vessel_data(config: TrainDrive) -> TrainingData:
-    """Fundus folders (DRIVE, CHASE_DB1, HRF), of which the first one's test split is scored.
+    """Fundus folders (DRIVE, CHASE_DB1, HRF); the test split of the first one is scored.
 
-    Where the test split ships without labels it is predicted, and the report says that no
-    score is possible.
+    A test split without labels is predicted, and the report says that no score is possible.
 
     Raises:
         DataError: The data are missing or in another layout, or an image has no label.
-        LabelError: A label is of another size, or has a third value.
+        LabelError: A label has another size, or a third value.
+        SceneError: An image or a label cannot be read.
     """
     folders = [fundus_samples(folder, "train") for folder in config.data]
     tests = fundus_samples(config.data[0], "test")
     for samples in (*folders, tests if any(test.label for test in tests) else []):
         _check_labelled(samples)
-    check_labels(fundus_input(sample) for samples in (*folders, tests) for sample in samples)
     wanted = FIELD_DIAMETERS if config.how.rescaled else None
+    # These read their image and its labels, and check them.
     sources = [[FundusSource(sample, wanted) for sample in samples] for samples in folders]
+    check_labels(fundus_input(sample) for sample in tests)
     diameters = [source.diameter for folder in sources for source in folder]
     seen = (min(diameters), max(diameters)) if diameters else None
     reading = Reading(field_diameters=seen)
@@ -119,7 +111,8 @@ def vessel_data(config: TrainDrive) -> TrainingData:
 
     return TrainingData(
         "vessels", tuple(folder.resolve().name for folder in config.data), ("background", "vessel"),
-        [[Example(source, fundus_input(sample, reading), subject_of(sample.name))
+        [[Example(source, fundus_input(sample, reading), subject_of(sample.name),
+                  partial(contents_of, source))
           for source, sample in zip(of_folder, samples, strict=True)]
          for of_folder, samples in zip(sources, folders, strict=True)],
         "test", [fundus_input(sample, reading) for sample in tests],

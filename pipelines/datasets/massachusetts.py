@@ -1,6 +1,7 @@
 """Massachusetts Roads, in the layout of the University of Toronto."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pipelines.config.training import TrainRoads
@@ -9,12 +10,14 @@ from pipelines.datasets.examples import (
     Source,
     TrainingData,
     check_labels,
+    checked_contents,
     drawn_name,
     one_pixel_size,
 )
 from pipelines.datasets.synthetic import write_roads_folder
 from pipelines.errors import DataError
 from pipelines.inputs.discovery import aerial_input, rasters_in
+from pipelines.inputs.label_checks import check_fits
 from pipelines.inputs.naming import find_label
 from pipelines.inputs.opening import Reading
 from pipelines.inputs.scene_input import SceneInput
@@ -42,7 +45,7 @@ class RoadPair:
     label: Path
 
     def scene_input(self) -> SceneInput:
-        """How it is opened."""
+        """The scene, to be opened with its label."""
         return aerial_input(str(self.image), self.label, _READING)
 
 
@@ -54,7 +57,7 @@ def road_pairs(folder: Path, split: str) -> list[RoadPair]:
         split: "train", "valid" or "test".
 
     Raises:
-        DataError: The folder is missing, holds no pair, or not for every scene a label.
+        DataError: The folder is missing, holds no pair, or lacks the label of a scene.
     """
     images = folder / split / "sat"
     if not images.is_dir():
@@ -82,18 +85,22 @@ def road_pairs(folder: Path, split: str) -> list[RoadPair]:
 def road_data(config: TrainRoads) -> TrainingData:
     """Massachusetts Roads: trains on `train`, scores `test`, or `valid` where there is none.
 
+    Scenes to train on are opened here, and read by `Example.contents`.
+
     Raises:
         DataError: The data are missing or in another layout, or a scene has no label.
-        LabelError: A label is of another size or place, or has a third value.
+        LabelError: A label has another size or place, or, of those that are scored at the end, a
+            third value.
+        SceneError: A scene or a label cannot be opened.
     """
     folders = [
         [pair.scene_input() for pair in road_pairs(folder, "train")] for folder in config.data
     ]
     split = "test" if (config.data[0] / "test" / "sat").is_dir() else "valid"
     tests = [pair.scene_input() for pair in road_pairs(config.data[0], split)]
-    check_labels([*(item for items in folders for item in items), *tests])
-    sizes = [_pixel_size(item) for items in folders for item in items]
-    # Those of Massachusetts Roads have a metre, where their coordinates were lost too.
+    sizes = [_checked_pixel_size(item) for items in folders for item in items]
+    check_labels(tests)
+    # Pixels of Massachusetts Roads are a metre wide, even where the coordinates were lost.
     gsd = one_pixel_size(sizes) if any(sizes) else 1.0
 
     def draw() -> list[Source]:
@@ -106,11 +113,23 @@ def road_data(config: TrainRoads) -> TrainingData:
 
     return TrainingData(
         "roads", tuple(folder.resolve().name for folder in config.data), ("background", "road"),
-        [[Example(SceneSource(item), item, item.name) for item in items] for items in folders],
+        [[_example(item) for item in items] for items in folders],
         split, tests, draw=draw, drawn_share=config.samples / 100, ground_sampling_distance=gsd,
     )  # fmt: skip
 
 
-def _pixel_size(item: SceneInput) -> float | None:
+def _example(item: SceneInput) -> Example:
+    source = SceneSource(item)
+    return Example(source, item, item.name, partial(checked_contents, source))
+
+
+def _checked_pixel_size(item: SceneInput) -> float | None:
+    """Metres per pixel of a scene whose label lies on it.
+
+    Raises:
+        LabelError: It does not.
+    """
     with item.open() as opened:
+        if opened.label is not None:
+            check_fits(opened.label, opened.scene)
         return pixel_size(opened.scene)

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import DeviceMemoryError
 from pipelines.inference.augmentation import TURNS
-from pipelines.inputs.normalisation import ValueRange, on_8_bits
+from pipelines.inputs.normalisation import ValueRange, normalised, on_8_bits
 from pipelines.models.weights import Model, steps_taken
 from pipelines.runtime.device import choose_device, cpu_threads, out_of_memory
 from rurnet.network import SegmentationNetwork
@@ -135,9 +134,9 @@ class NetworkPredictor:
         # Added up in a fixed order: sums of floats depend on it.
         total = torch.zeros((), device=self.device)
         for member in self._members:
-            normalised = member.normalised(image, there)
+            scaled = normalised(image, there, member.mean, member.std)
             for turned, turned_back in self._views:
-                seen = turned(normalised).contiguous(memory_format=torch.channels_last)
+                seen = turned(scaled).contiguous(memory_format=torch.channels_last)
                 steps = member.network(seen, self.steps)[-self.saved :]
                 probabilities = [turned_back(step.float().softmax(dim=1)[:, 1:]) for step in steps]
                 total = total + torch.cat(probabilities, dim=1)
@@ -164,12 +163,8 @@ class _Member:
     def __init__(self, model: Model, device: torch.device) -> None:
         self.network: SegmentationNetwork = model.network.to(device).channels_last()
         self.bands = len(model.card.mean)
-        self._mean = torch.tensor(model.card.mean, device=device)[:, None, None]
-        self._std = torch.tensor(model.card.std, device=device)[:, None, None]
-
-    def normalised(self, image: Tensor, there: Tensor) -> Tensor:
-        """Missing pixels become 0: the training mean."""
-        return ((image - self._mean) / self._std) * there
+        self.mean = torch.tensor(model.card.mean, device=device)[:, None, None]
+        self.std = torch.tensor(model.card.std, device=device)[:, None, None]
 
 
 def predictor_for(models: Sequence[Model], settings: PredictionSettings) -> NetworkPredictor:

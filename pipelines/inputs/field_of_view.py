@@ -17,27 +17,27 @@ from pipelines.errors import DataError
 from pipelines.inputs.labels import is_lossy
 
 _DARK = 0.25
-"""A border is darker than this share of the bright retina; else the image has no border."""
+"""A border is darker than this share of the bright retina; otherwise the image has none."""
 
 
 _DARKEST_RETINA = 0.05
-"""How far above the border the retina is at least, as a share of the bright retina: vignetting
-leaves a tenth of it in some images of CHASE_DB1."""
+"""The retina is brighter than the border by at least this share of the bright retina: vignetting
+leaves a tenth of the brightness in some images of CHASE_DB1."""
 
 
 _EDGE = 1 / 3
-"""Where the edge lies between the border (0) and the brightest retina nearby (1). A half would
-be the edge itself, but loses dark vessels that end there."""
+"""Brightness of the edge, from that of the border (0) to the brightest retina nearby (1). One half
+would be the edge itself, but loses dark vessels that end there."""
 
 
 def field_of_view(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Derives the field of view of an image: the largest region brighter than its dark border.
 
-    Nothing is assumed about its shape, so a disc, a disc cut off by the image, and one with a
-    tab at its rim are found alike.
+    Nothing is assumed about its shape: a disc is found, and so is one that the image cuts off or
+    that has a tab at its rim.
 
     Args:
-        image: RGB [3, h, w], 8 bits; red alone is looked at, in which the retina is brightest.
+        image: RGB [3, h, w], 8 bits; only red is used, in which the retina is brightest.
 
     Returns:
         [h, w], True inside: one region without holes. All True where no dark border is found,
@@ -50,7 +50,7 @@ def field_of_view(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
     if border >= _DARK * bright:
         return everything
     red -= border
-    # The edge against what is nearby: a bright rim does not bleed out, a dim one is not cut.
+    # Compared with what is nearby, a bright rim does not bleed out and a dim one is not cut.
     nearby = maximum_filter(red, 2 * max(2, round(longest / 100)) + 1)
     least = _DARKEST_RETINA * (bright - border)
     inside = _without_specks(red > np.maximum(least, _EDGE * nearby), round(longest / 200))
@@ -68,7 +68,7 @@ def field_diameter(field: NDArray[np.bool_]) -> int:
     A disc that the image cuts off above and below, as in HRF, has it from side to side.
 
     Args:
-        field: [h, w], True inside; where nothing is, the whole image counts as field.
+        field: [h, w], True inside; if it is empty, the whole image counts as field.
     """
     if not field.any():
         return int(max(field.shape))
@@ -88,26 +88,26 @@ def working_diameter(own: float, diameters: tuple[int, int]) -> float:
 
 
 def _darkest_corner(red: NDArray[np.float32]) -> float:
-    """The border's grey level: a disc leaves at least one corner, text is not in all of them."""
+    """The border's grey level: a disc leaves some corner free, and no text fills all corners."""
     side = max(1, max(red.shape) // 50)
     ends = slice(None, side), slice(-side, None)
     return min(float(np.median(red[rows, columns])) for rows in ends for columns in ends)
 
 
 def _without_specks(inside: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
-    """Opened: noise goes, and text, even where it touches the field."""
+    """Removes noise and text by opening, even where they touch the field."""
     width = max(1, width)
-    # Continued past the image, or the field's corners at the image's border would be rounded.
+    # The image is continued, or corners of the field at the image's border would be rounded.
     opened = binary_opening(np.pad(inside, width, mode="edge"), iterations=width)
     kept: NDArray[np.bool_] = opened[width:-width, width:-width]
     return kept
 
 
 def read_field(path: Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """A mask of the field of view [h, w]: by its colours, whatever its palette.
+    """Reads a mask of the field of view [h, w], True inside.
 
     Args:
-        path: Image of black and another value (of a JPEG, what is above 127).
+        path: Image of black and another colour; in a JPEG, values above 127 are inside.
         shape: Rows and columns it must have.
 
     Raises:

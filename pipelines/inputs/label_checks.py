@@ -10,10 +10,10 @@ from tiling.scenes.scene import Raster
 
 
 def check_fits(label: Raster, scene: Raster) -> None:
-    """Whether a label lies on a scene pixel by pixel; nothing is ever reprojected.
+    """Checks that a label lies on a scene pixel by pixel; labels are never reprojected.
 
     Raises:
-        LabelError: Another size, CRS or place.
+        LabelError: It has another size, CRS or place.
     """
     made_for_it = "give the label made for it"
     if (label.height, label.width) != (scene.height, scene.width):
@@ -40,15 +40,15 @@ def check_fits(label: Raster, scene: Raster) -> None:
 
 
 def check_values(label: str, values: AbstractSet[float], labelling: Labelling) -> None:
-    """Whether a label holds its classes alone: of two, 0 and one other value.
+    """Checks that a label holds nothing but classes: of two, 0 and one other value.
 
     Args:
-        label: What messages call it.
-        values: Those in it that are not left out.
-        labelling: What they are to mean.
+        label: The label's name, for messages.
+        values: Values in it that are not left out.
+        labelling: What they should mean.
 
     Raises:
-        LabelError: There is a value too many, or one that is no class.
+        LabelError: It holds too many values, or one that is no class.
     """
     if labelling.classes == 2:
         if len(values - {0}) > 1:

@@ -1,6 +1,7 @@
 """Labels: the class of each pixel of a scene, as someone drew it."""
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,11 @@ from tiling.scenes.scene import FileScene, Pixels, Raster, Valid, WrappedRaster
 from tiling.window import Window, split
 
 IGNORE_INDEX = 255
-"""The class of label pixels that are left out."""
+"""Class of label pixels that are left out of losses and scores: `rurnet.loss.IGNORE_INDEX`.
+
+`tiling.blend.NODATA` is another thing: the level of a predicted pixel that is missing. It is 255
+too, but a label's pixel may be left out where there is a prediction, and the other way round.
+"""
 
 
 class Label(Raster, Protocol):
@@ -26,17 +31,13 @@ class Label(Raster, Protocol):
         """Classes [h, w]: 0 background, 1 and on foreground, `IGNORE_INDEX` left out."""
         ...
 
-    def values(self) -> set[float]:
-        """All values of the file that are not left out, as they were drawn."""
-        ...
-
 
 _AT_ONCE = 2048
-"""Side, in pixels, of the windows that the values of a label are looked for in."""
+"""Side, in pixels, of the windows in which the values of a label are looked for."""
 
 
-_MOST_VALUES = 256
-"""Of a label; in what has more, as many of them are enough to tell that it is none."""
+MOST_VALUES = 256
+"""A raster with more values than this is no label, and nobody needs to know all of them."""
 
 
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
@@ -47,8 +48,8 @@ class Labelling:
     """What the values of a label mean.
 
     Attributes:
-        classes: How many there are. Of two, all other values than 0 are the foreground (of a JPEG
-            those above 127); of more, values are their numbers.
+        classes: Number of classes. With two, all values but 0 are foreground (in a JPEG those
+            above 127); with more, values are the numbers of the classes.
         ignore: Values of pixels that are left out.
     """
 
@@ -59,8 +60,8 @@ class Labelling:
 class RasterLabel(WrappedRaster):
     """A label raster of one band.
 
-    What its nodata value, alpha or mask says is missing is left out; but 0 is background, though
-    many a label declares it as nodata.
+    Pixels that are missing by nodata value, alpha or mask are left out. But a nodata value of 0
+    means nothing: many labels declare it, and 0 is their background.
 
     Args:
         scene: The raster.
@@ -73,50 +74,77 @@ class RasterLabel(WrappedRaster):
         self._labelling = labelling
         self._lossy = is_lossy(Path(scene.name))
 
+    def under(self, labelling: Labelling) -> "RasterLabel":
+        """The same file, with other meanings of its values."""
+        return RasterLabel(self._scene, labelling)
+
     def read(self, window: Window) -> NDArray[np.uint8]:
-        """See `pipelines.inputs.labels.Label`.
+        """See `Label`.
 
         Raises:
             LabelError: A value is no class.
         """
-        return self._classes(*self._scene.read(window))
+        return self.classes(*self.drawn(window))
 
     def overview(self, longest: int) -> NDArray[np.uint8]:
         """The whole as `read` gives it, decimated so that no side is over `longest` pixels."""
-        return self._classes(*self._scene.overview(longest))
+        return self.classes(*self._scene.overview(longest))
 
     def values(self) -> set[float]:
-        """See `pipelines.inputs.labels.Label`.
+        """Reads the whole label for the values in it that are not left out.
 
         Raises:
-            LabelError: By its palette, what is drawn as 0 is white and the rest black.
+            LabelError: See `check_palette`.
         """
         found: set[float] = set()
         for window in split(self.height, self.width, _AT_ONCE):
-            values, left_out = self._values(*self._scene.read(window))
-            found |= set(np.unique(values[~left_out])[: _MOST_VALUES + 1].tolist())
-            if len(found) > _MOST_VALUES:
+            found |= self.values_in(*self.drawn(window))
+            if len(found) > MOST_VALUES:
                 break
+        self.check_palette(found)
+        return found
+
+    def drawn(self, window: Window) -> tuple[Pixels, Valid]:
+        """A window as the file has it: values [1, h, w], and which pixels are there [h, w]."""
+        return self._scene.read(window)
+
+    def values_in(self, pixels: Pixels, valid: Valid) -> set[float]:
+        """Values in a window that are not left out; of more than `MOST_VALUES` only some.
+
+        Args:
+            pixels: As `drawn` returns them.
+            valid: As `drawn` returns them.
+        """
+        values, left_out = self._values(pixels, valid)
+        return set(np.unique(values[~left_out])[: MOST_VALUES + 1].tolist())
+
+    def check_palette(self, values: AbstractSet[float]) -> None:
+        """Whether background and foreground can be told apart.
+
+        Args:
+            values: Those that the label holds.
+
+        Raises:
+            LabelError: By its palette, 0 is white and the rest black.
+        """
         palette = self._scene.palette
         # A label without foreground says nothing: many a palette has a white background.
-        if palette.get(0) == _WHITE and {palette[int(value)] for value in found - {0}} == {_BLACK}:
+        if palette.get(0) == _WHITE and {palette[int(value)] for value in values - {0}} == {_BLACK}:
             raise LabelError(
                 f"{self.name}: its palette shows 0 in white and the rest in black, so which of "
                 "them is background is not clear; save it in grey, with 0 as the background"
             )
-        return found
 
-    def _values(self, pixels: Pixels, valid: Valid) -> tuple[Pixels, Valid]:
-        """Values as they were drawn [h, w], and which are left out."""
-        values = pixels[0]
-        left_out = np.isin(values, self._labelling.ignore)
-        if self._scene.nodata != 0:
-            left_out |= ~valid
-        if self._lossy and self._labelling.classes == 2:
-            values = np.where(values > 127, 255, 0)
-        return values, left_out
+    def classes(self, pixels: Pixels, valid: Valid) -> NDArray[np.uint8]:
+        """Classes of a window [h, w], as `read` gives them.
 
-    def _classes(self, pixels: Pixels, valid: Valid) -> NDArray[np.uint8]:
+        Args:
+            pixels: As `drawn` returns them.
+            valid: As `drawn` returns them.
+
+        Raises:
+            LabelError: A value is no class.
+        """
         values, left_out = self._values(pixels, valid)
         if self._labelling.classes == 2:
             classes: NDArray[np.uint8] = (values != 0).astype(np.uint8)
@@ -131,15 +159,25 @@ class RasterLabel(WrappedRaster):
         classes[left_out] = IGNORE_INDEX
         return classes
 
+    def _values(self, pixels: Pixels, valid: Valid) -> tuple[Pixels, Valid]:
+        """Values as they were drawn [h, w], and which are left out."""
+        values = pixels[0]
+        left_out = np.isin(values, self._labelling.ignore)
+        if self._scene.nodata != 0:
+            left_out |= ~valid
+        if self._lossy and self._labelling.classes == 2:
+            values = np.where(values > 127, 255, 0)
+        return values, left_out
+
 
 def is_lossy(path: Path) -> bool:
-    """Whether a file is a JPEG: what is drawn as 0 in it is a little more all around."""
+    """Whether a file is a JPEG: its compression changes values a little, so 0 is not quite 0."""
     return path.suffix.lower() in (".jpg", ".jpeg")
 
 
 @contextmanager
 def open_label(path: Path | None, labelling: Labelling) -> Iterator[RasterLabel | None]:
-    """Opens a label, if there is one."""
+    """Opens a label; None where there is no path."""
     if path is None:
         yield None
         return

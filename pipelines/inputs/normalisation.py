@@ -1,15 +1,29 @@
-"""Pixel values of any type on the scale that networks are trained on."""
+"""Pixels as networks take them: on the scale of 8 bits, then with mean 0 and deviation 1.
 
-from typing import Any
+Training and prediction share these functions: a network must see the same numbers in both.
+"""
+
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 ValueRange = tuple[float, float]
+"""Pixel values that stand for 0 and 255 on the scale of 8 bits."""
+
+Array = TypeVar("Array", NDArray[Any], "Tensor")
 
 
 def on_8_bits(pixels: NDArray[Any], value_range: ValueRange | None = None) -> NDArray[np.float32]:
-    """Pixels of any type on the scale of 8 bits, on which networks are trained."""
+    """Pixels of any type on the scale of 8 bits: 0 to 255, not rounded.
+
+    Args:
+        pixels: Of any shape.
+        value_range: None for the range of the type: 0 to 255, 0 to 65535, ..., of floats 0 to 1.
+    """
     if value_range is None:
         if pixels.dtype == np.uint8:
             return pixels.astype(np.float32)
@@ -19,3 +33,24 @@ def on_8_bits(pixels: NDArray[Any], value_range: ValueRange | None = None) -> ND
     return ((pixels.astype(np.float32) - np.float32(low)) * np.float32(255 / (high - low))).astype(
         np.float32
     )
+
+
+def bytes_on_8_bits(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """The same rounded to whole numbers, for what works on bytes alone."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    rounded: NDArray[np.uint8] = np.rint(on_8_bits(pixels)).clip(0, 255).astype(np.uint8)
+    return rounded
+
+
+def normalised(image: Array, there: Array, mean: Array, std: Array) -> Array:
+    """An image with mean 0 and deviation 1; missing pixels become 0, the training mean.
+
+    Args:
+        image: On the scale of 8 bits, float32 [..., bands, h, w].
+        there: Where it has pixels: True or 1 [..., 1, h, w].
+        mean: Mean of each band in the training images, float32 [bands, 1, 1].
+        std: Standard deviation of each band, alike.
+    """
+    result: Array = (image - mean) / std * there
+    return result

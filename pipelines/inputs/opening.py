@@ -23,7 +23,7 @@ from tiling.scenes.scene import Scene
 from tiling.scenes.white import WhiteScene
 
 SAME_SCALE = 0.01
-"""Scales that differ by less than this share are one: nothing is gained by resampling."""
+"""Scales that differ by less than this share count as one: resampling would gain nothing."""
 
 
 FIELD_SEEN_AT = 2048
@@ -35,12 +35,12 @@ class Reading:
     """How scenes are read.
 
     Attributes:
-        bands: How many they must have, or which are taken (from 1); None takes all colours.
+        bands: How many they must have, or which are read (from 1 on); None reads all colours.
         gsd: Metres per pixel at which the network sees them; None for their own.
-        gsd_wanted: Whether a scene without metres is an error then.
+        gsd_wanted: Whether a scene whose pixels have no size in metres is then an error.
         field_diameters: Smallest and largest diameter in pixels at which the network sees the
             field of view of a fundus; None for its own.
-        area: GeoJSON file, outside of whose polygons pixels are missing.
+        area: GeoJSON file; outside of its polygons pixels are missing.
         white_is_nodata: Whether patches of white are missing pixels.
         labelling: What the values of labels mean.
     """
@@ -56,7 +56,7 @@ class Reading:
 
 @contextmanager
 def opened_scene(source: str, path: Path | None, reading: Reading) -> Iterator[OpenedScene]:
-    """Opens an aerial scene and its label, if there is one; `reading` says how."""
+    """Opens an aerial scene and its label, if it has one."""
     with (
         open_scene(source, bands=reading.bands) as file,
         open_label(path, reading.labelling) as label,
@@ -88,13 +88,13 @@ def _at_diameter(scene: MaskedScene, reading: Reading) -> Scene:
     """A fundus as the network sees it."""
     if reading.field_diameters is None:
         return scene
-    # The mask may be coarser than the scene.
+    # A mask that was derived is coarser than a large scene.
     own = field_diameter(scene.mask) * max(scene.height, scene.width) / max(scene.mask.shape)
     return _at_scale(scene, working_diameter(own, reading.field_diameters) / own)
 
 
 def _at_scale(scene: Scene, scale: float) -> Scene:
-    """The scene with `scale` times as many pixels along each side; itself where it is about 1."""
+    """The scene with `scale` times as many pixels along each side, or itself at about 1."""
     if abs(scale - 1) < SAME_SCALE:
         return scene
     height, width = (max(1, round(length * scale)) for length in (scene.height, scene.width))
@@ -103,7 +103,7 @@ def _at_scale(scene: Scene, scale: float) -> Scene:
 
 @contextmanager
 def opened_fundus(source: str, labels: Path | None, reading: Reading) -> Iterator[OpenedScene]:
-    """Opens a fundus image inside its field of view, with labels from a folder; None for none."""
+    """Opens a fundus image inside its field of view; no labels where there is no folder of them."""
     sample = sample_of(Path(source), labels)
     if labels is None:
         sample = FundusSample(sample.name, sample.image, field=sample.field)

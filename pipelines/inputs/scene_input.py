@@ -1,10 +1,10 @@
-"""One scene of a batch: where it comes from, and what it is scored by."""
+"""One scene of a batch: where it comes from, how it is opened, and what it is scored by."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from pipelines.inputs.labels import Label
+from pipelines.inputs.labels import RasterLabel
 from tiling.scenes.scene import Scene
 
 
@@ -13,8 +13,8 @@ class Views:
     """A scene as the user has it, and as the network sees it.
 
     Attributes:
-        scene: Whose size, CRS and transform the results take.
-        seen: The same, or resampled to the network's scale.
+        scene: The scene whose size, CRS and transform the results have.
+        seen: The same scene, or resampled to the network's scale.
     """
 
     scene: Scene
@@ -23,10 +23,10 @@ class Views:
 
 @dataclass(frozen=True)
 class OpenedScene(Views):
-    """A scene, ready to read, with what it is scored by."""
+    """A scene that is open, with the labels that it is scored by."""
 
-    label: Label | None = None
-    second: Label | None = None
+    label: RasterLabel | None = None
+    second: RasterLabel | None = None
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class SceneInput:
     """One scene of a batch; may be sent to another process.
 
     Attributes:
-        source: What was asked for: a path or URL.
-        name: Folder of its results; its stem.
+        source: Path or URL, as the user gave it.
+        name: Stem of the scene's file; the folder of its results has this name.
         open: Opens scene, label and second observer's label; the last two may be None.
-        png: Whether there is to be a `mask.png` too.
+        png: Whether a `mask.png` is written too.
     """
 
     source: str

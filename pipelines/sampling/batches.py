@@ -15,8 +15,8 @@ from monai.transforms import Compose
 from torch.utils.data import Dataset, Sampler
 
 from pipelines.inputs.labels import IGNORE_INDEX
+from pipelines.sampling.samples import TRAINING_KEYS
 from pipelines.sampling.sources import CropSource
-from pipelines.sampling.transforms import TRAINING_KEYS
 
 Purpose = Literal["crop", "size", "steps"]
 
@@ -25,15 +25,15 @@ _PURPOSES = get_args(Purpose)
 
 
 def stream(purpose: Purpose, seed: int, number: int, place: int = 0) -> np.random.Generator:
-    """Random numbers of one purpose, a function of the seed and of what is numbered alone.
+    """Random numbers for one purpose, which depend on nothing but the arguments.
 
     Args:
         purpose: What is drawn.
-        seed: Of the training.
-        number: Of the batch.
-        place: In the batch.
+        seed: Seed of the training.
+        number: Number of the batch.
+        place: Place in the batch.
     """
-    # Keys are of one length: numpy fills shorter ones with zeros, and those would be one stream.
+    # All keys have one length: numpy fills shorter ones with zeros, so two could be the same.
     return np.random.default_rng((seed, number, place, _PURPOSES.index(purpose)))
 
 
@@ -42,9 +42,9 @@ class CropSchedule:
     """How training crops are drawn.
 
     Attributes:
-        sizes: Sides of the crops in pixels; every batch has one of them.
+        sizes: Sides of the crops in pixels; all crops of a batch have one size.
         batch_pixels: Pixels of a batch: small crops come in larger batches.
-        seed: Of everything random.
+        seed: Seed of everything random.
     """
 
     sizes: tuple[int, ...]
@@ -57,11 +57,11 @@ class CropSchedule:
         return size, self._count(size)
 
     def pixels(self) -> float:
-        """Of a batch, on average."""
+        """Pixels of a batch, on average."""
         return float(np.mean([self._count(size) * size**2 for size in self.sizes]))
 
     def fewest(self) -> int:
-        """Crops of the smallest batch."""
+        """How many crops the smallest batch has."""
         return min(self._count(size) for size in self.sizes)
 
     def _count(self, size: int) -> int:
@@ -72,11 +72,11 @@ class CropBatches(Dataset[dict[str, torch.Tensor]]):
     """Batches of crops by number: image [b, c, s, s], all else [b, 1, s, s].
 
     Args:
-        sources: What crops are cut from.
+        sources: Images that crops are cut from.
         weights: How often each source is drawn, relative to the others.
         plan: Sizes and seed.
         augment: Transform from a raw crop to a training sample.
-        process: Which of the processes this is that share every batch: its number, and of how many.
+        process: Number of this process, and how many share every batch.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class NumbersFrom(Sampler[int]):
 
     Args:
         total: One past the last number.
-        reached: Tells how many are done, when iteration starts.
+        reached: Tells, when iteration starts, how many batches are done.
     """
 
     def __init__(self, total: int, reached: Callable[[], int]) -> None:

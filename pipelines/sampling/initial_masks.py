@@ -1,7 +1,7 @@
 """Masks that training starts from besides the uniform one: earlier, damaged and foreign ones.
 
-A network that only ever saw its own masks believes what it is given: a false bar in the mask it
-starts from stays. Started from such masks in training, it learns to look at the image instead.
+A network that has only seen its own masks believes any mask: a false bar in the mask that it
+starts from stays. If it starts from such masks in training, it learns to look at the image.
 """
 
 from collections.abc import Hashable, Mapping
@@ -16,15 +16,15 @@ from torch import Tensor
 from pipelines.inputs.labels import IGNORE_INDEX
 
 _SURE = 0.95
-"""Probability of the class that a mask tells: a softmax rarely ends at 1."""
+"""Probability of the class that a mask gives: a softmax rarely reaches 1."""
 
 
 _SHIFT = 24
-"""Most pixels that an earlier mask lies away from where it should."""
+"""Largest shift of an earlier mask, in pixels."""
 
 
 _PATCHES = 6
-"""Most rectangles that are drawn into a mask or taken out of it."""
+"""Largest number of rectangles that are drawn into a mask."""
 
 
 _THIN = 3
@@ -34,11 +34,12 @@ _THIN = 3
 class RandStartd(Randomizable, MapTransform):
     """Adds `start`: the class of each pixel of an initial mask, `IGNORE_INDEX` where it is uniform.
 
-    A mask is the label, damaged: shifted (an older acquisition), turned over (another place), with
+    The mask is a damaged label: shifted (an older acquisition), flipped (another place), and with
     rectangles and lines of any class drawn over it.
 
     Args:
-        share: Of the samples that start from such a mask; the others start from nothing.
+        share: Share of the samples that start from such a mask; the others start from a uniform
+            one.
         classes: Number of classes, background included.
     """
 
@@ -66,7 +67,7 @@ class RandStartd(Randomizable, MapTransform):
             rows = int(height * self.R.uniform(0.02, 0.4)) + 1
             columns = int(width * self.R.uniform(0.02, 0.4)) + 1
             shape = self.R.randint(3)
-            # Lines as often as areas: what is wrongly there is often one.
+            # Two of three are lines: false foreground often is one.
             rows, columns = ((rows, columns), (rows, _THIN), (_THIN, columns))[shape]
             top, left = self.R.randint(height), self.R.randint(width)
             start[:, top : top + rows, left : left + columns] = self.R.randint(self.classes)

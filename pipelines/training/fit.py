@@ -30,7 +30,7 @@ from pipelines.training.checkpoints import (
     WholeFiles,
     read_checkpoint,
 )
-from pipelines.training.loaders import crop_loader, crops_died, held_out_loader
+from pipelines.training.loaders import Tile, crop_loader, crops_died, held_out_loader
 from pipelines.training.mlflow_logger import mlflow_logger
 from pipelines.training.module import SegmentationModule
 from pipelines.training.objective import Objective
@@ -45,7 +45,7 @@ class Trained:
     Attributes:
         network: The network with the best break-even on the held-out images, in evaluation mode.
         held_out: Its counts [2, 255] on the held-out images, predicted in tiles of
-            `pipelines.training.loaders.HELD_OUT_TILE`.
+            `pipelines.sampling.statistics.TILE`.
         threshold: Probability threshold with the highest F1 on the held-out images.
         iteration: The iteration of these weights.
     """
@@ -61,7 +61,7 @@ def train(
     objective: Objective,
     sources: Sequence[CropSource],
     weights: Sequence[float],
-    held_out: Sequence[CropSource],
+    held_out: Sequence[Tile],
     folder: Path,
 ) -> Trained:
     """Trains a network, or resumes a training that was killed.
@@ -73,7 +73,8 @@ def train(
         objective: Network, normalisation and loss.
         sources: Images from which crops are cut.
         weights: How often each source is drawn, relative to the others.
-        held_out: Images that choose the weights and the threshold; not among `sources`.
+        held_out: Labelled tiles of the images that choose the weights and the threshold; none of
+            these images is among `sources`.
         folder: Folder for checkpoints and logs.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What training and scoring are fed: batches of crops by number, tiles of held-out images."""
+"""Loaders of training and its scoring: batches of crops by number, tiles of held-out images."""
 
 import os
 import re
@@ -14,46 +14,48 @@ from pipelines.config.training import TrainingSettings
 from pipelines.errors import PipelineError
 from pipelines.inputs.labels import IGNORE_INDEX
 from pipelines.runtime import processes as distributed
+from pipelines.sampling import statistics
 from pipelines.sampling.batches import CropBatches, CropSchedule, NumbersFrom
 from pipelines.sampling.initial_masks import RandStartd
+from pipelines.sampling.samples import KEYS
 from pipelines.sampling.sources import CropSource
-from pipelines.sampling.transforms import KEYS, Normalised, augmentation
+from pipelines.sampling.transforms import Normalised, augmentation
 from pipelines.training.objective import Objective
-
-HELD_OUT_TILE = 512
-"""Side of the tiles that held-out images are scored by during training."""
-
+from tiling.window import Window
 
 _MOST_WORKERS = 4
-"""Where none are asked for: each holds the fundi in memory."""
+"""Most processes that make crops by default; each holds the fundus images in memory."""
+
+
+Tile = tuple[CropSource, Window]
+"""An image, and a window of it that holds labelled pixels (see `Contents.labelled`)."""
 
 
 class HeldOutTiles(Dataset[dict[str, Tensor]]):
-    """All tiles of the held-out images, normalised, or one process's share of them.
+    """Labelled tiles of the held-out images, normalised, or one process's share of them.
 
-    They are read anew each time: of large scenes they would not fit into memory.
+    They are read anew each time: those of large scenes would not fit into memory.
+
+    Args:
+        labelled: The tiles of all processes.
+        mean: Mean of each band.
+        std: Standard deviation of each band.
+        process: Number of this process, and how many share the tiles.
     """
 
     def __init__(
         self,
-        sources: Sequence[CropSource],
+        labelled: Sequence[Tile],
         mean: tuple[float, ...],
         std: tuple[float, ...],
         process: tuple[int, int] = (0, 1),
     ) -> None:
-        prepare = Compose([Normalised(mean, std), ToTensord(KEYS, track_meta=False)])
-        labelled = [
-            (source, window)
-            for source in sources
-            for window in source.windows(HELD_OUT_TILE)
-            if (source.read(window)["label"] != IGNORE_INDEX).any()
-        ]
-        self.tiles = labelled[process[0] :: process[1]]
+        self.tiles = [*labelled[process[0] :: process[1]]]
         # Every process has as many, or they would wait for each other forever.
         most = -(-len(labelled) // process[1])
         self.blank = most - len(self.tiles)
         self.tiles += labelled[: self.blank]
-        self.prepare = prepare
+        self.prepare = Compose([Normalised(mean, std), ToTensord(KEYS, track_meta=False)])
 
     def __len__(self) -> int:
         """How many tiles."""
@@ -62,7 +64,7 @@ class HeldOutTiles(Dataset[dict[str, Tensor]]):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """One tile: image [c, s, s], label and valid [1, s, s]."""
         source, window = self.tiles[index]
-        tile = source.tile(window, HELD_OUT_TILE)
+        tile = source.tile(window, statistics.TILE)
         if index >= len(self.tiles) - self.blank:
             tile["label"] = np.full_like(tile["label"], IGNORE_INDEX)
         prepared: dict[str, Tensor] = self.prepare(tile)
@@ -97,7 +99,7 @@ def crop_loader(
     Args:
         settings: What training depends on.
         objective: What is trained.
-        sources: What crops are cut from.
+        sources: Images that crops are cut from.
         weights: How often each source is drawn, relative to the others.
         reached: Tells how many batches are done, when iteration starts.
     """
@@ -126,7 +128,7 @@ def crop_loader(
 
 
 def crops_died(error: Exception) -> bool:
-    """Whether this is how torch says, wherever it is just then, that a process of crops died."""
+    """Whether an error of torch says that a process that makes crops died."""
     if isinstance(error, ConnectionError | EOFError):
         return True  # While a crop was being handed over.
     died = re.match(r"DataLoader worker \(pid.*\) (is killed|exited unexpectedly)", str(error))
@@ -134,7 +136,7 @@ def crops_died(error: Exception) -> bool:
 
 
 def _workers() -> int:
-    """One makes crops faster than any network here takes them on a CPU; a GPU takes many more."""
+    """Processes that make crops by default: on a CPU one is faster than any network here."""
     if not torch.cuda.is_available():
         return 1
     cores = len(os.sched_getaffinity(0)) // distributed.processes_here()
@@ -142,7 +144,7 @@ def _workers() -> int:
 
 
 def held_out_loader(
-    objective: Objective, held_out: Sequence[CropSource]
+    objective: Objective, held_out: Sequence[Tile]
 ) -> DataLoader[dict[str, Tensor]]:
     """Tiles of the held-out images, or this process's part of them, four at a time."""
     process = distributed.process(), distributed.processes()

@@ -25,20 +25,20 @@ _LARGEST_GRADIENT = 1.0
 
 
 _LATE = 0.2
-"""Share of the iterations with random steps that take some before those with a loss."""
+"""With random steps: share of the iterations that take some steps without a loss first."""
 
 
 class SegmentationModule(lightning.LightningModule):
     """A network, the multi-step loss, and the held-out images' scores.
 
     Args:
-        settings: What training depends on.
-        objective: What is trained.
+        settings: Settings of the training.
+        objective: Objective of the training.
     """
 
     def __init__(self, settings: TrainingSettings, objective: Objective) -> None:
         super().__init__()
-        # Parts of a batch are worked through one by one, and a batch ends with one step.
+        # A batch is worked through in parts, and the optimizer takes one step for all of them.
         self.automatic_optimization = False
         self.settings = settings
         self.how = settings.how
@@ -54,14 +54,14 @@ class SegmentationModule(lightning.LightningModule):
         """One step of the optimizer (equation 7).
 
         Raises:
-            TrainingError: The loss is not a number, or its gradient.
+            TrainingError: The loss or its gradient is not a number any more.
         """
         optimizer = cast(LightningOptimizer, self.optimizers())
         optimizer.zero_grad()
         labels = batch["label"][:, 0]
         class_weights = self.get_buffer("class_weights")
-        # Of all processes' parts: they have unlike numbers of labelled pixels. Their gradients
-        # are averaged, hence the mean of the weights and not the sum.
+        # Over all processes, as their parts differ in labelled pixels. Gradients are averaged
+        # over the processes, hence the mean of the weights and not their sum.
         denominator = self._over_processes(label_weight(labels, class_weights), "mean")
         parts = min(self.settings.accumulate, len(labels))
         before, steps = self._steps()
@@ -87,7 +87,7 @@ class SegmentationModule(lightning.LightningModule):
         self.log("train/loss", self._over_processes(loss, "mean"), prog_bar=True)
 
     def _logits(self, image: Tensor, start: Tensor, before: int, steps: int) -> list[Tensor]:
-        """Logits of the steps that the loss sees, which come after `before` others."""
+        """Logits of `steps` steps with a loss, after `before` steps without one."""
         image = image.contiguous(memory_format=torch.channels_last)
         mask = starting_mask(start, self.network.classes).to(image)
         state = self.network.initial_state(image, mask)
@@ -97,13 +97,14 @@ class SegmentationModule(lightning.LightningModule):
         return self.network.unroll(image, state, steps)
 
     def _steps(self) -> tuple[int, int]:
-        """Steps before those with a loss, and steps with one.
+        """How many steps are taken without a loss, and then with one.
 
-        Fewer than the network's N: a mask is to be good after one step too; t steps are taken t
-        times as often as one. Some before N others: more steps must not make a mask worse.
+        Often fewer than the network's N have a loss, so that a mask is good after one step too; t
+        steps are taken t times as often as one. Sometimes steps come before these, so that more
+        than N steps do not make a mask worse.
         """
         most = self.network.steps
-        # Of the iteration alone: all processes draw alike, and a resumed training too.
+        # Drawn by the iteration's number: all processes agree, and so does a resumed training.
         random = stream("steps", self.settings.seed, self.global_step)
         if self.network.one_shot or not self.how.random_steps:
             return 0, most
@@ -117,7 +118,7 @@ class SegmentationModule(lightning.LightningModule):
         return cast(Tensor, self.trainer.strategy.reduce(value, reduce_op=operation))
 
     def _check(self, loss: Tensor, norm: Tensor) -> None:
-        """The weights would be lost with the next step."""
+        """Stops before the optimizer's step: with it the weights would be lost."""
         if torch.isfinite(loss) and torch.isfinite(norm):
             return
         what = "loss" if not torch.isfinite(loss) else "gradient"
@@ -140,12 +141,12 @@ class SegmentationModule(lightning.LightningModule):
         self.histogram.add(levels, (label > 0) & (label != IGNORE_INDEX), label != IGNORE_INDEX)
 
     def on_validation_epoch_end(self) -> None:
-        """Logs F1 at 0.5 and break-even of the held-out images."""
+        """Logs F1 at probability 0.5 and break-even over the held-out images."""
         ours = torch.from_numpy(self.histogram.counts).to(self.device)
         self.counts = self._over_processes(ours, "sum").cpu().numpy()
         f1 = float(foreground_at(self.counts, HALF).f1)
         break_even = float(curve_of(self.counts).break_even().value)
-        # The same in all processes; Lightning cannot know.
+        # They are the same in all processes, but Lightning wants to hear it.
         self.log("held_out/f1", f1, prog_bar=True, sync_dist=True)
         self.log("held_out/break_even", break_even, prog_bar=True, sync_dist=True)
 
@@ -160,7 +161,8 @@ class SegmentationModule(lightning.LightningModule):
         schedule: LRScheduler
         if self.how.optimizer == "adamw":
             optimizer = torch.optim.AdamW(self.parameters(), lr=rate, weight_decay=1e-4)
-            # Its first phase ends at iteration 0.1 * iterations - 1; of none it divides by nothing.
+            # The first phase has pct_start * iterations - 1 iterations. If that is 0, torch divides
+            # by zero.
             rising = 0.2 if iterations == 10 else 0.1
             schedule = torch.optim.lr_scheduler.OneCycleLR(
                 optimizer, max_lr=rate, total_steps=iterations, pct_start=rising

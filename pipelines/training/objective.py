@@ -1,4 +1,4 @@
-"""What is trained: the network's arguments, its scale, its class weights, what it starts from."""
+"""The objective of a training: network, class weights, statistics, and tensors to start from."""
 
 import re
 from collections.abc import Sequence
@@ -23,17 +23,17 @@ from rurnet.registry import create
 
 @dataclass(frozen=True)
 class Objective:
-    """What is trained, and on which scale.
+    """What a training needs to know besides its settings.
 
     Attributes:
-        arguments: What the network's constructor takes.
+        arguments: Arguments of the network's constructor.
         class_weights: Weight of each class in the cross entropy. F1 is highest where the
             probability is about F1 / 2; a foreground weight of (2 - F1) / F1 moves that to 0.5.
-        alpha: Weight of a step's loss against the next one's.
+        alpha: Weight of a step's loss, relative to that of the next step.
         mean: Mean of each band in the training images.
         std: Standard deviation of each band.
         start: Tensors to start from; None for fresh ones.
-        earlier: How the weights that it starts from were trained.
+        earlier: How the weights were trained that it starts from.
     """
 
     arguments: dict[str, Any]
@@ -51,18 +51,18 @@ def objective_of(
     classes: int,
     images: Sequence[Contents],
 ) -> Objective:
-    """What settings and training images make of it.
+    """The objective that settings and training images give.
 
     Args:
-        settings: What training depends on.
-        task: What earlier weights must have been trained for.
+        settings: Settings of the training.
+        task: Task that weights to start from must have been trained for.
         classes: Number of classes, background included.
-        images: What is in the training images.
+        images: Contents of the training images.
 
     Raises:
-        WeightsError: Weights to start from that do not fit the network or the images.
-        PipelineError: Steps of a one-shot network.
-        NetworkError: No such network, or an argument it does not have, or a value it cannot take.
+        WeightsError: The weights to start from do not fit the network or the images.
+        PipelineError: Steps are given for a one-shot network.
+        NetworkError: There is no such network, or it does not take an argument or its value.
     """
     bands = len(images[0].sums)
     model = None if settings.start_from is None else _earlier(settings, task, bands, classes)
@@ -84,7 +84,7 @@ def objective_of(
         start = network.state_dict()
     mean, std = band_statistics(images)
     if model is not None:
-        mean, std = model.card.mean, model.card.std  # What it learned was on its own scale.
+        mean, std = model.card.mean, model.card.std  # It has learned on this scale.
     foreground = settings.how.foreground_weight
     if foreground == "median":
         pixels = [image.classes.tolist() for image in images]
@@ -97,10 +97,10 @@ def objective_of(
 
 
 def _check_batch_norm(network: nn.Module, name: str) -> None:
-    """Whether batch norm can be over all processes.
+    """Checks that batch norm, if the network has it, can be synchronised over all processes.
 
     Raises:
-        PipelineError: It cannot.
+        PipelineError: It cannot: that needs GPUs.
     """
     if distributed.processes() > 1 and not torch.cuda.is_available():
         for module in network.modules():
@@ -131,7 +131,7 @@ def _earlier(settings: TrainingSettings, task: Task, bands: int, classes: int) -
 def _network(
     settings: TrainingSettings, own: dict[str, Any]
 ) -> tuple[SegmentationNetwork, dict[str, Any]]:
-    """A fresh network, and all that its constructor takes; settings go before `own`."""
+    """A fresh network and the arguments it was made with; those in the settings override `own`."""
     given = {name: _several(value) for name, value in settings.network_arguments.items()}
     arguments = {**own, **given}
     torch.manual_seed(settings.seed)
@@ -142,19 +142,19 @@ def _network(
                 f"{settings.model}: a one-shot network has one step; leave --steps out"
             )
         return network, arguments
-    # Noted even where they are the network's own: another version may have others.
+    # The default is noted too: another version may have another one.
     return network, {**arguments, "steps": settings.steps or network.steps}
 
 
 def _several(value: Argument) -> Argument | list[int]:
-    """Numbers of a text like 8,16,32; what else there is as it is."""
+    """The numbers of a text like 8,16,32; other values stay as they are."""
     if isinstance(value, str) and re.fullmatch(r"\d+(,\d+)+", value):
         return [int(number) for number in value.split(",")]
     return value
 
 
 def _start_encoder(network: SegmentationNetwork, settings: TrainingSettings) -> None:
-    """Gives a network's encoder the tensors of a file or a URL."""
+    """Loads the tensors of a file or a URL into a network's encoder."""
     source = settings.encoder_weights
     try:
         load_encoder(network, read_encoder_weights(source, settings.encoder_sha256))

@@ -23,7 +23,6 @@ from pipelines.report.write import write_report
 from pipelines.results.progress import Progress
 from pipelines.results.result import Result
 from pipelines.runtime import processes as distributed
-from pipelines.sampling.statistics import contents_of
 from pipelines.scores.curve import HALF, Number
 from pipelines.scores.histogram import curve_of, foreground_at
 from pipelines.scores.scores import Scores, plain
@@ -104,7 +103,7 @@ def _run(config: Training, data: TrainingData, progress: Progress) -> Result:
     check_names(data.tests)
     # Reads all images, so that damaged ones are reported before training, and each only once.
     every = {one.source: one for split in splits for one in (*split.kept, *split.held_out)}
-    contents = {source: contents_of(source, len(data.classes)) for source in every}
+    contents = {source: one.contents() for source, one in every.items()}
     agree_with_earlier(config, splits, contents)
     objectives = [
         objective_of(
@@ -117,7 +116,7 @@ def _run(config: Training, data: TrainingData, progress: Progress) -> Result:
         _check_foreground(split, contents)
     check_inputs_stay(config, data, splits)
     with begun(config, data, splits, objectives, contents):
-        return _trained_and_reported(config, data, splits, objectives, progress, start)
+        return _trained_and_reported(config, data, splits, objectives, contents, progress, start)
 
 
 def _trained_and_reported(
@@ -125,6 +124,7 @@ def _trained_and_reported(
     data: TrainingData,
     splits: Sequence[Split],
     objectives: Sequence[Objective],
+    contents: Contained,
     progress: Progress,
     start: float,
 ) -> Result:
@@ -132,7 +132,7 @@ def _trained_and_reported(
     with written(config.output):
         drawn = data.draw()
         trained = [
-            _trained(split, data, drawn, objective)
+            _trained(split, data, drawn, objective, contents)
             for split, objective in zip(splits, objectives, strict=True)
         ]
     if distributed.process() > 0:
@@ -189,7 +189,11 @@ def _as_a_whole(card: WeightsCard, pooled: Scores[Number] | None) -> WeightsCard
 
 
 def _trained(
-    split: Split, data: TrainingData, drawn: Sequence[Source], objective: Objective
+    split: Split,
+    data: TrainingData,
+    drawn: Sequence[Source],
+    objective: Objective,
+    contents: Contained,
 ) -> Path:
     """Trains or resumes one split, writes the weights and returns their file."""
     config = split.config
@@ -198,7 +202,8 @@ def _trained(
     shares = [(1 - data.drawn_share) / len(sources)] * len(sources)
     shares += [data.drawn_share / max(1, len(drawn))] * len(drawn)
     held_out = [one.source for one in split.held_out]
-    trained = train(config, objective, [*sources, *drawn], shares, held_out, config.output)
+    tiles = [(source, window) for source in held_out for window in contents[source].labelled]
+    trained = train(config, objective, [*sources, *drawn], shares, tiles, config.output)
     path = config.output / f"{config.name}.safetensors"
     card = WeightsCard(
         task=data.task,

@@ -27,12 +27,12 @@ Config = TypeVar("Config", bound=TrainingSettings)
 
 @dataclass(frozen=True)
 class Split:
-    """One training: of a cross-validation there are several.
+    """The images of one training; a cross-validation has one split for each fold.
 
     Attributes:
-        config: What it is told; its output is its own.
-        kept: What it trains on.
-        held_out: What chooses its weights and their threshold.
+        config: Configuration of this training, with its own output.
+        kept: Images that it trains on.
+        held_out: Images that choose its weights and their threshold.
     """
 
     config: Training
@@ -41,11 +41,11 @@ class Split:
 
 
 def splits_of(config: Training, data: TrainingData) -> list[Split]:
-    """What is trained: once, or with each fold held out in turn.
+    """The trainings of a configuration: one, or one for each fold that is held out.
 
     Raises:
-        DataError: Too few images to hold some out.
-        WeightsError: No such weights to start from.
+        DataError: There are too few images to hold some out.
+        WeightsError: The weights to start from do not exist.
     """
     seen = _trained_on(config)
     splits = _folds(config, data) if config.folds else [_once(config, data, seen)]
@@ -59,7 +59,7 @@ def splits_of(config: Training, data: TrainingData) -> list[Split]:
 
 
 def _trained_on(config: Training) -> set[str]:
-    """Names of the images that the weights to start from have seen, and those before them."""
+    """Names of the images that the weights to start from were trained on, at any time."""
     seen: set[str] = set()
     training: Mapping[str, Any] | None = None
     if config.start_from is not None:
@@ -71,7 +71,7 @@ def _trained_on(config: Training) -> set[str]:
 
 
 def _once(config: Training, data: TrainingData, seen: AbstractSet[str]) -> Split:
-    """One training."""
+    """The split of a single training."""
     every = [one for folder in data.folders for one in folder]
     kept, held_out = every, data.valid
     if not held_out:
@@ -80,7 +80,7 @@ def _once(config: Training, data: TrainingData, seen: AbstractSet[str]) -> Split
 
 
 def _folds(config: Training, data: TrainingData) -> list[Split]:
-    """A cross-validation."""
+    """The splits of a cross-validation."""
     every = [one for folder in data.folders for one in folder]
     subjects = list(_subjects(every))
     if config.folds > len(subjects):
@@ -105,11 +105,11 @@ def _folds(config: Training, data: TrainingData) -> list[Split]:
 def _hold_out(
     by_folder: Sequence[Sequence[Example]], counts: Sequence[int], seen: AbstractSet[str]
 ) -> tuple[list[Example], list[Example]]:
-    """Splits off about so many images of each folder, by subject; one count is of them all.
+    """Splits off about `counts` images of each folder, by subject; one count is for all folders.
 
-    Which ones does not depend on the seed, so that trainings of several seeds compare, nor on the
-    order of their names: each third image of HRF is one with glaucoma. Those that earlier weights
-    have seen come last: they cannot tell what is good on new images.
+    The choice does not depend on the seed, so that trainings of several seeds can be compared. Nor
+    does it follow the order of names: every third image of HRF shows glaucoma. Images that earlier
+    weights were trained on come last, as they cannot show what is good on new images.
     """
     if len(counts) == 1:
         by_folder = [[item for items in by_folder for item in items]]
@@ -132,7 +132,7 @@ def _hold_out(
         chosen: list[str] = []
         left = count
         for subject in sorted(shuffled, key=met.__contains__):
-            # Rather one image more than none.
+            # At least one subject, even if it has more images than wanted.
             if images[subject] <= left or not chosen:
                 chosen.append(subject)
                 left -= images[subject]
@@ -156,14 +156,14 @@ def _hold_out(
 
 
 def _subjects(items: Sequence[Example]) -> Counter[str]:
-    """How many images there are of each, in the order of the images."""
+    """Number of images of each subject, in the order of the images."""
     return Counter(item.subject for item in items)
 
 
 def _apart(
     items: Sequence[Example], subjects: Sequence[str]
 ) -> tuple[list[Example], list[Example]]:
-    """Images of others, and of these subjects."""
+    """Images of other subjects, and images of these."""
     return (
         [item for item in items if item.subject not in subjects],
         [item for item in items if item.subject in subjects],
@@ -171,7 +171,7 @@ def _apart(
 
 
 def _bounded(config: Config, kept: Sequence[Example]) -> Config:
-    """Epochs, if they are given, as iterations."""
+    """The configuration with its epochs, if they are given, as iterations."""
     if config.epochs is None:
         return config
     pixels = sum(math.prod(one.source.shape()) for one in kept)

@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -42,3 +46,32 @@ def test_the_folder_shows_nothing_of_it(tmp_path):
 def test_a_folder_that_is_not_there_is_an_error_that_names_it(tmp_path):
     with pytest.raises(SinkError, match=r"gone: cannot be written"):
         Spool(tmp_path / "gone")
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from tiling.errors import SinkError
+from tiling.spool import Spool
+from tiling.window import Window
+
+noise = np.random.default_rng(0).integers(0, 256, (2, 300, 300)).astype(np.uint8)
+resource.setrlimit(resource.RLIMIT_FSIZE, (250_000, resource.RLIM_INFINITY))
+try:
+    with Spool(Path(sys.argv[1])) as spool:
+        for row in range(0, 3000, 300):
+            spool.write(Window(row, 0, 300, 300), noise)
+            spool.read(Window(row, 0, 300, 300))
+except SinkError as error:
+    print(row, error)
+"""
+
+
+def test_a_full_disk_is_an_error_that_names_the_folder(tmp_path):
+    pytest.importorskip("resource", reason="a limit of file size stands for a full disk")
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, tmp_path],
+        check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert done.stdout.startswith(f"300 {tmp_path}: cannot be written (")

@@ -29,18 +29,18 @@ class Area:
     """Polygons in the pixel coordinates of one scene, where pixel 0, 0 reaches from 0, 0 to 1, 1.
 
     Attributes:
-        edges: Sides of all rings [n, 4]: x and y of a start, x and y of an end. Outer rings turn
-            one way, holes the other, so that edges crossed from the left up to a point, counted
-            by their sense, are as many as there are polygons around it.
+        edges: Sides of all rings [n, 4]: x and y of the start, x and y of the end. Outer rings
+            turn one way and holes the other: the edges crossed from the left to a point, counted
+            as +1 or -1 by direction, add up to the number of polygons around the point.
     """
 
     edges: NDArray[np.float64]
 
     def inside(self, window: Window) -> Valid:
-        """Which pixels of a window lie inside [h, w]: those whose centres do.
+        """Which pixels of a window have their centre inside [h, w].
 
-        All is computed in the scene's own coordinates, so that a pixel is in or out whatever
-        window it is asked in. (GDAL's rasterising works in the window's coordinates.)
+        This is computed in the scene's own coordinates, so that a pixel has the same answer in
+        any window. (GDAL's rasterising works in the window's coordinates.)
         """
         x1, y1, x2, y2 = self.edges.T
         # An edge crosses the middle of the rows from `first` to before `stop`.
@@ -60,11 +60,11 @@ class Area:
 
 
 class AreaScene(WrappedScene):
-    """A scene that has pixels in an area only; the others are not even read.
+    """A scene that has pixels in an area only; windows outside of it are not read.
 
     Args:
-        scene: What is cut.
-        area: In the scene's pixel coordinates, as `read_area` returns it.
+        scene: The scene that is cut.
+        area: The area, in the scene's pixel coordinates, as `read_area` returns it.
     """
 
     def __init__(self, scene: Scene, area: Area) -> None:
@@ -84,8 +84,8 @@ def read_area(path: str | Path, scene: Scene) -> Area:
     """Reads the polygons of a GeoJSON file as an area of a scene.
 
     Args:
-        path: GeoJSON of polygons, in longitude and latitude, or in what its member "crs" says.
-        scene: Whose pixel coordinates are wanted.
+        path: GeoJSON of polygons, in longitude and latitude, or in the CRS of its member "crs".
+        scene: The scene whose pixel coordinates are wanted.
 
     Raises:
         SceneError: The file is missing, is no GeoJSON, has no polygon or none that meets the
@@ -133,7 +133,7 @@ def _no_geojson(path: str | Path, error: Exception) -> SceneError:
 
 
 def _crs(content: Any) -> CRS:
-    """What the coordinates are in: WGS84, or what an old file says."""
+    """The CRS of the coordinates: WGS84, unless an older file names another."""
     member = content.get("crs")
     if member is None:
         return WGS84
@@ -204,7 +204,7 @@ def _not_placed(path: str | Path, scene: Scene, why: str) -> SceneError:
 
 
 def _edges(ring: Ring, *, hole: bool) -> NDArray[np.float64]:
-    """Sides [n, 4] of a ring, turned the way that outer rings, or holes, turn."""
+    """Sides [n, 4] of a ring, in the direction of outer rings or of holes."""
     (x1, y1), (x2, y2) = ring[:-1].T, ring[1:].T
     if (float(np.sum(x1 * y2 - x2 * y1)) > 0) == hole:
         ring = ring[::-1]

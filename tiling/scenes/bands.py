@@ -9,26 +9,26 @@ from tiling.errors import SceneError
 from tiling.scenes.scene import Pixels, Valid
 
 Bands = int | Sequence[int] | None
-"""So many, and no others; or these, by their numbers from 1 on; or all colours (None)."""
+"""How many bands a file must have, or which are read, by number from 1 on; None for all colours."""
 
 TYPES = ("uint8", "uint16", "int16", "float32", "float64")
-"""What a file's pixels may be; float64 is read as float32."""
+"""Types that pixels may have; float64 is read as float32."""
 
 CLASS_TYPES = (*TYPES, "int8", "uint32", "int32", "uint64", "int64")
-"""What pixels that are numbers of classes may be."""
+"""Types that pixels may have which are numbers of classes."""
 
 
 def chosen_bands(name: str, wanted: Bands, colours: Sequence[int], count: int) -> tuple[int, ...]:
     """Numbers, from 1 on, of the bands to read.
 
     Args:
-        name: What messages call the file.
+        name: The file's name, for messages.
         wanted: How many bands, or which.
         colours: Numbers of the file's bands that are not alpha.
         count: How many bands it has in all.
 
     Raises:
-        SceneError: It has not as many colour bands, or more, or not the ones that are wanted.
+        SceneError: It has fewer or more colour bands, or lacks one that is wanted.
     """
     if wanted is None:
         return tuple(colours)
@@ -57,10 +57,15 @@ def chosen_bands(name: str, wanted: Bands, colours: Sequence[int], count: int) -
 
 
 def pixel_type(name: str, types: Iterable[str], allowed: Sequence[str] = TYPES) -> np.dtype[Any]:
-    """The type in which pixels of a file's `types`, one for each band, are read.
+    """The type in which a file's pixels are read.
+
+    Args:
+        name: The file's name, for messages.
+        types: The type of each band.
+        allowed: Types that are read.
 
     Raises:
-        SceneError: They are of several types, or of one that no network takes.
+        SceneError: The bands have several types, or one that is not allowed.
     """
     found = sorted(set(types))
     if len(found) > 1:
@@ -79,8 +84,8 @@ def pixel_type(name: str, types: Iterable[str], allowed: Sequence[str] = TYPES) 
 def as_read(pixels: Pixels, valid: Valid, dtype: np.dtype[Any]) -> tuple[Pixels, Valid]:
     """Pixels [bands, h, w] of a file as a scene returns them, and which are there [h, w].
 
-    Floats that are not finite in any band are not there, and those that are not there are 0:
-    a nodata value may be as large as floats go, and would overflow in whatever is computed.
+    A pixel of floats is missing where any band is not finite. Missing floats become 0: a nodata
+    value may be the largest float there is, and would overflow in later computations.
     """
     if dtype.kind != "f":
         return pixels.astype(dtype, copy=False), valid

@@ -8,17 +8,17 @@ from tiling.scenes.scene import Pixels, Scene, Valid, WrappedScene
 from tiling.window import Window
 
 WHITE = 235
-"""From this value on, in every band, an 8-bit pixel counts as white (JPEG leaves white noisy)."""
+"""An 8-bit pixel counts as white if all bands have at least this value: JPEG leaves white noisy."""
 
 WHITE_PATCH = 31
-"""White is missing only where it fills a square of so many pixels: roofs and lines stay."""
+"""Side of a square, in pixels, that white must fill to be missing: roofs and lines stay."""
 
 
 class WhiteScene(WrappedScene):
     """A scene of 8 bits whose patches of white are missing (see `WHITE_PATCH`).
 
     Args:
-        scene: What has them.
+        scene: The scene that has them.
 
     Raises:
         SceneError: The scene is not one of 8 bits.
@@ -34,8 +34,8 @@ class WhiteScene(WrappedScene):
 
     def read(self, window: Window) -> tuple[Pixels, Valid]:
         """See `Scene.read`."""
-        # Opening looks half a patch around itself: read that much more, so that the answer
-        # for a pixel does not depend on the window it was asked in.
+        # The opening looks at what surrounds a pixel. With that much more read, the answer for a
+        # pixel does not depend on the window.
         around = window.grown(WHITE_PATCH).intersection(Window(0, 0, self.height, self.width))
         pixels, valid = self.scene.read(around)
         white = _opened(np.asarray((pixels >= WHITE).all(axis=0)))
@@ -44,7 +44,7 @@ class WhiteScene(WrappedScene):
 
 
 def _opened(white: Valid) -> Valid:
-    """What of `white` [h, w] lies in squares of `WHITE_PATCH`, all white: a separable opening."""
+    """The pixels of `white` [h, w] that lie in an all-white square: a separable opening."""
     if not white.any():
         return white
     eroded = minimum_filter(white, WHITE_PATCH, mode="constant", cval=0)

@@ -17,8 +17,8 @@ from pipelines.errors import PipelineError
 from pipelines.inference.run import infer_drive, infer_roads
 from pipelines.models.weights import load
 from pipelines.results.progress import Silence
+from pipelines.sampling import statistics
 from pipelines.sampling.statistics import contents_of
-from pipelines.training import loaders as loading
 from pipelines.training import run as recipes
 from pipelines.training.objective import objective_of
 from pipelines.training.run import train_folder
@@ -311,7 +311,7 @@ def _small_tiles():
     """Tiles of the scenes' own size: the rest would be padding."""
     smaller = partial(PredictionSettings, tile=SIDE, overlap=32)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(loading, "HELD_OUT_TILE", SIDE)
+        patched.setattr(statistics, "TILE", SIDE)
         patched.setattr(recipes, "PredictionSettings", smaller)
         yield
 

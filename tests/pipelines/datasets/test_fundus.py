@@ -14,7 +14,7 @@ from pipelines.errors import DataError
 from pipelines.inputs.field_of_view import read_field
 from pipelines.inputs.fundus import FundusSample, images_in, sample_of
 from pipelines.inputs.labels import Labelling, open_label
-from pipelines.sampling.transforms import LoadFundusd
+from pipelines.sampling.fundi import load_fundus
 from rurnet.loss import IGNORE_INDEX
 from tiling.errors import SceneError
 from tiling.window import Window
@@ -39,7 +39,7 @@ def drawn_in(path):
 
 def arrays(sample):
     """Image, label and field of view, as training reads them."""
-    loaded = LoadFundusd()({"sample": sample})
+    loaded = load_fundus(sample)
     return loaded["image"], loaded["label"][0], loaded["valid"][0]
 
 

@@ -14,7 +14,7 @@ from pipelines.inputs.discovery import fundus_input, fundus_inputs, road_inputs
 from pipelines.inputs.field_of_view import field_diameter
 from pipelines.inputs.fundus import FundusSample
 from pipelines.inputs.opening import Reading
-from pipelines.sampling.sources import FundusSource
+from pipelines.sampling.fundi import FundusSource
 from tiling.errors import SceneError
 from tiling.window import Window
 

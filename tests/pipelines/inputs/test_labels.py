@@ -10,6 +10,7 @@ from pipelines.inputs import labels
 from pipelines.inputs.label_checks import check_fits, check_values
 from pipelines.inputs.labels import IGNORE_INDEX, Labelling, open_label
 from pipelines.inputs.naming import FIELD, SECOND, find_label
+from rurnet import loss
 from tiling.errors import SceneError
 from tiling.scenes.raster import RasterScene
 from tiling.window import Window
@@ -381,3 +382,7 @@ def test_a_label_without_foreground_may_have_a_white_background(tmp_path):
     image.save(path)
     with open_label(path, Labelling()) as label:
         assert label.values() == {0}
+
+
+def test_the_loss_leaves_out_what_labels_leave_out():
+    assert IGNORE_INDEX == loss.IGNORE_INDEX == 255

@@ -19,9 +19,11 @@ from pipelines.inputs.normalisation import on_8_bits
 from pipelines.inputs.opening import Reading
 from pipelines.sampling import sources as crops
 from pipelines.sampling.batches import CropBatches, CropSchedule, NumbersFrom, stream
-from pipelines.sampling.sources import FundusSource, SceneSource
+from pipelines.sampling.fundi import FundusSource, load_fundus
+from pipelines.sampling.samples import KEYS
+from pipelines.sampling.sources import SceneSource
 from pipelines.sampling.statistics import band_statistics, contents_of
-from pipelines.sampling.transforms import KEYS, LoadFundusd, augmentation
+from pipelines.sampling.transforms import augmentation
 from rurnet.loss import IGNORE_INDEX
 
 PLAN = CropSchedule((32, 48, 64), 4 * 48 * 48, seed=7)
@@ -212,7 +214,7 @@ def test_statistics_are_those_of_the_valid_pixels(pairs, fundus):
 
 
 def test_a_fundus_of_a_diameter_trained_at_is_taken_as_it_is(fundus, sample):
-    whole = LoadFundusd()({"sample": sample})
+    whole = load_fundus(sample)
     assert fundus.diameter == 541
     for key in KEYS:
         np.testing.assert_array_equal(fundus.arrays[key], whole[key])

@@ -7,14 +7,13 @@ import torch
 from pipelines.datasets.fundus import fundus_samples
 from pipelines.datasets.synthetic import draw_fundus, write_drive_folder
 from pipelines.inputs.fundus import FundusSample
+from pipelines.sampling.fundi import load_fundus
+from pipelines.sampling.samples import KEYS, resized
 from pipelines.sampling.transforms import (
-    KEYS,
-    LoadFundusd,
     Normalised,
     RandMissingd,
     RandScaledCropd,
     augmentation,
-    resized,
 )
 from rurnet.loss import IGNORE_INDEX
 
@@ -48,7 +47,7 @@ def drive(tmp_path_factory):
 
 def test_a_fundus_is_read_whole_and_labelled_inside_its_field_only(drive):
     image, vessels, field = draw_fundus(21)
-    arrays = LoadFundusd()({"sample": fundus_samples(drive, "train")[0]})
+    arrays = load_fundus(fundus_samples(drive, "train")[0])
     assert {arrays[key].dtype for key in KEYS} == {np.dtype(np.uint8)}
     np.testing.assert_array_equal(arrays["image"], image)
     np.testing.assert_array_equal(arrays["valid"][0] == 1, field)
@@ -58,7 +57,7 @@ def test_a_fundus_is_read_whole_and_labelled_inside_its_field_only(drive):
 
 def test_a_fundus_without_label_teaches_nothing_and_its_field_is_derived(drive):
     sample = fundus_samples(drive, "train")[0]
-    arrays = LoadFundusd()({"sample": FundusSample(sample.name, sample.image)})
+    arrays = load_fundus(FundusSample(sample.name, sample.image))
     assert (arrays["label"] == IGNORE_INDEX).all()
     field = draw_fundus(21)[2]
     assert ((arrays["valid"][0] == 1) == field).mean() > 0.99

@@ -14,10 +14,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from pipelines.config.training import TrainRoads
 from pipelines.datasets.massachusetts import RoadPair
 from pipelines.errors import DeviceMemoryError, PipelineError, TrainingError
+from pipelines.sampling import statistics
 from pipelines.sampling.sources import SceneSource
 from pipelines.sampling.statistics import band_statistics, contents_of
 from pipelines.scores.histogram import Histogram, curve_of
-from pipelines.training import loaders as loading
 from pipelines.training import module as training_module
 from pipelines.training.checkpoints import WholeFiles, read_checkpoint
 from pipelines.training.fit import train
@@ -31,7 +31,7 @@ SIDE = 64
 @pytest.fixture(autouse=True)
 def _small_held_out_tiles(monkeypatch):
     """Tiles of the scenes' own size, so that nothing is scored but them."""
-    monkeypatch.setattr(loading, "HELD_OUT_TILE", SIDE)
+    monkeypatch.setattr(statistics, "TILE", SIDE)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,11 @@ def trained(sources, folder, *, foreground_weight=1.0, **changed):
     arguments = {"in_channels": 3, "classes": 2, "steps": config.steps}
     mean, std = band_statistics([contents_of(source) for source in sources[:2]])
     objective = Objective(arguments, (1.0, foreground_weight), 0.4, mean, std)
-    return train(config, objective, sources[:2], [1, 1], sources[2:], folder)
+    return train(config, objective, sources[:2], [1, 1], labelled_tiles(sources[2:]), folder)
+
+
+def labelled_tiles(sources):
+    return [(source, window) for source in sources for window in contents_of(source).labelled]
 
 
 def same_weights(one, other):
@@ -216,7 +220,7 @@ def test_what_crops_cannot_be_cut_from_is_said_in_one_line(sources, tmp_path, wr
     objective = Objective({"in_channels": 3, "classes": 2}, (1.0, 1.0), 0.4, (9.0,) * 3, (9.0,) * 3)
     config = settings(workers=1, steps=None)
     with pytest.raises(SceneError) as caught:
-        train(config, objective, [source], [1], sources[2:], tmp_path / "out")
+        train(config, objective, [source], [1], labelled_tiles(sources[2:]), tmp_path / "out")
     assert str(caught.value) == f"{gone}: no such file; check the path"
 
 
@@ -251,7 +255,8 @@ def test_batch_norm_and_mixed_precision_train_too(sources, tmp_path):
     config = settings(model="unet-bn", steps=None, iterations=2, scorings=1, precision="bf16-mixed")
     mean, std = band_statistics([contents_of(source) for source in sources[:2]])
     objective = Objective({"in_channels": 3, "classes": 2}, (1.0, 1.0), 0.4, mean, std)
-    result = train(config, objective, sources[:2], [1, 1], sources[2:], tmp_path)
+    held_out = labelled_tiles(sources[2:])
+    result = train(config, objective, sources[:2], [1, 1], held_out, tmp_path)
     assert all(torch.isfinite(value).all() for value in result.network.state_dict().values())
     assert result.held_out.sum() == SIDE**2 - 100
 

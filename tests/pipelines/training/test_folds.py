@@ -22,7 +22,7 @@ from pipelines.errors import DataError, PipelineError
 from pipelines.inputs.fundus import subject_of
 from pipelines.models.weights import load
 from pipelines.results.progress import Silence
-from pipelines.training import loaders as loading
+from pipelines.sampling import statistics
 from pipelines.training import run as recipes
 from pipelines.training.run import train_roads, train_vessels
 from pipelines.training.splits import splits_of
@@ -162,7 +162,7 @@ def test_a_name_tells_whose_eye_it_is(name, subject):
 def _small_tiles():
     smaller = partial(PredictionSettings, tile=128, overlap=32)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(loading, "HELD_OUT_TILE", 96)
+        patched.setattr(statistics, "TILE", 96)
         patched.setattr(recipes, "PredictionSettings", smaller)
         yield
 

@@ -13,7 +13,8 @@ from pipelines.datasets.fundus import fundus_samples
 from pipelines.datasets.synthetic import write_drive_folder
 from pipelines.models.weights import load
 from pipelines.results.progress import Silence
-from pipelines.sampling.transforms import LoadFundusd, Normalised
+from pipelines.sampling.fundi import load_fundus
+from pipelines.sampling.transforms import Normalised
 from pipelines.training.run import train_vessels
 from rurnet import NETWORKS
 from rurnet.loss import multi_step_loss
@@ -40,7 +41,7 @@ def tiles():
     """Two tiles around the widest vessels of two photographs: image [2, 3, s, s], label."""
     images, labels = [], []
     for sample in fundus_samples(CHASE, "train")[:4:2]:
-        arrays = LoadFundusd()({"sample": sample})
+        arrays = load_fundus(sample)
         wide = uniform_filter((arrays["label"][0] == 1).astype(float), 24)
         row, column = np.unravel_index(wide.argmax(), wide.shape)
         half = SIDE // 2

@@ -25,7 +25,7 @@ from pipelines.errors import DataError, PipelineError, WeightsError
 from pipelines.inference.run import infer_drive
 from pipelines.models.weights import load, save
 from pipelines.results.progress import Silence
-from pipelines.training import loaders as loading
+from pipelines.sampling import statistics
 from pipelines.training import run as recipes
 from pipelines.training.run import train_roads, train_vessels
 from rurnet import NetworkError
@@ -65,7 +65,7 @@ def _small_tiles():
     """Tiles about as small as the images: the rest would be padding."""
     smaller = partial(PredictionSettings, tile=TILE, overlap=32)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(loading, "HELD_OUT_TILE", TILE)
+        patched.setattr(statistics, "TILE", TILE)
         patched.setattr(recipes, "PredictionSettings", smaller)
         # The quartered images' fields of view have 135.
         patched.setattr(fundus, "FIELD_DIAMETERS", (100, 120))
@@ -313,8 +313,8 @@ def test_a_killed_training_resumes_and_ends_as_if_it_had_not_been(
     code = (
         "import sys, torch\n"
         "torch.set_num_threads(1)\n"
-        "from pipelines.training import loaders as loading\n"
-        f"loading.HELD_OUT_TILE = {TILE}\n"
+        "from pipelines.sampling import statistics\n"
+        f"statistics.TILE = {TILE}\n"
         "from pipelines.config.training import TrainRoads\n"
         "from pipelines.training.run import train_roads\n"
         "from pipelines.results.progress import Silence\n"

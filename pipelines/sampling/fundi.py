@@ -1,0 +1,93 @@
+"""Fundus images that training crops are cut from: read once, checked, and held in memory."""
+
+import numpy as np
+
+from pipelines.inputs.discovery import fundus_input
+from pipelines.inputs.field_of_view import field_diameter, working_diameter
+from pipelines.inputs.fundus import FundusSample
+from pipelines.inputs.label_checks import check_fits, check_values
+from pipelines.inputs.labels import IGNORE_INDEX, Labelling
+from pipelines.inputs.normalisation import bytes_on_8_bits
+from pipelines.sampling.samples import Sample, as_sample, resized
+from pipelines.sampling.sources import CropSource
+from pipelines.sampling.transforms import RandScaledCropd
+from tiling.window import Window
+
+_SCALES = (0.8, 1.25)
+"""Smallest and largest scale of a crop, against the fundus at its working diameter."""
+
+
+class FundusSource(CropSource):
+    """Crops of a fundus image at about its working diameter.
+
+    Args:
+        sample: Image and annotations.
+        diameters: See `pipelines.inputs.field_of_view.working_diameter`; None keeps images and
+            crops as they are.
+
+    Attributes:
+        diameter: Diameter of the field of view, in pixels of `arrays`.
+        arrays: The whole image as a sample.
+
+    Raises:
+        SceneError: See `load_fundus`.
+        LabelError: See `load_fundus`.
+        DataError: See `load_fundus`.
+    """
+
+    def __init__(self, sample: FundusSample, diameters: tuple[int, int] | None) -> None:
+        self.name = sample.name
+        arrays = load_fundus(sample)
+        own = field_diameter(arrays["valid"][0] > 0)
+        self.diameter = round(working_diameter(own, diameters)) if diameters else own
+        self.scales = _SCALES if diameters else (1.0, 1.0)
+        height, width = (
+            max(1, round(side * self.diameter / own)) for side in arrays["image"].shape[1:]
+        )
+        self.arrays = resized(arrays, height, width)
+
+    def crop(self, size: int, random: np.random.Generator) -> Sample:
+        """See `CropSource.crop`."""
+        transform = RandScaledCropd(size, self.scales)
+        transform.set_random_state(seed=int(random.integers(2**31)))
+        return transform(self.arrays)
+
+    def shape(self) -> tuple[int, int]:
+        """See `CropSource.shape`."""
+        height, width = self.arrays["image"].shape[1:]
+        return height, width
+
+    def read(self, window: Window) -> Sample:
+        """See `CropSource.read`."""
+        rows, columns = window.slices()
+        return {key: self.arrays[key][:, rows, columns] for key in self.arrays}
+
+
+def load_fundus(sample: FundusSample) -> Sample:
+    """Reads a whole fundus image with its label, all uint8, and checks its annotations.
+
+    The image is read as prediction reads it. Outside the field of view (the data set's own mask,
+    or one derived from the image) `valid` is 0 and the label is `IGNORE_INDEX`; it is so
+    everywhere where there is no label.
+
+    Raises:
+        SceneError: The image cannot be read, or has other bands than three.
+        LabelError: A label, or the second observer's, has another size or a third value.
+        DataError: The mask of the field of view cannot be read, or has another size.
+    """
+    with fundus_input(sample).open() as opened:
+        scene = opened.scene
+        whole = Window(0, 0, scene.height, scene.width)
+        vessels = np.full((scene.height, scene.width), IGNORE_INDEX, np.uint8)
+        if opened.label is not None:
+            check_fits(opened.label, scene)
+            drawn = opened.label.drawn(whole)
+            values = opened.label.values_in(*drawn)
+            opened.label.check_palette(values)
+            check_values(opened.label.name, values, Labelling())
+            vessels = opened.label.classes(*drawn)
+        if opened.second is not None:
+            check_fits(opened.second, scene)
+            check_values(opened.second.name, opened.second.values(), Labelling())
+        pixels, field = scene.read(whole)
+        return as_sample(bytes_on_8_bits(pixels), field, vessels)
