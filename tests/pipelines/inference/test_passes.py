@@ -109,13 +109,13 @@ def test_a_resampled_scene_is_read_once_more_for_which_pixels_are_there(run, pas
 
 def test_label_and_prediction_are_read_once_for_scores_and_topology(run, passes):
     outcome = run(labelled=True)
-    assert outcome.counts.topology is not None
+    assert outcome.scores.counts.topology is not None
     assert passes == {"scene": ONCE, "parts": ONCE, "probability": ONCE, "label": ONCE}
 
 
 def test_each_step_is_read_once_and_the_label_once_for_all_of_them(run, passes):
     outcome = run(labelled=True, save_steps=True, steps=3)
-    assert len(outcome.steps) == 3
+    assert len(outcome.scores.steps) == 3
     steps = {f"probability-step{step}": ONCE for step in (1, 2, 3)}
     assert passes == {"scene": ONCE, "parts": ONCE, "label": ONCE, **steps}
 
@@ -130,7 +130,7 @@ def test_an_evaluation_reads_every_raster_once(run, passes, tmp_path, told):
         ),
         told,
     )  # fmt: skip
-    [outcome] = [done for done in told.outcomes if done.second is not None]
+    [outcome] = [done for done in told.outcomes if done.scores and done.scores.second]
     assert outcome.error is None
     steps = {f"probability-step{step}": ONCE for step in (1, 2)}
     assert passes == {"label": ONCE, "second": ONCE, **steps}
