@@ -28,6 +28,7 @@ from torch.fx.experimental import _config as symbolic_shapes
 
 from pipelines.errors import PipelineError
 from pipelines.models.weights import Model, WeightsCard, load, steps_taken
+from pipelines.runtime.disk import refusals_named
 from rurnet.errors import RurnetError
 from tiling.disk import appearing
 
@@ -91,14 +92,10 @@ def export_onnx(model: Model, path: Path, *, steps: int | None = None) -> None:
             "digest": model.digest,
         }
     )
-    try:
+    with refusals_named(path, "free some space or give another file"):
         path.parent.mkdir(parents=True, exist_ok=True)
         with appearing(path) as partial:
             program.save(partial, external_data=False)
-    except OSError as error:
-        raise PipelineError(
-            f"{path}: cannot be written ({error.strerror}); free some space or give another file"
-        ) from error
 
 
 def exported(model: Model, steps: int | None = None) -> ExportedProgram:

@@ -24,6 +24,7 @@ from pipelines.results.levels import Kind, open_levels
 from pipelines.results.outcome import OpenRaster, SceneOutcome
 from pipelines.results.progress import Progress
 from pipelines.results.result import Result
+from pipelines.runtime.disk import refusals_named
 from tiling.errors import TilingError
 from tiling.mask import threshold_level
 from tiling.window import split
@@ -72,12 +73,8 @@ def evaluate(config: Evaluate, progress: Progress) -> Result:
 
 def _make(folder: Path) -> None:
     """Makes the output's folder, before an hour of scoring ends with one that cannot be made."""
-    try:
+    with refusals_named(folder, "choose another --output"):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PipelineError(
-            f"{folder}: cannot be made ({error}); choose another --output"
-        ) from error
 
 
 def _classes(run: PredictedRun, config: Evaluate) -> tuple[str, ...]:

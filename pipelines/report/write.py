@@ -4,13 +4,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.errors import PipelineError
 from pipelines.report.figures import write_figures
 from pipelines.report.page import render_page
 from pipelines.report.previews import Picture, previews
 from pipelines.report.table import as_csv
 from pipelines.results.outcome import SceneOutcome
 from pipelines.results.report import Report, as_json
+from pipelines.runtime.disk import refusals_named
 from pipelines.scores.scores import score_at
 from tiling.disk import appearing
 from tiling.mask import threshold_level
@@ -31,18 +31,13 @@ def write_report(folder: Path, report: Report, outcomes: Sequence[SceneOutcome])
         PipelineError: The disk refuses.
     """
     html = folder / "report.html"
-    try:
+    with refusals_named(folder, "free some space for the report or choose another --output"):
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder / "report.json", json.dumps(as_json(report), indent=2) + "\n")
         _write(folder / "scores.csv", as_csv(report))
         _write(html, render_page(report, _pictures(report, outcomes)))
         if report.settings["figures"]:
             write_figures(folder, report)
-    except OSError as error:
-        raise PipelineError(
-            f"{folder}: the report cannot be written ({error}); free some space or choose "
-            "another --output"
-        ) from error
     return html
 
 

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,13 @@ from pipelines.datasets.examples import Example, Source, TrainingData, drawn_nam
 from pipelines.errors import PipelineError, first_few
 from pipelines.models.weights import load
 from pipelines.runtime import processes as distributed
+from pipelines.runtime.disk import refusals_named
 from pipelines.sampling.statistics import Contents
 from pipelines.training.fit import precision_of
 from pipelines.training.mlflow_logger import RUN
 from pipelines.training.objective import Objective
 from pipelines.training.splits import Split, Training
 from tiling.disk import appearing, locked
-from tiling.errors import TilingError
 
 Contained = Mapping[Source, Contents]
 """The contents of each image: pixel counts, sums and a digest."""
@@ -224,19 +224,8 @@ def _clear(folder: Path) -> None:
             (folder / name).unlink(missing_ok=True)
 
 
-@contextmanager
-def written(folder: Path) -> Iterator[None]:
-    """Turns errors of the disk into one that names the folder and a remedy.
-
-    Raises:
-        PipelineError: In place of an `OSError`.
-    """
-    try:
-        yield
-    except (PipelineError, TilingError):
-        raise  # Some of them are OSErrors that already name a file.
-    except OSError as error:
-        raise PipelineError(
-            f"{folder}: cannot be written ({error.strerror or error}); free some space and run the "
-            "same command to resume, or choose another --output"
-        ) from error
+def written(folder: Path) -> AbstractContextManager[None]:
+    """Names the folder of a training where the disk refuses; see `refusals_named`."""
+    return refusals_named(
+        folder, "free some space and run the same command to resume, or choose another --output"
+    )

@@ -609,7 +609,7 @@ def test_a_report_that_cannot_be_written_is_an_error(tool, tmp_path):
         predictions=[str(tmp_path / "tool")], labels=tmp_path / "labels",
         output=tmp_path / "file" / "out", topology=False,
     )  # fmt: skip
-    with pytest.raises(PipelineError, match=r"cannot be made .* --output"):
+    with pytest.raises(PipelineError, match=r"cannot be written .* --output"):
         evaluate(config, Silence())
 
 
