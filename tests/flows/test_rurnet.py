@@ -48,7 +48,7 @@ def test_an_unknown_command_is_status_2_and_one_line(tmp_path):
     ("words", "said"),
     [
         (("infer-roads", "--tile", "8"), "See rurnet infer-roads --help"),
-        (("networks", "dru-5"), "rurnet networks: error: no network is called dru-5"),
+        (("networks", "dru-5"), "rurnet networks: error: unknown network dru-5"),
         (("export", "roads-dru4"), "required: FILE.onnx"),
         (("demo", "--fast"), "rurnet demo: error: unrecognized arguments: --fast"),
     ],
