@@ -24,9 +24,9 @@ SETTINGS = {
     "workers": 0, "held_out": [1],
 }  # fmt: skip
 
-ROUNDING = 1e-6
-"""Of a weight after two iterations: five processors differ by at most 1e-7, and a training on two
-of the three crops by more than 1e-4."""
+ROUNDING = 1e-5
+"""Of a weight after two iterations: 6e-8 was seen on one processor, others round otherwise; a
+training on two of the three crops differs by more than ten times this."""
 
 
 def losses(output):
@@ -89,7 +89,7 @@ def test_a_batch_without_one_of_its_crops_trains_otherwise(roads, together):
     output, _ = together
     fewer = {**SETTINGS, "batch_pixels": 2 * 48**2}
     less = train_roads(TrainRoads(data=[roads], output=roads.parent / "less", **fewer), Silence())
-    assert weights_apart(output / "roads.safetensors", less.weights) > 100 * ROUNDING
+    assert weights_apart(output / "roads.safetensors", less.weights) > 10 * ROUNDING
 
 
 def test_only_the_first_process_writes_and_speaks(together):
