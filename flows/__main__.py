@@ -39,8 +39,7 @@ def _networks(called: str, words: Sequence[str]) -> None:
 def _export(called: str, words: Sequence[str]) -> None:
     from pipelines.export import main
 
-    sys.argv = [called, *words]  # Where it looks for them.
-    main()
+    main(called, words)
 
 
 def _demo(called: str, words: Sequence[str]) -> None:

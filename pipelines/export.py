@@ -228,10 +228,15 @@ def _translations(op: Any) -> dict[Callable[..., Any], Callable[..., Any]]:
     }
 
 
-def main() -> None:
-    """Reads the command line and writes the file."""
+def main(called: str, words: Sequence[str]) -> None:
+    """Reads the command line and writes the file.
+
+    Args:
+        called: How the command is typed, for its help and its errors.
+        words: What was typed after that.
+    """
     parser = argparse.ArgumentParser(
-        "python -m pipelines.export", description="Write a network and its weights as an ONNX file."
+        called, description="Write a network and its weights as an ONNX file."
     )
     parser.add_argument(
         "weights", metavar="WEIGHTS", help="name of shipped weights (roads-dru4), or a weights file"
@@ -240,7 +245,7 @@ def main() -> None:
     parser.add_argument(
         "--steps", type=int, help="number of recurrent steps; by default as in training"
     )
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     # They log hints on optional packages and on nodes that stay unsimplified.
     for name in ("torch.onnx", "onnxscript", "onnx_ir"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -253,4 +258,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main("python -m pipelines.export", sys.argv[1:])

@@ -123,7 +123,7 @@ class NetworkPredictor:
     def _predicted(
         self, pixels: NDArray[np.float32], valid: NDArray[np.bool_], size: int
     ) -> NDArray[np.uint16]:
-        """Levels of at most `size` tiles."""
+        """Fixed-point probabilities of at most `size` tiles."""
         count = len(pixels)
         lacking = (LEAST if self._on_cpu else size) - count
         if lacking > 0:
