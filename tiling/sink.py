@@ -1,9 +1,11 @@
 """Where results go: files that appear whole or not at all."""
 
+import xml.etree.ElementTree as ET
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,11 +17,15 @@ from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 
 from tiling.disk import refusals_named
+from tiling.overviews import halved
 from tiling.scenes.raster import without_georeferencing_warning
-from tiling.window import Window
+from tiling.window import Window, split
 
 BLOCK = 512
 """Side of a block of the files; windows that are multiples of it are written once."""
+
+_HALVED_AT_ONCE = 2 * BLOCK
+"""Side, in pixels, of the windows in which overviews of classes are made."""
 
 
 class Sink(Protocol):
@@ -126,15 +132,24 @@ class _CopiedSink:
             self._raster.close()
             # Without it a PNG would get a file of metadata at its side.
             with rasterio.Env(GDAL_PAM_ENABLED="NO"):
-                rasterio.shutil.copy(self._raw, self._built, **self._options)
+                rasterio.shutil.copy(self._source(), self._built, **self._options)
             self._check()
-            self._raw.unlink()
+            for file in self._unfinished():
+                file.unlink()
 
     def publish(self) -> Path:
         """See `Sink.publish`."""
         with refusals_named(self.path):
             self._built.replace(self.path)
         return self.path
+
+    def _source(self) -> Path:
+        """The file that is copied."""
+        return self._raw
+
+    def _unfinished(self) -> list[Path]:
+        """Files that are no longer needed once the copy is made."""
+        return [self._raw]
 
     def _check(self) -> None:
         """Reads the file back: of a disk that fills up while it closes one GDAL says nothing."""
@@ -145,22 +160,68 @@ class _CopiedSink:
 
 
 class CogSink(_CopiedSink):
-    """A Cloud-Optimized GeoTIFF with overviews.
+    """A Cloud-Optimized GeoTIFF whose overviews are means of its pixels.
 
     Args:
         path: See `_CopiedSink`.
         folder: See `_CopiedSink`.
         description: See `_CopiedSink`.
-        overviews: How they are made: "average", or "mode" for classes.
     """
 
-    def __init__(self, path: Path, folder: Path, description: Description, overviews: str) -> None:
+    overviews: Mapping[str, str] = MappingProxyType({"overview_resampling": "average"})
+    """How the copy gets overviews."""
+
+    def __init__(self, path: Path, folder: Path, description: Description) -> None:
         # Level 1 is twice as fast as the usual 6, for files 8 % larger.
         super().__init__(
             path, folder, description, driver="COG", compress="DEFLATE", level=1, predictor="NO",
-            num_threads="ALL_CPUS", blocksize=BLOCK, overview_resampling=overviews,
-            bigtiff="IF_SAFER",
+            num_threads="ALL_CPUS", blocksize=BLOCK, bigtiff="IF_SAFER", **self.overviews,
         )  # fmt: skip
+
+
+class ClassCogSink(CogSink):
+    """A Cloud-Optimized GeoTIFF of one band of classes, whose overviews keep thin lines.
+
+    GDAL's own overviews of classes ("mode") lose a line of one pixel in every other column. So
+    these are made here (see `tiling.overviews`), and a VRT hands them to the copy.
+
+    Args:
+        path: See `_CopiedSink`.
+        folder: See `_CopiedSink`.
+        description: See `_CopiedSink`; of one band, uint8.
+    """
+
+    overviews: Mapping[str, str] = MappingProxyType({"overviews": "FORCE_USE_EXISTING"})
+
+    def _source(self) -> Path:
+        source = self._raw
+        levels: list[Path] = []
+        height, width = self.description.height, self.description.width
+        while max(height, width) > BLOCK:
+            level = self._level(len(levels))
+            _write_halved(source, level)
+            levels.append(level)
+            source, height, width = level, -(-height // 2), -(-width // 2)
+        rasterio.shutil.copy(self._raw, self._vrt, driver="VRT")
+        tree = ET.parse(self._vrt)
+        (band,) = tree.iter("VRTRasterBand")
+        for level in levels:
+            overview = ET.SubElement(band, "Overview")
+            ET.SubElement(overview, "SourceFilename", relativeToVRT="1").text = level.name
+            ET.SubElement(overview, "SourceBand").text = "1"
+        tree.write(self._vrt)
+        return self._vrt
+
+    def _unfinished(self) -> list[Path]:
+        levels = self._raw.parent.glob(f"{self._raw.name}.*")
+        return [*super()._unfinished(), self._vrt, *levels]
+
+    @property
+    def _vrt(self) -> Path:
+        return self._raw.with_suffix(".vrt")
+
+    def _level(self, number: int) -> Path:
+        return self._raw.with_name(f"{self._raw.name}.{number}")
 
 
 class PngSink(_CopiedSink):
@@ -182,6 +243,23 @@ def publish(sinks: Iterable[Sink]) -> list[Path]:
     for sink in sinks:
         sink.close()
     return [sink.publish() for sink in sinks]
+
+
+def _write_halved(source: Path, target: Path) -> None:
+    """Writes the classes of a file as a file of half the size."""
+    with rasterio.open(source) as raster:
+        profile = raster.profile
+        profile |= {"height": -(-raster.height // 2), "width": -(-raster.width // 2)}
+        del profile["transform"]
+
+        def read(window: Window) -> NDArray[np.uint8]:
+            pixels: NDArray[np.uint8] = raster.read(1, window=window.as_rasterio())
+            return pixels
+
+        with rasterio.open(target, "w", **profile) as half:
+            for window in split(half.height, half.width, _HALVED_AT_ONCE):
+                pixels = halved(read, raster.height, raster.width, window)
+                half.write(pixels, 1, window=window.as_rasterio())
 
 
 def _checksum(pixels: NDArray[Any]) -> int:

@@ -127,6 +127,6 @@ def _disk(
     )
     output = 4 if settings.dtype == "float32" else 1
     bands = predictor.bands + (predictor.classes if settings.save_steps else 0)
-    # With overviews a raster has a third more pixels.
-    rasters = scene.height * scene.width * (bands * output + 1) * (1 + 4 / 3)
+    # With overviews a raster has a third more pixels; those of the mask are written twice.
+    rasters = scene.height * scene.width * (bands * output * (1 + 4 / 3) + 4 / 3 + 4 / 3)
     return kept + int(rasters)

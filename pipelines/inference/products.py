@@ -12,7 +12,7 @@ from pipelines.config.inference import PredictionSettings
 from pipelines.results.layout import STEP
 from tiling.blend import NODATA, TOP
 from tiling.scenes.scene import Raster
-from tiling.sink import CogSink, Description, PngSink, Sink
+from tiling.sink import ClassCogSink, CogSink, Description, PngSink, Sink
 from tiling.store import Blended
 
 
@@ -98,16 +98,16 @@ def _of_step(request: Request, name: str, step: int) -> Product:
             return blended.probability[bands]
 
         what = _description(request, "float32", float("nan"), texts)
-        return OfProbabilities(CogSink(path, request.unfinished, what, "average"), unrounded)
+        return OfProbabilities(CogSink(path, request.unfinished, what), unrounded)
     what = _description(request, "uint8", NODATA, texts, 1 / TOP)
     return OfProbabilities(
-        CogSink(path, request.unfinished, what, "average"), lambda blended: blended.levels[bands]
+        CogSink(path, request.unfinished, what), lambda blended: blended.levels[bands]
     )
 
 
 def _mask(request: Request) -> list[Product]:
     what = _description(request, "uint8", NODATA, ["class"])
-    sink = CogSink(request.folder / "mask.tif", request.unfinished, what, "mode")
+    sink = ClassCogSink(request.folder / "mask.tif", request.unfinished, what)
     return [OfMask(sink, lambda mask: mask[None])]
 
 

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from rasterio.crs import CRS
 from rio_cogeo.cogeo import cog_validate
 
 from tiling.errors import SinkError, TilingError
+from tiling.overviews import halved
 from tiling.scenes.raster import RasterScene, without_georeferencing_warning
-from tiling.sink import BLOCK, CogSink, Description, PngSink, publish
+from tiling.sink import BLOCK, ClassCogSink, CogSink, Description, PngSink, publish
 from tiling.window import Window, split
 
 HEIGHT, WIDTH = 700, 1100
@@ -47,8 +49,8 @@ def description(pixels, nodata=255, **more):
     return Description(height, width, str(pixels.dtype), nodata, names, tags=TAGS, **more)
 
 
-def cog(path, pixels, *, overviews="average", nodata=255, **more):
-    return CogSink(path, path.parent, description(pixels, nodata, **more), overviews)
+def cog(path, pixels, *, kind=CogSink, nodata=255, **more):
+    return kind(path, path.parent, description(pixels, nodata, **more))
 
 
 def png(path, pixels):
@@ -70,6 +72,11 @@ def written(sink, pixels, size=BLOCK):
 def opened(path):
     with without_georeferencing_warning():
         return rasterio.open(path)
+
+
+def opened_level(path, level):
+    with without_georeferencing_warning():
+        return rasterio.open(path, overview_level=level)
 
 
 def check_cog(path):
@@ -148,11 +155,11 @@ def test_a_scene_without_coordinates_gives_a_raster_without(tmp_path):
         assert raster.transform == Affine.identity()
 
 
-@pytest.mark.parametrize("overviews", ["average", "mode"])
-def test_missing_pixels_do_not_bleed_into_overviews(tmp_path, overviews):
+@pytest.mark.parametrize("kind", [CogSink, ClassCogSink])
+def test_missing_pixels_do_not_bleed_into_overviews(tmp_path, kind):
     levels = np.full((1, HEIGHT, WIDTH), 100, np.uint8)
     levels[:, 123:456, 77:899] = 255
-    sink = cog(tmp_path / "mask.tif", levels, overviews=overviews)
+    sink = cog(tmp_path / "mask.tif", levels, kind=kind)
     with opened(written(sink, levels)) as raster:
         smaller = raster.read(1, out_shape=(HEIGHT // 2, WIDTH // 2))
     assert set(np.unique(smaller)) == {100, 255}
@@ -168,8 +175,45 @@ def test_a_probability_seen_from_afar_is_the_mean_of_its_pixels(tmp_path):
 def test_classes_seen_from_afar_are_classes(tmp_path):
     classes = np.zeros((1, HEIGHT, WIDTH), np.uint8)
     classes[:, :, 1::4] = classes[:, :, 2::4] = classes[:, :, 3::4] = 2
-    with opened(written(cog(tmp_path / "m.tif", classes, overviews="mode"), classes)) as raster:
+    with opened(written(cog(tmp_path / "m.tif", classes, kind=ClassCogSink), classes)) as raster:
         assert set(np.unique(raster.read(1, out_shape=(HEIGHT // 2, WIDTH // 2)))) <= {0, 2}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_raster_of_classes_is_like_the_others_but_for_its_overviews(tmp_path, place):
+    pixels = np.zeros((1, HEIGHT, WIDTH), np.uint8)
+    pixels[:, 123] = 1
+    crs, transform = PLACES[place]
+    where = {"crs": CRS.from_user_input(crs), "transform": transform}
+    of_classes, other = (
+        written(cog(tmp_path / name, pixels, kind=kind, **where), pixels)
+        for name, kind in (("mask.tif", ClassCogSink), ("probability.tif", CogSink))
+    )
+    check_cog(of_classes)
+    assert names(tmp_path) == ["mask.tif", "probability.tif"]
+    with opened(of_classes) as mask, opened(other) as probability:
+        assert mask.profile == probability.profile
+        assert mask.tags() == probability.tags()
+        assert mask.tags(ns="IMAGE_STRUCTURE") == probability.tags(ns="IMAGE_STRUCTURE")
+        assert mask.descriptions == probability.descriptions
+        assert mask.colorinterp == probability.colorinterp
+        assert mask.overviews(1) == probability.overviews(1) == [2, 4]
+        np.testing.assert_array_equal(mask.read(), pixels)
+    with opened_level(of_classes, 1) as smallest:
+        assert smallest.read(1).sum() == WIDTH // 4
+
+
+def test_overviews_of_classes_are_halves_of_halves(tmp_path):
+    classes = np.random.default_rng(0).integers(0, 3, (1, 2100, 1600), np.uint8)
+    path = written(cog(tmp_path / "mask.tif", classes, kind=ClassCogSink), classes)
+    expected = classes[0]
+    for level in range(3):
+        height, width = expected.shape
+        whole = Window(0, 0, -(-height // 2), -(-width // 2))
+        before = expected
+        expected = halved(lambda window, of=before: of[window.slices()], height, width, whole)
+        with opened_level(path, level) as raster:
+            np.testing.assert_array_equal(raster.read(1), expected)
 
 
 def test_floats_come_back_to_the_bit_and_nan_is_nodata(tmp_path):
@@ -221,7 +265,7 @@ def test_a_png_leaves_nothing_beside_it_though_it_was_georeferenced(tmp_path):
 # The same bytes.
 
 
-SINKS = {"tif": cog, "png": png}
+SINKS = {"tif": cog, "classes.tif": partial(cog, kind=ClassCogSink), "png": png}
 
 
 @pytest.mark.parametrize("size", [BLOCK, 2 * BLOCK, 4 * BLOCK])
@@ -247,7 +291,7 @@ BYTES = """
 import hashlib, os, sys
 from pathlib import Path
 import numpy as np
-from tests.tiling.test_sink import cog, png, written
+from tests.tiling.test_sink import ClassCogSink, cog, png, written
 
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[2])])
 folder = Path(sys.argv[1])
@@ -255,7 +299,7 @@ folder.mkdir()
 levels = np.random.default_rng(0).integers(0, 255, (2, 2100, 1600), np.uint8)
 floats = (levels / 254).astype(np.float32)
 for path in (
-    written(cog(folder / "mask.tif", levels, overviews="mode"), levels),
+    written(cog(folder / "mask.tif", levels[:1], kind=ClassCogSink), levels[:1]),
     written(cog(folder / "probability.tif", levels), levels),
     written(cog(folder / "float.tif", floats, nodata=float("nan")), floats),
     written(png(folder / "mask.png", levels[:1]), levels[:1]),
@@ -291,7 +335,7 @@ def test_nothing_has_its_name_before_all_are_published(tmp_path):
     parts.mkdir()
     out.mkdir()
     sinks = [
-        CogSink(out / "mask.tif", parts, description(pixels), "mode"),
+        ClassCogSink(out / "mask.tif", parts, description(pixels)),
         PngSink(out / "mask.png", parts, description(pixels, None)),
     ]
     for sink in sinks:
@@ -345,7 +389,7 @@ FULL_DISK = """
 import json, resource, sys
 from pathlib import Path
 import numpy as np
-from tests.tiling.test_sink import cog, names, png, publish, write
+from tests.tiling.test_sink import SINKS, cog, names, publish, write
 from tiling.errors import SinkError
 
 flat = np.zeros((1, 700, 1100), np.uint8)
@@ -359,7 +403,7 @@ def make(folder):
     write(sinks[1], noise)
     return publish(sinks)
 
-make_second = {"tif": cog, "png": png}[sys.argv[2]]
+make_second = SINKS[sys.argv[2]]
 enough = Path(sys.argv[1]) / "enough"
 enough.mkdir()
 size = make(enough)[1].stat().st_size
@@ -393,4 +437,4 @@ def test_on_a_disk_that_is_full_at_any_moment_no_raster_appears(tmp_path, kind):
         assert ": cannot be written (" in message
         assert "\n" not in message
         # Those under other names are the caller's folder of parts to clear.
-        assert not {"first.tif", "second.tif", "second.png"} & set(left)
+        assert not {"first.tif", f"second.{kind}"} & set(left)

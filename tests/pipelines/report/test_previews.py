@@ -37,7 +37,7 @@ def write_levels(tmp_path):
         path = tmp_path / f"{name}.tif"
         bands = [f"probability of {band}" for band in range(len(levels))]
         what = Description(*levels.shape[1:], "uint8", NODATA, bands, scale=1 / TOP)
-        sink = CogSink(path, tmp_path, what, "average")
+        sink = CogSink(path, tmp_path, what)
         sink.write(Window(0, 0, *levels.shape[1:]), levels)
         publish([sink])
         return path
