@@ -9,6 +9,7 @@ import rasterio
 
 from tiling.errors import CodecError
 from tiling.scenes.bands import TYPES, Bands
+from tiling.scenes.blocks import BlockwiseScene, depends_on_windows
 from tiling.scenes.raster import GDAL_ERRORS, RasterScene, is_local, without_georeferencing_warning
 from tiling.scenes.scene import FileScene
 from tiling.scenes.tiff import TiffScene, is_named_ome
@@ -79,6 +80,7 @@ def _is_one_page(path: str | Path) -> bool:
 
 READERS = (
     Reader(_TIFF, _suits_tifffile, _open_tiff),
+    Reader((".vrt",), depends_on_windows, BlockwiseScene),
     # GDAL comes last: it takes whatever the others leave, URLs and /vsi paths too.
     Reader(
         (".tif", ".tiff", ".vrt", ".png", ".gif", ".jpg", ".jpeg", ".jp2", ".img", ".bmp", ".ppm"),
