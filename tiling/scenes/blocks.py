@@ -128,11 +128,14 @@ def _resamples(vrt: ET.Element, folder: Path) -> bool:
 
 def _is_scaled(source: ET.Element) -> bool:
     """Whether a source has another size in the VRT than in its file, or lies between pixels."""
-    rectangles = source.find("SrcRect"), source.find("DstRect")
-    if rectangles[0] is None or rectangles[1] is None:
+    of_file, of_vrt = source.find("SrcRect"), source.find("DstRect")
+    if of_file is None or of_vrt is None:
         return False
     sides = ("xOff", "yOff", "xSize", "ySize")
-    there, here = (np.array([float(one.get(side, 0)) for side in sides]) for one in rectangles)
+    there, here = (
+        np.array([float(rectangle.get(side, 0)) for side in sides])
+        for rectangle in (of_file, of_vrt)
+    )
     grown = np.abs(there - here)[2:] > _EXACT
     between = np.abs(there - np.rint(there)) > _EXACT
     return bool(grown.any() or between.any())
