@@ -4,14 +4,11 @@ Real processes and real signals. Moments are told by what is on the disk, never 
 """
 
 import json
-import multiprocessing
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -22,161 +19,20 @@ import rasterio
 from rio_cogeo.cogeo import cog_validate
 
 from pipelines.datasets.synthetic import write_road_scene
-
-RASTERS = ("probability.tif", "mask.tif")
-SMALL = ("--tile", "64", "--overlap", "16", "--steps", "1", "--device", "cpu")
-CUT = ("--part-size", "128")
-PARTS = 36
-"""Of the scene of 560 x 560 pixels, so cut."""
-PART_BYTES = 50_000
-"""More than a part takes, and less than a raster."""
-GUARD_S = 120
-"""Only so that a hung process ends a test."""
-
-# What a command imports takes longer than what it does here: imported once, then forked.
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(
-    ["flows.command", "flows.cli.direct", "flows.cli.printed", "pipelines.inference.run"]
+from tests.pipelines.inference.commands import (
+    CUT,
+    PART_BYTES,
+    PARTS,
+    RASTERS,
+    SMALL,
+    Command,
+    Ended,
+    finished,
+    parts,
+    rasters,
+    run,
+    written,
 )
-
-
-class Ended(AssertionError):
-    """A command ended before what was waited for."""
-
-
-class Command:
-    """`python -m flows.infer_roads` in a process of its own; a context, which it does not outlive.
-
-    Args:
-        folder: Where it is run.
-        words: What follows on the command line.
-        afresh: Start Python anew instead of forking one that has imported what it needs.
-        largest_file: The system's limit on the size of a file, in bytes.
-        marker: What tells it, and what it starts, from other processes; see `marked`.
-        patience: Seconds that a cluster is waited for, if not the usual.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        *words: object,
-        afresh: bool = False,
-        largest_file: int | None = None,
-        marker: str = "",
-        patience: float | None = None,
-    ) -> None:
-        self.folder = folder
-        self._process = FORKS.Process(
-            target=_infer_roads,
-            args=(folder, [str(word) for word in words], afresh, largest_file, marker, patience),
-        )
-
-    def __enter__(self) -> "Command":
-        self._process.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.join()
-
-    @property
-    def running(self) -> bool:
-        return self._process.is_alive()
-
-    @property
-    def errors(self) -> str:
-        return (self.folder / "errors.txt").read_text()
-
-    @property
-    def error_lines(self) -> list[str]:
-        return [line for line in self.errors.splitlines() if line.startswith("error: ")]
-
-    def send(self, number: int) -> int:
-        """Sends a signal, and waits for the end."""
-        os.kill(self._process.pid, number)
-        return self.end()
-
-    def end(self) -> int:
-        """Waits for the end; the exit status, or the signal, negative."""
-        self._process.join(GUARD_S)
-        assert not self.running, self.errors
-        return int(self._process.exitcode)
-
-    def wait_until(self, moment: Callable[[], bool], look: Callable[[], None] = lambda: None):
-        """Waits for something to be seen while it runs, looking at something else meanwhile."""
-        end = time.monotonic() + GUARD_S
-        while not moment():
-            look()
-            if not self.running:
-                raise Ended(self.errors)
-            assert time.monotonic() < end, self.errors
-            time.sleep(0.001)
-
-
-def _infer_roads(folder, words, afresh, largest_file, marker, patience):
-    os.chdir(folder)
-    for name in [name for name in os.environ if name.startswith(("PREFECT_", "PYTEST_"))]:
-        del os.environ[name]
-    os.environ |= {"PREFECT_HOME": str(folder / "home"), "RURNET_TEST_MARKER": marker}
-    for stream, name in ((1, "output.txt"), (2, "errors.txt")):
-        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
-    if largest_file is not None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-    if afresh:
-        os.execv(sys.executable, [sys.executable, "-m", "flows.infer_roads", *words])
-
-    from flows.command import command
-    from flows.table import FLOWS
-    from pipelines.inference import workers
-
-    if patience is not None:
-        workers._WAIT_FOR_A_WORKER_S = patience
-    command(FLOWS["infer-roads"], "python -m flows.infer_roads", words)
-
-
-def marked(marker: str) -> dict[int, str]:
-    """The command lines of processes that a command of this marker started, itself among them."""
-    found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if f"RURNET_TEST_MARKER={marker}\0".encode() in (folder / "environ").read_bytes():
-                found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
-    return found
-
-
-def run(folder: Path, *words: object, **options) -> Command:
-    """A command that has come to its end well."""
-    with Command(folder, *words, **options) as command:
-        status = command.end()
-    assert status == 0, command.errors
-    return command
-
-
-def written(folder: Path, pattern: str) -> dict[str, tuple[int, int]]:
-    """Inode and time of files: they change where one is written again."""
-    found = {}
-    for path in folder.glob(pattern):
-        with suppress(FileNotFoundError):
-            stat = path.stat()
-            found[path.name] = stat.st_ino, stat.st_mtime_ns
-    return found
-
-
-def parts(result: Path) -> dict[str, tuple[int, int]]:
-    """What was `written` of the parts of a result."""
-    return written(result / ".parts", "*.npz")
-
-
-def rasters(result: Path) -> dict[str, bytes]:
-    """The rasters of a result that are visible."""
-    return {path.name: path.read_bytes() for path in result.glob("*.tif")}
-
-
-def finished(result: Path, expected: dict[str, bytes]) -> bool:
-    """Whether a result is complete, its bytes are those expected, and nothing else lies there."""
-    return rasters(result) == expected and {path.name for path in result.iterdir()} == {
-        *expected, "manifest.json",
-    }  # fmt: skip
 
 
 @pytest.fixture(scope="module")

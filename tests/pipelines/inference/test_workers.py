@@ -29,7 +29,7 @@ from pipelines.inputs.opening import Reading, opened_scene
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.models.weights import load
 from pipelines.results.progress import Silence
-from tests.pipelines.inference.test_resume import (
+from tests.pipelines.inference.commands import (
     CUT,
     GUARD_S,
     PARTS,
