@@ -2,7 +2,10 @@
 
 import pytest
 
-from pipelines.datasets.synthetic import write_road_scene
+from pipelines.datasets.synthetic import draw_road_scene, write_road_scene
+from pipelines.inputs.discovery import road_inputs
+from pipelines.models.weights import load
+from tests.pipelines.inference.rasters import HEIGHT, SMALL, WIDTH
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +16,44 @@ def road_folder(tmp_path_factory):
         write_road_scene(folder / "sat" / f"{name}.tif", folder / "map" / f"{name}.tif", 150, seed)
     (folder / "sat" / "broken.tif").write_text("no raster")
     return folder
+
+
+@pytest.fixture(scope="session")
+def drawn():
+    """Pixels of a road scene, and which are there."""
+    pixels, _, valid = draw_road_scene(HEIGHT, WIDTH, seed=4)
+    valid[30:50, 60:90] = False
+    return pixels, valid
+
+
+@pytest.fixture(scope="session")
+def model(roads_weights):
+    return load(str(roads_weights))
+
+
+@pytest.fixture(scope="session")
+def source(drawn, write_raster, tmp_path_factory):
+    """The drawn scene as a file, of a metre per pixel."""
+    path = tmp_path_factory.mktemp("in") / "s.tif"
+    return write_raster(path, drawn[0], nodata_kind="mask", valid=drawn[1])
+
+
+@pytest.fixture(scope="session")
+def predicted(model, source, predict, tmp_path_factory):
+    """Predicts a scene, the drawn one if no other, as it is read; returns the prediction."""
+
+    def run(scene=None, models=None, reading=None, png=False, **changes):
+        [item] = road_inputs([str(scene or source)], None, reading)
+        folder = tmp_path_factory.mktemp("predicted") / "out"
+        wanted = SMALL.model_copy(update=changes)
+        with item.open() as opened:
+            return predict(
+                opened.scene, models or [model], wanted, folder, seen=opened.seen, png=png
+            )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def plain(predicted):
+    return predicted()
