@@ -1,5 +1,6 @@
 """What tests of inference share."""
 
+import numpy as np
 import pytest
 
 from pipelines.datasets.synthetic import draw_road_scene, write_road_scene
@@ -57,3 +58,33 @@ def predicted(model, source, predict, tmp_path_factory):
 @pytest.fixture(scope="session")
 def plain(predicted):
     return predicted()
+
+
+def cut_in_half(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.fixture(scope="session")
+def inputs(write_raster, tmp_path_factory):
+    """Scenes that are bad, each in its way, between two that are good; labels beside them."""
+    folder = tmp_path_factory.mktemp("inputs")
+    scenes, labels = folder / "scenes", folder / "labels"
+    for seed, name in enumerate(("a", "z", "mislabelled")):
+        pixels, label, valid = draw_road_scene(90, 100, seed)
+        write_raster(scenes / f"{name}.tif", pixels, nodata_kind="nodata", valid=valid)
+        if name == "mislabelled":
+            label = label[:, :-1]
+        if name != "z":
+            write_raster(labels / f"{name}.tif", label[None] * np.uint8(255))
+    noise = np.random.default_rng(0).integers(0, 256, (3, 90, 100))
+    cut_in_half(write_raster(scenes / "cut.tif", noise.astype(np.uint8), compress="deflate"))
+    write_raster(scenes / "deep.tif", noise.astype(np.uint32))
+    write_raster(scenes / "grey.tif", noise[:1].astype(np.uint8))
+    (scenes / "text.tif").write_text("no raster")
+    return folder
+
+
+@pytest.fixture
+def both(inputs):
+    """The two scenes that are good."""
+    return road_inputs([str(inputs / "scenes" / f"{name}.tif") for name in "az"], inputs / "labels")
