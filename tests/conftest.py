@@ -28,6 +28,9 @@ from rurnet.registry import create
 from tiling.scenes.raster import without_georeferencing_warning
 from tiling.scenes.scene import Scene
 
+# Helpers beside the tests say which values differ, too.
+pytest.register_assert_rewrite("tests.pipelines", "tests.tiling")
+
 # On a busy machine two threads wait for each other, and a tile takes seconds.
 torch.set_num_threads(1)
 
