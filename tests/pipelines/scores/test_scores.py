@@ -1,7 +1,6 @@
-"""All scores of a scene against scikit-learn and plain loops, and what is said of the undefined."""
+"""All scores of a scene against scikit-learn and plain loops."""
 
-import json
-from dataclasses import asdict, astuple
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -17,66 +16,20 @@ from sklearn.metrics import (
 )
 
 from pipelines.inputs.labels import IGNORE_INDEX
-from pipelines.scores.counts import Counter, combined
+from pipelines.scores.counts import combined
 from pipelines.scores.curve import HALF
-from pipelines.scores.relaxed import Disc
-from pipelines.scores.scores import PATHS, by_path, per_scene, plain, scores_of
-from pipelines.scores.topology import TopologyCounts
+from pipelines.scores.scores import scores_of
+from tests.pipelines.scores.scored_scenes import (
+    NAMES,
+    NAN,
+    corner,
+    counted,
+    reported,
+    same,
+    scenes,
+    scored,
+)
 from tiling.mask import class_mask
-from tiling.window import Window
-
-NAN = float("nan")
-NAMES = ("road", "house", "river")
-
-BY_THRESHOLD = ("best", "break_even", "roc_auc", "average_precision", "calibration")
-"""Groups that take all thresholds."""
-
-CORNERS = {
-    "nothing predicted": ([[0, 0, 3]], [[0, 1, 1]]),
-    "nothing labelled": ([[0, 100, 254]], [[0, 0, 0]]),
-    "nothing labelled nor predicted": ([[0, 0, 0]], [[0, 0, 0]]),
-    "all labelled": ([[0, 100, 254]], [[1, 1, 1]]),
-    "all labelled and predicted": ([[254, 254]], [[1, 1]]),
-    "all wrong": ([[0, 254]], [[1, 0]]),
-    "all ignored": ([[0, 254]], [[IGNORE_INDEX, IGNORE_INDEX]]),
-    "all missing": ([[255, 255]], [[0, 1]]),
-    "one pixel of background": ([[0]], [[0]]),
-    "one pixel of foreground": ([[254]], [[1]]),
-    "one pixel missed": ([[0]], [[1]]),
-    "one pixel wrong": ([[254]], [[0]]),
-    "one pixel left": ([[200, 255, 9]], [[1, 0, IGNORE_INDEX]]),
-}
-
-
-@st.composite
-def scenes(draw, classes):
-    """Levels [classes - 1, h, w] and label [h, w]; classes may be missing from both."""
-    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    shape = draw(st.tuples(st.integers(1, 12), st.integers(1, 12)))
-    label = random.integers(0, draw(st.integers(1, classes)), shape)
-    odds = np.exp(draw(st.sampled_from([0.3, 3, 30])) * random.normal(size=(classes, *shape)))
-    odds += np.moveaxis(np.eye(classes)[label], -1, 0) * draw(st.sampled_from([0, 3]))
-    levels = np.round(254 * odds / odds.sum(axis=0))[1:].astype(np.uint8)
-    levels[:, random.random(shape) < draw(st.sampled_from([0.0, 0.2]))] = 255
-    label[random.random(shape) < draw(st.sampled_from([0.0, 0.2]))] = IGNORE_INDEX
-    return levels, label.astype(np.uint8)
-
-
-def counted(levels, label, rho=1.5, graded=True, topology=None):
-    counter = Counter(len(levels) + 1, Disc(rho))
-    scene = Window(0, 0, *label.shape)
-    counter.add(levels, label, scene, scene)
-    return counter.counts(topology or TopologyCounts(), graded=graded)
-
-
-def scored(levels, label, level=HALF, **how):
-    names = NAMES[: len(levels)] if len(levels) > 1 else ()
-    return scores_of(counted(levels, label, **how), level, names)
-
-
-def reported(scores):
-    """As in `report.json`."""
-    return json.loads(json.dumps(asdict(plain(scores)), allow_nan=False))
 
 
 def arrays(group):
@@ -87,18 +40,9 @@ def arrays(group):
     }
 
 
-def corner(name):
-    levels, label = (np.array(values, np.uint8) for values in CORNERS[name])
-    return levels[None], label
-
-
 def kept(levels, label):
     there = (levels[0] != 255) & (label != IGNORE_INDEX)
     return levels[:, there], label[there]
-
-
-def same(actual, expected):
-    assert np.asarray(actual) == pytest.approx(np.asarray(expected), nan_ok=True)
 
 
 def mean(values):
@@ -269,143 +213,6 @@ def test_a_perfect_prediction_has_the_highest_scores_and_its_opposite_the_lowest
     assert best["relaxed"] == {
         "rho": 1.5, "precision": 1, "recall": 1, "f1": 1, "break_even": 1,
     }  # fmt: skip
-
-
-def numbers(value):
-    """All that stands at the ends of nested plain values."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    return [inner for of in value for inner in numbers(of)] if isinstance(value, list) else [value]
-
-
-@pytest.mark.parametrize("graded", [True, False])
-@pytest.mark.parametrize("name", CORNERS)
-def test_what_is_undefined_is_none_and_never_nan(name, graded):
-    scores = scored(*corner(name), graded=graded)
-    assert all(np.isnan(value) or -1 <= value <= 1 for path, value in by_path(scores).items()
-               if path != "pixels" and not path.startswith("topology"))  # fmt: skip
-    assert all(value is None or type(value) in (int, float) for value in numbers(reported(scores)))
-
-
-@given(st.sampled_from([2, 3, 4]).flatmap(scenes), st.booleans())
-def test_scores_are_valid_json(scene, graded):
-    assert reported(scored(*scene, graded=graded))
-
-
-UNDEFINED = {
-    "nothing predicted": {"foreground.precision", "foreground.mcc", "relaxed.precision"},
-    "nothing labelled": {
-        "foreground.recall", "foreground.mcc", "break_even.value", "break_even.threshold",
-        "roc_auc", "average_precision", "best.threshold", "relaxed.recall", "relaxed.break_even",
-        "class_mean.break_even",
-    },
-    "all labelled": {"foreground.specificity", "foreground.mcc", "roc_auc"},
-    "all wrong": {"best.threshold"},
-    "one pixel missed": {
-        "foreground.precision", "foreground.specificity", "foreground.mcc", "roc_auc",
-        "best.threshold", "relaxed.precision",
-    },
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", UNDEFINED)
-def test_just_what_has_no_denominator_is_undefined(name):
-    found = by_path(scored(*corner(name), level=HALF))
-    undefined = {path for path, value in found.items() if np.isnan(value)}
-    elsewhere = ("topology", "at_threshold")
-    assert {path for path in undefined if not path.startswith(elsewhere)} == UNDEFINED[name]
-
-
-@pytest.mark.parametrize("name", ["all ignored", "all missing"])
-def test_where_no_pixel_counts_nothing_is_defined(name):
-    found = by_path(scored(*corner(name)))
-    known = {path for path, value in found.items() if not np.isnan(value)}
-    assert {path for path in known if not path.startswith("topology")} == {
-        "pixels", "at_threshold.threshold",
-    }  # fmt: skip
-    assert found["pixels"] == 0
-
-
-@pytest.mark.parametrize("classes", [2, 4])
-@given(data=st.data())
-def test_a_drawing_has_no_thresholds_and_all_else_as_usual(classes, data):
-    levels, label = data.draw(scenes(classes=classes))
-    missing = levels == 255
-    levels = np.where(missing, 255, (levels == levels.max(axis=0)) * 254).astype(np.uint8)
-    drawing, graded = scored(levels, label, graded=False), scored(levels, label)
-    for scores in (reported(drawing), *reported(drawing)["classes"].values()):
-        for group in BY_THRESHOLD:
-            assert set(numbers(scores.get(group))) == {None}
-    found, expected = by_path(drawing), by_path(graded)
-    assert found.keys() == expected.keys()
-    for path, value in found.items():
-        if path.startswith(BY_THRESHOLD) or path.endswith("break_even"):
-            assert np.isnan(value)
-        else:
-            np.testing.assert_array_equal(value, expected[path])
-    for name, scores in drawing.classes.items():
-        expected = vars(graded.classes[name].foreground)
-        np.testing.assert_equal(vars(scores.foreground), expected)
-
-
-def test_paths_are_the_same_whatever_the_data_and_lead_to_numbers_of_the_report():
-    paths = list(PATHS)
-    for name in CORNERS:
-        scores = scored(*corner(name))
-        assert list(by_path(scores)) == paths
-        assert list(by_path(scored(*corner(name), graded=False))) == paths
-        assert list(per_scene([counted(*corner(name))], HALF)) == paths
-        told = reported(scores)
-        for path, value in by_path(scores).items():
-            there = told
-            for key in path.split("."):
-                there = there[key]
-            assert there is None if np.isnan(value) else there == value
-    assert {"pixels", "foreground.f1", "break_even.value", "class_mean.iou"} <= set(paths)
-    assert {"calibration.ece", "relaxed.f1", "topology.cldice", "topology.parts"} <= set(paths)
-    assert not {"relaxed.rho", "calibration.share"} & set(paths)
-
-
-def test_paths_do_not_depend_on_how_many_sets_of_counts_there_are():
-    counts = [counted(*corner("all wrong"))] * 10
-    alone = list(by_path(scores_of(combined(counts), HALF)))
-    for shape in [(), (1,), (10,), (2, 10), (0,)]:
-        found = by_path(scores_of(combined(counts, np.ones((*shape, 10))), HALF))
-        assert list(found) == alone
-        assert {values.shape for values in found.values()} == {shape}
-
-
-def test_without_topology_there_is_none():
-    counter = Counter(2, Disc(1))
-    scores = scores_of(counter.counts(None, graded=True), HALF)
-    assert scores.topology is None
-    assert reported(scores)["topology"] is None
-    assert not any(path.startswith("topology") for path in by_path(scores))
-
-
-def test_whole_numbers_are_shown_as_such():
-    topology = TopologyCounts(components=3, label_components=4, loops=1, label_loops=2, parts=5)
-    told = reported(scored(*corner("all wrong"), topology=topology))
-    whole = [told["pixels"], *(told["topology"][name] for name in
-             ("components", "label_components", "loops", "label_loops", "parts"))]  # fmt: skip
-    assert whole == [2, 3, 4, 1, 2, 5]
-    assert all(type(number) is int for number in [*whole, told["calibration"]["bins"][0]["pixels"]])
-
-
-@pytest.mark.parametrize("classes", [2, 3])
-@given(data=st.data())
-@settings(max_examples=15)
-def test_many_scenes_at_once_give_what_each_gives(classes, data):
-    several = [data.draw(scenes(classes=classes)) for _ in range(4)]
-    names = NAMES[: classes - 1] if classes > 2 else ()
-    counts = [counted(*scene) for scene in several]
-    each = [by_path(scores_of(one, 100, names)) for one in counts]
-    at_once = per_scene(counts, 100, names)
-    square = by_path(scores_of(combined(counts, np.eye(4).reshape(2, 2, 4)), 100, names))
-    for path in each[0]:
-        expected = [one[path] for one in each]
-        np.testing.assert_array_equal(at_once[path], expected)
-        np.testing.assert_array_equal(square[path], np.reshape(expected, (2, 2)))
 
 
 @given(st.lists(scenes(classes=3), min_size=1, max_size=4))
