@@ -1,37 +1,25 @@
-"""Rasters of anyone's probabilities or classes, read as levels 0 to 254 and 255."""
+"""Rasters of anyone's probabilities, read as levels 0 to 254 and 255."""
 
 import numpy as np
 import pytest
 import rasterio
-from PIL import Image
 
 from pipelines.errors import PredictionError
 from pipelines.results.levels import at_size, open_levels
+from tests.pipelines.results.drawn_levels import (
+    HEIGHT,
+    PROBABILITY,
+    RANDOM,
+    THERE,
+    WHOLE,
+    WIDTH,
+    is_graded,
+    of,
+    read,
+)
 from tiling.blend import NODATA, TOP
 from tiling.errors import SceneError
 from tiling.window import Window
-
-HEIGHT, WIDTH = 12, 16
-WHOLE = Window(0, 0, HEIGHT, WIDTH)
-RANDOM = np.random.default_rng(3)
-PROBABILITY = RANDOM.random((1, HEIGHT, WIDTH), np.float32)
-THERE = RANDOM.random((HEIGHT, WIDTH)) > 0.3
-
-
-def read(path, window=WHOLE, **options):
-    with open_levels(path, **options) as levels:
-        return levels.read(window)
-
-
-def is_graded(path, **options):
-    with open_levels(path, **options) as levels:
-        return levels.graded
-
-
-def of(probability):
-    """Levels of another tool's probabilities: the highest that is reached."""
-    return np.floor(probability.astype(np.float64) * TOP + 1e-3).astype(np.uint8)
-
 
 # Probabilities.
 
@@ -195,172 +183,6 @@ def test_floats_of_0_and_1_are_probabilities_that_are_certain(write_raster, tmp_
     path = write_raster(tmp_path / "sure.tif", pixels)
     assert is_graded(path)
     np.testing.assert_array_equal(read(path), of(pixels))
-
-
-# Masks.
-
-
-@pytest.mark.parametrize("values", [(0, 1), (0, 255), (0, 0), (1, 1), (255, 255)])
-@pytest.mark.parametrize("name", ["mask.tif", "mask.png"])
-def test_a_mask_is_found_by_its_values(write_raster, tmp_path, values, name):
-    drawn = PROBABILITY > 0.5
-    pixels = np.where(drawn, *values[::-1]).astype(np.uint8)
-    path = tmp_path / name
-    if name.endswith("tif"):
-        write_raster(path, pixels)
-    else:
-        Image.fromarray(pixels[0]).save(path)
-    np.testing.assert_array_equal(read(path), (pixels != 0) * np.uint8(TOP))
-    assert not is_graded(path)
-
-
-def test_a_mask_of_one_bit_is_one(tmp_path):
-    drawn = PROBABILITY[0] > 0.5
-    Image.fromarray(drawn).save(tmp_path / "mask.png")
-    np.testing.assert_array_equal(read(tmp_path / "mask.png")[0], drawn * np.uint8(TOP))
-    assert not is_graded(tmp_path / "mask.png")
-
-
-def test_one_other_value_makes_probabilities_of_it(write_raster, tmp_path):
-    pixels = ((PROBABILITY > 0.5) * 255).astype(np.uint8)
-    pixels[0, -1, -1] = 7
-    assert is_graded(write_raster(tmp_path / "p.tif", pixels))
-    # Where it is not there it does not say anything.
-    assert not is_graded(write_raster(tmp_path / "mask.tif", pixels, nodata=7))
-
-
-def test_a_mask_in_another_type_is_told_from_probabilities(write_raster, tmp_path):
-    pixels = (PROBABILITY > 0.5).astype(np.uint16)
-    assert not is_graded(write_raster(tmp_path / "mask.tif", pixels))
-    np.testing.assert_array_equal(read(tmp_path / "mask.tif"), pixels * TOP)
-
-
-def test_numbers_of_classes_are_a_mask_where_the_classes_are_named(write_raster, tmp_path):
-    classes = ("road", "rail", "river")
-    pixels = RANDOM.integers(0, 4, (1, HEIGHT, WIDTH)).astype(np.uint8)
-    path = write_raster(tmp_path / "classes.tif", pixels)
-    levels = read(path, classes=classes)
-    assert levels.shape == (3, HEIGHT, WIDTH)
-    for number, band in enumerate(levels, start=1):
-        np.testing.assert_array_equal(band, (pixels[0] == number) * np.uint8(TOP))
-    assert not is_graded(path, classes=classes)
-
-
-@pytest.mark.parametrize("value", [4, -1])
-def test_a_number_that_is_no_class_is_an_error_that_names_the_option(write_raster, tmp_path, value):
-    pixels = np.zeros((1, HEIGHT, WIDTH), np.int16)
-    pixels[0, 3, 3] = value
-    path = write_raster(tmp_path / "odd.tif", pixels)
-    with pytest.raises(PredictionError, match=rf"odd\.tif: value {value} .*0 to 3; .*--classes"):
-        read(path, kind="mask", classes=("a", "b", "c"))
-    gone = write_raster(tmp_path / "gone.tif", pixels, nodata=value)
-    assert read(gone, kind="mask", classes=("a", "b", "c"))[0, 3, 3] == NODATA
-
-
-def test_what_is_asked_for_goes_before_what_it_looks_like(write_raster, tmp_path):
-    grey = np.rint(PROBABILITY * 255).astype(np.uint8)
-    path = write_raster(tmp_path / "grey.tif", grey)
-    with pytest.raises(PredictionError, match=r"grey\.tif: value .* is no class .* --classes"):
-        read(path, kind="mask")
-    for name, options in (("floats", {}), ("scaled", {"value_range": (0, 100)})):
-        pixels = PROBABILITY if name == "floats" else grey
-        path = write_raster(tmp_path / f"{name}.tif", pixels)
-        with pytest.raises(PredictionError, match=rf"{name}\.tif: holds probabilities"):
-            read(path, kind="mask", **options)
-    white = ((PROBABILITY > 0.5) * 255).astype(np.uint8)
-    path = write_raster(tmp_path / "white.tif", white)
-    assert is_graded(path, kind="probability")
-    np.testing.assert_array_equal(read(path, kind="probability"), (white > 0) * np.uint8(TOP))
-
-
-def test_masks_are_found_window_by_window(write_raster, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipelines.results.levels._AT_ONCE", 5)
-    pixels = np.zeros((1, HEIGHT, WIDTH), np.uint8)
-    pixels[0, 0, 0], pixels[0, -1, -1] = 1, 255
-    assert is_graded(write_raster(tmp_path / "p.tif", pixels))
-    pixels[0, 0, 0] = 255
-    assert not is_graded(write_raster(tmp_path / "mask.tif", pixels))
-
-
-# Bands.
-
-
-@pytest.mark.parametrize("highest", [3, 31, 100])
-def test_numbers_that_may_be_classes_or_percent_are_not_guessed_at(write_raster, tmp_path, highest):
-    pixels = np.rint(PROBABILITY * highest).astype(np.uint8)
-    pixels[0, 0, 0] = highest
-    path = write_raster(tmp_path / "odd.tif", pixels)
-    with pytest.raises(
-        PredictionError, match=rf"odd\.tif: values up to {highest} .*--classes.*--val"
-    ):
-        read(path)
-    np.testing.assert_array_equal(read(path, value_range=(0, highest)), of(pixels / highest))
-    assert is_graded(path, kind="probability")
-
-
-@pytest.mark.parametrize("dtype", ["int32", "uint32", "int64", "int8"])
-def test_a_mask_may_be_of_any_integers(write_raster, tmp_path, dtype):
-    drawn = PROBABILITY > 0.5
-    path = write_raster(tmp_path / "mask.tif", drawn.astype(dtype))
-    np.testing.assert_array_equal(read(path), drawn * np.uint8(TOP))
-
-
-def test_several_bands_are_classes_that_are_named(write_raster, tmp_path):
-    pixels = np.stack([PROBABILITY[0], 1 - PROBABILITY[0]]) / 2
-    path = write_raster(tmp_path / "p.tif", pixels)
-    with open_levels(path, classes=("road", "rail")) as levels:
-        assert levels.classes == ("road", "rail")
-        np.testing.assert_array_equal(levels.read(WHOLE), of(pixels))
-    with rasterio.open(path, "r+") as raster:
-        raster.set_band_description(2, "rail")
-    with (
-        pytest.raises(PredictionError, match=r"p\.tif: 2 bands, but nothing says of which"),
-        open_levels(path),
-    ):
-        pass
-    with rasterio.open(path, "r+") as raster:
-        raster.set_band_description(1, "probability of road")
-    with open_levels(path) as levels:
-        assert levels.classes == ("road", "rail")
-
-
-def test_bands_are_probabilities_though_one_could_be_a_mask(write_raster, tmp_path):
-    pixels = np.stack([np.zeros((HEIGHT, WIDTH)), PROBABILITY[0] * 255]).astype(np.uint8)
-    path = write_raster(tmp_path / "p.tif", pixels)
-    assert is_graded(path, classes=("road", "rail"))
-    np.testing.assert_array_equal(read(path, classes=("road", "rail")), of(pixels / 255))
-
-
-def test_one_band_is_the_foreground(write_raster, tmp_path):
-    with open_levels(write_raster(tmp_path / "p.tif", PROBABILITY)) as levels:
-        assert levels.classes == ("foreground",)
-
-
-@pytest.mark.parametrize("bands", [1, 3])
-def test_bands_for_other_classes_are_an_error_that_counts_both(write_raster, tmp_path, bands):
-    path = write_raster(tmp_path / "p.tif", np.repeat(PROBABILITY, bands, axis=0))
-    said = rf"p\.tif: {bands} bands? .*2 foreground classes \(road, rail\); .*background"
-    with pytest.raises(PredictionError, match=said), open_levels(path, classes=("road", "rail")):
-        pass
-
-
-def test_a_mask_has_one_band(write_raster, tmp_path):
-    path = write_raster(tmp_path / "m.tif", np.zeros((3, HEIGHT, WIDTH), np.uint8))
-    with pytest.raises(PredictionError, match=r"m\.tif: 3 bands"), open_levels(path, "mask"):
-        pass
-
-
-@pytest.mark.parametrize("kind", ["nodata", "alpha", "mask"])
-@pytest.mark.parametrize("dtype", ["uint8", "float32"])
-def test_whatever_says_that_a_pixel_is_missing_is_heard(write_raster, tmp_path, kind, dtype):
-    full = np.maximum(PROBABILITY, 0.01) * (200 if dtype == "uint8" else 1)
-    pixels = full.astype(dtype)
-    path = write_raster(tmp_path / "p.tif", pixels, nodata_kind=kind, valid=THERE)
-    levels = read(path)
-    assert levels.shape == (1, HEIGHT, WIDTH)
-    np.testing.assert_array_equal(levels[0] == NODATA, ~THERE)
-    expected = of(pixels / (255.0 if dtype == "uint8" else 1.0))
-    np.testing.assert_array_equal(levels[:, THERE], expected[:, THERE])
 
 
 # Size.
