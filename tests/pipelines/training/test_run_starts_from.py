@@ -1,0 +1,62 @@
+"""Trainings that start from weights."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pipelines.errors import PipelineError, WeightsError
+from pipelines.models.weights import load, save
+from pipelines.results.progress import Silence
+from pipelines.training.run import train_roads
+from tests.pipelines.training.small_runs import roads_config
+
+pytestmark = pytest.mark.usefixtures("_small_tiles")
+
+
+def test_weights_to_start_from_bring_their_normalisation_and_are_noted(unbroken, roads, tmp_path):
+    few = {"iterations": 1, "scorings": 1, "learning_rate": 1e-9}
+    config = roads_config(roads, tmp_path / "on", start_from=str(unbroken.weights), **few)
+    found = load(str(train_roads(config, Silence()).weights))
+    start = load(str(unbroken.weights))
+    assert (found.card.mean, found.card.std) == (start.card.mean, start.card.std)
+    assert found.card.training["earlier"] == start.card.training
+    assert found.card.training["start_from"] == unbroken.weights.name
+    for key, value in start.network.state_dict().items():
+        torch.testing.assert_close(found.network.state_dict()[key], value, rtol=0, atol=1e-6)
+
+
+def test_weights_to_start_from_that_changed_are_not_gone_on_from(unbroken, roads, tmp_path):
+    start = tmp_path / "start.safetensors"
+    start.write_bytes(unbroken.weights.read_bytes())
+    config = roads_config(roads, tmp_path / "on", start_from=str(start), iterations=1, scorings=1)
+    train_roads(config, Silence())
+    model = load(str(start))
+    save(start, model.network, replace(model.card, mean=(0.0, 0.0, 0.0)))
+    with pytest.raises(
+        PipelineError, match=r"differs in start_from \(.*start.safetensors\); resume"
+    ):
+        train_roads(config, Silence())
+
+
+def test_weights_to_start_from_are_not_written_over(copied, roads):
+    start = copied / "roads.safetensors"
+    config = roads_config(roads, copied, start_from=str(start), overwrite=True)
+    with pytest.raises(PipelineError, match="choose another --output"):
+        train_roads(config, Silence())
+    fold = copied / "fold-1"
+    fold.mkdir()
+    start = start.rename(fold / "roads-1.safetensors")
+    with pytest.raises(PipelineError, match="choose another --output"):
+        train_roads(config.model_copy(update={"start_from": str(start)}), Silence())
+    assert start.is_file()
+
+
+def test_weights_of_another_network_or_task_are_no_start(
+    unbroken, roads, tmp_path, vessels_weights
+):
+    config = roads_config(roads, tmp_path, start_from=str(unbroken.weights), model="sru-4")
+    with pytest.raises(WeightsError, match="--model dru-4"):
+        train_roads(config, Silence())
+    with pytest.raises(WeightsError, match="find vessels, not roads; give --start-from roads-"):
+        train_roads(roads_config(roads, tmp_path, start_from=str(vessels_weights)), Silence())
