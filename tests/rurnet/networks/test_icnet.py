@@ -157,6 +157,7 @@ def test_a_fusion_unit_by_hand():
     torch.testing.assert_close(fusion(coarse, fine), expected.clamp(min=0))
 
 
+@pytest.mark.soak
 @torch.inference_mode()
 def test_exported_it_takes_any_size():
     net = network().eval()

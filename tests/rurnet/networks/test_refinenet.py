@@ -88,6 +88,7 @@ def test_only_the_encoder_is_normalised():
     assert all(name.startswith("encoder.") for name in norms)
 
 
+@pytest.mark.soak
 @torch.inference_mode()
 def test_exported_it_takes_any_size():
     net = network().eval()
