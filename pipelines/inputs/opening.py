@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipelines.errors import DataError
 from pipelines.inputs.field_of_view import (
     field_diameter,
     field_of_view,
@@ -65,6 +66,12 @@ def opened_scene(source: str, path: Path | None, reading: Reading) -> Iterator[O
         if reading.white_is_nodata:
             scene = WhiteScene(scene)
         if reading.area is not None:
+            if file.control is not None:
+                remedy = file.control.remedy(file.name)
+                raise DataError(
+                    f"{file.name}: has {file.control.kind} but no transform, so {reading.area} "
+                    f"cannot be placed on it; give the file that this makes: {remedy}"
+                )
             scene = AreaScene(scene, read_area(reading.area, scene))
         seen, notes = scene, notes_on_pixels(scene, reading.pixel_told, reading.gsd)
         if reading.gsd is not None:
@@ -72,7 +79,9 @@ def opened_scene(source: str, path: Path | None, reading: Reading) -> Iterator[O
                 scene, reading.gsd, reading.pixel_told,
                 wanted=reading.gsd_wanted, any_scale=reading.any_scale,
             )  # fmt: skip
-        yield OpenedScene(scene, seen, label, notes=notes, pixel_told=reading.pixel_told)
+        yield OpenedScene(
+            scene, seen, label, notes=notes, pixel_told=reading.pixel_told, control=file.control
+        )
 
 
 def _at_diameter(scene: MaskedScene, reading: Reading) -> Scene:

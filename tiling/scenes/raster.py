@@ -18,6 +18,7 @@ from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning
 
 from tiling.errors import SceneError
 from tiling.scenes.bands import TYPES, Bands, as_read, chosen_bands, pixel_type
+from tiling.scenes.control import GroundControl, control_of
 from tiling.scenes.scene import BaseFileScene, Pixels, Valid, first_line, unreadable
 from tiling.window import Window
 
@@ -75,6 +76,7 @@ class RasterScene(BaseFileScene):
         self.width: int = dataset.width
         self.crs: CRS | None = dataset.crs
         self.transform: Affine = dataset.transform
+        self.control: GroundControl | None = control_of(dataset)
         self.nodata: float | None = dataset.nodata
         self.files: list[str] = dataset.files
         try:

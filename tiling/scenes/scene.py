@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 from tiling.errors import SceneError
+from tiling.scenes.control import GroundControl
 from tiling.window import Window
 
 Pixels = NDArray[Any]
@@ -85,6 +86,11 @@ class FileScene(Scene, Protocol):
     """
 
     @property
+    def control(self) -> GroundControl | None:
+        """What tells where its pixels lie, where that is no transform."""
+        ...
+
+    @property
     def nodata(self) -> float | None:
         """The value of pixels that are not there, where the file declares one."""
         ...
@@ -131,6 +137,7 @@ class BaseFileScene:
 
     crs: CRS | None = None
     transform: Affine = Affine.identity()
+    control: GroundControl | None = None
     nodata: float | None = None
     palette: Mapping[int, tuple[int, ...]] = MappingProxyType({})
 
