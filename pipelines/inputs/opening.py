@@ -14,12 +14,12 @@ from pipelines.inputs.field_of_view import (
 )
 from pipelines.inputs.fundus import FundusSample, sample_of
 from pipelines.inputs.labels import Labelling, open_label
-from pipelines.inputs.scale import at_gsd, at_scale, notes_on_pixels
+from pipelines.inputs.scale import at_gsd, at_scale, remarks_on_scale
 from pipelines.inputs.scene_input import OpenedScene
 from tiling.scenes.area import AreaScene, read_area
 from tiling.scenes.files import open_scene
 from tiling.scenes.masked import MaskedScene
-from tiling.scenes.scene import Scene
+from tiling.scenes.scene import FileScene, Scene
 from tiling.scenes.white import WhiteScene
 
 FIELD_SEEN_AT = 2048
@@ -73,15 +73,33 @@ def opened_scene(source: str, path: Path | None, reading: Reading) -> Iterator[O
                     f"cannot be placed on it; give the file that this makes: {remedy}"
                 )
             scene = AreaScene(scene, read_area(reading.area, scene))
-        seen, notes = scene, notes_on_pixels(scene, reading.pixel_told, reading.gsd)
+        seen, remarks = scene, remarks_on_scale(scene, reading.pixel_told, reading.gsd)
         if reading.gsd is not None:
             seen = at_gsd(
                 scene, reading.gsd, reading.pixel_told,
                 wanted=reading.gsd_wanted, any_scale=reading.any_scale,
             )  # fmt: skip
         yield OpenedScene(
-            scene, seen, label, notes=notes, pixel_told=reading.pixel_told, control=file.control
-        )
+            scene, seen, label,
+            remarks=(*remarks_on_gap(file), *remarks),
+            pixel_told=reading.pixel_told,
+            control=file.control,
+        )  # fmt: skip
+
+
+def remarks_on_gap(file: FileScene) -> tuple[str, ...]:
+    """Returns what a person should know of a mosaic: one line where it has a gap that counts."""
+    if file.gap is None:
+        return ()
+    pixels, valid = file.read(file.gap.place)
+    if not valid.any():
+        return ()
+    value = ",".join(f"{value:g}" for value in pixels.ravel())
+    return (
+        f"{file.name}: {100 * file.gap.share:.3g} % of it is covered by none of its sources, but "
+        f"counts as pixels of {value}; to make them missing, with all pixels of the sources that "
+        f"are 0: {file.gap.remedy}",
+    )
 
 
 def _at_diameter(scene: MaskedScene, reading: Reading) -> Scene:

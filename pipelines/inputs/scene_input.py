@@ -40,12 +40,12 @@ class OpenedScene(Views):
     Attributes:
         label: What it is scored by; None where there is none.
         second: What a second observer drew; None where there is none.
-        notes: What a person should know of how it was read: each a line that names the file.
+        remarks: What a person should know of how it was read: each a line that names the file.
     """
 
     label: RasterLabel | None = None
     second: RasterLabel | None = None
-    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ class SceneOutcome:
         pixel: Size of a pixel on the ground; None where nothing tells it.
         seen: Rows and columns at which the network saw the scene; None where a raster was only
             scored.
-        notes: What a person should know of how it was read, line by line.
+        remarks: What a person should know of how it was read, line by line.
         scores: None where there is no label.
         error: Why the scene failed; None where it did not.
     """
@@ -93,6 +93,6 @@ class SceneOutcome:
     open_raster: OpenRaster = open_levels
     pixel: PixelSize | None = None
     seen: tuple[int, int] | None = None
-    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     scores: SceneScores | None = None
     error: str | None = None
