@@ -108,7 +108,7 @@ def _on_scene(views: Views, store: PartStore, window: Window) -> Blended:
         there = blended.levels[0] != NODATA
         made, _ = back(blended.levels, there, piece)
         levels[:, *inside] = np.where(valid[inside], np.rint(made), NODATA)
-        if probability is not None:
+        if probability is not None and blended.probability is not None:
             made, _ = back(blended.probability, there, piece)
             probability[:, *inside] = np.where(valid[inside], made, np.float32(np.nan))
     return Blended(levels, probability)
@@ -142,7 +142,7 @@ def _least_pixels(min_size: str, views: Views) -> int:
         return int(min_size)
     if views.pixel is None:
         raise DataError(
-            f"{views.scene.name}: its pixels have no size in metres; tell it with --pixel-size, "
-            "or give --min-size in pixels"
+            f"{views.scene.name}: its pixels have no size in metres; give --min-size in pixels, or "
+            "tell infer_roads the size with --pixel-size"
         )
     return ceil(float(min_size.removesuffix("m2")) / views.pixel.side**2)

@@ -81,6 +81,6 @@ def _check_scale(scene: Scene, pixel: PixelSize, gsd: float, factor: float) -> N
     if factor > MOST_SCALED:
         raise DataError(
             f"{scene.name}: a pixel is {pixel}, but the network sees {gsd:g} m per pixel, which "
-            f"is a factor of {factor:.3g}; check the CRS and transform, give --pixel-size or "
-            f"--gsd, or go beyond a factor of {MOST_SCALED} with --any-scale"
+            f"is a factor of {factor:.3g}; check its CRS and transform, or give infer_roads "
+            f"--pixel-size, --gsd, or --any-scale, which goes beyond a factor of {MOST_SCALED}"
         )
