@@ -14,17 +14,13 @@ from pipelines.inputs.field_of_view import (
 )
 from pipelines.inputs.fundus import FundusSample, sample_of
 from pipelines.inputs.labels import Labelling, open_label
+from pipelines.inputs.scale import at_gsd, at_scale, remarks_on_scale
 from pipelines.inputs.scene_input import OpenedScene
 from tiling.scenes.area import AreaScene, read_area
 from tiling.scenes.files import open_scene
 from tiling.scenes.masked import MaskedScene
-from tiling.scenes.resample import ResampledScene, pixel_size
-from tiling.scenes.scene import Scene
+from tiling.scenes.scene import FileScene, Scene
 from tiling.scenes.white import WhiteScene
-
-SAME_SCALE = 0.01
-"""Scales that differ by less than this share count as one: resampling would gain nothing."""
-
 
 FIELD_SEEN_AT = 2048
 """Longest side, in pixels, of the overview that a field of view is derived from."""
@@ -38,6 +34,9 @@ class Reading:
         bands: How many they must have, or which are read (from 1 on); None reads all colours.
         gsd: Metres per pixel at which the network sees them; None for their own.
         gsd_wanted: Whether a scene whose pixels have no size in metres is then an error.
+        pixel_told: Side of a pixel of the scenes in metres, whatever their coordinates say; None
+            measures it.
+        any_scale: Whether a scene may be scaled by more than `MOST_SCALED`.
         field_diameters: Smallest and largest diameter in pixels at which the network sees the
             field of view of a fundus; None for its own.
         area: GeoJSON file; outside of its polygons pixels are missing.
@@ -48,6 +47,8 @@ class Reading:
     bands: int | tuple[int, ...] | None = 3
     gsd: float | None = None
     gsd_wanted: bool = False
+    pixel_told: float | None = None
+    any_scale: bool = False
     field_diameters: tuple[int, int] | None = None
     area: Path | None = None
     white_is_nodata: bool = False
@@ -65,23 +66,40 @@ def opened_scene(source: str, path: Path | None, reading: Reading) -> Iterator[O
         if reading.white_is_nodata:
             scene = WhiteScene(scene)
         if reading.area is not None:
+            if file.control is not None:
+                remedy = file.control.remedy(file.name)
+                raise DataError(
+                    f"{file.name}: has {file.control.kind} but no transform, so {reading.area} "
+                    f"cannot be placed on it; give the file that this makes: {remedy}"
+                )
             scene = AreaScene(scene, read_area(reading.area, scene))
-        yield OpenedScene(scene, _at_gsd(scene, reading), label)
+        seen, remarks = scene, remarks_on_scale(scene, reading.pixel_told, reading.gsd)
+        if reading.gsd is not None:
+            seen = at_gsd(
+                scene, reading.gsd, reading.pixel_told,
+                wanted=reading.gsd_wanted, any_scale=reading.any_scale,
+            )  # fmt: skip
+        yield OpenedScene(
+            scene, seen, label,
+            remarks=(*remarks_on_gap(file), *remarks),
+            pixel_told=reading.pixel_told,
+            control=file.control,
+        )  # fmt: skip
 
 
-def _at_gsd(scene: Scene, reading: Reading) -> Scene:
-    """The scene as the network sees it."""
-    if reading.gsd is None:
-        return scene
-    own = pixel_size(scene)
-    if own is None:
-        if reading.gsd_wanted:
-            raise DataError(
-                f"{scene.name}: its pixels have no size in metres, so --gsd means nothing; "
-                "leave it out, or give the scene a projected CRS, e.g. gdalwarp -t_srs"
-            )
-        return scene
-    return _at_scale(scene, own / reading.gsd)
+def remarks_on_gap(file: FileScene) -> tuple[str, ...]:
+    """Returns what a person should know of a mosaic: one line where it has a gap that counts."""
+    if file.gap is None:
+        return ()
+    pixels, valid = file.read(file.gap.place)
+    if not valid.any():
+        return ()
+    value = ",".join(f"{value:g}" for value in pixels.ravel())
+    return (
+        f"{file.name}: {100 * file.gap.share:.3g} % of it is covered by none of its sources, but "
+        f"counts as pixels of {value}; to make them missing, with all pixels of the sources that "
+        f"are 0: {file.gap.remedy}",
+    )
 
 
 def _at_diameter(scene: MaskedScene, reading: Reading) -> Scene:
@@ -90,15 +108,8 @@ def _at_diameter(scene: MaskedScene, reading: Reading) -> Scene:
         return scene
     # A mask that was derived is coarser than a large scene.
     own = field_diameter(scene.mask) * max(scene.height, scene.width) / max(scene.mask.shape)
-    return _at_scale(scene, working_diameter(own, reading.field_diameters) / own)
-
-
-def _at_scale(scene: Scene, scale: float) -> Scene:
-    """The scene with `scale` times as many pixels along each side, or itself at about 1."""
-    if abs(scale - 1) < SAME_SCALE:
-        return scene
-    height, width = (max(1, round(length * scale)) for length in (scene.height, scene.width))
-    return ResampledScene(scene, height, width)
+    scale = working_diameter(own, reading.field_diameters) / own
+    return at_scale(scene, scale, scale)
 
 
 @contextmanager

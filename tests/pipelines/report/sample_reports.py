@@ -242,6 +242,7 @@ def build_report(
                 "label": f"/data/chase_db1/{name}_1stHO.png" if labelled else None,
                 "height": 960, "width": 999, "tiles": 9, "parts": 1, "parts_computed": 1,
                 "seconds": 2.4, "files": {"mask": f"{name}/mask.tif"},
+                "pixel_size": None, "seen": None, "remarks": [],
                 "scores": scores if labelled else None,
             }
             for name, scores in zip(names, scored, strict=True)
