@@ -5,7 +5,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from pipelines.inputs.labels import RasterLabel
-from tiling.scenes.scene import Scene
+from pipelines.inputs.normalisation import ValueRange
+from tiling.scenes.scene import FileScene, Scene
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,19 @@ class Views:
 
 @dataclass(frozen=True)
 class OpenedScene(Views):
-    """A scene that is open, with the labels that it is scored by."""
+    """A scene that is open, with the labels that it is scored by.
+
+    Attributes:
+        label: The label; None where there is none.
+        second: The second observer's.
+        value_range: Pixel values that stand for 0 and 255; None for those of the type.
+        file: The file that the scene is made from, as its reader has it.
+    """
 
     label: RasterLabel | None = None
     second: RasterLabel | None = None
+    value_range: ValueRange | None = None
+    file: FileScene | None = None
 
 
 @dataclass(frozen=True)

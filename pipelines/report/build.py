@@ -172,6 +172,7 @@ def _scene(outcome: SceneOutcome, level: int, classes: Sequence[str]) -> SceneEn
         parts_computed=prediction.computed if prediction else None,
         seconds=round(prediction.seconds, 3) if prediction else None,
         files={kind: str(path) for kind, path in outcome.files.items()},
+        remarks=prediction.remarks if prediction else (),
         scores=_scores(scores.counts, level, classes) if scores else None,
     )
 

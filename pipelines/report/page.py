@@ -68,6 +68,7 @@ def render_page(report: Report, pictures: Sequence[Picture]) -> str:
         classes=_classes(pooled),
         compared=None if report.comparison is None else _compared(report.comparison),
         viewers=viewers,
+        remarks=[remark for scene in report.scenes for remark in scene.remarks],
     )
 
 

@@ -23,6 +23,7 @@ class Prediction:
         parts: Parts it was cut into.
         computed: Parts computed by this run; the others were there already.
         seconds: Wall time.
+        remarks: What should be known of the scene's pixels, a line each.
     """
 
     files: dict[str, Path]
@@ -30,6 +31,7 @@ class Prediction:
     parts: int
     computed: int
     seconds: float
+    remarks: tuple[str, ...] = ()
 
     @property
     def probability(self) -> Path:

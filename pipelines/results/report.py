@@ -206,6 +206,7 @@ class SceneEntry:
         parts_computed: By this run; the others were there already.
         seconds: Wall time.
         files: Rasters by what they are: "probability", "mask", ...
+        remarks: What should be known of the scene's pixels, a line each.
         scores: None where there is no label; in `report.json` they stand among the other fields.
     """
 
@@ -219,6 +220,7 @@ class SceneEntry:
     parts_computed: int | None
     seconds: float | None
     files: Mapping[str, str]
+    remarks: Sequence[str]
     scores: Scores[Number] | None
 
 
