@@ -206,8 +206,8 @@ class SceneEntry:
         parts_computed: By this run; the others were there already.
         seconds: Wall time.
         files: Rasters by what they are: "probability", "mask", ...
-        remarks: What should be known of the scene's pixels, a line each.
         scores: None where there is no label; in `report.json` they stand among the other fields.
+        remarks: What should be known of the scene's pixels, a line each.
     """
 
     name: str
@@ -220,8 +220,8 @@ class SceneEntry:
     parts_computed: int | None
     seconds: float | None
     files: Mapping[str, str]
-    remarks: Sequence[str]
     scores: Scores[Number] | None
+    remarks: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
