@@ -181,12 +181,13 @@ def _check_alike(images: Sequence[_Image]) -> None:
         if one.bands != first.bands:
             raise DataError(
                 f"{one.path}: bands are {one.bands}, but {first.path} has {first.bands}; "
-                "give all images the same, e.g. gdal_translate -b 1 -b 2 -b 3"
+                "give all images the same, e.g. rio stack --bidx 1,2,3"
             )
         if one.dtype != first.dtype:
             raise DataError(
                 f"{one.path}: pixels are {one.dtype}, but {first.path} has {first.dtype}, "
-                "which is another scale; give all images the same, e.g. gdal_translate -ot -scale"
+                "which is another scale; give all images the same, e.g. rio convert --dtype uint8 "
+                "--scale-ratio"
             )
 
 

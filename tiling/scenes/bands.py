@@ -61,10 +61,11 @@ def chosen_bands(
         choice, remark = colours[:wanted], ""
     else:
         choice, remark = [*colours, *[colours[-1]] * wanted][:wanted], " (one may stand twice)"
+    numbers = ",".join(map(str, choice))
     raise SceneError(
         f"{name}: {has}, but the network wants {wanted}; "
-        f"choose them, e.g. --bands {','.join(map(str, choice))}{remark}, or before training "
-        f"rio stack {' '.join(f'--bidx {band}' for band in choice)} {name} NEW.tif"
+        f"choose them, e.g. --bands {numbers}{remark}, or before training "
+        f"rio stack --bidx {numbers} {name} NEW.tif"
     )
 
 
