@@ -53,6 +53,10 @@ DRAWN = 3000
 class Free:
     """A predictor that costs almost nothing: bright pixels are road."""
 
+    def scaled_from(self, value_range: tuple[float, float] | None) -> "Free":
+        """Itself: it looks at bytes."""
+        return self
+
     bands, batch, lanes, readers = 1, BATCH, 2, 1
 
     def __call__(self, pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.uint16]:

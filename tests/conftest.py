@@ -224,7 +224,7 @@ def predict() -> Predict:
         progress: Callable[[int], None] = lambda tiles: None,
     ) -> Prediction:
         workers = ThisProcess(device_kind(settings.device), predictor_for(models, settings))
-        opened = OpenedScene(scene, seen or scene)
+        opened = OpenedScene(scene, seen or scene, value_range=settings.value_ends)
         item = SceneInput(scene.name, folder.name, lambda: nullcontext(opened), png)
         return predict_scene(item, opened, models, settings, folder, workers, progress=progress)
 

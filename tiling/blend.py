@@ -10,6 +10,7 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
+from tiling.errors import ProbabilityError
 from tiling.grid import Grid
 from tiling.part import Part
 from tiling.window import Window
@@ -34,7 +35,17 @@ _ROWS_AT_ONCE = 16
 
 
 def quantise(probability: NDArray[np.floating]) -> NDArray[np.uint16]:
-    """Probability 0 to 1, any shape, to 16-bit fixed point."""
+    """Probability 0 to 1, any shape, to 16-bit fixed point.
+
+    Raises:
+        ProbabilityError: One is no finite number: it would become any number at all.
+    """
+    # One number tells of all: a sum with nan or infinity is not finite.
+    if not np.isfinite(probability.sum()):
+        raise ProbabilityError(
+            f"{int((~np.isfinite(probability)).sum())} of {probability.size} probabilities are no "
+            "finite numbers"
+        )
     fixed: NDArray[np.uint16] = np.rint(probability * ONE).astype(np.uint16)
     return fixed
 

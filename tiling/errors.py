@@ -21,5 +21,9 @@ class SinkError(TilingError, OSError):
     """A result cannot be written."""
 
 
+class ProbabilityError(TilingError, ArithmeticError):
+    """A network's probabilities are no finite numbers."""
+
+
 class ManifestError(TilingError, ValueError):
     """Results that are there were made with other settings."""

@@ -67,6 +67,27 @@ class Window:
         return rasterio.windows.Window(self.column, self.row, self.width, self.height)
 
 
+def spread(height: int, width: int, side: int, count: int) -> Iterator[Window]:
+    """Windows of at most `side` by `side`, evenly over [height, width].
+
+    Args:
+        height: Rows to spread them over.
+        width: Columns.
+        side: Of a window, in pixels.
+        count: How many each way; fewer where they would overlap.
+    """
+
+    def starts(length: int) -> list[int]:
+        many = max(1, min(count, length // side))
+        free = length - many * min(side, length)
+        # As much is left out before the first and after the last as between two.
+        return [free * (n + 1) // (many + 1) + n * min(side, length) for n in range(many)]
+
+    for row in starts(height):
+        for column in starts(width):
+            yield Window(row, column, min(side, height), min(side, width))
+
+
 def split(height: int, width: int, size: int) -> Iterator[Window]:
     """Cuts [height, width] into windows of at most `size` by `size`, row by row."""
     for row in range(0, height, size):

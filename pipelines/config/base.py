@@ -1,6 +1,6 @@
 """Base classes of the configurations, and patterns of their values."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -9,6 +9,9 @@ VALUES = r"-?\d+(,-?\d+)*"
 
 RANGE = r"-?\d+(\.\d+)?,-?\d+(\.\d+)?"
 
+
+AUTO: Literal["auto"] = "auto"
+"""A value range that each scene's own values give."""
 
 NAMES = r"[^,]+(,[^,]+)*"
 """Names separated by commas."""
@@ -44,8 +47,8 @@ class RangeSettings(Configuration):
 
     @property
     def value_ends(self) -> tuple[float, float] | None:
-        """The two numbers of `value_range`; None without it."""
-        if self.value_range is None:
+        """The two numbers of `value_range`; None without them."""
+        if self.value_range in (None, AUTO):
             return None
         low, high = self.value_range.split(",")
         return float(low), float(high)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipelines.config.base import RANGE, Configuration, PixelSide, RangeSettings
+from pipelines.config.base import AUTO, RANGE, Configuration, PixelSide, RangeSettings
 from pipelines.config.scoring import ScoringSettings, ThresholdSettings
 
 ROADS_INBOX = "inbox/roads"
@@ -35,9 +35,9 @@ class ResultSettings(ThresholdSettings, RangeSettings):
     ] = None  # fmt: skip
     value_range: Annotated[
         str | None,
-        Field(pattern=f"^({RANGE})$", description="Pixel values of black and white, for "
-              "example 0,2047. By default 0 and the largest value of the data type, or 0,1 for "
-              "floats."),
+        Field(pattern=f"^({RANGE}|{AUTO})$", description="Pixel values of black and white, for "
+              "example 0,2047; auto takes them from each scene's own values. By default those of "
+              "the training, else 0 and the largest value of the data type, or 0,1 for floats."),
     ] = None  # fmt: skip
     dtype: Annotated[
         Literal["uint8", "float32"],

@@ -9,7 +9,14 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, PositiveFloat, model_validator
 
-from pipelines.config.base import NAMES, ClassSettings, Configuration, PixelSide
+from pipelines.config.base import (
+    NAMES,
+    RANGE,
+    ClassSettings,
+    Configuration,
+    PixelSide,
+    RangeSettings,
+)
 from pipelines.config.protocol import Protocol, papers
 
 # The order matters: 1 on a command line is a number, not true.
@@ -299,7 +306,7 @@ class TrainDrive(TrainingSettings):
     samples: Samples = 0.0
 
 
-class TrainFolder(TrainingSettings, ClassSettings):
+class TrainFolder(TrainingSettings, ClassSettings, RangeSettings):
     """Train on your own images and labels; write weights and a report."""
 
     PROTOCOLS = {
@@ -335,10 +342,23 @@ class TrainFolder(TrainingSettings, ClassSettings):
               "road,path. By default there are as many as in the labels."),
     ] = None  # fmt: skip
     pixel_size: PixelSide = None
+    value_range: Annotated[
+        str | None,
+        Field(pattern=f"^({RANGE})$", description="Pixel values of black and white in all images, "
+              "for example 0,2047. The weights note it. By default 0 and the largest value of the "
+              "data type, or 0,1 for floats."),
+    ] = None  # fmt: skip
     output: Annotated[
         Path, Field(description="Folder of weights, checkpoints, log and report.")
     ] = Path("runs/train-folder")
     name: WeightsName = "folder"
+
+    def compared(self) -> dict[str, Any]:
+        """See `TrainingSettings`; without a range, trainings of before it was known go on."""
+        settings = super().compared()
+        if self.value_range is None:
+            del settings["value_range"]
+        return settings
 
     @model_validator(mode="after")
     def _one_way_to_hold_out(self) -> Self:

@@ -7,6 +7,7 @@ from statistics import fmean
 
 from pipelines.inputs.label_checks import check_fits, check_values
 from pipelines.inputs.labels import Labelling
+from pipelines.inputs.normalisation import ValueRange
 from pipelines.inputs.scene_input import SceneInput
 from pipelines.models.weights import Task
 from pipelines.runtime import processes as distributed
@@ -57,6 +58,7 @@ class TrainingData:
         ground_sampling_distance: Metres per pixel; None where it is not known.
         field_diameters: Smallest and largest diameter, in pixels, that the labelled images' fields
             of view are trained at; None where there are no fields of view.
+        value_range: Pixel values that stand for 0 and 255; None for those of the images' type.
         ignore: Values of label pixels that are left out, as `PredictionSettings` takes them.
     """
 
@@ -71,6 +73,7 @@ class TrainingData:
     drawn_share: float = 0.0
     ground_sampling_distance: float | None = None
     field_diameters: tuple[int, int] | None = None
+    value_range: ValueRange | None = None
     ignore: str | None = None
 
 

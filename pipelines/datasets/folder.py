@@ -14,12 +14,13 @@ from pipelines.inputs.fundus import subject_of
 from pipelines.inputs.label_checks import check_fits, check_values
 from pipelines.inputs.labels import IGNORE_INDEX, Labelling, open_label
 from pipelines.inputs.naming import find_label, stem_of
+from pipelines.inputs.normalisation import ValueRange
 from pipelines.inputs.opening import Reading
+from pipelines.inputs.pixel_values import GIVE_RANGE, looked_at
 from pipelines.sampling.sources import SceneSource
 from pipelines.sampling.statistics import Contents, LabelReading, label_readings
 from tiling.scenes.files import open_scene
 from tiling.scenes.ground import PixelSize, pixel_size
-from tiling.scenes.scene import FileScene
 
 _LOG = logging.getLogger("rurnet")
 
@@ -74,7 +75,7 @@ def folder_data(config: TrainFolder) -> TrainingData:
 
     Raises:
         DataError: A folder is missing or empty, or an image has other bands than the first, or
-            pixels of another type, or a palette.
+            pixels of another type, or most values outside the range.
         LabelError: An image has no label, or one of another size or place, or with a value that
             is no class.
         PipelineError: Two images of one name.
@@ -92,7 +93,8 @@ def folder_data(config: TrainFolder) -> TrainingData:
     )
     first = train[0]
     _check_alike([*train, *valid, *tests])
-    trained_on, choosing = ([_read(image) for image in images] for images in (train, valid))
+    ends = config.value_ends
+    trained_on, choosing = ([_read(image, ends) for image in images] for images in (train, valid))
     classes = _classes(trained_on, config.class_names)
     # 255 is a class where there are two, as in 0 and 255.
     labelling = Labelling(len(classes), (IGNORE_INDEX,) if len(classes) > 2 else ())
@@ -101,7 +103,9 @@ def folder_data(config: TrainFolder) -> TrainingData:
         check_values(str(one.image.label), one.two.values, labelling)
         check_values(str(one.image.label), one.under(len(classes)).values, labelling)
     gsd = one_pixel_size([image.pixel for image in (*train, *valid)])
-    reading = Reading(first.bands, gsd, pixel_told=config.pixel_size, labelling=labelling)
+    reading = Reading(
+        first.bands, gsd, pixel_told=config.pixel_size, labelling=labelling, value_range=ends
+    )
     items = [aerial_input(image.path, image.label, reading) for image in tests]
     for item in items:
         with item.open() as opened:
@@ -115,7 +119,7 @@ def folder_data(config: TrainFolder) -> TrainingData:
     return TrainingData(
         "other", (config.images.resolve().name,), classes,
         [examples(trained_on)], "test", items, valid=examples(choosing),
-        ground_sampling_distance=gsd,
+        ground_sampling_distance=gsd, value_range=ends,
         ignore=",".join(map(str, labelling.ignore)) or None,
     )  # fmt: skip
 
@@ -151,17 +155,22 @@ def _images(
         with open_scene(path, bands=None) as scene, open_label(label, _TWO_CLASSES) as drawn:
             if drawn is not None:
                 check_fits(drawn, scene)
-            _check_colours(scene)
             of_file = scene.bands, str(scene.dtype), pixel_size(scene, pixel_told)
         found.append(_Image(path, label, *of_file))
     check_names(items)
     return found
 
 
-def _read(image: _Image) -> _Labelled:
-    """Reads an image and its label."""
-    reading = Reading(bands=None, labelling=_TWO_CLASSES)
+def _read(image: _Image, value_range: ValueRange | None) -> _Labelled:
+    """Reads an image and its label.
+
+    Raises:
+        DataError: Most of its values lie outside the range.
+    """
+    reading = Reading(bands=None, labelling=_TWO_CLASSES, value_range=value_range)
     source = SceneSource(aerial_input(image.path, image.label, reading))
+    for remark in looked_at(source.opened(), GIVE_RANGE).remarks:
+        _LOG.warning("%s", remark)
     readings = label_readings(source, [_TWO_CLASSES, _NUMBERED])
     source.close()
     return _Labelled(image, *readings)
@@ -178,26 +187,14 @@ def _check_alike(images: Sequence[_Image]) -> None:
         if one.bands != first.bands:
             raise DataError(
                 f"{one.path}: bands are {one.bands}, but {first.path} has {first.bands}; "
-                "give all images the same, e.g. gdal_translate -b 1 -b 2 -b 3"
+                "give all images the same, e.g. rio stack --bidx 1,2,3"
             )
         if one.dtype != first.dtype:
             raise DataError(
                 f"{one.path}: pixels are {one.dtype}, but {first.path} has {first.dtype}, "
-                "which is another scale; give all images the same, e.g. gdal_translate -ot -scale"
+                "which is another scale; give all images the same, e.g. rio convert --dtype uint8 "
+                "--scale-ratio"
             )
-
-
-def _check_colours(scene: FileScene) -> None:
-    """Whether pixels are colours, and not numbers of the colours in a palette.
-
-    Raises:
-        DataError: They are such numbers.
-    """
-    if any(len(set(colour)) > 1 for colour in scene.palette.values()):
-        raise DataError(
-            f"{scene.name}: its pixels are numbers of a palette's colours; give the colours "
-            "themselves, e.g. gdal_translate -expand rgb"
-        )
 
 
 def _classes(seen: Sequence[_Labelled], names: tuple[str, ...] | None) -> tuple[str, ...]:

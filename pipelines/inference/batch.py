@@ -130,7 +130,7 @@ def run_scene(
                 labelling=Labelling(len(models[0].card.classes), settings.ignored_values),
                 pixel=opened.pixel,
                 seen=(opened.seen.height, opened.seen.width),
-                remarks=opened.remarks,
+                remarks=(*opened.remarks, *prediction.remarks),
                 scores=scores,
             )
     except (TilingError, PipelineError, RurnetError) as error:
@@ -163,6 +163,8 @@ def check_models(models: Sequence[Model], settings: PredictionSettings) -> None:
              model.card.ground_sampling_distance),
             ("diameters of the field of view", first.card.field_diameters,
              model.card.field_diameters),
+            ("value range", settings.value_range or first.card.value_range,
+             settings.value_range or model.card.value_range),
             ("steps", settings.steps or first.network.steps,
              settings.steps or model.network.steps),
         ):  # fmt: skip

@@ -10,7 +10,7 @@ from pipelines.inference.batch import check_models, log_remarks
 from pipelines.inference.predictor import NetworkPredictor, predictor_for
 from pipelines.inference.scene import grid_of
 from pipelines.inputs.discovery import check_names
-from pipelines.inputs.scene_input import SceneInput
+from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.models.weights import Model
 from pipelines.results.estimate import SceneEstimate
 from pipelines.runtime.memory import peak_memory
@@ -22,7 +22,7 @@ from tiling.part import Block, Part
 from tiling.scenes.raster import BLOCK_CACHE_BYTES
 from tiling.scenes.resample import Resampling
 from tiling.scenes.scene import Scene
-from tiling.stitch import stitch
+from tiling.stitch import TilePredictor, stitch
 from tiling.window import Window
 
 _MEASURED_BATCHES = 2
@@ -48,7 +48,7 @@ def estimate_batch(
         try:
             with item.open() as opened:
                 log_remarks(opened)
-                found.append(_estimate(item.name, opened.scene, opened.seen, predictor, settings))
+                found.append(_estimate(item.name, opened, predictor, settings))
         except (TilingError, PipelineError, RurnetError) as error:
             found.append(SceneEstimate(item.name, error=str(error)))
     return found
@@ -56,14 +56,14 @@ def estimate_batch(
 
 def _estimate(
     name: str,
-    scene: Scene,
-    seen: Scene,
+    opened: OpenedScene,
     predictor: NetworkPredictor,
     settings: PredictionSettings,
 ) -> SceneEstimate:
+    scene, seen = opened.scene, opened.seen
     grid = grid_of(seen, settings)
     parts = grid.parts(settings.part_size)
-    seconds, measured = _measured(seen, grid, predictor)
+    seconds, measured = _measured(seen, grid, predictor.scaled_from(opened.value_range))
     return SceneEstimate(
         name,
         scene.height,
@@ -78,7 +78,7 @@ def _estimate(
     )
 
 
-def _measured(seen: Scene, grid: Grid, predictor: NetworkPredictor) -> tuple[float, int]:
+def _measured(seen: Scene, grid: Grid, predictor: TilePredictor) -> tuple[float, int]:
     """Seconds per tile, and how many were measured: some from the middle of the scene."""
     count = predictor.lanes * predictor.batch * _MEASURED_BATCHES
     columns = grid.columns[len(grid.columns) // 2 :][:count]

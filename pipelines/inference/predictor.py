@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,14 @@ import torch
 from numpy.typing import NDArray
 
 from pipelines.config.inference import PredictionSettings
-from pipelines.errors import DeviceMemoryError
+from pipelines.errors import DeviceMemoryError, WeightsError
 from pipelines.inference.augmentation import TURNS
 from pipelines.inputs.normalisation import ValueRange, normalised, on_8_bits
 from pipelines.models.weights import Model, steps_taken
 from pipelines.runtime.device import choose_device, cpu_threads, out_of_memory
 from rurnet.network import SegmentationNetwork
 from tiling.blend import quantise
+from tiling.errors import ProbabilityError
 
 LEAST = 2
 """Tiles that go through a network together, at least: one alone takes another path through the
@@ -41,8 +43,6 @@ class NetworkPredictor:
         batch: Tiles at once; on a CPU for all its threads together.
         save_steps: Whether every step's probabilities are returned, or the last one's only.
         tta: Whether the eight flips and quarter turns of a tile are averaged.
-        value_range: Pixel values that stand for 0 and 255 of the images trained on; None for
-            those of the type: 0 to 255, 0 to 65535, 0 to 32767, 0 to 1.
     """
 
     def __init__(
@@ -54,14 +54,13 @@ class NetworkPredictor:
         batch: int = 4,
         save_steps: bool = False,
         tta: bool = False,
-        value_range: ValueRange | None = None,
     ) -> None:
         self.device = device
         self.classes = models[0].network.classes - 1
         self.steps = steps_taken(models, steps)
         self.saved = self.steps if save_steps else 1
         self.bands = self.classes * self.saved
-        self.value_range = value_range
+        self._names = " + ".join(model.name for model in models)
         self._on_cpu = device.type == "cpu"
         # Two lanes keep a GPU busy: one copies while the other computes.
         self.lanes = cpu_threads() if self._on_cpu else 2
@@ -71,23 +70,46 @@ class NetworkPredictor:
         self._views = list(TURNS) if tta else list(TURNS[:1])
         self._lock = threading.Lock()
 
-    @torch.inference_mode()
     def __call__(self, pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.uint16]:
-        """See `tiling.stitch.TilePredictor`.
+        """See `predicted`; the range is that of the pixels' type."""
+        return self.predicted(pixels, valid, None)
+
+    def scaled_from(self, value_range: ValueRange | None) -> "_ScaledPredictor":
+        """The same networks for the scenes of a range, as `predicted` takes it."""
+        return _ScaledPredictor(self, value_range)
+
+    @torch.inference_mode()
+    def predicted(
+        self, pixels: NDArray[Any], valid: NDArray[np.bool_], value_range: ValueRange | None
+    ) -> NDArray[np.uint16]:
+        """Probabilities of tiles: see `tiling.stitch.TilePredictor`.
+
+        Args:
+            pixels: As in `TilePredictor`.
+            valid: As in `TilePredictor`.
+            value_range: Pixel values that stand for 0 and 255 of the images trained on; None for
+                those of the type: 0 to 255, 0 to 65535, 0 to 32767, 0 to 1.
 
         Raises:
             DeviceMemoryError: Not even two tiles fit into the device's memory.
+            WeightsError: The networks' probabilities are no finite numbers.
         """
         if self._on_cpu:
             # The threads of this thread alone; one that begins with torch later takes it over.
             torch.set_num_threads(1)
-        scaled = on_8_bits(pixels, self.value_range)
+        scaled = on_8_bits(pixels, value_range)
         results: list[NDArray[np.uint16]] = []
         while (start := sum(map(len, results))) < len(scaled):
             size = self.batch
             chunk = slice(start, start + size)
             try:
                 results.append(self._predicted(scaled[chunk], valid[chunk], size))
+            except ProbabilityError as error:
+                # Tiles are finite and bounded, so it cannot be the scene.
+                raise WeightsError(
+                    f"{self._names}: {error}; the weights are damaged, or too large for "
+                    f"{self.device}: give others"
+                ) from error
             except RuntimeError as error:
                 if not out_of_memory(error):
                     raise
@@ -157,6 +179,43 @@ class NetworkPredictor:
             torch.cuda.empty_cache()
 
 
+@dataclass(frozen=True)
+class _ScaledPredictor:
+    """A predictor for the scenes of one range of values; a `tiling.stitch.TilePredictor`.
+
+    Attributes:
+        predictor: What predicts.
+        value_range: See `NetworkPredictor.predicted`.
+    """
+
+    predictor: NetworkPredictor
+    value_range: ValueRange | None
+
+    @property
+    def bands(self) -> int:
+        """See `TilePredictor`."""
+        return self.predictor.bands
+
+    @property
+    def batch(self) -> int:
+        """See `TilePredictor`."""
+        return self.predictor.batch
+
+    @property
+    def lanes(self) -> int:
+        """See `TilePredictor`."""
+        return self.predictor.lanes
+
+    @property
+    def readers(self) -> int:
+        """See `TilePredictor`."""
+        return self.predictor.readers
+
+    def __call__(self, pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.uint16]:
+        """See `TilePredictor`."""
+        return self.predictor.predicted(pixels, valid, self.value_range)
+
+
 class _Member:
     """One network on its device, with the statistics of what it was trained on."""
 
@@ -180,5 +239,4 @@ def predictor_for(models: Sequence[Model], settings: PredictionSettings) -> Netw
         batch=settings.batch,
         save_steps=settings.save_steps,
         tta=settings.tta,
-        value_range=settings.value_ends,
     )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean
 
+from pipelines.config.base import AUTO
 from pipelines.config.inference import (
     FUNDUS_INBOX,
     ROADS_INBOX,
@@ -18,6 +19,7 @@ from pipelines.inference.estimate import estimate_batch
 from pipelines.inference.predictor import predictor_for
 from pipelines.inputs.discovery import fundus_inputs, road_inputs
 from pipelines.inputs.labels import Labelling
+from pipelines.inputs.normalisation import WantedRange
 from pipelines.inputs.opening import Reading
 from pipelines.inputs.scene_input import SceneInput
 from pipelines.models.weights import Model, Task, load
@@ -53,6 +55,7 @@ def infer_roads(config: InferRoads, progress: Progress) -> Result:
             area=config.aoi,
             white_is_nodata=config.white_is_nodata,
             labelling=_labelling(config, models),
+            value_range=_value_range(config, models),
         )
         return road_inputs(config.scenes, config.labels, reading)
 
@@ -76,6 +79,7 @@ def infer_drive(config: InferDrive, progress: Progress) -> Result:
             bands=config.band_indexes or len(card.mean),
             field_diameters=card.field_diameters,
             labelling=_labelling(config, models),
+            value_range=_value_range(config, models),
         )
         return fundus_inputs(config.scenes, config.labels, reading)
 
@@ -166,6 +170,13 @@ def report_of(
 
 def _labelling(config: InferRoads | InferDrive, models: list[Model]) -> Labelling:
     return Labelling(len(models[0].card.classes), config.ignored_values)
+
+
+def _value_range(config: InferRoads | InferDrive, models: list[Model]) -> WantedRange:
+    """The range that is asked for, or else the one that the weights were trained with."""
+    if config.value_range == AUTO:
+        return AUTO
+    return config.value_ends or models[0].card.value_range
 
 
 def _check_bands(config: InferRoads | InferDrive, models: list[Model]) -> None:

@@ -4,14 +4,17 @@ Imports neither lightning, monai, dask, matplotlib nor prefect.
 """
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipelines.config.base import AUTO
 from pipelines.config.inference import PredictionSettings
 from pipelines.inference.rasters import assemble
 from pipelines.inference.workers import Workers
+from pipelines.inputs.pixel_values import GIVE_RANGE_OR_AUTO, Look, looked_at
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.models.weights import Model, steps_taken
 from pipelines.results.layout import named
@@ -20,6 +23,8 @@ from tiling.grid import Grid
 from tiling.manifest import working
 from tiling.part import Part
 from tiling.scenes.scene import Scene
+
+_LOG = logging.getLogger("rurnet")
 
 _ENGINE = 1
 """Raised when the same settings give other bytes than before."""
@@ -51,14 +56,19 @@ def predict_scene(
         SceneError: The scene cannot be read.
         SinkError: The disk refuses.
         ManifestError: What is there was made with other settings.
+        DataError: Most values of the scene lie outside the range.
     """
     start = time.perf_counter()
+    look = looked_at(opened, GIVE_RANGE_OR_AUTO, own_range=settings.value_range == AUTO)
+    settings = _with_its_range(settings, opened)
+    for remark in look.remarks:
+        _LOG.warning("%s", remark)
     missing: list[Part] = []
     with working(
         folder,
         opened.seen,
         grid_of(opened.seen, settings),
-        fingerprint(models, settings, workers.device),
+        fingerprint(models, settings, workers.device) | _noted(look),
         settings.part_size,
         band_count(models, settings),
         raw=settings.dtype == "float32",
@@ -74,7 +84,22 @@ def predict_scene(
             files = assemble(opened, store, folder, models, settings, png=item.png)
             work.finish(files)
     seconds = time.perf_counter() - start
-    return Prediction(files, store.grid.tile_count, len(store.parts), len(missing), seconds)
+    return Prediction(
+        files, store.grid.tile_count, len(store.parts), len(missing), seconds, look.remarks
+    )
+
+
+def _noted(look: Look) -> dict[str, Any]:
+    """What the fingerprint of a scene says besides, because its values were once not bounded."""
+    return {"outside range": "bounded"} if look.outside else {}
+
+
+def _with_its_range(settings: PredictionSettings, opened: OpenedScene) -> PredictionSettings:
+    """The settings with the range that was found for a scene, or that the weights note."""
+    if opened.value_range is None or settings.value_ends is not None:
+        return settings
+    ends = ",".join(f"{end:g}" for end in opened.value_range)
+    return settings.model_copy(update={"value_range": ends})
 
 
 def fingerprint(

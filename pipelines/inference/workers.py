@@ -19,6 +19,7 @@ from pipelines.config.inference import PredictionSettings
 from pipelines.errors import PipelineError
 from pipelines.inference.predictor import NetworkPredictor, predictor_for
 from pipelines.inputs.kept_open import KeptOpen
+from pipelines.inputs.normalisation import ValueRange
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.models.weights import Model, load
 from pipelines.runtime.device import device_kind
@@ -39,6 +40,14 @@ _OwnError = TilingError | PipelineError | RurnetError
 
 
 _OWN_ERRORS = (TilingError, PipelineError, RurnetError)
+
+
+class RangePredictor(Protocol):
+    """What gives a `tiling.stitch.TilePredictor` for each range of values that scenes have."""
+
+    def scaled_from(self, value_range: ValueRange | None) -> TilePredictor:
+        """See `NetworkPredictor.scaled_from`."""
+        ...
 
 
 class Workers(Protocol):
@@ -105,7 +114,7 @@ class ThisProcess:
     """
 
     device: str
-    predictor: TilePredictor
+    predictor: RangePredictor
     scenes: int = 1
 
     def compute(
@@ -117,7 +126,8 @@ class ThisProcess:
         progress: Callable[[int], None],
     ) -> None:
         """See `Workers.compute`."""
-        stitch(opened.seen, store.grid, parts, self.predictor, store.write, progress=progress)
+        predictor = self.predictor.scaled_from(opened.value_range)
+        stitch(opened.seen, store.grid, parts, predictor, store.write, progress=progress)
 
 
 class _DaskWorkers:
@@ -212,7 +222,8 @@ def _compute(
     try:
         predictor = _predictor(team)
         with _SCENES.opened(item, use) as opened:
-            stitch(opened.seen, store.grid, [part], predictor, store.write)
+            scaled = predictor.scaled_from(opened.value_range)
+            stitch(opened.seen, store.grid, [part], scaled, store.write)
     except _OWN_ERRORS as error:
         return type(error)(str(error))
     return None

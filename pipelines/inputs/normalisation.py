@@ -3,7 +3,7 @@
 Training and prediction share these functions: a network must see the same numbers in both.
 """
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,32 +14,49 @@ if TYPE_CHECKING:
 ValueRange = tuple[float, float]
 """Pixel values that stand for 0 and 255 on the scale of 8 bits."""
 
+WantedRange = ValueRange | Literal["auto"] | None
+"""A range, that of the scene's own values, or that of the type."""
+
 Array = TypeVar("Array", NDArray[Any], "Tensor")
 
 
 def on_8_bits(pixels: NDArray[Any], value_range: ValueRange | None = None) -> NDArray[np.float32]:
     """Pixels of any type on the scale of 8 bits: 0 to 255, not rounded.
 
+    Values outside the range become its ends: a sentinel or a hot pixel in the middle of a scene
+    would otherwise reach every pixel through the network's normalisation.
+
     Args:
-        pixels: Of any shape.
+        pixels: Of any shape, finite.
         value_range: None for the range of the type: 0 to 255, 0 to 65535, ..., of floats 0 to 1.
     """
-    if value_range is None:
-        if pixels.dtype == np.uint8:
-            return pixels.astype(np.float32)
-        integers = np.issubdtype(pixels.dtype, np.integer)
-        value_range = 0.0, float(np.iinfo(pixels.dtype).max) if integers else 1.0
-    low, high = value_range
-    return ((pixels.astype(np.float32) - np.float32(low)) * np.float32(255 / (high - low))).astype(
-        np.float32
-    )
+    if value_range is None and pixels.dtype == np.uint8:
+        return pixels.astype(np.float32)
+    low, high = value_range or range_of_type(pixels.dtype)
+    scaled = pixels.astype(np.float32)
+    with np.errstate(over="ignore"):
+        scaled -= np.float32(low)
+        scaled *= np.float32(255 / (high - low))
+    if may_leave_range(pixels.dtype, value_range):
+        np.clip(scaled, 0, 255, out=scaled)
+    return scaled
+
+
+def range_of_type(dtype: np.dtype[Any]) -> ValueRange:
+    """The values that stand for 0 and 255 where nothing is said: 0 to 65535, ..., 0 to 1."""
+    return 0.0, float(np.iinfo(dtype).max) if dtype.kind in "iu" else 1.0
+
+
+def may_leave_range(dtype: np.dtype[Any], value_range: ValueRange | None) -> bool:
+    """Whether a type has values outside the range; of their own, unsigned numbers have none."""
+    return value_range is not None or dtype.kind != "u"
 
 
 def bytes_on_8_bits(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     """The same rounded to whole numbers, for what works on bytes alone."""
     if pixels.dtype == np.uint8:
         return pixels
-    rounded: NDArray[np.uint8] = np.rint(on_8_bits(pixels)).clip(0, 255).astype(np.uint8)
+    rounded: NDArray[np.uint8] = np.rint(on_8_bits(pixels)).astype(np.uint8)
     return rounded
 
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipelines.config.base import AUTO
 from pipelines.errors import DataError
 from pipelines.inputs.field_of_view import (
     field_diameter,
@@ -14,12 +15,21 @@ from pipelines.inputs.field_of_view import (
 )
 from pipelines.inputs.fundus import FundusSample, sample_of
 from pipelines.inputs.labels import Labelling, open_label
+from pipelines.inputs.normalisation import (
+    ValueRange,
+    WantedRange,
+    may_leave_range,
+    range_of_type,
+)
+from pipelines.inputs.pixel_values import robust_range
 from pipelines.inputs.scale import at_gsd, at_scale, remarks_on_scale
 from pipelines.inputs.scene_input import OpenedScene
+from tiling.errors import SceneError
 from tiling.scenes.area import AreaScene, read_area
 from tiling.scenes.files import open_scene
+from tiling.scenes.in_range import InRangeScene
 from tiling.scenes.masked import MaskedScene
-from tiling.scenes.scene import FileScene, Scene
+from tiling.scenes.scene import FileScene, Scene, Valid
 from tiling.scenes.white import WhiteScene
 
 FIELD_SEEN_AT = 2048
@@ -42,6 +52,7 @@ class Reading:
         area: GeoJSON file; outside of its polygons pixels are missing.
         white_is_nodata: Whether patches of white are missing pixels.
         labelling: What the values of labels mean.
+        value_range: Pixel values that stand for 0 and 255.
     """
 
     bands: int | tuple[int, ...] | None = 3
@@ -53,13 +64,14 @@ class Reading:
     area: Path | None = None
     white_is_nodata: bool = False
     labelling: Labelling = field(default_factory=Labelling)
+    value_range: WantedRange = None
 
 
 @contextmanager
 def opened_scene(source: str, path: Path | None, reading: Reading) -> Iterator[OpenedScene]:
     """Opens an aerial scene and its label, if it has one."""
     with (
-        open_scene(source, bands=reading.bands) as file,
+        _open_image(source, reading.bands) as file,
         open_label(path, reading.labelling) as label,
     ):
         scene: Scene = file
@@ -73,7 +85,9 @@ def opened_scene(source: str, path: Path | None, reading: Reading) -> Iterator[O
                     f"cannot be placed on it; give the file that this makes: {remedy}"
                 )
             scene = AreaScene(scene, read_area(reading.area, scene))
-        seen, remarks = scene, remarks_on_scale(scene, reading.pixel_told, reading.gsd)
+        remarks = remarks_on_scale(scene, reading.pixel_told, reading.gsd)
+        scene, ends = _in_range(scene, reading)
+        seen = scene
         if reading.gsd is not None:
             seen = at_gsd(
                 scene, reading.gsd, reading.pixel_told,
@@ -81,10 +95,41 @@ def opened_scene(source: str, path: Path | None, reading: Reading) -> Iterator[O
             )  # fmt: skip
         yield OpenedScene(
             scene, seen, label,
+            value_range=ends,
+            file=file,
             remarks=(*remarks_on_gap(file), *remarks),
             pixel_told=reading.pixel_told,
             control=file.control,
         )  # fmt: skip
+
+
+def _open_image(source: str | Path, bands: int | tuple[int, ...] | None) -> FileScene:
+    """Opens a file whose pixels are colours: one band of a palette is grey, not its numbers.
+
+    Raises:
+        SceneError: One band is wanted, but the colours of its palette are not grey.
+    """
+    file = open_scene(source, bands=bands)
+    if bands != 1 or not file.palette:
+        return file
+    file.close()
+    file = open_scene(source, bands=None)
+    if file.bands != 1:
+        file.close()
+        raise SceneError(
+            f"{source}: its pixels have the colours of a palette, but 1 band is wanted; choose "
+            "red, green or blue with --bands 1, 2 or 3"
+        )
+    return file
+
+
+def _in_range(scene: Scene, reading: Reading) -> tuple[Scene, ValueRange | None]:
+    """The scene with no value outside its range, and the range; None for that of the type."""
+    wanted = reading.value_range
+    ends = robust_range(scene) if wanted == AUTO else wanted
+    if may_leave_range(scene.dtype, ends):
+        scene = InRangeScene(scene, *(ends or range_of_type(scene.dtype)))
+    return scene, ends
 
 
 def remarks_on_gap(file: FileScene) -> tuple[str, ...]:
@@ -102,12 +147,12 @@ def remarks_on_gap(file: FileScene) -> tuple[str, ...]:
     )
 
 
-def _at_diameter(scene: MaskedScene, reading: Reading) -> Scene:
+def _at_diameter(scene: Scene, field: Valid, reading: Reading) -> Scene:
     """A fundus as the network sees it."""
     if reading.field_diameters is None:
         return scene
     # A mask that was derived is coarser than a large scene.
-    own = field_diameter(scene.mask) * max(scene.height, scene.width) / max(scene.mask.shape)
+    own = field_diameter(field) * max(scene.height, scene.width) / max(field.shape)
     scale = working_diameter(own, reading.field_diameters) / own
     return at_scale(scene, scale, scale)
 
@@ -125,14 +170,15 @@ def opened_fundus(source: str, labels: Path | None, reading: Reading) -> Iterato
 @contextmanager
 def opened_sample(sample: FundusSample, reading: Reading) -> Iterator[OpenedScene]:
     """Opens a fundus image inside its field of view, with the sample's own annotations."""
-    with open_scene(sample.image, bands=reading.bands) as scene:
+    with _open_image(sample.image, reading.bands) as file:
         if sample.field is None:
-            within = field_of_view(scene.overview(FIELD_SEEN_AT)[0])
+            within = field_of_view(file.overview(FIELD_SEEN_AT)[0])
         else:
-            within = read_field(sample.field, (scene.height, scene.width))
-        masked = MaskedScene(scene, within)
+            within = read_field(sample.field, (file.height, file.width))
+        scene, ends = _in_range(MaskedScene(file, within), reading)
         with (
             open_label(sample.label, reading.labelling) as label,
             open_label(sample.second, reading.labelling) as second,
         ):
-            yield OpenedScene(masked, _at_diameter(masked, reading), label, second)
+            seen = _at_diameter(scene, within, reading)
+            yield OpenedScene(scene, seen, label, second, value_range=ends, file=file)

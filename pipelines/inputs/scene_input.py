@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from pipelines.inputs.labels import RasterLabel
+from pipelines.inputs.normalisation import ValueRange
 from tiling.scenes.control import GroundControl
 from tiling.scenes.ground import PixelSize, pixel_size
-from tiling.scenes.scene import Scene
+from tiling.scenes.scene import FileScene, Scene
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,18 @@ class OpenedScene(Views):
     """A scene that is open, with the labels that it is scored by.
 
     Attributes:
-        label: What it is scored by; None where there is none.
-        second: What a second observer drew; None where there is none.
+        label: The label; None where there is none.
+        second: The second observer's.
+        value_range: Pixel values that stand for 0 and 255; None for those of the type.
+        file: The file that the scene is made from, as its reader has it.
         remarks: What a person should know of how it was read: each a line that names the file.
     """
 
     label: RasterLabel | None = None
     second: RasterLabel | None = None
     remarks: tuple[str, ...] = ()
+    value_range: ValueRange | None = None
+    file: FileScene | None = None
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,8 @@ class WeightsCard:
         field_diameters: Smallest and largest diameter, in pixels, of the fields of view in
             training. None for roads and in files of older versions; fundus images are then
             predicted at their own size.
+        value_range: Pixel values that stood for 0 and 255 in training; None for those of the
+            images' type.
         training: How the network was trained: data, held-out images, settings, iterations, seed.
         scores: Its scores, by data set.
         version: The version of this package that wrote the file.
@@ -61,6 +63,7 @@ class WeightsCard:
     ground_sampling_distance: float | None
     threshold: float
     field_diameters: tuple[int, int] | None = None
+    value_range: tuple[float, float] | None = None
     training: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     version: str = ""
@@ -179,8 +182,9 @@ def _read(path: Path) -> tuple[WeightsCard, dict[str, torch.Tensor], str]:
         values = json.loads(metadata[_KEY])
         for key in ("classes", "mean", "std"):
             values[key] = tuple(values[key])
-        if values.get("field_diameters") is not None:
-            values["field_diameters"] = tuple(values["field_diameters"])
+        for key in ("field_diameters", "value_range"):
+            if values.get(key) is not None:
+                values[key] = tuple(values[key])
         card = WeightsCard(**values)
     except (ValueError, TypeError, KeyError) as error:
         raise WeightsError(

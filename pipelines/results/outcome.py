@@ -24,6 +24,7 @@ class Prediction:
         parts: Parts it was cut into.
         computed: Parts computed by this run; the others were there already.
         seconds: Wall time.
+        remarks: What should be known of the scene's pixels, a line each.
     """
 
     files: dict[str, Path]
@@ -31,6 +32,7 @@ class Prediction:
     parts: int
     computed: int
     seconds: float
+    remarks: tuple[str, ...] = ()
 
     @property
     def probability(self) -> Path:

@@ -210,8 +210,8 @@ class SceneEntry:
             it.
         seen: Rows and columns at which the network saw the scene; None where a raster was only
             scored.
-        remarks: What a person should know of how it was read, line by line.
         scores: None where there is no label; in `report.json` they stand among the other fields.
+        remarks: What a person should know of how it was read, line by line.
     """
 
     name: str
@@ -226,8 +226,8 @@ class SceneEntry:
     files: Mapping[str, str]
     pixel_size: Sequence[float] | None
     seen: Sequence[int] | None
-    remarks: Sequence[str]
     scores: Scores[Number] | None
+    remarks: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Fundus images that training crops are cut from: read once, checked, and held in memory."""
 
+import logging
+
 import numpy as np
 
 from pipelines.inputs.discovery import fundus_input
@@ -8,10 +10,13 @@ from pipelines.inputs.fundus import FundusSample
 from pipelines.inputs.label_checks import check_fits, check_values
 from pipelines.inputs.labels import IGNORE_INDEX, Labelling
 from pipelines.inputs.normalisation import bytes_on_8_bits
+from pipelines.inputs.pixel_values import SAVE_AS_BYTES, looked_at
 from pipelines.sampling.samples import Sample, as_sample, resized
 from pipelines.sampling.sources import CropSource
 from pipelines.sampling.transforms import RandScaledCropd
 from tiling.window import Window
+
+_LOG = logging.getLogger("rurnet")
 
 _SCALES = (0.8, 1.25)
 """Smallest and largest scale of a crop, against the fundus at its working diameter."""
@@ -73,9 +78,12 @@ def load_fundus(sample: FundusSample) -> Sample:
     Raises:
         SceneError: The image cannot be read, or has other bands than three.
         LabelError: A label, or the second observer's, has another size or a third value.
-        DataError: The mask of the field of view cannot be read, or has another size.
+        DataError: The mask of the field of view cannot be read, or has another size; or most
+            values lie outside the range of their type.
     """
     with fundus_input(sample).open() as opened:
+        for remark in looked_at(opened, SAVE_AS_BYTES).remarks:
+            _LOG.warning("%s", remark)
         scene = opened.scene
         whole = Window(0, 0, scene.height, scene.width)
         vessels = np.full((scene.height, scene.width), IGNORE_INDEX, np.uint8)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipelines.inputs.labels import IGNORE_INDEX
-from pipelines.inputs.normalisation import on_8_bits
+from pipelines.inputs.normalisation import ValueRange, on_8_bits
 from tiling.scenes.resample import Resampling
 from tiling.scenes.scene import Pixels, Valid
 from tiling.window import Window
@@ -31,15 +31,22 @@ TRAINING_KEYS = (*KEYS, "start")
 Sample = dict[Hashable, Any]
 
 
-def as_sample(image: Pixels, valid: Valid, classes: NDArray[np.uint8]) -> Sample:
+def as_sample(
+    image: Pixels,
+    valid: Valid,
+    classes: NDArray[np.uint8],
+    value_range: ValueRange | None = None,
+) -> Sample:
     """A sample, not yet normalised.
 
     Args:
         image: Pixels of any type [bands, h, w]: bytes stay, others come to the scale of 8 bits.
         valid: Which pixels are there [h, w].
         classes: Label [h, w].
+        value_range: Pixel values that stand for 0 and 255; None for those of the type.
     """
-    scaled = image if image.dtype == np.uint8 else on_8_bits(image)
+    bytes_stay = image.dtype == np.uint8 and value_range is None
+    scaled = image if bytes_stay else on_8_bits(image, value_range)
     return relabelled({"image": scaled, "valid": valid[None].astype(np.uint8)}, classes)
 
 

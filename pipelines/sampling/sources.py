@@ -74,15 +74,20 @@ class SceneSource(CropSource):
         """Without the open files: each data loader's process opens its own."""
         return {**self.__dict__, "_files": ExitStack(), "_open": None}
 
-    def scenes(self) -> tuple[Scene, RasterLabel]:
-        """Image and label; they stay open until `MOST_OPEN` others have been opened."""
+    def opened(self) -> OpenedScene:
+        """The scene, which stays open until `MOST_OPEN` others have been opened."""
         if self._open is None:
             self._open = self._files.enter_context(self.scene_input.open())
             self._lately_opened.append(self)
             if len(self._lately_opened) > MOST_OPEN:
                 self._lately_opened.popleft().close()
-        assert self._open.label is not None
-        return self._open.scene, self._open.label
+        return self._open
+
+    def scenes(self) -> tuple[Scene, RasterLabel]:
+        """Image and label, open as by `opened`."""
+        opened = self.opened()
+        assert opened.label is not None
+        return opened.scene, opened.label
 
     def close(self) -> None:
         """Closes the files; `scenes` opens them again."""
@@ -117,4 +122,4 @@ class SceneSource(CropSource):
         """See `CropSource.read`."""
         image, label = self.scenes()
         pixels, valid = image.read(window)
-        return as_sample(pixels, valid, label.read(window))
+        return as_sample(pixels, valid, label.read(window), self.opened().value_range)

@@ -172,7 +172,12 @@ def label_readings(source: SceneSource, labellings: Sequence[Labelling]) -> list
     for window in source.windows(TILE):
         pixels, valid = image.read(window)
         drawn = label.drawn(window)
-        tile = as_sample(pixels, valid, np.full(valid.shape, IGNORE_INDEX, np.uint8))
+        tile = as_sample(
+            pixels,
+            valid,
+            np.full(valid.shape, IGNORE_INDEX, np.uint8),
+            source.opened().value_range,
+        )
         bands.add(tile)
         for tally in tallies:
             tally.add_drawn(window, tile, drawn)

@@ -55,6 +55,7 @@ _NOT_NOTED = {
     "test_images",
     "test_labels",
     "classes",
+    "value_range",
     "held_out",
     "output",
     "name",
@@ -215,6 +216,7 @@ def _trained(
         ground_sampling_distance=data.ground_sampling_distance,
         threshold=trained.threshold,
         field_diameters=data.field_diameters,
+        value_range=data.value_range,
         training={
             "data": data.names,
             "images": [source.name for source in sources],

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tiling.errors import SceneError
+from tiling.scenes.nodata import NOT_MEASURED
 from tiling.scenes.scene import Pixels, Valid
 
 Bands = int | Sequence[int] | None
@@ -18,7 +19,13 @@ CLASS_TYPES = (*TYPES, "int8", "uint32", "int32", "uint64", "int64")
 """Types that pixels may have which are numbers of classes."""
 
 
-def chosen_bands(name: str, wanted: Bands, colours: Sequence[int], count: int) -> tuple[int, ...]:
+def chosen_bands(
+    name: str,
+    wanted: Bands,
+    colours: Sequence[int],
+    count: int,
+    doubtful: Sequence[int] = (),
+) -> tuple[int, ...]:
     """Numbers, from 1 on, of the bands to read.
 
     Args:
@@ -26,6 +33,7 @@ def chosen_bands(name: str, wanted: Bands, colours: Sequence[int], count: int) -
         wanted: How many bands, or which.
         colours: Numbers of the file's bands that are not alpha.
         count: How many bands it has in all.
+        doubtful: Those among `colours` that the file calls alpha.
 
     Raises:
         SceneError: It has fewer or more colour bands, or lacks one that is wanted.
@@ -43,16 +51,21 @@ def chosen_bands(name: str, wanted: Bands, colours: Sequence[int], count: int) -
     if len(colours) == wanted:
         return tuple(colours)
     has = "1 band" if len(colours) == 1 else f"{len(colours)} bands"
+    if doubtful:
+        has += f" (band {doubtful[0]} is called alpha, but holds as many values as a colour)"
     if wanted == 1:
-        raise SceneError(f"{name}: {has}, but 1 wanted; keep one, e.g. gdal_translate -b 1")
+        raise SceneError(
+            f"{name}: {has}, but 1 wanted; keep one, e.g. rio stack --bidx 1 {name} NEW.tif"
+        )
     if len(colours) > wanted:
         choice, remark = colours[:wanted], ""
     else:
         choice, remark = [*colours, *[colours[-1]] * wanted][:wanted], " (one may stand twice)"
+    numbers = ",".join(map(str, choice))
     raise SceneError(
         f"{name}: {has}, but the network wants {wanted}; "
-        f"choose them, e.g. --bands {','.join(map(str, choice))}{remark}, or before training "
-        f"gdal_translate -b {' -b '.join(map(str, choice))}"
+        f"choose them, e.g. --bands {numbers}{remark}, or before training "
+        f"rio stack --bidx {numbers} {name} NEW.tif"
     )
 
 
@@ -84,12 +97,13 @@ def pixel_type(name: str, types: Iterable[str], allowed: Sequence[str] = TYPES) 
 def as_read(pixels: Pixels, valid: Valid, dtype: np.dtype[Any]) -> tuple[Pixels, Valid]:
     """Pixels [bands, h, w] of a file as a scene returns them, and which are there [h, w].
 
-    A pixel of floats is missing where any band is not finite. Missing floats become 0: a nodata
-    value may be the largest float there is, and would overflow in later computations.
+    A pixel of floats is missing where any band is not finite or far too large (`NOT_MEASURED`).
+    Missing floats become 0: they would overflow in later computations.
     """
     if dtype.kind != "f":
         return pixels.astype(dtype, copy=False), valid
     with np.errstate(over="ignore"):
         pixels = pixels.astype(dtype, copy=False)
-    valid = valid & np.isfinite(pixels).all(axis=0)
+    # So is nan: it is not below anything.
+    valid = valid & (np.abs(pixels) < NOT_MEASURED).all(axis=0)
     return np.where(valid, pixels, dtype.type(0)), valid

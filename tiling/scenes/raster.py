@@ -18,10 +18,20 @@ from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning
 
 from tiling.errors import SceneError
 from tiling.scenes.bands import TYPES, Bands, as_read, chosen_bands, pixel_type
+from tiling.scenes.colours import (
+    ALPHA_SIDE,
+    ALPHA_WINDOWS,
+    INKS,
+    ColourModel,
+    inks_of,
+    is_alpha,
+    palette_of,
+)
 from tiling.scenes.control import GroundControl, control_of
 from tiling.scenes.mosaic import Gap, mosaic_of
+from tiling.scenes.nodata import missing
 from tiling.scenes.scene import BaseFileScene, Pixels, Valid, first_line, unreadable
-from tiling.window import Window
+from tiling.window import Window, spread
 
 GDAL_ERRORS = (rasterio.errors.RasterioError, CPLE_BaseError)
 """Errors that rasterio raises: its own, and sometimes GDAL's, which have another root."""
@@ -50,9 +60,12 @@ def without_georeferencing_warning() -> AbstractContextManager[None]:
 class RasterScene(BaseFileScene):
     """A file that GDAL reads: GeoTIFF, COG, VRT, PNG, JPEG, anything under a /vsi path.
 
-    A pixel is there unless a nodata value, an alpha band or a mask band says otherwise, or it is
-    a float that is not finite. An alpha band is read as a colour only if it is chosen by number.
-    GDAL data sets are not thread-safe, so each thread that reads opens the file for itself.
+    A pixel is there unless a nodata value (see `tiling.scenes.nodata`), an alpha band or a mask
+    band says otherwise, or it is a float that is not finite. An alpha band is read as a colour if
+    it is chosen by number, or holds what cannot be alpha. Numbers of a palette and inks are read
+    as the colours that they stand for, and bands are then chosen among these; of a palette, one
+    band that is wanted is its numbers. GDAL data sets are not thread-safe, so each thread that
+    reads opens the file for itself.
 
     Args:
         path: File, or anything GDAL takes as one.
@@ -88,19 +101,62 @@ class RasterScene(BaseFileScene):
         except GDAL_ERRORS as error:
             raise unreadable(self.name, error) from error
         alphas = [band for band, colour in meaning.items() if colour is ColorInterp.alpha]
-        colours = [band for band in meaning if band not in alphas]
-        self._bands = chosen_bands(self.name, bands, colours, dataset.count)
-        self.bands = len(self._bands)
+        self._alphas = [band for band in alphas if self._is_alpha(band)]
+        self.doubtful = tuple(band for band in alphas if band not in self._alphas)
+        self._model = self._colour_model(bands, meaning)
+        if self._model is None:
+            colours = [band for band in meaning if band not in self._alphas]
+            self._bands = chosen_bands(self.name, bands, colours, dataset.count, self.doubtful)
+            self._colours = self._bands
+        else:
+            self._bands = self._model.stored
+            every = range(1, self._model.count + 1)
+            self._colours = chosen_bands(self.name, bands, every, self._model.count)
+        self.bands = len(self._colours)
+        self.dtype: np.dtype[Any] = pixel_type(
+            self.name, [dataset.dtypes[band - 1] for band in self._bands], types
+        )
+        if self._model is not None:
+            self.dtype = self._model.dtype(self.dtype)
+            self.descriptions = [""] * self.bands
+            self.scales = [(1.0, 0.0)] * self.bands
+        else:
+            self._describe(dataset, meaning)
+        self._alphas = [band for band in self._alphas if band not in self._bands]
+        self._nodata = [dataset.nodatavals[band - 1] for band in self._bands]
+        self._masks = _bands_with_masks(self._bands, [flags[band - 1] for band in self._bands])
+
+    def _describe(self, dataset: rasterio.DatasetReader, meaning: dict[int, ColorInterp]) -> None:
+        """Notes what the file says of the bands that are read as they are stored."""
         if meaning[self._bands[0]] is ColorInterp.palette:
             colours_of = dataset.colormap(self._bands[0])
             self.palette = {value: colour[:3] for value, colour in colours_of.items()}
         self.descriptions = [dataset.descriptions[band - 1] or "" for band in self._bands]
         self.scales = [(dataset.scales[b - 1], dataset.offsets[b - 1]) for b in self._bands]
-        self.dtype: np.dtype[Any] = pixel_type(
-            self.name, [dataset.dtypes[band - 1] for band in self._bands], types
-        )
-        self._alphas = [band for band in alphas if band not in self._bands]
-        self._masks = _bands_with_masks(self._bands, [flags[band - 1] for band in self._bands])
+        bits = [dataset.tags(b, ns="IMAGE_STRUCTURE").get("NBITS", "") for b in self._bands]
+        if all(one.isdecimal() for one in bits):
+            self.bits = max(map(int, bits))
+
+    def _colour_model(self, bands: Bands, meaning: dict[int, ColorInterp]) -> ColourModel | None:
+        """What makes colours of the pixels; None where they are colours, or numbers are wanted."""
+        dataset = self._dataset()
+        kinds = tuple(meaning.values())
+        if kinds[0] is ColorInterp.palette and bands != 1:
+            return palette_of(dataset.colormap(1), grey_is_one=bands is None)
+        if tuple(kind.name for kind in kinds[:4]) == INKS:
+            return inks_of(self.name, np.dtype(dataset.dtypes[0]))
+        return None
+
+    def _is_alpha(self, band: int) -> bool:
+        """Whether a band that the file calls alpha is one, as far as some of its pixels tell."""
+        try:
+            some = [
+                self._dataset().read(band, window=window.as_rasterio()).ravel()
+                for window in spread(self.height, self.width, ALPHA_SIDE, ALPHA_WINDOWS)
+            ]
+        except GDAL_ERRORS as error:
+            raise unreadable(self.name, error) from error
+        return is_alpha(np.concatenate(some))
 
     def close(self) -> None:
         """See `FileScene.close`."""
@@ -132,6 +188,8 @@ class RasterScene(BaseFileScene):
         try:
             pixels = bands(self._bands)
             valid = np.ones(pixels.shape[1:], dtype=bool)
+            if (gone := missing(pixels, self._nodata)) is not None:
+                valid &= ~gone
             if self._alphas:
                 valid &= (bands(self._alphas) > 0).all(axis=0)
             if self._masks:
@@ -140,6 +198,10 @@ class RasterScene(BaseFileScene):
                 valid &= (masks > 0).any(axis=0)
         except GDAL_ERRORS as error:
             raise unreadable(self.name, error) from error
+        if self._model is not None:
+            pixels, there = self._model(pixels)
+            pixels = pixels[[colour - 1 for colour in self._colours]]
+            valid = valid if there is None else valid & there
         return as_read(pixels, valid, self.dtype)
 
     def _dataset(self) -> rasterio.DatasetReader:
@@ -178,8 +240,13 @@ def is_local(name: str) -> bool:
 
 
 def _bands_with_masks(bands: Sequence[int], flags: Sequence[list[MaskFlags]]) -> list[int]:
-    """Bands whose masks are read: a pixel is there if it is in any of them, by nodata or mask."""
-    # Alpha is read from its own band: GDAL's mask ignores it where there is a nodata value.
-    if any(MaskFlags.all_valid in of_band or MaskFlags.alpha in of_band for of_band in flags):
+    """Bands whose masks are read: a pixel is there if it is in any of them."""
+    # Alpha is read from its own band, and nodata values are compared with: GDAL's mask tells of
+    # one of them only, and of a mask instead of either where the file has one.
+    told = {MaskFlags.all_valid, MaskFlags.alpha}
+    if any(told & {*of_band} for of_band in flags):
         return []
-    return [bands[0]] if MaskFlags.per_dataset in flags[0] else list(bands)
+    if MaskFlags.per_dataset in flags[0]:
+        return [bands[0]]
+    own = [band for band, of_band in zip(bands, flags, strict=True) if not of_band]
+    return own if len(own) == len(bands) else []

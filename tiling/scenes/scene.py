@@ -116,6 +116,16 @@ class FileScene(Scene, Protocol):
         """Scale and offset that the file declares for each band that is read, by default 1, 0."""
         ...
 
+    @property
+    def bits(self) -> int | None:
+        """How many bits of its type the file says that it uses; None where it says nothing."""
+        ...
+
+    @property
+    def doubtful(self) -> Sequence[int]:
+        """Numbers of bands that the file calls alpha, but that are read as colours."""
+        ...
+
     def overview(self, longest: int) -> tuple[Pixels, Valid]:
         """The whole scene as `read` gives it, decimated so that no side is over `longest` pixels.
 
@@ -147,6 +157,8 @@ class BaseFileScene:
     control: GroundControl | None = None
     nodata: float | None = None
     palette: Mapping[int, tuple[int, ...]] = MappingProxyType({})
+    bits: int | None = None
+    doubtful: Sequence[int] = ()
 
     def __enter__(self) -> Self:
         return self

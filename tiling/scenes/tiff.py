@@ -9,8 +9,18 @@ import numpy as np
 
 from tiling.errors import CodecError, SceneError
 from tiling.scenes.bands import TYPES, Bands, as_read, chosen_bands, pixel_type
+from tiling.scenes.colours import (
+    ALPHA_SIDE,
+    ALPHA_WINDOWS,
+    INKS,
+    ColourModel,
+    inks_of,
+    is_alpha,
+    palette_of,
+)
+from tiling.scenes.nodata import missing
 from tiling.scenes.scene import BaseFileScene, Pixels, Valid, first_line, unreadable
-from tiling.window import Window
+from tiling.window import Window, spread
 
 _ROWS_AT_ONCE = 512
 """Rows that an overview reads at once."""
@@ -22,8 +32,9 @@ class TiffScene(BaseFileScene):
     """The first series of an OME-TIFF or tiled TIFF, at its full resolution.
 
     Its bands are its channels (axis C) or samples (S); other axes but Y and X have length 1.
-    An alpha sample tells which pixels are there. Only the tiles or strips that a window touches
-    are read; zarr decodes them in one thread of its own, whatever thread asks.
+    Nodata, alpha, palettes and inks are as in `tiling.scenes.raster.RasterScene`. Only the tiles or
+    strips that a window touches are read; zarr decodes them in one thread of its own, whatever
+    thread asks.
 
     Args:
         path: File.
@@ -60,15 +71,26 @@ class TiffScene(BaseFileScene):
             self.height, self.width = sizes["Y"], sizes["X"]
             self._band_axis = "S" if sizes.get("S", 1) > 1 else "C"
             count = sizes.get(self._band_axis, 1)
-            alphas = _alpha_samples(self._series) if self._band_axis == "S" else []
-            colours = [band for band in range(1, count + 1) if band not in alphas]
-            self._bands = chosen_bands(self.name, bands, colours, count)
-            self.bands = len(self._bands)
+            called = _alpha_samples(self._series) if self._band_axis == "S" else []
+            self._pixels = self._level(0)
+            alphas = [band for band in called if self._is_alpha(band)]
+            self.doubtful = tuple(band for band in called if band not in alphas)
+            self._model = _colour_model(self.name, self._series, bands)
+            if self._model is None:
+                colours = [band for band in range(1, count + 1) if band not in alphas]
+                self._bands = chosen_bands(self.name, bands, colours, count, self.doubtful)
+                self._colours = self._bands
+            else:
+                self._bands, made = self._model.stored, self._model.count
+                self._colours = chosen_bands(self.name, bands, range(1, made + 1), made)
+            self.bands = len(self._colours)
             self.descriptions = [""] * self.bands
             self.scales = [(1.0, 0.0)] * self.bands
             self.dtype: np.dtype[Any] = pixel_type(self.name, [self._series.dtype.name], types)
+            if self._model is not None:
+                self.dtype = self._model.dtype(self.dtype)
             self._alphas = tuple(band for band in alphas if band not in self._bands)
-            self._pixels = self._level(0)
+            self.nodata = _nodata_of(self._series)
         except BaseException:
             self._file.close()
             raise
@@ -115,9 +137,26 @@ class TiffScene(BaseFileScene):
             raise unreadable(self.name, error) from error
         pixels = np.stack([planes[band] for band in self._bands])
         valid = np.ones(pixels.shape[1:], bool)
+        if (gone := missing(pixels, [self.nodata] * len(pixels))) is not None:
+            valid &= ~gone
         for band in self._alphas:
             valid &= planes[band] > 0
+        if self._model is not None:
+            pixels, there = self._model(pixels)
+            pixels = pixels[[colour - 1 for colour in self._colours]]
+            valid = valid if there is None else valid & there
         return as_read(pixels, valid, self.dtype)
+
+    def _is_alpha(self, band: int) -> bool:
+        """Whether a sample that the file calls alpha is one, as far as some of its pixels tell."""
+        try:
+            some = [
+                self._planes(self._pixels, window, band - 1).ravel()
+                for window in spread(self.height, self.width, ALPHA_SIDE, ALPHA_WINDOWS)
+            ]
+        except Exception as error:  # As in `_read`.
+            raise unreadable(self.name, error) from error
+        return is_alpha(np.concatenate(some))
 
     def _planes(self, level: Any, window: Window, band: int | slice) -> Pixels:
         """Pixels [h, w] of a band counted from 0, or [h, w, samples] of all."""
@@ -199,6 +238,30 @@ def _check_whole(name: str, series: Any) -> None:
     for file, end in ends:
         if end > file.filehandle.size:
             raise unreadable(name, EOFError(f"{file.filehandle.size} bytes instead of {end}"))
+
+
+def _colour_model(name: str, series: Any, bands: Bands) -> ColourModel | None:
+    """What makes colours of the samples; None where they are colours, or numbers are wanted."""
+    from tifffile import PHOTOMETRIC
+
+    page = series.keyframe
+    if page.photometric == PHOTOMETRIC.PALETTE and page.colormap is not None and bands != 1:
+        opaque = np.full(page.colormap.shape[1], 255)
+        # A TIFF's palette is of 16 bits.
+        table = np.concatenate([page.colormap // 257, opaque[None]]).T
+        return palette_of(dict(enumerate(table.tolist())), grey_is_one=bands is None)
+    if page.photometric == PHOTOMETRIC.SEPARATED and page.samplesperpixel >= len(INKS):
+        return inks_of(name, series.dtype)
+    return None
+
+
+def _nodata_of(series: Any) -> float | None:
+    """The nodata value that GDAL's tag declares."""
+    tag = series.keyframe.tags.get("GDAL_NODATA")
+    try:
+        return None if tag is None else float(str(tag.value).strip("\0 "))
+    except ValueError:
+        return None
 
 
 def _alpha_samples(series: Any) -> list[int]:

@@ -29,7 +29,7 @@ class WhiteScene(WrappedScene):
         if self.dtype != np.uint8:
             raise SceneError(
                 f"{self.name}: pixels are {self.dtype}, but only 8 bits (uint8) have a white that "
-                "is known; give it a nodata value, e.g. gdal_translate -a_nodata"
+                "is known; give it a nodata value, e.g. rio edit-info --nodata"
             )
 
     def read(self, window: Window) -> tuple[Pixels, Valid]:

@@ -105,6 +105,17 @@ def test_the_network_takes_as_many_bands_as_the_images_have(folder, bands):
     assert objective.arguments["in_channels"] == len(objective.mean) == bands
 
 
+def test_numbers_of_a_palette_are_the_colours_they_stand_for(folder):
+    root = folder("a", bands=1)
+    image = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16), "P")
+    image.putpalette([value for grey in range(256) for value in (grey, 0, 255 - grey)])
+    (root / "images" / "a.tif").unlink()
+    image.save(root / "images" / "a.png")
+    ((example,),) = folder_data(config(root)).folders
+    told = contents_of(example.source)
+    assert (told.sums / told.pixels).tolist() == [127.5, 0, 127.5]
+
+
 def test_both_eyes_of_a_person_are_one_subject_here_too(folder):
     for name in ("Image_01L", "Image_01R", "field_7"):
         root = folder(name)

@@ -106,15 +106,6 @@ def test_images_on_other_scales_are_refused(folder, write_raster):
     assert "a.tif has uint8" in message
 
 
-def test_numbers_of_a_palette_are_no_image(folder):
-    root = folder("a", bands=1)
-    image = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16), "P")
-    image.putpalette([value for grey in range(256) for value in (grey, 0, 255 - grey)])
-    (root / "images" / "a.tif").unlink()
-    image.save(root / "images" / "a.png")
-    assert "a.png: its pixels are numbers of a palette's colours" in refused(root)
-
-
 # What becomes of them.
 
 

@@ -226,16 +226,16 @@ def test_a_value_range_is_stretched_to_that_of_8_bits(model, tiles, dtype, facto
     pixels, valid = tiles
     values = (pixels.astype(float) * factor + offset).astype(dtype)
     ends = float(offset), float(255 * factor + offset)
-    found = predictor([model], value_range=ends)(values, valid)
+    found = predictor([model]).scaled_from(ends)(values, valid)
     np.testing.assert_array_equal(found, predictor([model])(pixels, valid))
 
 
 def test_a_value_range_is_heeded_for_8_bits_too(model, tiles):
     pixels, valid = tiles
-    found = predictor([model], value_range=(0.0, 127.5))(pixels, valid)
+    found = predictor([model]).scaled_from((0.0, 127.5))(pixels, valid)
     doubled = pixels.astype(np.float32) * 2
     np.testing.assert_array_equal(
-        found, predictor([model], value_range=(0.0, 255.0))(doubled, valid)
+        found, predictor([model]).scaled_from((0.0, 255.0))(doubled, valid)
     )
     assert (found != predictor([model])(pixels, valid)).any()
 

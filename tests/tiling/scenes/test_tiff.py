@@ -81,6 +81,7 @@ def test_bands_are_chosen_by_their_numbers(tmp_path, axes, bands):
                                              ("unspecified", False)])  # fmt: skip
 def test_an_alpha_sample_tells_what_is_there(tmp_path, kind, hides):
     pixels = noise(4)
+    pixels[3] = 65535
     pixels[3, 20:50, 30:70] = 0
     path = write(tmp_path / "s.ome.tif", pixels, "YXS", extrasamples=[kind])
     bands = 3 if hides else (1, 2, 3)
