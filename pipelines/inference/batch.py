@@ -19,11 +19,10 @@ from pipelines.inputs.label_checks import check_fits
 from pipelines.inputs.labels import Labelling
 from pipelines.inputs.scene_input import SceneInput
 from pipelines.models.weights import Model
+from pipelines.results.failure import failure_line
 from pipelines.results.levels import open_levels
 from pipelines.results.outcome import SceneOutcome
 from pipelines.results.progress import Progress
-from rurnet.errors import RurnetError
-from tiling.errors import TilingError
 
 
 def run_batch(
@@ -85,7 +84,7 @@ def run_scene(
         item: The scene, and what it is scored by.
         models: Networks whose probabilities are averaged.
         settings: What is asked for.
-        folder: Takes the scene's files.
+        folder: Takes the scene's files; the folder it lies in takes the log of failures.
         workers: Who computes.
         progress: Who is told.
     """
@@ -114,13 +113,14 @@ def run_scene(
                 opened.scene.width,
                 prediction=prediction,
                 files=prediction.files,
-                image=item.source,
+                image=item.image or item.source,
                 label=None if opened.label is None else opened.label.name,
                 labelling=Labelling(len(models[0].card.classes), settings.ignored_values),
                 scores=scores,
             )
-    except (TilingError, PipelineError, RurnetError) as error:
-        return SceneOutcome(item.name, item.source, error=str(error))
+    except Exception as error:  # Whatever it is, the other scenes go on.
+        line = failure_line(item.source, error, folder.parent)
+        return SceneOutcome(item.name, item.source, error=line)
 
 
 def check_models(models: Sequence[Model], settings: PredictionSettings) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from math import ceil
 
 from pipelines.config.inference import PredictionSettings
-from pipelines.errors import PipelineError
 from pipelines.inference.batch import check_models
 from pipelines.inference.predictor import NetworkPredictor, predictor_for
 from pipelines.inference.scene import grid_of
@@ -13,10 +12,9 @@ from pipelines.inputs.discovery import check_names
 from pipelines.inputs.scene_input import SceneInput
 from pipelines.models.weights import Model
 from pipelines.results.estimate import SceneEstimate
+from pipelines.results.failure import failure_line
 from pipelines.runtime.memory import peak_memory
-from rurnet.errors import RurnetError
 from tiling.blend import BlendWeights
-from tiling.errors import TilingError
 from tiling.grid import Grid
 from tiling.part import Block, Part
 from tiling.scenes.raster import BLOCK_CACHE_BYTES
@@ -46,8 +44,9 @@ def estimate_batch(
         try:
             with item.open() as opened:
                 found.append(_estimate(item.name, opened.scene, opened.seen, predictor, settings))
-        except (TilingError, PipelineError, RurnetError) as error:
-            found.append(SceneEstimate(item.name, error=str(error)))
+        except Exception as error:
+            line = failure_line(item.source, error, None)
+            found.append(SceneEstimate(item.name, error=line))
     return found
 
 

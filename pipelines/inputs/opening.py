@@ -12,7 +12,7 @@ from pipelines.inputs.field_of_view import (
     read_field,
     working_diameter,
 )
-from pipelines.inputs.fundus import FundusSample, sample_of
+from pipelines.inputs.fundus import FundusSample, sample_from
 from pipelines.inputs.labels import Labelling, open_label
 from pipelines.inputs.scene_input import OpenedScene
 from tiling.scenes.area import AreaScene, read_area
@@ -104,10 +104,7 @@ def _at_scale(scene: Scene, scale: float) -> Scene:
 @contextmanager
 def opened_fundus(source: str, labels: Path | None, reading: Reading) -> Iterator[OpenedScene]:
     """Opens a fundus image inside its field of view; no labels where there is no folder of them."""
-    sample = sample_of(Path(source), labels)
-    if labels is None:
-        sample = FundusSample(sample.name, sample.image, field=sample.field)
-    with opened_sample(sample, reading) as opened:
+    with opened_sample(sample_from(source, labels), reading) as opened:
         yield opened
 
 
@@ -124,4 +121,5 @@ def opened_sample(sample: FundusSample, reading: Reading) -> Iterator[OpenedScen
             open_label(sample.label, reading.labelling) as label,
             open_label(sample.second, reading.labelling) as second,
         ):
-            yield OpenedScene(masked, _at_diameter(masked, reading), label, second)
+            seen = _at_diameter(masked, reading)
+            yield OpenedScene(masked, seen, label, second, sample.field)

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.errors import PipelineError
 from pipelines.inputs.labels import IGNORE_INDEX, open_label
 from pipelines.results.layout import steps_in
 from pipelines.results.levels import at_size
@@ -18,7 +17,6 @@ from pipelines.results.outcome import SceneOutcome
 from pipelines.scores.counts import together
 from pipelines.scores.curve import Number
 from tiling.blend import NODATA, TOP
-from tiling.errors import TilingError
 from tiling.scenes.files import open_scene
 
 MOST = 50
@@ -114,8 +112,8 @@ def _picture(
     while True:
         try:
             layers = _layers(outcome, bands, longest)
-        except (TilingError, PipelineError):
-            return None  # Gone or changed since; the table still has its scores.
+        except Exception:
+            return None  # Gone or changed since, or worse; the table still has its scores.
         height, width = layers.steps[0].shape
         picture = Picture(
             name=outcome.name,

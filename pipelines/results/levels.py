@@ -141,7 +141,7 @@ def at_size(pixels: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
 
 @contextmanager
 def open_levels(
-    path: Path,
+    path: Path | str,
     kind: Kind = "auto",
     value_range: tuple[float, float] | None = None,
     classes: tuple[str, ...] | None = None,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 from tiling.errors import SceneError
+from tiling.scenes.names import without_secrets
 from tiling.window import Window
 
 Pixels = NDArray[Any]
@@ -222,5 +223,5 @@ def unreadable(name: str, error: BaseException) -> SceneError:
 
 
 def first_line(error: BaseException) -> str:
-    """An error in one line."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    """An error in one line, without what is secret in a URL."""
+    return without_secrets(str(error).splitlines()[0]) if str(error) else type(error).__name__
