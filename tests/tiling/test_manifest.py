@@ -10,8 +10,9 @@ import pytest
 import rasterio.shutil
 
 from tiling.errors import ManifestError, SinkError, TilingError
+from tiling.fingerprint import fingerprint
 from tiling.grid import Grid
-from tiling.manifest import MANIFEST, PARTS, fingerprint, working
+from tiling.manifest import MANIFEST, PARTS, working
 from tiling.scenes.raster import RasterScene
 from tiling.stitch import stitch
 from tiling.window import Window
