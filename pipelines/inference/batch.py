@@ -6,6 +6,7 @@ Bad input ends its scene, not the batch.
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from pipelines.results.failure import failure_line
 from pipelines.results.levels import open_levels
 from pipelines.results.outcome import SceneOutcome
 from pipelines.results.progress import Progress
+from tiling.errors import OutsideError
 
 
 def run_batch(
@@ -42,7 +44,8 @@ def run_batch(
         progress: Who is told.
 
     Returns:
-        One outcome for each item, in order.
+        One outcome for each item, in order. A scene outside the area of interest is skipped,
+        unless all are: then the area is wrong.
 
     Raises:
         PipelineError: Two scenes of one name, an unusable device, an unreachable scheduler, or
@@ -59,15 +62,22 @@ def run_batch(
             return outcome
 
         if workers.scenes == 1:
-            return [run(item) for item in items]
+            return _some_inside([run(item) for item in items])
         pool = ThreadPoolExecutor(workers.scenes, thread_name_prefix="scene")
         try:
             # Each with the context of this thread: Prefect keeps its run there.
             futures = [pool.submit(copy_context().run, run, item) for item in items]
-            return [future.result() for future in futures]
+            return _some_inside([future.result() for future in futures])
         finally:
             # Interrupted, it does not wait: scenes under way end when their workers are gone.
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _some_inside(outcomes: list[SceneOutcome]) -> list[SceneOutcome]:
+    """The outcomes; where the area meets none of the scenes, those outside of it are failures."""
+    if any(outcome.done for outcome in outcomes):
+        return outcomes
+    return [replace(one, error=one.error or one.skipped, skipped=None) for one in outcomes]
 
 
 def run_scene(
@@ -118,6 +128,8 @@ def run_scene(
                 labelling=Labelling(len(models[0].card.classes), settings.ignored_values),
                 scores=scores,
             )
+    except OutsideError as error:
+        return SceneOutcome(item.name, item.source, skipped=str(error))
     except Exception as error:  # Whatever it is, the other scenes go on.
         line = failure_line(item.source, error, folder.parent)
         return SceneOutcome(item.name, item.source, error=line)

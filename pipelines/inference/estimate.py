@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from math import ceil
 
 from pipelines.config.inference import PredictionSettings
@@ -15,6 +16,7 @@ from pipelines.results.estimate import SceneEstimate
 from pipelines.results.failure import failure_line
 from pipelines.runtime.memory import peak_memory
 from tiling.blend import BlendWeights
+from tiling.errors import OutsideError
 from tiling.grid import Grid
 from tiling.part import Block, Part
 from tiling.scenes.raster import BLOCK_CACHE_BYTES
@@ -44,9 +46,13 @@ def estimate_batch(
         try:
             with item.open() as opened:
                 found.append(_estimate(item.name, opened.scene, opened.seen, predictor, settings))
+        except OutsideError as error:
+            found.append(SceneEstimate(item.name, skipped=str(error)))
         except Exception as error:
             line = failure_line(item.source, error, None)
             found.append(SceneEstimate(item.name, error=line))
+    if not any(one.done for one in found):
+        found = [replace(one, error=one.error or one.skipped, skipped=None) for one in found]
     return found
 
 

@@ -77,7 +77,7 @@ def build_report(
         failed: What failed besides the scenes among `outcomes`.
     """
     level = threshold_level(settings.threshold)
-    done = [outcome for outcome in outcomes if outcome.error is None]
+    done = [outcome for outcome in outcomes if outcome.done]
     scored = [outcome.scores for outcome in done if outcome.scores is not None]
     counts = [one.counts for one in scored]
     summary = _summary(counts, level, classes)
@@ -105,6 +105,7 @@ def build_report(
         curve=_curve(combined(counts)) if counts else None,
         scenes=[_scene(outcome, level, classes) for outcome in done],
         failed=[*failures(outcomes), *failed],
+        skipped=[Failure(o.source, o.skipped) for o in outcomes if o.skipped is not None],
         made_with=made_with(seconds),
     )
 

@@ -95,7 +95,7 @@ def previews(
         found = f1[outcome.name]
         return 2 if found is None else found  # Above all others.
 
-    done = [outcome for outcome in outcomes if outcome.error is None]
+    done = [outcome for outcome in outcomes if outcome.done]
     worst = sorted(done, key=rank)
     chosen = {outcome.name for outcome in worst[:MOST]}
     shown = [outcome for outcome in done if outcome.name in chosen]

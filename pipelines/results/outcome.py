@@ -75,6 +75,7 @@ class SceneOutcome:
         open_raster: Opens one of `files`.
         scores: None where there is no label.
         error: Why the scene failed; None where it did not.
+        skipped: Why it was left out, though nothing is wrong with it; None where it was not.
     """
 
     name: str
@@ -89,3 +90,9 @@ class SceneOutcome:
     open_raster: OpenRaster = open_levels
     scores: SceneScores | None = None
     error: str | None = None
+    skipped: str | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether there are rasters of it."""
+        return self.error is None and self.skipped is None

@@ -69,7 +69,8 @@ def test_a_field_mask_counts_whole(options, vessels_weights, tmp_path):
     computed, before = run()
     assert computed
     assert run()[0] == 0
-    inside = np.asarray(Image.open(mask).convert("L")).copy()
+    with Image.open(mask) as image:
+        inside = np.array(image.convert("L"))
     row, column = np.argwhere(inside)[len(np.argwhere(inside)) // 2]
     inside[row : row + 3, column : column + 3] = 0
     keeping_its_time(mask, lambda path: Image.fromarray(inside).save(path))
