@@ -153,7 +153,7 @@ def without_test_images(chase: Path, output: Path) -> Path:
     root = output / "data"
     for sample in fundus_samples(chase, "train"):
         split = "test" if subject_of(sample.name) in SCORED_SUBJECTS else "training"
-        for kind, path in (("images", sample.image), ("1st_manual", sample.label)):
+        for kind, path in (("images", Path(sample.image)), ("1st_manual", sample.label)):
             assert path is not None, f"{sample.name} has no label"
             link = root / split / kind / path.name
             link.parent.mkdir(parents=True, exist_ok=True)

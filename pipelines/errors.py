@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 
+from tiling.scenes.names import without_secrets
+
 _LONGEST = 160
 
 
 def shortened(error: Exception) -> str:
-    """What another library says, in one line of at most 160 characters, to quote in ours."""
-    return " ".join(str(error).split())[:_LONGEST]
+    """What another library says, in one line of at most 160 characters, to quote in ours.
+
+    What is secret in a URL is left out.
+    """
+    return without_secrets(" ".join(str(error).split()))[:_LONGEST]
 
 
 def first_few(names: Sequence[str]) -> str:
@@ -37,6 +42,22 @@ class LabelError(PipelineError, ValueError):
 
 class PredictionError(PipelineError, ValueError):
     """A predicted raster that cannot be scored."""
+
+
+class UnforeseenError(PipelineError, RuntimeError):
+    """An error that nobody foresaw, as a Dask worker sends it.
+
+    Args:
+        message: It in one line.
+        trace: Its traceback.
+    """
+
+    def __init__(self, message: str, trace: str) -> None:
+        super().__init__(message, trace)
+        self.trace = trace
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class DeviceMemoryError(PipelineError, MemoryError):

@@ -9,6 +9,10 @@ class SceneError(TilingError, OSError):
     """A scene cannot be opened or read, or is not what was asked for."""
 
 
+class OutsideError(SceneError):
+    """A scene lies outside the area of interest."""
+
+
 class CodecError(SceneError):
     """A scene's compression needs a package that is not installed."""
 

@@ -1,33 +1,25 @@
 """What a scene's results were made from: so that a rerun goes on, starts anew, or is refused."""
 
-import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tiling.disk import appearing, locked, refusals_named
 from tiling.errors import ManifestError
+from tiling.fingerprint import fingerprint, other_files, same_input, same_place
 from tiling.grid import Grid
 from tiling.scenes.scene import Scene
 from tiling.stitch import part_digest
 from tiling.store import SUFFIX, PartStore
-from tiling.window import Window
 
 MANIFEST = "manifest.json"
 
 PARTS = ".parts"
 """Hidden folder, beside the results, of what is not finished yet."""
-
-_SAMPLES = 8
-"""Sample windows along each side of a scene; fewer where these would be more than half of it."""
-
-_SAMPLE_SIDE = 64
 
 _FORM = ("height", "width", "bands", "type")
 
@@ -37,8 +29,9 @@ class Manifest:
     """The fingerprint of a result and the plan it is made by.
 
     Attributes:
-        input: Size, bands and type of the scene, a hash of samples of its pixels, and its
-            files' sizes and times, which only say whether it is worth while to look closer.
+        input: Size, bands and type of the scene, a hash of samples of its pixels, its files'
+            sizes and times, and hashes of small files beside it. Of a changed input only what
+            says so is computed anew: see `tiling.fingerprint.fingerprint`.
         settings: Everything else that changes the result: weights, tile, overlap, ...
         part_size: How the work is cut; a rerun keeps to it, whatever it is told.
         parts: Of a finished result, a hash of the pixels of each part.
@@ -98,38 +91,6 @@ class Work:
         shutil.rmtree(self.store.folder)
 
 
-def fingerprint(scene: Scene) -> dict[str, Any]:
-    """What tells one input from another: size, bands, type, a hash of samples, and file times."""
-    digest = hashlib.sha256()
-    for window in _samples(scene):
-        pixels, valid = scene.read(window)
-        digest.update(np.ascontiguousarray(pixels).data)
-        digest.update(np.packbits(valid).data)
-    stats = {name: Path(name).stat() for name in scene.files if Path(name).is_file()}
-    return {
-        "height": scene.height,
-        "width": scene.width,
-        "bands": scene.bands,
-        "type": str(scene.dtype),
-        "samples": digest.hexdigest(),
-        "files": {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()},
-    }
-
-
-def _samples(scene: Scene) -> Iterator[Window]:
-    """Evenly spread windows, at most a quarter of a scene of more pixels than one of them."""
-    height, width = (min(_SAMPLE_SIDE, length) for length in (scene.height, scene.width))
-    rows, columns = (
-        np.linspace(
-            0, length - side, min(_SAMPLES, max(1, length // (2 * _SAMPLE_SIDE))), dtype=int
-        )
-        for length, side in ((scene.height, height), (scene.width, width))
-    )
-    for row in rows:
-        for column in columns:
-            yield Window(int(row), int(column), height, width)
-
-
 @contextmanager
 def working(
     folder: Path,
@@ -141,6 +102,7 @@ def working(
     *,
     raw: bool = False,
     overwrite: bool = False,
+    whole: Sequence[str | Path] = (),
 ) -> Iterator[Work]:
     """Opens the folder of a scene's results, to go on with what is there.
 
@@ -156,12 +118,13 @@ def working(
         bands: Bands of the parts.
         raw: See `PartStore`.
         overwrite: Drop what is there.
+        whole: See `tiling.fingerprint.fingerprint`.
 
     Raises:
         ManifestError: What is there was made with other settings.
         SinkError: The disk refuses, or another run is at work.
     """
-    now = Manifest(fingerprint(scene), dict(settings), part_size)
+    now = Manifest(fingerprint(scene, whole), dict(settings), part_size)
     parts = folder / PARTS
     made = not folder.exists()
     with refusals_named(folder):
@@ -172,7 +135,7 @@ def working(
                 with suppress(ManifestError):
                     _forget(folder, Manifest.read(folder / MANIFEST))
                 _forget(folder, None)
-            old = _kept(folder, now, scene, grid)
+            old = _kept(folder, now, scene, grid, whole)
             plan = old or now
             store = PartStore(parts, grid, grid.parts(plan.part_size), bands, raw)
             if old is None or not old.outputs:
@@ -190,7 +153,9 @@ def working(
                 folder.rmdir()
 
 
-def _kept(folder: Path, now: Manifest, scene: Scene, grid: Grid) -> Manifest | None:
+def _kept(
+    folder: Path, now: Manifest, scene: Scene, grid: Grid, whole: Sequence[str | Path]
+) -> Manifest | None:
     """The manifest of what can be used of an earlier run; what cannot be is removed.
 
     Raises:
@@ -212,6 +177,12 @@ def _kept(folder: Path, now: Manifest, scene: Scene, grid: Grid) -> Manifest | N
         return None
     if old.input == now.input:
         return old
+    if same_input(old.input, now.input):
+        return _noted(folder, replace(old, input=now.input))
+    placed = [folder / name for name in old.outputs if name.endswith(".tif")]
+    if other_files(old.input, now.input, whole) or not all(same_place(p, scene) for p in placed):
+        _forget(folder, old)
+        return None
     # The file was touched, or changed: its pixels will tell which parts are still right.
     store = PartStore(folder / PARTS, grid, grid.parts(old.part_size), 1)
     for part in store.parts:
@@ -221,10 +192,14 @@ def _kept(folder: Path, now: Manifest, scene: Scene, grid: Grid) -> Manifest | N
                 return None
         elif store.path(part).exists() and store.digest(part) != part_digest(scene, grid, part):
             store.path(part).unlink()
-    old = replace(old, input=now.input)
-    if ended is not None:
-        old.write(folder / MANIFEST)
-    return old
+    return _noted(folder, replace(old, input=now.input))
+
+
+def _noted(folder: Path, manifest: Manifest) -> Manifest:
+    """A manifest that has been brought up to date, which is written if the result is finished."""
+    if manifest.outputs:
+        manifest.write(folder / MANIFEST)
+    return manifest
 
 
 def _parts_in(folder: Path) -> bool:

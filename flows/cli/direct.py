@@ -4,6 +4,7 @@ import logging
 
 from rich.console import Console
 
+from flows.cli.process import let_readers_be_quiet
 from flows.cli.progress import BarProgress, LogProgress
 from flows.errors import FlowsError, checked
 from flows.table import Config, FlowEntry
@@ -27,9 +28,7 @@ def run_directly(flow: FlowEntry[Config], values: Config, errors: Console) -> Re
     Raises:
         ScenesFailedError: A scene failed.
     """
-    # What they complain of is raised again as an error of ours.
-    for name in ("rasterio", "tifffile"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    let_readers_be_quiet()
     if errors.is_terminal:
         with BarProgress(errors) as bar:
             return checked(flow.run(values, bar))

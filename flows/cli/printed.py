@@ -32,6 +32,9 @@ def print_result(result: Result) -> None:
         out.print("No scene has a label of its name (--labels), so no score is possible.")
     elif unscored := [scene.name for scene in report.scenes if scene.scores is None]:
         out.print(f"Without a label, and so without scores: {', '.join(unscored)}", markup=False)
+    if report.skipped:
+        skipped = ", ".join(one.input for one in report.skipped)
+        out.print(f"Outside the area of interest, and so left out: {skipped}", markup=False)
     for path in result.trained:
         out.print(f"weights: {path}", markup=False)
     out.print(f"report: {result.folder / 'report.html'}", markup=False)
@@ -48,6 +51,9 @@ def score_table(report: Report) -> Table:
 
 def _print_estimates(out: Console, estimates: Sequence[SceneEstimate]) -> None:
     out.print(_estimate_table(estimates))
+    for one in estimates:
+        if one.skipped is not None:
+            out.print(f"{one.name}: left out: {one.skipped}", markup=False)
     measured = max((one.measured for one in estimates), default=0)
     out.print(
         f"Memory and disk at most; time of one process, from {measured} measured tiles. "
@@ -61,7 +67,7 @@ def _estimate_table(estimates: Sequence[SceneEstimate]) -> Table:
         "scene", ("size", "tiles", "parts", "done twice", "memory", "disk", "time"), no_wrap=True
     )
     for one in estimates:
-        if one.error is None:
+        if one.done:
             table.add_row(
                 escape(one.name),
                 f"{one.width} x {one.height}",

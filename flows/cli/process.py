@@ -1,6 +1,7 @@
 """What a command sets in its own process: threads that wait quietly, and an orderly end."""
 
 import atexit
+import logging
 import os
 import signal
 import sys
@@ -19,6 +20,15 @@ def let_threads_wait_quietly() -> None:
     an idle machine the quiet way costs a few per cent. A user's own setting is kept.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def let_readers_be_quiet() -> None:
+    """Silences the loggers of the readers: what they complain of is raised as an error of ours.
+
+    Their lines would also show the secrets in a URL.
+    """
+    for name in ("rasterio", "tifffile"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 class OrderlyEnd:

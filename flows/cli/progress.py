@@ -106,6 +106,8 @@ class LogProgress:
         prediction = outcome.prediction
         if outcome.error is not None:
             self._logger.error("%s", outcome.error)
+        elif outcome.skipped is not None:
+            self._logger.info("%s: left out: %s", outcome.name, outcome.skipped)
         elif prediction is not None:
             there = prediction.parts - prediction.computed
             self._logger.info(

@@ -79,11 +79,12 @@ def leave_artifacts(name: str, result: "Result") -> None:
         lines += [f"Weights: `{path.resolve()}`", ""]
     lines.append(f"{len(report.scenes)} done, {len(result.failed)} failed.")
     lines += ["", *(f"- failed: {failure.error}" for failure in result.failed)]
+    lines += [f"- left out: {skipped.error}" for skipped in report.skipped]
     lines += [
         f"- dry run: {one.name}: {one.tiles} tiles, {one.parts} parts, {one.seconds:.0f} s, "
         f"at most {one.memory / 1e9:.1f} GB of memory and {one.disk / 1e9:.2f} GB of disk"
         for one in result.estimates or []
-        if one.error is None
+        if one.done
     ]
     if scores:
         lines += ["", "| " + " | ".join(scores[0]) + " |", "|---" * len(scores[0]) + "|"]

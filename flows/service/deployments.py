@@ -11,7 +11,7 @@ from prefect import Flow, get_run_logger
 from prefect.deployments.runner import RunnerDeployment
 from prefect.types.entrypoint import EntrypointType
 
-from flows.cli.process import let_threads_wait_quietly
+from flows.cli.process import let_readers_be_quiet, let_threads_wait_quietly
 from flows.cli.progress import LogProgress, ManyProgress
 from flows.cli.signature import with_fields
 from flows.errors import checked
@@ -27,6 +27,7 @@ def _prefect_flow(entry: FlowEntry[Config]) -> "Flow[..., Result]":
 
     def body(values: Config) -> "Result":
         let_threads_wait_quietly()
+        let_readers_be_quiet()
         logging.getLogger("rurnet").setLevel(logging.INFO)
         progress = ManyProgress([LogProgress(get_run_logger()), ArtifactProgress()])
         result = entry.run(values, progress)

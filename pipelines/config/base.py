@@ -62,7 +62,7 @@ class ClassSettings(Configuration):
     @model_validator(mode="after")
     def _named_apart(self) -> Self:
         names = self.class_names or ()
-        if len({"background", *names}) <= len(names):
+        if len({"background", *names}) <= len(names) or "" in names:
             raise ValueError(
                 "classes must be names of the foreground, each given once, without background"
             )
@@ -70,5 +70,7 @@ class ClassSettings(Configuration):
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
-        """The names in `classes`; None without them."""
-        return tuple(self.classes.split(",")) if self.classes else None
+        """The names in `classes`, without spaces around them; None without them."""
+        if not self.classes:
+            return None
+        return tuple(" ".join(name.split()) for name in self.classes.split(","))

@@ -18,6 +18,7 @@ from pipelines.config.base import (
     RangeSettings,
 )
 from pipelines.config.protocol import Protocol, papers
+from tiling.scenes.names import without_secrets
 
 # The order matters: 1 on a command line is a number, not true.
 Argument = int | float | bool | str
@@ -214,7 +215,10 @@ class TrainingSettings(Configuration):
     def compared(self) -> dict[str, Any]:
         """Returns the settings that must be the same when a training is resumed."""
         may_change = {"output", "name", "workers", "overwrite", "mlflow", "max_time", "patience"}
-        return self.model_dump(mode="json", exclude=may_change)
+        settings = self.model_dump(mode="json", exclude=may_change)
+        # They are written down, and a new signature makes no other weights.
+        settings["encoder_weights"] = without_secrets(settings["encoder_weights"])
+        return settings
 
     @property
     def how(self) -> Protocol:

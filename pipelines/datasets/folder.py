@@ -13,7 +13,7 @@ from pipelines.inputs.discovery import aerial_input, check_names, expanded, rast
 from pipelines.inputs.fundus import subject_of
 from pipelines.inputs.label_checks import check_fits, check_values
 from pipelines.inputs.labels import IGNORE_INDEX, Labelling, open_label
-from pipelines.inputs.naming import find_label, stem_of
+from pipelines.inputs.naming import find_label
 from pipelines.inputs.normalisation import ValueRange
 from pipelines.inputs.opening import Reading
 from pipelines.inputs.pixel_values import GIVE_RANGE, looked_at
@@ -21,6 +21,7 @@ from pipelines.sampling.sources import SceneSource
 from pipelines.sampling.statistics import Contents, LabelReading, label_readings
 from tiling.scenes.files import open_scene
 from tiling.scenes.ground import PixelSize, pixel_size
+from tiling.scenes.names import stem_of
 
 _LOG = logging.getLogger("rurnet")
 

@@ -36,7 +36,7 @@ class Annotations:
     image: Path | None = None
 
 
-def annotations_of(name: str, raster: Path, config: Evaluate) -> Annotations:
+def annotations_of(name: str, raster: Path | str, config: Evaluate) -> Annotations:
     """Finds the files that belong to a predicted raster.
 
     Args:
@@ -73,7 +73,7 @@ def within_field(
     opened: Callable[..., AbstractContextManager[RasterLevels]],
     field: Path,
     shape: tuple[int, int],
-    raster: Path,
+    raster: Path | str,
 ) -> AbstractContextManager[RasterLevels]:
     """Opens a raster that counts inside a field of view only."""
     levels: AbstractContextManager[RasterLevels] = opened(raster, field=field_of(field, shape))

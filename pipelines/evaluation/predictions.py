@@ -1,6 +1,5 @@
 """The predicted rasters that are scored: runs of ours, folders of rasters, or single ones."""
 
-import glob
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +7,10 @@ from pathlib import Path
 from pipelines.config.evaluation import Evaluate
 from pipelines.errors import DataError
 from pipelines.inputs.discovery import expanded, rasters_in
-from pipelines.inputs.naming import stem_of
 from pipelines.report.figures import FIGURES
 from pipelines.results.layout import STEP
 from tiling.scenes.files import EXTENSIONS
-from tiling.scenes.raster import is_local
+from tiling.scenes.names import is_local, kind_of, shown, stem_of
 
 OURS = ("probability", "mask")
 """Names of our rasters; the folder they lie in has the scene's name."""
@@ -23,15 +21,15 @@ class PredictedRun:
     """Rasters that were predicted, by scene and by what they are ("probability", ...)."""
 
     name: str
-    scenes: Mapping[str, Mapping[str, Path]]
+    scenes: Mapping[str, Mapping[str, Path | str]]
 
 
 def predicted_runs(predictions: Sequence[str]) -> list[PredictedRun]:
     """One run, or two that are to be compared."""
     for name in predictions:
-        if is_local(name) and not glob.has_magic(name) and not Path(name).exists():
+        if kind_of(name) == "path" and not Path(name).exists():
             raise DataError(f"{name}: no such file or folder; check the path")
-    folders = [name for name in predictions if Path(name).is_dir()]
+    folders = [name for name in predictions if is_local(name) and Path(name).is_dir()]
     if folders:
         if len(folders) != len(predictions) or len(folders) > 2:
             raise DataError(
@@ -39,14 +37,16 @@ def predicted_runs(predictions: Sequence[str]) -> list[PredictedRun]:
                 "or rasters"
             )
         return [PredictedRun(folder, _in_folder(Path(folder))) for folder in folders]
-    paths = [Path(name) for name in expanded(predictions, rasters_in)]  # Globs.
-    scenes = [(_scene_of(path), {"probability": path}) for path in paths]
+    names = expanded(predictions, rasters_in)  # Globs.
+    scenes = [(_scene_of(name), {"probability": _raster(name)}) for name in names]
     if len(scenes) == 2 and scenes[0][0] == scenes[1][0]:
-        return [PredictedRun(str(files["probability"]), {scene: files}) for scene, files in scenes]
-    return [PredictedRun(predictions[0], _by_scene(scenes))]
+        return [
+            PredictedRun(shown(files["probability"]), {scene: files}) for scene, files in scenes
+        ]
+    return [PredictedRun(shown(predictions[0]), _by_scene(scenes))]
 
 
-def _in_folder(folder: Path) -> dict[str, dict[str, Path]]:
+def _in_folder(folder: Path) -> dict[str, Mapping[str, Path | str]]:
     """The scenes of a folder that was inferred to, or of one of rasters."""
     inferred = [_inferred(inside) for inside in (folder, *sorted(folder.iterdir()))]
     if ours := [scene for scene in inferred if scene is not None]:
@@ -69,18 +69,28 @@ def _inferred(folder: Path) -> tuple[str, dict[str, Path]] | None:
     return folder.resolve().name, files
 
 
-def _scene_of(path: Path) -> str:
+def _raster(name: str) -> Path | str:
+    """A local file as a path; what is none stays text: a path would shorten its slashes."""
+    return Path(name) if is_local(name) else name
+
+
+def _scene_of(name: str) -> str:
+    if not is_local(name):
+        return stem_of(name)
+    path = Path(name)
     ours = path.stem in OURS or path.stem.startswith(STEP)
-    return path.resolve().parent.name if ours else stem_of(str(path))
+    return path.resolve().parent.name if ours else path.stem
 
 
-def _by_scene(scenes: Sequence[tuple[str, dict[str, Path]]]) -> dict[str, dict[str, Path]]:
-    found: dict[str, dict[str, Path]] = {}
+def _by_scene(
+    scenes: Sequence[tuple[str, Mapping[str, Path | str]]],
+) -> dict[str, Mapping[str, Path | str]]:
+    found: dict[str, Mapping[str, Path | str]] = {}
     for scene, files in scenes:
         if scene in found:
             raise DataError(
-                f"{found[scene]['probability']} and {files['probability']} are both of scene "
-                f"{scene}; leave one out"
+                f"{shown(found[scene]['probability'])} and {shown(files['probability'])} are both "
+                f"of scene {scene}; leave one out"
             )
         found[scene] = files
     return found
@@ -97,7 +107,7 @@ def last_step(run: PredictedRun) -> PredictedRun:
     )
 
 
-def chosen_rasters(files: Mapping[str, Path], config: Evaluate) -> dict[str, Path]:
+def chosen_rasters(files: Mapping[str, Path | str], config: Evaluate) -> dict[str, Path | str]:
     """The rasters to score: all of them, or the mask alone where masks are asked for."""
     if config.kind == "mask" and "mask" in files:
         return {"probability": files["mask"]}

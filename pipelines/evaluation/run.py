@@ -1,11 +1,12 @@
 """Scores predicted rasters, ours or another tool's, from configuration to report."""
 
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from pipelines.config.evaluation import Evaluate
-from pipelines.errors import DataError, PipelineError, PredictionError
+from pipelines.errors import DataError, PredictionError
 from pipelines.evaluation.annotations import annotations_of, field_of, within_field
 from pipelines.evaluation.comparison import compared
 from pipelines.evaluation.predictions import (
@@ -19,15 +20,16 @@ from pipelines.inputs.label_checks import check_fits
 from pipelines.inputs.labels import Labelling, open_label
 from pipelines.report.build import IN_FIELD, THERE, build_report, failures
 from pipelines.report.write import write_report
+from pipelines.results.failure import failure_line
 from pipelines.results.layout import steps_in
 from pipelines.results.levels import Kind, open_levels
 from pipelines.results.outcome import OpenRaster, SceneOutcome
 from pipelines.results.progress import Progress
 from pipelines.results.result import Result
 from pipelines.runtime.disk import refusals_named
-from tiling.errors import TilingError
 from tiling.mask import threshold_level
 from tiling.scenes.ground import pixel_size
+from tiling.scenes.names import shown
 from tiling.window import split
 
 
@@ -85,7 +87,7 @@ def _classes(run: PredictedRun, config: Evaluate) -> tuple[str, ...]:
             path = chosen_rasters(files, config)["probability"]
             with open_levels(path, config.kind, config.value_ends) as levels:
                 return levels.classes
-        except (TilingError, PipelineError):
+        except Exception:  # Reported where it is scored.
             continue
     return ("foreground",)
 
@@ -106,7 +108,7 @@ def _kind(run: PredictedRun, classes: tuple[str, ...], config: Evaluate) -> Kind
                     return "probability"
         except PredictionError:
             doubtful = True
-        except TilingError:
+        except Exception:
             continue  # Reported where it is scored.
     return "auto" if doubtful else "mask"
 
@@ -121,8 +123,10 @@ def _evaluated(
         files = chosen_rasters(every, config)
         try:
             outcome = _scored(name, files, classes, config, progress)
-        except (TilingError, PipelineError) as error:
-            outcome = SceneOutcome(name, str(files["probability"]), error=str(error))
+        except Exception as error:  # Whatever it is, the other scenes go on.
+            source = shown(files["probability"])
+            line = failure_line(source, error, config.output)
+            outcome = SceneOutcome(name, source, error=line)
         progress.finished(outcome)
         outcomes.append(outcome)
     return outcomes
@@ -130,7 +134,7 @@ def _evaluated(
 
 def _scored(
     name: str,
-    files: dict[str, Path],
+    files: Mapping[str, Path | str],
     classes: tuple[str, ...],
     config: Evaluate,
     progress: Progress,
@@ -158,7 +162,7 @@ def _scored(
             progress.scene(name, rasters * len(windows))
             return SceneOutcome(
                 name,
-                str(raster),
+                shown(raster),
                 levels.height,
                 levels.width,
                 files=files,

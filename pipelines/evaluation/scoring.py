@@ -44,8 +44,8 @@ class Levels(Raster, Protocol):
 
 
 def score(
-    files: Mapping[str, Path],
-    opened: Callable[[Path], AbstractContextManager[Levels]],
+    files: Mapping[str, Path | str],
+    opened: Callable[[Path | str], AbstractContextManager[Levels]],
     label: Label,
     second: Label | None,
     settings: ScoringSettings,

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,11 +21,11 @@ from pipelines.inputs.label_checks import check_fits
 from pipelines.inputs.labels import Labelling
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.models.weights import Model
+from pipelines.results.failure import failure_line
 from pipelines.results.levels import open_levels
 from pipelines.results.outcome import SceneOutcome
 from pipelines.results.progress import Progress
-from rurnet.errors import RurnetError
-from tiling.errors import TilingError
+from tiling.errors import OutsideError
 
 _LOG = logging.getLogger("rurnet")
 
@@ -46,7 +47,8 @@ def run_batch(
         progress: Who is told.
 
     Returns:
-        One outcome for each item, in order.
+        One outcome for each item, in order. A scene outside the area of interest is skipped,
+        unless all are: then the area is wrong.
 
     Raises:
         PipelineError: Two scenes of one name, an unusable device, an unreachable scheduler, or
@@ -63,15 +65,22 @@ def run_batch(
             return outcome
 
         if workers.scenes == 1:
-            return [run(item) for item in items]
+            return _some_inside([run(item) for item in items])
         pool = ThreadPoolExecutor(workers.scenes, thread_name_prefix="scene")
         try:
             # Each with the context of this thread: Prefect keeps its run there.
             futures = [pool.submit(copy_context().run, run, item) for item in items]
-            return [future.result() for future in futures]
+            return _some_inside([future.result() for future in futures])
         finally:
             # Interrupted, it does not wait: scenes under way end when their workers are gone.
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _some_inside(outcomes: list[SceneOutcome]) -> list[SceneOutcome]:
+    """The outcomes; where the area meets none of the scenes, those outside of it are failures."""
+    if any(outcome.done for outcome in outcomes):
+        return outcomes
+    return [replace(one, error=one.error or one.skipped, skipped=None) for one in outcomes]
 
 
 def run_scene(
@@ -88,7 +97,7 @@ def run_scene(
         item: The scene, and what it is scored by.
         models: Networks whose probabilities are averaged.
         settings: What is asked for.
-        folder: Takes the scene's files.
+        folder: Takes the scene's files; the folder it lies in takes the log of failures.
         workers: Who computes.
         progress: Who is told.
     """
@@ -125,7 +134,7 @@ def run_scene(
                 opened.scene.width,
                 prediction=prediction,
                 files=prediction.files,
-                image=item.source,
+                image=item.image or item.source,
                 label=None if opened.label is None else opened.label.name,
                 labelling=Labelling(len(models[0].card.classes), settings.ignored_values),
                 pixel=opened.pixel,
@@ -133,8 +142,11 @@ def run_scene(
                 remarks=(*opened.remarks, *prediction.remarks),
                 scores=scores,
             )
-    except (TilingError, PipelineError, RurnetError) as error:
-        return SceneOutcome(item.name, item.source, error=str(error))
+    except OutsideError as error:
+        return SceneOutcome(item.name, item.source, skipped=str(error))
+    except Exception as error:  # Whatever it is, the other scenes go on.
+        line = failure_line(item.source, error, folder.parent)
+        return SceneOutcome(item.name, item.source, error=line)
 
 
 def log_remarks(opened: OpenedScene) -> None:

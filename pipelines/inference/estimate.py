@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from math import ceil
 
 from pipelines.config.inference import PredictionSettings
-from pipelines.errors import PipelineError
 from pipelines.inference.batch import check_models, log_remarks
 from pipelines.inference.predictor import NetworkPredictor, predictor_for
 from pipelines.inference.scene import grid_of
@@ -13,10 +13,10 @@ from pipelines.inputs.discovery import check_names
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.models.weights import Model
 from pipelines.results.estimate import SceneEstimate
+from pipelines.results.failure import failure_line
 from pipelines.runtime.memory import peak_memory
-from rurnet.errors import RurnetError
 from tiling.blend import BlendWeights
-from tiling.errors import TilingError
+from tiling.errors import OutsideError
 from tiling.grid import Grid
 from tiling.part import Block, Part
 from tiling.scenes.raster import BLOCK_CACHE_BYTES
@@ -49,8 +49,13 @@ def estimate_batch(
             with item.open() as opened:
                 log_remarks(opened)
                 found.append(_estimate(item.name, opened, predictor, settings))
-        except (TilingError, PipelineError, RurnetError) as error:
-            found.append(SceneEstimate(item.name, error=str(error)))
+        except OutsideError as error:
+            found.append(SceneEstimate(item.name, skipped=str(error)))
+        except Exception as error:
+            line = failure_line(item.source, error, None)
+            found.append(SceneEstimate(item.name, error=line))
+    if not any(one.done for one in found):
+        found = [replace(one, error=one.error or one.skipped, skipped=None) for one in found]
     return found
 
 

@@ -73,6 +73,7 @@ def predict_scene(
         band_count(models, settings),
         raw=settings.dtype == "float32",
         overwrite=settings.overwrite,
+        whole=[] if opened.field is None else [opened.field],
     ) as work:
         store = work.store
         if work.finished:

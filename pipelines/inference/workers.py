@@ -16,15 +16,14 @@ from uuid import uuid4
 import torch
 
 from pipelines.config.inference import PredictionSettings
-from pipelines.errors import PipelineError
+from pipelines.errors import PipelineError, UnforeseenError
 from pipelines.inference.predictor import NetworkPredictor, predictor_for
 from pipelines.inputs.kept_open import KeptOpen
 from pipelines.inputs.normalisation import ValueRange
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.models.weights import Model, load
+from pipelines.results.failure import OWN_ERRORS, trace_of, unforeseen
 from pipelines.runtime.device import device_kind
-from rurnet.errors import RurnetError
-from tiling.errors import TilingError
 from tiling.part import Part
 from tiling.stitch import TilePredictor, stitch
 from tiling.store import PartStore
@@ -34,12 +33,6 @@ if TYPE_CHECKING:
 
 
 _WAIT_FOR_A_WORKER_S = 60
-
-
-_OwnError = TilingError | PipelineError | RurnetError
-
-
-_OWN_ERRORS = (TilingError, PipelineError, RurnetError)
 
 
 class RangePredictor(Protocol):
@@ -208,13 +201,14 @@ _SCENES = KeptOpen()
 
 def _compute(
     team: _Team, folder: Path, item: SceneInput, use: str, store: PartStore, part: Part
-) -> _OwnError | None:
+) -> Exception | None:
     """Computes one part; runs on a worker.
 
     Returns:
         What went wrong, if something did. It is not raised: Dask would print it, and could not
         send it with what it came of, as GDAL's errors cannot be unpickled.
     """
+    logging.getLogger("rasterio").setLevel(logging.CRITICAL)  # What it says is raised as well.
     if Path.cwd() != folder:
         os.chdir(folder)  # Paths are those of the process that asks.
     if store.path(part).exists():
@@ -224,8 +218,10 @@ def _compute(
         with _SCENES.opened(item, use) as opened:
             scaled = predictor.scaled_from(opened.value_range)
             stitch(opened.seen, store.grid, [part], scaled, store.write)
-    except _OWN_ERRORS as error:
+    except OWN_ERRORS as error:
         return type(error)(str(error))
+    except Exception as error:
+        return UnforeseenError(unforeseen(error), trace_of(error))
     return None
 
 

@@ -1,15 +1,17 @@
 """Finds the scenes of a batch, and their labels, in the files, globs and folders that are named."""
 
 import glob
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 
 from pipelines.errors import DataError, PipelineError
 from pipelines.inputs.fundus import FundusSample, images_in
-from pipelines.inputs.naming import IMAGE_EXTENSIONS, find_label, stem_of
+from pipelines.inputs.naming import IMAGE_EXTENSIONS, find_label
 from pipelines.inputs.opening import Reading, opened_fundus, opened_sample, opened_scene
-from pipelines.inputs.scene_input import SceneInput
+from pipelines.inputs.scene_input import OpenedScene, SceneInput
+from tiling.scenes.names import kind_of, shown, stem_of
 
 
 def road_inputs(
@@ -18,7 +20,7 @@ def road_inputs(
     """Inputs from aerial scenes.
 
     Args:
-        scenes: Files, globs, folders, or /vsi paths.
+        scenes: Files, globs, folders, URLs, or whatever name GDAL takes.
         labels: Folder of labels that have the scenes' stems; what values mean, `reading` says.
         reading: How they are read.
 
@@ -29,13 +31,17 @@ def road_inputs(
         raise DataError(f"{labels}: no such folder of labels; check --labels")
     reading = reading or Reading()
     return [
-        aerial_input(
-            source,
-            None if labels is None else find_label(labels, stem_of(source), other_than=source),
-            reading,
-        )
+        _input(source, partial(_opened_beside, source, labels, reading))
         for source in expanded(scenes, rasters_in)
     ]
+
+
+@contextmanager
+def _opened_beside(source: str, labels: Path | None, reading: Reading) -> Iterator[OpenedScene]:
+    """Opens a scene with the label of its stem: two such labels are an error of this scene."""
+    label = None if labels is None else find_label(labels, stem_of(source), other_than=source)
+    with opened_scene(source, label, reading) as opened:
+        yield opened
 
 
 def fundus_inputs(
@@ -44,8 +50,8 @@ def fundus_inputs(
     """Inputs from fundus images: pixels inside the field of view, and a PNG mask as well.
 
     Args:
-        images: Files, globs or folders; a folder's annotations, as DRIVE, CHASE_DB1 and HRF name
-            them, are passed over.
+        images: Files, globs, folders, URLs, or whatever name GDAL takes; a folder's annotations,
+            as DRIVE, CHASE_DB1 and HRF name them, are passed over.
         labels: Folder of the first observer's labels; None scores nothing.
         reading: How images and labels are read.
 
@@ -57,16 +63,20 @@ def fundus_inputs(
     reading = reading or Reading()
     found = expanded(images, lambda folder: [str(path) for path in images_in(folder)])
     return [
-        SceneInput(
-            source, stem_of(source), partial(opened_fundus, source, labels, reading), png=True
-        )
+        _input(source, partial(opened_fundus, source, labels, reading), png=True)
         for source in found
     ]
 
 
+def _input(
+    source: str, opening: Callable[[], AbstractContextManager[OpenedScene]], *, png: bool = False
+) -> SceneInput:
+    return SceneInput(shown(source), stem_of(source), opening, png, source)
+
+
 def aerial_input(source: str, label: Path | None, reading: Reading) -> SceneInput:
     """The input of a scene whose label is known."""
-    return SceneInput(source, stem_of(source), partial(opened_scene, source, label, reading))
+    return _input(source, partial(opened_scene, source, label, reading))
 
 
 def fundus_input(sample: FundusSample, reading: Reading | None = None) -> SceneInput:
@@ -85,7 +95,7 @@ def rasters_in(folder: Path, extensions: Sequence[str] = IMAGE_EXTENSIONS) -> li
 
 
 def expanded(sources: Sequence[str], listing: Callable[[Path], list[str]]) -> list[str]:
-    """Replaces folders and globs by the files in them; other names stay as they are.
+    """Replaces folders and globs by the files in them; other names stay, as do URLs.
 
     A file that does not exist stays too: it is an error of that scene, not of the batch.
 
@@ -94,11 +104,11 @@ def expanded(sources: Sequence[str], listing: Callable[[Path], list[str]]) -> li
     """
     found: list[str] = []
     for source in sources:
-        path = Path(source)
-        if path.is_dir():
-            inside = listing(path)
-        elif glob.has_magic(source) and not path.exists():
+        kind = kind_of(source)
+        if kind == "glob":
             inside = sorted(glob.glob(source))
+        elif kind == "path" and Path(source).is_dir():
+            inside = listing(Path(source))
         else:
             inside = [source]
         if not inside:

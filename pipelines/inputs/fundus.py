@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.inputs.naming import FIELD, FIRST, IMAGE_EXTENSIONS, SECOND, find_label
+from tiling.scenes.names import is_local, stem_of
 
 _ANNOTATION = re.compile(r"(_1stHO|_2ndHO|_manual[12]|_mask)$", re.IGNORECASE)
 
@@ -19,14 +20,14 @@ class FundusSample:
 
     Attributes:
         name: Stem of the image's file.
-        image: RGB, 8 bits.
+        image: RGB, 8 bits; the text that GDAL takes where it is no local file.
         label: First observer's vessels, 0 and 255; None where the set ships none.
         second: Second observer's vessels.
         field: Field of view, 0 and 255; None where it is to be derived from the image.
     """
 
     name: str
-    image: Path
+    image: Path | str
     label: Path | None = None
     second: Path | None = None
     field: Path | None = None
@@ -54,6 +55,9 @@ def sample_of(image: Path, labels: Path | None = None) -> FundusSample:
     Args:
         image: An image file.
         labels: Folder of the first observer's labels; None for where data sets keep them.
+
+    Raises:
+        LabelError: Two files may be the same annotation.
     """
     stem = image.stem
     home = image.parent.parent if image.parent.name == "images" else image.parent
@@ -75,3 +79,20 @@ def sample_of(image: Path, labels: Path | None = None) -> FundusSample:
     second = first(second_folder, SECOND[:-1])
     field = first(home / "mask", FIELD)
     return FundusSample(stem, image, label, second, field)
+
+
+def sample_from(source: str, labels: Path | None) -> FundusSample:
+    """An image by whatever name GDAL takes; nothing lies beside one that is no local file.
+
+    Args:
+        source: Path or URL.
+        labels: Folder of labels; with None there are none.
+
+    Raises:
+        LabelError: Two files may be the same annotation.
+    """
+    if not is_local(source):
+        stem = stem_of(source)
+        return FundusSample(stem, source, None if labels is None else find_label(labels, stem))
+    sample = sample_of(Path(source), labels)
+    return sample if labels is not None else replace(sample, label=None, second=None)

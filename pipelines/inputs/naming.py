@@ -2,8 +2,9 @@
 
 import glob
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from pipelines.errors import LabelError
 from tiling.scenes.files import EXTENSIONS
 
 LABEL_EXTENSIONS = EXTENSIONS
@@ -37,22 +38,30 @@ def find_label(
         stem: Stem of the scene's file.
         names: Names that such files have: `FIRST`, `SECOND` or `FIELD`.
         other_than: A file to pass over: the scene itself.
+
+    Raises:
+        LabelError: Two files have the name, and which of them belongs to it nobody knows.
     """
+    itself = None if other_than is None else Path(other_than).resolve()
     for name in names:
         wanted = name_of(name, stem)
-        for path in sorted(folder.glob(f"{glob.escape(wanted)}.*")):
-            # The glob alone would take roads.2.tif for a label of roads.tif.
-            fits = path.stem == wanted and path.suffix.lower() in LABEL_EXTENSIONS
-            if fits and (other_than is None or path.resolve() != Path(other_than).resolve()):
-                return path
+        # The glob alone would take roads.2.tif for a label of roads.tif.
+        fitting = [
+            path
+            for path in sorted(folder.glob(f"{glob.escape(wanted)}.*"))
+            if path.stem == wanted
+            and path.suffix.lower() in LABEL_EXTENSIONS
+            and path.resolve() != itself
+        ]
+        if len(fitting) > 1:
+            raise LabelError(
+                f"{' and '.join(map(str, fitting))} are both of {stem}; take one away or rename it"
+            )
+        if fitting:
+            return fitting[0]
     return None
 
 
 def name_of(pattern: str, stem: str) -> str:
     """The stem that a pattern of `FIRST`, `SECOND` or `FIELD` gives for a scene's stem."""
     return pattern.format(stem=stem, number=stem.split("_")[0])
-
-
-def stem_of(source: str) -> str:
-    """The name of a scene: that of its file without the last suffix."""
-    return PurePosixPath(source).stem

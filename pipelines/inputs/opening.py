@@ -13,7 +13,7 @@ from pipelines.inputs.field_of_view import (
     read_field,
     working_diameter,
 )
-from pipelines.inputs.fundus import FundusSample, sample_of
+from pipelines.inputs.fundus import FundusSample, sample_from
 from pipelines.inputs.labels import Labelling, open_label
 from pipelines.inputs.normalisation import (
     ValueRange,
@@ -160,10 +160,7 @@ def _at_diameter(scene: Scene, field: Valid, reading: Reading) -> Scene:
 @contextmanager
 def opened_fundus(source: str, labels: Path | None, reading: Reading) -> Iterator[OpenedScene]:
     """Opens a fundus image inside its field of view; no labels where there is no folder of them."""
-    sample = sample_of(Path(source), labels)
-    if labels is None:
-        sample = FundusSample(sample.name, sample.image, field=sample.field)
-    with opened_sample(sample, reading) as opened:
+    with opened_sample(sample_from(source, labels), reading) as opened:
         yield opened
 
 
@@ -181,4 +178,6 @@ def opened_sample(sample: FundusSample, reading: Reading) -> Iterator[OpenedScen
             open_label(sample.second, reading.labelling) as second,
         ):
             seen = _at_diameter(scene, within, reading)
-            yield OpenedScene(scene, seen, label, second, value_range=ends, file=file)
+            yield OpenedScene(
+                scene, seen, label, second, field=sample.field, value_range=ends, file=file
+            )

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 from pipelines.inputs.labels import RasterLabel
 from pipelines.inputs.normalisation import ValueRange
@@ -39,8 +40,9 @@ class OpenedScene(Views):
     """A scene that is open, with the labels that it is scored by.
 
     Attributes:
-        label: The label; None where there is none.
+        label: The first observer's label; None where there is none.
         second: The second observer's.
+        field: File that the mask of its field of view was read from; its pixels follow from it.
         value_range: Pixel values that stand for 0 and 255; None for those of the type.
         file: The file that the scene is made from, as its reader has it.
         remarks: What a person should know of how it was read: each a line that names the file.
@@ -51,6 +53,7 @@ class OpenedScene(Views):
     remarks: tuple[str, ...] = ()
     value_range: ValueRange | None = None
     file: FileScene | None = None
+    field: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -58,13 +61,15 @@ class SceneInput:
     """One scene of a batch; may be sent to another process.
 
     Attributes:
-        source: Path or URL, as the user gave it.
+        source: Path or URL, as the user gave it, but without secrets: it is shown.
         name: Stem of the scene's file; the folder of its results has this name.
         open: Opens scene, label and second observer's label; the last two may be None.
         png: Whether a `mask.png` is written too.
+        image: Path or URL of the picture that the report shows, whole; `source` where it is None.
     """
 
     source: str
     name: str
     open: Callable[[], AbstractContextManager[OpenedScene]]
     png: bool = False
+    image: str | None = None

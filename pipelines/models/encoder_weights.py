@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pipelines.errors import WeightsError, shortened
+from tiling.scenes.names import without_secrets
 
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.")
 """The start of the SHA-256 in a file name, as torchvision writes it: `vgg16-397923af.pth`."""
@@ -63,9 +64,9 @@ def file_name(source: str) -> str:
 
 
 def _from_url(url: str, sha256: str | None) -> dict[str, Tensor]:
-    name = file_name(url)
+    name, told = file_name(url), without_secrets(url)
     if not name:
-        raise WeightsError(f"{url}: names no file; give the URL of a .pth or .safetensors file")
+        raise WeightsError(f"{told}: names no file; give the URL of a .pth or .safetensors file")
     promised = _HASH_IN_NAME.search(name)
     expected = sha256 or (promised and promised[1])
     if not promised:
@@ -73,7 +74,7 @@ def _from_url(url: str, sha256: str | None) -> dict[str, Tensor]:
         name = f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{name}"
     kept = Path(torch.hub.get_dir()) / "checkpoints" / name
     if kept.is_file():
-        source = f"{kept}, downloaded earlier from {url}"
+        source = f"{kept}, downloaded earlier from {told}"
         return _read(kept, source, expected, "delete it to download it again")
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +82,7 @@ def _from_url(url: str, sha256: str | None) -> dict[str, Tensor]:
             fresh = Path(folder) / name
             torch.hub.download_url_to_file(url, str(fresh), progress=sys.stderr.isatty())
             # Check before keeping: torch takes a broken connection for the end of the file.
-            tensors = _read(fresh, url, expected, "try again or give another URL")
+            tensors = _read(fresh, told, expected, "try again or give another URL")
             fresh.replace(kept)
     except WeightsError:
         raise
@@ -89,8 +90,8 @@ def _from_url(url: str, sha256: str | None) -> dict[str, Tensor]:
         if isinstance(error, HTTPError):
             error.close()
         raise WeightsError(
-            f"{url}: cannot be downloaded to {kept.parent} ({shortened(error)}); check the address "
-            "and the connection, or download it yourself and give the file"
+            f"{told}: cannot be downloaded to {kept.parent} ({shortened(error)}); check the "
+            "address and the connection, or download it yourself and give the file"
         ) from error
     return tensors
 

@@ -5,9 +5,10 @@ No pickle. `roads-dru4`, `roads-unet-gn` and `vessels-dru4` come with the packag
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 
-from pipelines.errors import WeightsError, shortened
+from pipelines.errors import WeightsError, first_few, shortened
 from rurnet.errors import NetworkError
 from rurnet.network import SegmentationNetwork
 from rurnet.registry import create
@@ -120,7 +121,7 @@ def load(name_or_path: str, task: Task | None = None, *, option: str = "--model"
 
     Raises:
         WeightsError: The file is not there, is damaged or lacks metadata, its tensors do not fit
-            its network, or it is for another task.
+            its network or hold what is no number, or it is for another task.
     """
     path = _find(name_or_path)
     card, state, digest = _read(path)
@@ -130,6 +131,7 @@ def load(name_or_path: str, task: Task | None = None, *, option: str = "--model"
             f"{path}: these weights find {card.task}, not {task}; "
             f"give {option} {' or '.join(fitting) or f'weights trained for {task}'}"
         )
+    _check_finite(path, card, state)
     try:
         network = create(card.network, **card.arguments)
         network.load_state_dict(state)
@@ -140,6 +142,22 @@ def load(name_or_path: str, task: Task | None = None, *, option: str = "--model"
         ) from error
     source = str(path.resolve()) if Path(name_or_path).is_file() else name_or_path
     return Model(path.stem, network.eval(), card, digest, source)
+
+
+def _check_finite(path: Path, card: WeightsCard, state: Mapping[str, torch.Tensor]) -> None:
+    """Checks that there are numbers only: one that is none makes all predictions none.
+
+    Raises:
+        WeightsError: A tensor, or the normalisation, holds NaN or infinity.
+    """
+    bad = [key for key, value in state.items() if not torch.isfinite(value).all()]
+    bad += [key for key in ("mean", "std") if not all(map(isfinite, getattr(card, key)))]
+    if bad:
+        raise WeightsError(
+            f"{path}: {first_few(bad)} hold NaN or infinity, so no prediction is possible; the "
+            "training that wrote it went wrong: give other weights, or train again with a lower "
+            "learning rate"
+        )
 
 
 def card_of(name_or_path: str) -> WeightsCard:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from os.path import commonpath
 from pathlib import PurePath
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,7 @@ from pipelines.scores.relaxed import relaxed_curve_of
 from pipelines.scores.scores import PATHS, Scores, per_scene, plain, scores_of
 from tiling.blend import TOP
 from tiling.mask import threshold_level
+from tiling.scenes.names import shown
 
 IN_FIELD = "pixels inside the field of view"
 
@@ -76,7 +77,7 @@ def build_report(
         failed: What failed besides the scenes among `outcomes`.
     """
     level = threshold_level(settings.threshold)
-    done = [outcome for outcome in outcomes if outcome.error is None]
+    done = [outcome for outcome in outcomes if outcome.done]
     scored = [outcome.scores for outcome in done if outcome.scores is not None]
     counts = [one.counts for one in scored]
     summary = _summary(counts, level, classes)
@@ -86,7 +87,7 @@ def build_report(
         version=version("rurnet"),
         data=_common_folder([outcome.source for outcome in outcomes]),
         model=_model(models, settings) if models else None,
-        settings=settings.model_dump(mode="json"),
+        settings=_shown_settings(settings.model_dump(mode="json")),
         scoring=Scoring(
             threshold=settings.threshold,
             rho=settings.rho,
@@ -104,8 +105,20 @@ def build_report(
         curve=_curve(combined(counts)) if counts else None,
         scenes=[_scene(outcome, level, classes) for outcome in done],
         failed=[*failures(outcomes), *failed],
+        skipped=[Failure(o.source, o.skipped) for o in outcomes if o.skipped is not None],
         made_with=made_with(seconds),
     )
+
+
+def _shown_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a run without what is secret in the URLs among them."""
+
+    def cleaned(value: Any) -> Any:
+        if isinstance(value, list):
+            return [cleaned(one) for one in value]
+        return shown(value) if isinstance(value, str) else value
+
+    return {name: cleaned(value) for name, value in values.items()}
 
 
 def failures(outcomes: Sequence[SceneOutcome]) -> list[Failure]:
@@ -171,7 +184,7 @@ def _scene(outcome: SceneOutcome, level: int, classes: Sequence[str]) -> SceneEn
         parts=prediction.parts if prediction else None,
         parts_computed=prediction.computed if prediction else None,
         seconds=round(prediction.seconds, 3) if prediction else None,
-        files={kind: str(path) for kind, path in outcome.files.items()},
+        files={kind: shown(path) for kind, path in outcome.files.items()},
         pixel_size=[outcome.pixel.height, outcome.pixel.width] if outcome.pixel else None,
         seen=outcome.seen,
         remarks=outcome.remarks,

@@ -11,6 +11,7 @@ import rasterio
 import torch
 
 from pipelines.results.report import MadeWith
+from tiling.scenes.names import shown
 
 _PACKAGES = ("rurnet", "torch", "numpy", "scipy", "scikit-image", "rasterio")
 
@@ -22,7 +23,7 @@ def made_with(seconds: float | None) -> MadeWith:
         seconds: Wall time of the run, where it is known.
     """
     return MadeWith(
-        command=shlex.join(["python", *sys.orig_argv[1:]]),
+        command=shlex.join(["python", *map(shown, sys.orig_argv[1:])]),
         python=platform.python_version(),
         platform=platform.platform(),
         processor=_processor(),

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.errors import PipelineError
 from pipelines.inputs.labels import IGNORE_INDEX, open_label
 from pipelines.results.layout import steps_in
 from pipelines.results.levels import at_size
@@ -18,7 +17,6 @@ from pipelines.results.outcome import SceneOutcome
 from pipelines.scores.counts import together
 from pipelines.scores.curve import Number
 from tiling.blend import NODATA, TOP
-from tiling.errors import TilingError
 from tiling.scenes.files import open_scene
 
 MOST = 50
@@ -97,7 +95,7 @@ def previews(
         found = f1[outcome.name]
         return 2 if found is None else found  # Above all others.
 
-    done = [outcome for outcome in outcomes if outcome.error is None]
+    done = [outcome for outcome in outcomes if outcome.done]
     worst = sorted(done, key=rank)
     chosen = {outcome.name for outcome in worst[:MOST]}
     shown = [outcome for outcome in done if outcome.name in chosen]
@@ -114,8 +112,8 @@ def _picture(
     while True:
         try:
             layers = _layers(outcome, bands, longest)
-        except (TilingError, PipelineError):
-            return None  # Gone or changed since; the table still has its scores.
+        except Exception:
+            return None  # Gone or changed since, or worse; the table still has its scores.
         height, width = layers.steps[0].shape
         picture = Picture(
             name=outcome.name,

@@ -19,6 +19,7 @@ class SceneEstimate:
         seconds: Time of one process, from a few of its tiles.
         measured: How many tiles were measured.
         error: Why it cannot be read; None where it can.
+        skipped: Why it will be left out; None where it will not.
     """
 
     name: str
@@ -32,3 +33,9 @@ class SceneEstimate:
     seconds: float = 0.0
     measured: int = 0
     error: str | None = None
+    skipped: str | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether it was estimated."""
+        return self.error is None and self.skipped is None

@@ -3,9 +3,13 @@
 from collections.abc import Iterable, Mapping
 from itertools import count, takewhile
 from pathlib import Path
+from typing import TypeVar
 
 STEP = "probability-step"
 """Name of the raster of a recurrent step, before its number."""
+
+
+_Name = TypeVar("_Name", Path, Path | str)
 
 
 def named(paths: Iterable[Path]) -> dict[str, Path]:
@@ -13,7 +17,7 @@ def named(paths: Iterable[Path]) -> dict[str, Path]:
     return {path.stem if path.suffix == ".tif" else path.suffix[1:]: path for path in paths}
 
 
-def steps_in(files: Mapping[str, Path]) -> list[Path]:
+def steps_in(files: Mapping[str, _Name]) -> list[_Name]:
     """The probability rasters of the recurrent steps among a scene's files, first step first."""
     names = (f"{STEP}{number}" for number in count(1))
     return [files[name] for name in takewhile(files.__contains__, names)]

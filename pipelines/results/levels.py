@@ -141,7 +141,7 @@ def at_size(pixels: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
 
 @contextmanager
 def open_levels(
-    path: Path,
+    path: Path | str,
     kind: Kind = "auto",
     value_range: tuple[float, float] | None = None,
     classes: tuple[str, ...] | None = None,
@@ -205,7 +205,8 @@ def _ends_of(dtype: np.dtype[Any]) -> tuple[float, float]:
 def _names(scene: FileScene) -> tuple[str, ...]:
     """Names of the classes, from the descriptions of the bands."""
     if all(scene.descriptions):
-        return tuple(text.removeprefix(_OF_PROBABILITY) for text in scene.descriptions)
+        names = (text.removeprefix(_OF_PROBABILITY) for text in scene.descriptions)
+        return tuple(" ".join(name.split()) for name in names)  # As they are shown.
     if scene.bands == 1:
         return ("foreground",)
     raise PredictionError(

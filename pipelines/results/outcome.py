@@ -1,6 +1,6 @@
 """The outcome of each scene of a run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +10,7 @@ from pipelines.results.levels import RasterLevels, open_levels
 from pipelines.scores.counts import SceneCounts
 from tiling.scenes.ground import PixelSize
 
-OpenRaster = Callable[[Path], AbstractContextManager[RasterLevels]]
+OpenRaster = Callable[[Path | str], AbstractContextManager[RasterLevels]]
 """Opens a predicted raster as levels."""
 
 
@@ -66,12 +66,13 @@ class SceneOutcome:
 
     Attributes:
         name: Of the scene.
-        source: What was asked for: a path or URL.
+        source: What was asked for, without secrets: a path or URL.
         height: Rows.
         width: Columns.
         prediction: What was predicted; None where a raster was only scored.
         files: Rasters by what they are: "probability", "mask", "probability-step1", ...
-        image: Path or URL of the picture that the report shows; None where there is none.
+        image: Path or URL of the picture that the report shows, whole: it is to be opened, not
+            shown. None where there is none.
         label: File of the label; None where there is none.
         labelling: Meaning of the label's values.
         open_raster: Opens one of `files`.
@@ -81,6 +82,7 @@ class SceneOutcome:
         remarks: What a person should know of how it was read, line by line.
         scores: None where there is no label.
         error: Why the scene failed; None where it did not.
+        skipped: Why it was left out, though nothing is wrong with it; None where it was not.
     """
 
     name: str
@@ -88,7 +90,7 @@ class SceneOutcome:
     height: int = 0
     width: int = 0
     prediction: Prediction | None = None
-    files: dict[str, Path] = field(default_factory=dict)
+    files: Mapping[str, Path | str] = field(default_factory=dict)
     image: str | None = None
     label: str | None = None
     labelling: Labelling = field(default_factory=Labelling)
@@ -98,3 +100,9 @@ class SceneOutcome:
     remarks: tuple[str, ...] = ()
     scores: SceneScores | None = None
     error: str | None = None
+    skipped: str | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether there are rasters of it."""
+        return self.error is None and self.skipped is None

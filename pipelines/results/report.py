@@ -277,6 +277,7 @@ class Report:
         curve: None without labels, or where masks were scored.
         scenes: Those that were done.
         failed: What was not done.
+        skipped: What was left out because it lies outside the area of interest.
         made_with: Command, versions, machine.
     """
 
@@ -297,6 +298,7 @@ class Report:
     curve: CurvePoints | None
     scenes: Sequence[SceneEntry]
     failed: Sequence[Failure]
+    skipped: Sequence[Failure]
     made_with: MadeWith
 
 

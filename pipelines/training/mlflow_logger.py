@@ -1,6 +1,7 @@
 """Optional logging to MLflow: one run per training, even if it is killed and resumed."""
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,22 @@ from lightning.pytorch.loggers import MLFlowLogger
 from pipelines.errors import PipelineError, shortened
 from pipelines.runtime import processes as distributed
 from tiling.disk import appearing
+from tiling.scenes.names import shown
 
 _LOG = logging.getLogger("rurnet")
 
 
 RUN = "mlflow-run"
 """Name of the file with the id of the run, which a resumed training continues."""
+
+
+NOT_INSTALLED = "--mlflow needs MLflow: pip install 'rurnet[mlflow]'"
+
+
+_TIMEOUT, _RETRIES = "MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+
+
+_ANSWERS_WITHIN_S = 10
 
 
 class _Lenient(MLFlowLogger):
@@ -46,6 +57,41 @@ class _Lenient(MLFlowLogger):
             )  # fmt: skip
 
 
+def check_mlflow(uri: str | None) -> None:
+    """Checks that MLflow answers, before minutes of other work; None asks nobody.
+
+    Args:
+        uri: As `mlflow_logger` takes it.
+
+    Raises:
+        PipelineError: MLflow is not installed, does not answer, or does not accept the address.
+    """
+    if uri is None or distributed.process() > 0:
+        return
+    try:
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+    except ModuleNotFoundError as error:
+        raise PipelineError(NOT_INSTALLED) from error
+    # MLflow's own values make it try for minutes.
+    quick = {_TIMEOUT: str(_ANSWERS_WITHIN_S), _RETRIES: "0"}
+    before = {name: os.environ.get(name) for name in quick}
+    os.environ.update(quick)
+    try:
+        MlflowClient(uri).search_experiments(max_results=1)
+    except MlflowException as error:
+        raise PipelineError(
+            f"--mlflow {shown(uri)}: {shortened(error)}; start the server, check the address, or "
+            "give sqlite:///FILE to log to a file"
+        ) from error
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 def mlflow_logger(uri: str, folder: Path, settings: dict[str, Any]) -> MLFlowLogger:
     """Returns a logger that starts or continues the MLflow run of a training.
 
@@ -60,7 +106,7 @@ def mlflow_logger(uri: str, folder: Path, settings: dict[str, Any]) -> MLFlowLog
     try:
         from mlflow.exceptions import MlflowException
     except ModuleNotFoundError as error:
-        raise PipelineError("--mlflow needs MLflow: pip install 'rurnet[mlflow]'") from error
+        raise PipelineError(NOT_INSTALLED) from error
     noted = folder / RUN
     known = noted.read_text(encoding="utf-8").strip() if noted.is_file() else None
     try:
@@ -75,5 +121,5 @@ def mlflow_logger(uri: str, folder: Path, settings: dict[str, Any]) -> MLFlowLog
         mend = "give the address of a server, or sqlite:///FILE"
         if known is not None:
             mend = f"give the address of its run, or remove {noted} to start a new run"
-        raise PipelineError(f"--mlflow {uri}: {shortened(error)}; {mend}") from error
+        raise PipelineError(f"--mlflow {shown(uri)}: {shortened(error)}; {mend}") from error
     return logger

@@ -28,6 +28,7 @@ from pipelines.scores.histogram import curve_of, foreground_at
 from pipelines.scores.scores import Scores, plain
 from pipelines.training.fit import train
 from pipelines.training.loaders import schedule_of
+from pipelines.training.mlflow_logger import check_mlflow
 from pipelines.training.objective import Objective, objective_of
 from pipelines.training.run_folder import (
     HELD_OUT,
@@ -71,16 +72,19 @@ _NOT_NOTED = {
 
 def train_roads(config: TrainRoads, progress: Progress) -> Result:
     """Trains on Massachusetts Roads; see `pipelines.datasets.massachusetts` and `_run`."""
+    check_mlflow(config.mlflow)
     return _run(config, road_data(config), progress)
 
 
 def train_vessels(config: TrainDrive, progress: Progress) -> Result:
     """Trains on fundus folders; see `pipelines.datasets.fundus` and `_run`."""
+    check_mlflow(config.mlflow)
     return _run(config, vessel_data(config), progress)
 
 
 def train_folder(config: TrainFolder, progress: Progress) -> Result:
     """Trains on a user's own images; see `pipelines.datasets.folder` and `_run`."""
+    check_mlflow(config.mlflow)
     return _run(config, folder_data(config), progress)
 
 

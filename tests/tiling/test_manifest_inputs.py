@@ -18,8 +18,9 @@ from tests.tiling.interrupted_runs import (
     pixels_of_the_scene,
     run,
 )
+from tiling.fingerprint import fingerprint
 from tiling.grid import Grid
-from tiling.manifest import MANIFEST, PARTS, fingerprint
+from tiling.manifest import MANIFEST, PARTS
 from tiling.scenes.raster import RasterScene
 from tiling.window import Window
 

@@ -13,7 +13,7 @@ from rasterio.crs import CRS
 from rasterio.errors import RasterioError
 from rasterio.warp import transform
 
-from tiling.errors import SceneError
+from tiling.errors import OutsideError, SceneError
 from tiling.scenes.scene import Pixels, Scene, Valid, WrappedScene, first_line
 from tiling.window import Window
 
@@ -88,8 +88,9 @@ def read_area(path: str | Path, scene: Scene) -> Area:
         scene: The scene whose pixel coordinates are wanted.
 
     Raises:
-        SceneError: The file is missing, is no GeoJSON, has no polygon or none that meets the
-            scene, or the scene has no coordinate reference system.
+        SceneError: The file is missing, is no GeoJSON or has no polygon, or the scene has no
+            coordinate reference system.
+        OutsideError: No polygon meets the scene.
     """
     if scene.crs is None:
         raise SceneError(
@@ -97,7 +98,7 @@ def read_area(path: str | Path, scene: Scene) -> Area:
             "give it one, e.g. gdal_edit -a_srs EPSG:..., or leave the area out"
         )
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(Path(path).read_bytes())
     except OSError as error:
         raise SceneError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except ValueError as error:
@@ -118,7 +119,7 @@ def read_area(path: str | Path, scene: Scene) -> Area:
     left, top = area.edges.min(axis=0)[:2]
     right, bottom = area.edges.max(axis=0)[:2]
     if right <= 0 or bottom <= 0 or left >= scene.width or top >= scene.height:
-        raise SceneError(
+        raise OutsideError(
             f"{path}: lies outside {scene.name}; check that it belongs to this scene, and that "
             "its coordinates are longitude and latitude"
         )

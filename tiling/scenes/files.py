@@ -10,7 +10,8 @@ import rasterio
 from tiling.errors import CodecError
 from tiling.scenes.bands import TYPES, Bands
 from tiling.scenes.blocks import BlockwiseScene, depends_on_windows
-from tiling.scenes.raster import GDAL_ERRORS, RasterScene, is_local, without_georeferencing_warning
+from tiling.scenes.names import is_local
+from tiling.scenes.raster import GDAL_ERRORS, RasterScene, without_georeferencing_warning
 from tiling.scenes.scene import FileScene
 from tiling.scenes.tiff import TiffScene, is_named_ome
 

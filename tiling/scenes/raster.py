@@ -27,8 +27,10 @@ from tiling.scenes.colours import (
     is_alpha,
     palette_of,
 )
+from tiling.scenes.containers import check_has_bands, only_alpha
 from tiling.scenes.control import GroundControl, control_of
 from tiling.scenes.mosaic import Gap, mosaic_of
+from tiling.scenes.names import is_local, shown
 from tiling.scenes.nodata import missing
 from tiling.scenes.scene import BaseFileScene, Pixels, Valid, first_line, unreadable
 from tiling.window import Window, spread
@@ -79,13 +81,15 @@ class RasterScene(BaseFileScene):
     """
 
     def __init__(self, path: str | Path, *, bands: Bands = 3, types: Sequence[str] = TYPES) -> None:
-        self.name = str(path)
+        self._source = str(path)
+        self.name = shown(path)
         self._local = threading.local()
         self._opened: list[tuple[threading.Thread, rasterio.DatasetReader]] = []
         self._lock = threading.Lock()
-        if is_local(self.name) and not Path(path).exists():
+        if is_local(self._source) and not Path(path).exists():
             raise SceneError(f"{path}: no such file; check the path")
         dataset = self._dataset()
+        check_has_bands(self.name, dataset)
         self.height: int = dataset.height
         self.width: int = dataset.width
         self.crs: CRS | None = dataset.crs
@@ -106,6 +110,8 @@ class RasterScene(BaseFileScene):
         self._model = self._colour_model(bands, meaning)
         if self._model is None:
             colours = [band for band in meaning if band not in self._alphas]
+            if not colours and (bands is None or isinstance(bands, int)):
+                raise only_alpha(self.name)
             self._bands = chosen_bands(self.name, bands, colours, dataset.count, self.doubtful)
             self._colours = self._bands
         else:
@@ -209,8 +215,8 @@ class RasterScene(BaseFileScene):
         if dataset is None:
             try:
                 with without_georeferencing_warning():
-                    dataset = rasterio.open(self.name)
-            except GDAL_ERRORS as error:
+                    dataset = rasterio.open(self._source)
+            except (*GDAL_ERRORS, ValueError) as error:  # ValueError: not a name it can divide.
                 raise SceneError(
                     f"{self.name}: not a raster GDAL can read ({first_line(error)}); "
                     "give a GeoTIFF, COG, VRT, PNG or JPEG"
@@ -232,11 +238,6 @@ class RasterScene(BaseFileScene):
                 else:
                     other.close()
             self._opened = kept
-
-
-def is_local(name: str) -> bool:
-    """Whether a name is that of a local file, not of one that GDAL has to fetch or unpack."""
-    return "://" not in name and not name.startswith("/vsi")
 
 
 def _bands_with_masks(bands: Sequence[int], flags: Sequence[list[MaskFlags]]) -> list[int]:

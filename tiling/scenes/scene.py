@@ -12,6 +12,7 @@ from rasterio.crs import CRS
 from tiling.errors import SceneError
 from tiling.scenes.control import GroundControl
 from tiling.scenes.mosaic import Gap
+from tiling.scenes.names import without_secrets
 from tiling.window import Window
 
 Pixels = NDArray[Any]
@@ -248,5 +249,5 @@ def unreadable(name: str, error: BaseException) -> SceneError:
 
 
 def first_line(error: BaseException) -> str:
-    """An error in one line."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    """An error in one line, without what is secret in a URL."""
+    return without_secrets(str(error).splitlines()[0]) if str(error) else type(error).__name__

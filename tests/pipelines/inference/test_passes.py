@@ -17,7 +17,7 @@ from pipelines.inputs.discovery import road_inputs
 from pipelines.inputs.opening import Reading
 from pipelines.models.weights import load
 from pipelines.scores.topology import TopologyCounter
-from tiling.manifest import fingerprint
+from tiling.fingerprint import fingerprint
 from tiling.scenes.raster import RasterScene
 from tiling.store import PartStore
 
