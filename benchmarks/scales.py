@@ -18,7 +18,7 @@ from rich.table import Table
 from pipelines.config.inference import InferDrive
 from pipelines.datasets.fundus import fundus_samples
 from pipelines.inference.run import infer_drive
-from pipelines.inputs.field_of_view import read_field
+from pipelines.inputs.field_masks import read_field
 from pipelines.inputs.fundus import FundusSample
 from pipelines.results.progress import Silence
 from pipelines.scores.scores import score_at

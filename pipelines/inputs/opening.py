@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.errors import DataError
+from pipelines.inputs.field_masks import check_field, read_field
 from pipelines.inputs.field_of_view import (
+    SEEN_AT,
     field_diameter,
     field_of_view,
-    read_field,
+    seen_whole,
     working_diameter,
 )
 from pipelines.inputs.fundus import FundusSample, sample_of
@@ -24,10 +26,6 @@ from tiling.scenes.white import WhiteScene
 
 SAME_SCALE = 0.01
 """Scales that differ by less than this share count as one: resampling would gain nothing."""
-
-
-FIELD_SEEN_AT = 2048
-"""Longest side, in pixels, of the overview that a field of view is derived from."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +114,10 @@ def opened_sample(sample: FundusSample, reading: Reading) -> Iterator[OpenedScen
     """Opens a fundus image inside its field of view, with the sample's own annotations."""
     with open_scene(sample.image, bands=reading.bands) as scene:
         if sample.field is None:
-            within = field_of_view(scene.overview(FIELD_SEEN_AT)[0])
+            within = field_of_view(seen_whole(scene, SEEN_AT)).mask
         else:
             within = read_field(sample.field, (scene.height, scene.width))
+            check_field(sample.field, within, scene)
         masked = MaskedScene(scene, within)
         with (
             open_label(sample.label, reading.labelling) as label,
