@@ -1,8 +1,8 @@
 """Base classes of the configurations, and patterns of their values."""
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 VALUES = r"-?\d+(,-?\d+)*"
 
@@ -12,6 +12,17 @@ RANGE = r"-?\d+(\.\d+)?,-?\d+(\.\d+)?"
 
 NAMES = r"[^,]+(,[^,]+)*"
 """Names separated by commas."""
+
+
+PixelSide = Annotated[
+    float | None,
+    Field(
+        gt=0,
+        description="Side of a pixel on the ground in metres, for example 0.3, whatever the "
+        "coordinates say. By default it is measured where there are coordinates.",
+    ),
+]
+"""An option that tells the size of pixels."""
 
 
 class Configuration(BaseModel):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipelines.config.base import NAMES, RANGE, ClassSettings, RangeSettings
+from pipelines.config.base import NAMES, RANGE, ClassSettings, PixelSide, RangeSettings
 from pipelines.config.scoring import ScoringSettings
 
 
@@ -47,4 +47,5 @@ class Evaluate(ScoringSettings, RangeSettings, ClassSettings):
         Field(pattern=f"^({NAMES})$", description="Names of the foreground classes, for "
               "example road,path. By default those in the rasters' bands."),
     ] = None  # fmt: skip
+    pixel_size: PixelSide = None
     output: Annotated[Path, Field(description="Folder for the report.")] = Path("outbox/evaluation")

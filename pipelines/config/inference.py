@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipelines.config.base import RANGE, Configuration, RangeSettings
+from pipelines.config.base import RANGE, Configuration, PixelSide, RangeSettings
 from pipelines.config.scoring import ScoringSettings, ThresholdSettings
 
 ROADS_INBOX = "inbox/roads"
@@ -148,7 +148,8 @@ class PredictionSettings(RunSettings, ScoringSettings, ComputeSettings, ResultSe
             for name in part.model_fields
         } - set(ThresholdSettings.model_fields)
         # Resolved before any prediction: `threshold` then has its value.
-        return self.model_dump(mode="json", exclude={*others, "noted_threshold"})
+        # `any_scale` only says whether there is to be a result.
+        return self.model_dump(mode="json", exclude={*others, "noted_threshold", "any_scale"})
 
 
 class BatchSettings(Configuration):
@@ -182,9 +183,15 @@ class InferRoads(PredictionSettings, BatchSettings):
     ] = ["roads-dru4"]  # fmt: skip
     gsd: Annotated[
         float | None,
-        Field(gt=0, description="Metres per pixel at which the network sees scenes that have "
-              "a CRS in metres or feet, for example 1.0. By default as in training."),
+        Field(gt=0, description="Metres per pixel at which the network sees the scenes, for "
+              "example 1.0. By default as in training."),
     ] = None  # fmt: skip
+    pixel_size: PixelSide = None
+    any_scale: Annotated[
+        bool,
+        Field(description="Predict scenes whose pixels are more than 8 times as large or as "
+              "small as those that the network sees, too."),
+    ] = False  # fmt: skip
     aoi: Annotated[
         Path | None,
         Field(description="GeoJSON file with the area of interest; pixels outside become nodata."),

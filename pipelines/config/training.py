@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, PositiveFloat, model_validator
 
-from pipelines.config.base import NAMES, ClassSettings, Configuration
+from pipelines.config.base import NAMES, ClassSettings, Configuration, PixelSide
 from pipelines.config.protocol import Protocol, papers
 
 # The order matters: 1 on a command line is a number, not true.
@@ -334,6 +334,7 @@ class TrainFolder(TrainingSettings, ClassSettings):
         Field(pattern=f"^({NAMES})$", description="Names of the foreground classes, for example "
               "road,path. By default there are as many as in the labels."),
     ] = None  # fmt: skip
+    pixel_size: PixelSide = None
     output: Annotated[
         Path, Field(description="Folder of weights, checkpoints, log and report.")
     ] = Path("runs/train-folder")

@@ -7,13 +7,13 @@ from statistics import fmean
 
 from pipelines.inputs.label_checks import check_fits, check_values
 from pipelines.inputs.labels import Labelling
-from pipelines.inputs.opening import SAME_SCALE
 from pipelines.inputs.scene_input import SceneInput
 from pipelines.models.weights import Task
 from pipelines.runtime import processes as distributed
 from pipelines.sampling.fundi import FundusSource
 from pipelines.sampling.sources import SceneSource
 from pipelines.sampling.statistics import Contents, label_readings
+from tiling.scenes.ground import SAME_SCALE, PixelSize
 
 _LOG = logging.getLogger("rurnet")
 
@@ -80,11 +80,18 @@ def drawn_name(process: int | None = None) -> str:
     return "samples" if number == 0 else f"samples-{number}"
 
 
-def one_pixel_size(sizes: Sequence[float | None]) -> float | None:
+def one_pixel_size(sizes: Sequence[PixelSize | None]) -> float | None:
     """Metres per pixel if all images have the same; if not, None, and a log line says so."""
-    known = [size for size in sizes if size is not None]
-    if not known:
+    measured = [size for size in sizes if size is not None]
+    if not measured:
         return None
+    if oblong := [size for size in measured if not size.square]:
+        _LOG.info(
+            "images have pixels of %s, which are no squares: the weights note no ground sampling "
+            "distance", oblong[0],
+        )  # fmt: skip
+        return None
+    known = [size.side for size in measured]
     if len(known) < len(sizes) or max(known) / min(known) - 1 >= SAME_SCALE:
         _LOG.info(
             "images have pixels of %g to %g m%s: the weights note no ground sampling distance",

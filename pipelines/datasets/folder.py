@@ -18,7 +18,7 @@ from pipelines.inputs.opening import Reading
 from pipelines.sampling.sources import SceneSource
 from pipelines.sampling.statistics import Contents, LabelReading, label_readings
 from tiling.scenes.files import open_scene
-from tiling.scenes.resample import pixel_size
+from tiling.scenes.ground import PixelSize, pixel_size
 from tiling.scenes.scene import FileScene
 
 _LOG = logging.getLogger("rurnet")
@@ -39,14 +39,14 @@ class _Image:
         label: Path of its label; None where there is none.
         bands: How many colours it has.
         dtype: Type of its pixels.
-        gsd: Metres per pixel, where its coordinates are lengths.
+        pixel: Size of its pixels on the ground, where something tells it.
     """
 
     path: str
     label: Path | None
     bands: int
     dtype: str
-    gsd: float | None
+    pixel: PixelSize | None
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,11 @@ def folder_data(config: TrainFolder) -> TrainingData:
         PipelineError: Two images of one name.
         SceneError: A file cannot be read.
     """
-    train = _images(config.images, config.labels, "images", "labels")
+    train = _images(config.images, config.labels, config.pixel_size, "images", "labels")
     valid, tests = (
-        [] if images is None else _images(images, labels, f"{split}-images", f"{split}-labels")
+        []
+        if images is None
+        else _images(images, labels, config.pixel_size, f"{split}-images", f"{split}-labels")
         for split, images, labels in (
             ("valid", config.valid_images, config.valid_labels),
             ("test", config.test_images, config.test_labels),
@@ -98,8 +100,8 @@ def folder_data(config: TrainFolder) -> TrainingData:
     for one in (*trained_on, *choosing):
         check_values(str(one.image.label), one.two.values, labelling)
         check_values(str(one.image.label), one.under(len(classes)).values, labelling)
-    gsd = one_pixel_size([image.gsd for image in (*train, *valid)])
-    reading = Reading(first.bands, gsd, labelling=labelling)
+    gsd = one_pixel_size([image.pixel for image in (*train, *valid)])
+    reading = Reading(first.bands, gsd, pixel_told=config.pixel_size, labelling=labelling)
     items = [aerial_input(image.path, image.label, reading) for image in tests]
     for item in items:
         with item.open() as opened:
@@ -129,7 +131,9 @@ def _same(contents: Contents) -> Contents:
     return contents
 
 
-def _images(images: Path, labels: Path | None, *options: str) -> list[_Image]:
+def _images(
+    images: Path, labels: Path | None, pixel_told: float | None, *options: str
+) -> list[_Image]:
     """The images of a folder by name, each with its label; none has one without `labels`."""
     for folder, option in zip((images, labels), options, strict=True):
         if folder is not None and not folder.is_dir():
@@ -148,7 +152,7 @@ def _images(images: Path, labels: Path | None, *options: str) -> list[_Image]:
             if drawn is not None:
                 check_fits(drawn, scene)
             _check_colours(scene)
-            of_file = scene.bands, str(scene.dtype), pixel_size(scene)
+            of_file = scene.bands, str(scene.dtype), pixel_size(scene, pixel_told)
         found.append(_Image(path, label, *of_file))
     check_names(items)
     return found

@@ -22,7 +22,7 @@ from pipelines.inputs.naming import find_label
 from pipelines.inputs.opening import Reading
 from pipelines.inputs.scene_input import SceneInput
 from pipelines.sampling.sources import SceneSource
-from tiling.scenes.resample import pixel_size
+from tiling.scenes.ground import PixelSize, pixel_size
 
 _READING = Reading(white_is_nodata=True)
 
@@ -123,8 +123,8 @@ def _example(item: SceneInput) -> Example:
     return Example(source, item, item.name, partial(checked_contents, source))
 
 
-def _checked_pixel_size(item: SceneInput) -> float | None:
-    """Metres per pixel of a scene whose label lies on it.
+def _checked_pixel_size(item: SceneInput) -> PixelSize | None:
+    """The size of the pixels of a scene whose label lies on it.
 
     Raises:
         LabelError: It does not.

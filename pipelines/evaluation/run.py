@@ -27,6 +27,7 @@ from pipelines.results.result import Result
 from pipelines.runtime.disk import refusals_named
 from tiling.errors import TilingError
 from tiling.mask import threshold_level
+from tiling.scenes.ground import pixel_size
 from tiling.window import split
 
 
@@ -165,5 +166,9 @@ def _scored(
                 label=str(found.label),
                 labelling=labelling,
                 open_raster=opened,
-                scores=score(files, opened, label, second, config, partial(progress.tiles, name)),
-            )
+                pixel=pixel_size(levels, config.pixel_size),
+                scores=score(
+                    files, opened, label, second, config, partial(progress.tiles, name),
+                    pixel_told=config.pixel_size,
+                ),
+            )  # fmt: skip

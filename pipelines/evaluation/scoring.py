@@ -17,7 +17,7 @@ from pipelines.scores.relaxed import Disc
 from pipelines.scores.topology import TopologyCounter
 from tiling.blend import NODATA, TOP
 from tiling.mask import threshold_level
-from tiling.scenes.resample import pixel_size
+from tiling.scenes.ground import pixel_size
 from tiling.scenes.scene import Raster
 from tiling.window import Window, split
 
@@ -50,6 +50,8 @@ def score(
     second: Label | None,
     settings: ScoringSettings,
     progress: Callable[[int], None] = lambda windows: None,
+    *,
+    pixel_told: float | None = None,
 ) -> SceneScores:
     """Counts what was written of a scene.
 
@@ -60,6 +62,7 @@ def score(
         second: See `count`.
         settings: See `count`.
         progress: See `count`.
+        pixel_told: See `count`.
 
     Raises:
         SceneError: A raster cannot be read.
@@ -69,7 +72,7 @@ def score(
     with ExitStack() as stack:
         paths = steps_in(files) or [files["probability"]]
         steps = [stack.enter_context(opened(path)) for path in paths]
-        return count(steps, label, second, settings, progress)
+        return count(steps, label, second, settings, progress, pixel_told=pixel_told)
 
 
 def count(
@@ -78,6 +81,8 @@ def count(
     second: Label | None,
     settings: ScoringSettings,
     progress: Callable[[int], None] = lambda windows: None,
+    *,
+    pixel_told: float | None = None,
 ) -> SceneScores:
     """Counts a scene in one walk over it, in which each raster is read once.
 
@@ -87,6 +92,7 @@ def count(
         second: What a second observer drew, scored as if it were a prediction.
         settings: What is scored: rho, threshold, topology.
         progress: Is told of each window of `AT_ONCE` pixels a side that is done, of each raster.
+        pixel_told: Side of a pixel in metres, whatever the coordinates say; None measures it.
 
     Raises:
         SceneError: A raster cannot be read.
@@ -94,8 +100,10 @@ def count(
     """
     last = steps[-1]
     scene, margin = Window(0, 0, last.height, last.width), Disc(settings.rho).margin
-    counters = [_RasterCounter(levels, settings, graded=levels.graded) for levels in steps]
-    of_second = _RasterCounter(last, settings, graded=False)
+    pixel = pixel_size(last, pixel_told)
+    metres = pixel.side if pixel else None
+    counters = [_RasterCounter(levels, settings, metres, graded=levels.graded) for levels in steps]
+    of_second = _RasterCounter(last, settings, metres, graded=False)
     for window in split(scene.height, scene.width, AT_ONCE):
         around = window.grown(margin).intersection(scene)
         drawn = label.read(around)
@@ -131,14 +139,14 @@ def as_levels(drawn: NDArray[np.uint8], within: NDArray[np.uint8]) -> NDArray[np
 class _RasterCounter:
     """Counts one raster, its topology too where that is asked for."""
 
-    def __init__(self, levels: Levels, settings: ScoringSettings, *, graded: bool) -> None:
+    def __init__(
+        self, levels: Levels, settings: ScoringSettings, metres: float | None, *, graded: bool
+    ) -> None:
         self._counter = Counter(len(levels.classes) + 1, Disc(settings.rho))
         self._threshold = threshold_level(settings.threshold)
         self._graded = graded
         self._topology = (
-            TopologyCounter(levels.height, levels.width, pixel_size(levels))
-            if settings.topology
-            else None
+            TopologyCounter(levels.height, levels.width, metres) if settings.topology else None
         )
 
     def add(

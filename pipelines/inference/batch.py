@@ -3,6 +3,7 @@
 Bad input ends its scene, not the batch.
 """
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -17,13 +18,15 @@ from pipelines.inference.workers import Workers, workers_for
 from pipelines.inputs.discovery import check_names
 from pipelines.inputs.label_checks import check_fits
 from pipelines.inputs.labels import Labelling
-from pipelines.inputs.scene_input import SceneInput
+from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.models.weights import Model
 from pipelines.results.levels import open_levels
 from pipelines.results.outcome import SceneOutcome
 from pipelines.results.progress import Progress
 from rurnet.errors import RurnetError
 from tiling.errors import TilingError
+
+_LOG = logging.getLogger("rurnet")
 
 
 def run_batch(
@@ -91,6 +94,7 @@ def run_scene(
     """
     try:
         with item.open() as opened:
+            log_notes(opened)
             labels = [one for one in (opened.label, opened.second) if one is not None]
             for label in labels:
                 check_fits(label, opened.scene)
@@ -106,7 +110,14 @@ def run_scene(
             )
             scores = None
             if opened.label is not None:
-                scores = score(prediction.files, open_levels, opened.label, opened.second, settings)
+                scores = score(
+                    prediction.files,
+                    open_levels,
+                    opened.label,
+                    opened.second,
+                    settings,
+                    pixel_told=opened.pixel_told,
+                )
             return SceneOutcome(
                 item.name,
                 item.source,
@@ -117,10 +128,19 @@ def run_scene(
                 image=item.source,
                 label=None if opened.label is None else opened.label.name,
                 labelling=Labelling(len(models[0].card.classes), settings.ignored_values),
+                pixel=opened.pixel,
+                seen=(opened.seen.height, opened.seen.width),
+                notes=opened.notes,
                 scores=scores,
             )
     except (TilingError, PipelineError, RurnetError) as error:
         return SceneOutcome(item.name, item.source, error=str(error))
+
+
+def log_notes(opened: OpenedScene) -> None:
+    """Logs what a person should know of how a scene was read."""
+    for note in opened.notes:
+        _LOG.warning("%s", note)
 
 
 def check_models(models: Sequence[Model], settings: PredictionSettings) -> None:

@@ -6,7 +6,7 @@ from math import ceil
 
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import PipelineError
-from pipelines.inference.batch import check_models
+from pipelines.inference.batch import check_models, log_notes
 from pipelines.inference.predictor import NetworkPredictor, predictor_for
 from pipelines.inference.scene import grid_of
 from pipelines.inputs.discovery import check_names
@@ -20,8 +20,10 @@ from tiling.errors import TilingError
 from tiling.grid import Grid
 from tiling.part import Block, Part
 from tiling.scenes.raster import BLOCK_CACHE_BYTES
+from tiling.scenes.resample import Resampling
 from tiling.scenes.scene import Scene
 from tiling.stitch import stitch
+from tiling.window import Window
 
 _MEASURED_BATCHES = 2
 """Batches that each lane predicts to tell the time, after one to warm up."""
@@ -45,6 +47,7 @@ def estimate_batch(
     for item in items:
         try:
             with item.open() as opened:
+                log_notes(opened)
                 found.append(_estimate(item.name, opened.scene, opened.seen, predictor, settings))
         except (TilingError, PipelineError, RurnetError) as error:
             found.append(SceneEstimate(item.name, error=str(error)))
@@ -68,7 +71,7 @@ def _estimate(
         grid.tile_count,
         len(parts),
         sum(part.tile_count for part in parts) / grid.tile_count - 1,
-        _memory(seen, grid, parts, predictor, settings),
+        _memory(scene, seen, grid, parts, predictor, settings),
         _disk(scene, grid, parts, predictor, settings),
         seconds * grid.tile_count,
         measured,
@@ -95,6 +98,7 @@ def _alone(origins: tuple[int, ...], tile: int) -> Block:
 
 
 def _memory(
+    scene: Scene,
     seen: Scene,
     grid: Grid,
     parts: Sequence[Part],
@@ -108,7 +112,21 @@ def _memory(
     width = max(part.extent.width for part in parts)
     row = width * grid.tile_height * (seen.bands * seen.dtype.itemsize + 1)
     output = predictor.bands * (5 if settings.dtype == "float32" else 1)
-    return so_far + BLOCK_CACHE_BYTES + pixels * (_PARTS_HELD * per_pixel + output) + 4 * row
+    held = pixels * (_PARTS_HELD * per_pixel + output) + 4 * row
+    if seen is not scene:
+        there = _most_at_once(Resampling((scene.height, scene.width), (seen.height, seen.width)))
+        back = _most_at_once(Resampling((seen.height, seen.width), (scene.height, scene.width)))
+        # Pixels, and those of a band that are filtered, for each thread that reads.
+        held += predictor.readers * there * 2 * (seen.bands * seen.dtype.itemsize + 1)
+        held += back * (2 * per_pixel + 2 * output)
+    return so_far + BLOCK_CACHE_BYTES + held
+
+
+def _most_at_once(resampling: Resampling) -> int:
+    """Source pixels that are held at once, at most, to make the target."""
+    height, width = resampling.target
+    piece = next(resampling.pieces(Window(0, 0, height, width)))
+    return resampling.source_window(piece).pixels
 
 
 def _disk(

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from math import ceil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +16,7 @@ from pipelines.models.weights import Model, steps_taken
 from pipelines.results.layout import named
 from tiling.blend import NODATA
 from tiling.mask import Cleaning, class_mask, likeliest_class, threshold_level
-from tiling.scenes.resample import Resampling, pixel_size
-from tiling.scenes.scene import Scene
+from tiling.scenes.resample import Resampling
 from tiling.sink import BLOCK, publish
 from tiling.spool import Spool
 from tiling.store import Blended, PartStore
@@ -59,7 +57,7 @@ def assemble(
         DataError: A smallest size in square metres, but no metres in the scene.
     """
     scene, classes = views.scene, models[0].card.classes[1:]
-    least = _least_pixels(settings.min_size, scene)
+    least = _least_pixels(settings.min_size, views)
     threshold = threshold_level(settings.threshold)
     products = products_of(
         Request(
@@ -98,18 +96,22 @@ def _on_scene(views: Views, store: PartStore, window: Window) -> Blended:
     if seen is scene:
         return store.read(window)
     back = Resampling((seen.height, seen.width), (scene.height, scene.width))
-    blended = store.read(back.source_window(window))
-    there = blended.levels[0] != NODATA
     # A pixel is there where the scene has one: what the network saw is too coarse to tell.
     _, valid = scene.read(window)
-
-    def resampled(values: NDArray[Any]) -> NDArray[np.float32]:
-        return back(values, there, window)[0]
-
-    levels = np.where(valid, np.rint(resampled(blended.levels)), NODATA).astype(np.uint8)
-    if blended.probability is None:
-        return Blended(levels, None)
-    return Blended(levels, np.where(valid, resampled(blended.probability), np.float32(np.nan)))
+    shape = store.bands, window.height, window.width
+    levels = np.full(shape, NODATA, np.uint8)
+    probability = np.full(shape, np.nan, np.float32) if store.raw else None
+    # Where the network saw a finer scene, a window of it all would not fit into memory.
+    for piece in back.pieces(window):
+        inside = piece.slices(window)
+        blended = store.read(back.source_window(piece))
+        there = blended.levels[0] != NODATA
+        made, _ = back(blended.levels, there, piece)
+        levels[:, *inside] = np.where(valid[inside], np.rint(made), NODATA)
+        if probability is not None:
+            made, _ = back(blended.probability, there, piece)
+            probability[:, *inside] = np.where(valid[inside], made, np.float32(np.nan))
+    return Blended(levels, probability)
 
 
 def _tags(models: Sequence[Model], settings: PredictionSettings) -> dict[str, str]:
@@ -130,7 +132,7 @@ def _tags(models: Sequence[Model], settings: PredictionSettings) -> dict[str, st
     return {f"RURNET_{name.upper()}": str(value) for name, value in values.items() if value}
 
 
-def _least_pixels(min_size: str, scene: Scene) -> int:
+def _least_pixels(min_size: str, views: Views) -> int:
     """A smallest size, as in 50 or 25m2, in pixels of a scene.
 
     Raises:
@@ -138,9 +140,9 @@ def _least_pixels(min_size: str, scene: Scene) -> int:
     """
     if not min_size.endswith("m2"):
         return int(min_size)
-    side = pixel_size(scene)
-    if side is None:
+    if views.pixel is None:
         raise DataError(
-            f"{scene.name}: its pixels have no size in metres; give --min-size in pixels"
+            f"{views.scene.name}: its pixels have no size in metres; tell it with --pixel-size, "
+            "or give --min-size in pixels"
         )
-    return ceil(float(min_size.removesuffix("m2")) / side**2)
+    return ceil(float(min_size.removesuffix("m2")) / views.pixel.side**2)

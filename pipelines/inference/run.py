@@ -48,6 +48,8 @@ def infer_roads(config: InferRoads, progress: Progress) -> Result:
             bands=config.band_indexes or len(card.mean),
             gsd=config.gsd or card.ground_sampling_distance,
             gsd_wanted=config.gsd is not None,
+            pixel_told=config.pixel_size,
+            any_scale=config.any_scale,
             area=config.aoi,
             white_is_nodata=config.white_is_nodata,
             labelling=_labelling(config, models),

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipelines.errors import DataError
 from pipelines.inputs.field_masks import check_field, read_field
 from pipelines.inputs.field_of_view import (
     SEEN_AT,
@@ -16,16 +15,13 @@ from pipelines.inputs.field_of_view import (
 )
 from pipelines.inputs.fundus import FundusSample, sample_of
 from pipelines.inputs.labels import Labelling, open_label
+from pipelines.inputs.scale import at_gsd, at_scale, notes_on_pixels
 from pipelines.inputs.scene_input import OpenedScene
 from tiling.scenes.area import AreaScene, read_area
 from tiling.scenes.files import open_scene
 from tiling.scenes.masked import MaskedScene
-from tiling.scenes.resample import ResampledScene, pixel_size
 from tiling.scenes.scene import Scene
 from tiling.scenes.white import WhiteScene
-
-SAME_SCALE = 0.01
-"""Scales that differ by less than this share count as one: resampling would gain nothing."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +32,9 @@ class Reading:
         bands: How many they must have, or which are read (from 1 on); None reads all colours.
         gsd: Metres per pixel at which the network sees them; None for their own.
         gsd_wanted: Whether a scene whose pixels have no size in metres is then an error.
+        pixel_told: Side of a pixel of the scenes in metres, whatever their coordinates say; None
+            measures it.
+        any_scale: Whether a scene may be scaled by more than `MOST_SCALED`.
         field_diameters: Smallest and largest diameter in pixels at which the network sees the
             field of view of a fundus; None for its own.
         area: GeoJSON file; outside of its polygons pixels are missing.
@@ -46,6 +45,8 @@ class Reading:
     bands: int | tuple[int, ...] | None = 3
     gsd: float | None = None
     gsd_wanted: bool = False
+    pixel_told: float | None = None
+    any_scale: bool = False
     field_diameters: tuple[int, int] | None = None
     area: Path | None = None
     white_is_nodata: bool = False
@@ -64,22 +65,13 @@ def opened_scene(source: str, path: Path | None, reading: Reading) -> Iterator[O
             scene = WhiteScene(scene)
         if reading.area is not None:
             scene = AreaScene(scene, read_area(reading.area, scene))
-        yield OpenedScene(scene, _at_gsd(scene, reading), label)
-
-
-def _at_gsd(scene: Scene, reading: Reading) -> Scene:
-    """The scene as the network sees it."""
-    if reading.gsd is None:
-        return scene
-    own = pixel_size(scene)
-    if own is None:
-        if reading.gsd_wanted:
-            raise DataError(
-                f"{scene.name}: its pixels have no size in metres, so --gsd means nothing; "
-                "leave it out, or give the scene a projected CRS, e.g. gdalwarp -t_srs"
-            )
-        return scene
-    return _at_scale(scene, own / reading.gsd)
+        seen, notes = scene, notes_on_pixels(scene, reading.pixel_told, reading.gsd)
+        if reading.gsd is not None:
+            seen = at_gsd(
+                scene, reading.gsd, reading.pixel_told,
+                wanted=reading.gsd_wanted, any_scale=reading.any_scale,
+            )  # fmt: skip
+        yield OpenedScene(scene, seen, label, notes=notes, pixel_told=reading.pixel_told)
 
 
 def _at_diameter(scene: MaskedScene, reading: Reading) -> Scene:
@@ -88,15 +80,8 @@ def _at_diameter(scene: MaskedScene, reading: Reading) -> Scene:
         return scene
     # A mask that was derived is coarser than a large scene.
     own = field_diameter(scene.mask) * max(scene.height, scene.width) / max(scene.mask.shape)
-    return _at_scale(scene, working_diameter(own, reading.field_diameters) / own)
-
-
-def _at_scale(scene: Scene, scale: float) -> Scene:
-    """The scene with `scale` times as many pixels along each side, or itself at about 1."""
-    if abs(scale - 1) < SAME_SCALE:
-        return scene
-    height, width = (max(1, round(length * scale)) for length in (scene.height, scene.width))
-    return ResampledScene(scene, height, width)
+    scale = working_diameter(own, reading.field_diameters) / own
+    return at_scale(scene, scale, scale)
 
 
 @contextmanager

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from pipelines.inputs.labels import RasterLabel
+from tiling.scenes.ground import PixelSize, pixel_size
 from tiling.scenes.scene import Scene
 
 
@@ -15,18 +17,32 @@ class Views:
     Attributes:
         scene: The scene whose size, CRS and transform the results have.
         seen: The same scene, or resampled to the network's scale.
+        pixel_told: Side of a pixel in metres, where somebody has told it.
     """
 
     scene: Scene
     seen: Scene
+    pixel_told: float | None = field(default=None, kw_only=True)
+
+    @cached_property
+    def pixel(self) -> PixelSize | None:
+        """The size of a pixel on the ground; None where nothing tells it."""
+        return pixel_size(self.scene, self.pixel_told)
 
 
 @dataclass(frozen=True)
 class OpenedScene(Views):
-    """A scene that is open, with the labels that it is scored by."""
+    """A scene that is open, with the labels that it is scored by.
+
+    Attributes:
+        label: What it is scored by; None where there is none.
+        second: What a second observer drew; None where there is none.
+        notes: What a person should know of how it was read: each a line that names the file.
+    """
 
     label: RasterLabel | None = None
     second: RasterLabel | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -172,6 +172,9 @@ def _scene(outcome: SceneOutcome, level: int, classes: Sequence[str]) -> SceneEn
         parts_computed=prediction.computed if prediction else None,
         seconds=round(prediction.seconds, 3) if prediction else None,
         files={kind: str(path) for kind, path in outcome.files.items()},
+        pixel_size=[outcome.pixel.height, outcome.pixel.width] if outcome.pixel else None,
+        seen=outcome.seen,
+        notes=outcome.notes,
         scores=_scores(scores.counts, level, classes) if scores else None,
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from pipelines.inputs.labels import Labelling
 from pipelines.results.levels import RasterLevels, open_levels
 from pipelines.scores.counts import SceneCounts
+from tiling.scenes.ground import PixelSize
 
 OpenRaster = Callable[[Path], AbstractContextManager[RasterLevels]]
 """Opens a predicted raster as levels."""
@@ -72,6 +73,10 @@ class SceneOutcome:
         label: File of the label; None where there is none.
         labelling: Meaning of the label's values.
         open_raster: Opens one of `files`.
+        pixel: Size of a pixel on the ground; None where nothing tells it.
+        seen: Rows and columns at which the network saw the scene; None where a raster was only
+            scored.
+        notes: What a person should know of how it was read, line by line.
         scores: None where there is no label.
         error: Why the scene failed; None where it did not.
     """
@@ -86,5 +91,8 @@ class SceneOutcome:
     label: str | None = None
     labelling: Labelling = field(default_factory=Labelling)
     open_raster: OpenRaster = open_levels
+    pixel: PixelSize | None = None
+    seen: tuple[int, int] | None = None
+    notes: tuple[str, ...] = ()
     scores: SceneScores | None = None
     error: str | None = None

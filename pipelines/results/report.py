@@ -206,6 +206,11 @@ class SceneEntry:
         parts_computed: By this run; the others were there already.
         seconds: Wall time.
         files: Rasters by what they are: "probability", "mask", ...
+        pixel_size: Height and width of a pixel on the ground in metres; None where nothing tells
+            it.
+        seen: Rows and columns at which the network saw the scene; None where a raster was only
+            scored.
+        notes: What a person should know of how it was read, line by line.
         scores: None where there is no label; in `report.json` they stand among the other fields.
     """
 
@@ -219,6 +224,9 @@ class SceneEntry:
     parts_computed: int | None
     seconds: float | None
     files: Mapping[str, str]
+    pixel_size: Sequence[float] | None
+    seen: Sequence[int] | None
+    notes: Sequence[str]
     scores: Scores[Number] | None
 
 

@@ -1,5 +1,6 @@
 """Other pixel sizes: a scene, or a result, on a finer or coarser grid over the same ground."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -8,14 +9,14 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 
-from tiling.scenes.scene import Pixels, Raster, Scene, Valid, WrappedScene
+from tiling.scenes.scene import Pixels, Scene, Valid, WrappedScene
 from tiling.window import Window, split
 
 _ROWS_AT_ONCE = 256
 """Target rows that are made at once, so that what is held in between stays small."""
 
 _SOURCE_AT_ONCE = 2048
-"""Side, in source pixels, of the pieces that a scene is read in."""
+"""Side, in source pixels, of the pieces that are made at once."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,20 @@ class Resampling:
             _Axis(self.source[0], self.target[0]),
             _Axis(self.source[1], self.target[1]),
         )
+
+    def pieces(self, window: Window) -> Iterator[Window]:
+        """Cuts a window of the target into pieces that few source pixels are read for.
+
+        A source that is ten times as fine has a hundred pixels for each of the target's.
+        """
+        least = min(
+            _SOURCE_AT_ONCE * target // source
+            for source, target in zip(self.source, self.target, strict=True)
+        )
+        for piece in split(window.height, window.width, max(1, least)):
+            yield Window(
+                window.row + piece.row, window.column + piece.column, piece.height, piece.width
+            )
 
     def source_window(self, window: Window) -> Window:
         """The source pixels that a window of the target is made of."""
@@ -171,26 +186,14 @@ class ResampledScene(WrappedScene):
         """See `Scene.read`; whole numbers are rounded."""
         pixels = np.empty((self.bands, window.height, window.width), self.dtype)
         there = np.empty((window.height, window.width), bool)
-        # Piece by piece: a scene ten times as fine has a hundred pixels for each of these.
-        side = max(1, _SOURCE_AT_ONCE * self.height // self.scene.height)
-        for piece in split(window.height, window.width, side):
-            target = Window(
-                window.row + piece.row, window.column + piece.column, piece.height, piece.width
-            )
+        for target in self.resampling.pieces(window):
+            piece = target.slices(window)
             made, valid = self.resampling(
                 *self.scene.read(self.resampling.source_window(target)), target
             )
-            pixels[:, *piece.slices()] = _as_type(made, self.dtype)
-            there[piece.slices()] = valid
+            pixels[:, *piece] = _as_type(made, self.dtype)
+            there[piece] = valid
         return pixels, there
-
-
-def pixel_size(raster: Raster) -> float | None:
-    """Metres from pixel to pixel, where the raster's coordinates are lengths; else None."""
-    if raster.crs is None or not raster.crs.is_projected:
-        return None
-    _, metres = raster.crs.linear_units_factor
-    return float(np.sqrt(abs(raster.transform.determinant)) * metres)
 
 
 def _as_type(pixels: NDArray[np.float32], dtype: np.dtype[Any]) -> Pixels:

@@ -92,7 +92,7 @@ def test_all_that_no_other_part_declares_changes_the_result():
     assert values["tile"] == 256
     assert set(values) == {
         "steps", "tile", "overlap", "bands", "value_range", "dtype", "save_steps", "tta",
-        "min_size", "threshold", "gsd", "aoi", "white_is_nodata", "new",
+        "min_size", "threshold", "gsd", "pixel_size", "aoi", "white_is_nodata", "new",
     }  # fmt: skip
 
 

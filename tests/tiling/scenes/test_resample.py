@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tiling.scenes.raster import RasterScene
-from tiling.scenes.resample import ResampledScene, Resampling, pixel_size
+from tiling.scenes.resample import ResampledScene, Resampling
 from tiling.window import Window
 
 LENGTHS = st.integers(1, 70)
@@ -181,21 +181,3 @@ def test_its_pixels_cover_the_same_ground(write_raster, tmp_path):
         expected = Affine(0.125, 0.2, 200_000, 0.05, -0.5, 900_000)
         assert scene.transform.almost_equals(expected)
         assert (scene.crs, scene.name, scene.bands) == (inner.crs, inner.name, 3)
-
-
-@pytest.mark.parametrize(
-    ("crs", "place", "metres"),
-    [
-        ("EPSG:26986", Affine(0.3, 0, 0, 0, -0.3, 0), 0.3),
-        ("EPSG:26986", Affine(0.3, 0.4, 0, 0.4, -0.3, 0), 0.5),
-        ("EPSG:32619", Affine(4, 0, 0, 0, -1, 0), 2.0),
-        ("EPSG:2249", Affine(1, 0, 0, 0, -1, 0), 1200 / 3937),  # US survey feet.
-        ("EPSG:4326", Affine(1e-5, 0, 8, 0, -1e-5, 47), None),
-        (None, None, None),
-    ],
-)
-def test_pixels_are_measured_in_metres_where_there_are_lengths(
-    write_raster, tmp_path, crs, place, metres
-):
-    with scene_of(write_raster, tmp_path / "s.tif", crs=crs, transform=place) as scene:
-        assert pixel_size(scene) == (metres and pytest.approx(metres))
