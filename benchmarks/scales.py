@@ -35,7 +35,9 @@ def write_scaled(sample: FundusSample, scale: float, folder: Path) -> None:
         (sample.field, f"mask/{sample.name}_mask.png"),
     ):
         if path is not None:
-            whole = Image.fromarray(read_field(path, (pixels.height, pixels.width))).convert("L")
+            whole = Image.fromarray(read_field(path, (pixels.height, pixels.width)).mask).convert(
+                "L"
+            )
             shares = whole.resize(size, Image.Resampling.BOX)
             _save(shares.point(lambda share: 255 * (share >= 128)), folder / name)
 

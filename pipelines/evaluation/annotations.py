@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pipelines.config.evaluation import Evaluate
 from pipelines.errors import LabelError
 from pipelines.inputs.field_masks import check_field, read_field
+from pipelines.inputs.field_of_view import field_notes
 from pipelines.inputs.naming import FIELD, FIRST, SECOND, find_label, name_of
 from pipelines.results.levels import RasterLevels, at_size
 
@@ -73,19 +74,20 @@ def within_field(
     raster: Path,
 ) -> AbstractContextManager[RasterLevels]:
     """Opens a raster that counts inside a field of view only."""
-    levels: AbstractContextManager[RasterLevels] = opened(raster, field=field_of(field, shape))
+    levels: AbstractContextManager[RasterLevels] = opened(raster, field=field_of(field, shape)[0])
     return levels
 
 
 # Keeps the last one only: the fields of a large data set would fill the memory.
 @lru_cache(maxsize=1)
-def field_of(path: Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """A field of view [h, w]: read from a mask, or found in a photograph.
+def field_of(path: Path, shape: tuple[int, int]) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    """A field of view [h, w], and what a person should know of it, line by line.
+
+    It is read from a mask, or found in a photograph.
 
     Raises:
         DataError: It cannot be read, has another size, or cannot be a field of view.
     """
     field = read_field(path, shape)
-    check_field(path, field, None)
-    found: NDArray[np.bool_] = at_size(field, shape)
-    return found
+    notes = (*field_notes(str(path), field), *check_field(path, field.mask, None))
+    return at_size(field.mask, shape), notes

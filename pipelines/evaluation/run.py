@@ -1,5 +1,6 @@
 """Scores predicted rasters, ours or another tool's, from configuration to report."""
 
+import logging
 import time
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,8 @@ from tiling.errors import TilingError
 from tiling.mask import threshold_level
 from tiling.scenes.ground import pixel_size
 from tiling.window import split
+
+_LOG = logging.getLogger("rurnet")
 
 
 def evaluate(config: Evaluate, progress: Progress) -> Result:
@@ -143,8 +146,13 @@ def _scored(
     # The raster is opened first: a misspelt name is to be reported, not its lack of a label.
     with opened(raster) as levels:
         found = annotations_of(name, raster, config)
+        notes: tuple[str, ...] = ()
         if found.field is not None:
-            opened = partial(within_field, opened, found.field, (levels.height, levels.width))
+            shape = levels.height, levels.width
+            _, notes = field_of(found.field, shape)
+            opened = partial(within_field, opened, found.field, shape)
+        for note in notes:
+            _LOG.warning("%s", note)
         with (
             open_label(found.label, labelling) as label,
             open_label(found.second, labelling) as second,
@@ -167,6 +175,7 @@ def _scored(
                 labelling=labelling,
                 open_raster=opened,
                 pixel=pixel_size(levels, config.pixel_size),
+                notes=notes,
                 scores=score(
                     files, opened, label, second, config, partial(progress.tiles, name),
                     pixel_told=config.pixel_size,

@@ -131,6 +131,7 @@ def run_scene(
                 pixel=opened.pixel,
                 seen=(opened.seen.height, opened.seen.width),
                 notes=opened.notes,
+                field=opened.field,
                 scores=scores,
             )
     except (TilingError, PipelineError, RurnetError) as error:
@@ -139,6 +140,8 @@ def run_scene(
 
 def log_notes(opened: OpenedScene) -> None:
     """Logs what a person should know of how a scene was read."""
+    if opened.field is not None:
+        _LOG.info("%s: %s", opened.scene.name, opened.field)
     for note in opened.notes:
         _LOG.warning("%s", note)
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_opening
 
 from pipelines.errors import DataError
-from pipelines.inputs.field_of_view import SEEN_AT, FieldOfView, field_of_view, seen_whole
+from pipelines.inputs.field_of_view import AS_LARGE, SEEN_AT, FieldOfView, field_of_view, seen_whole
 from pipelines.inputs.labels import is_lossy
 from tiling.errors import TilingError
 from tiling.scenes.bands import CLASS_TYPES
@@ -44,7 +44,7 @@ _ADVICE = (
 )
 
 
-def read_field(path: Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
+def read_field(path: Path, shape: tuple[int, int]) -> FieldOfView:
     """Reads a field of view: a mask, or a photograph in which it is found.
 
     Args:
@@ -53,7 +53,7 @@ def read_field(path: Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
         shape: Rows and columns it must have.
 
     Returns:
-        [h, w], True inside: of that shape, or coarser, where it was found in a photograph.
+        The field, of that shape, or coarser, where it was found in a photograph.
 
     Raises:
         DataError: The file cannot be read, or has another size, or is black all over, or holds
@@ -69,7 +69,7 @@ def read_field(path: Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
             if scene.bands >= 3:
                 seen = seen_whole(scene, SEEN_AT)
                 if not _is_two_coloured(seen):
-                    return field_of_view(seen).mask
+                    return field_of_view(seen)
             field = _inside(scene)
     except TilingError as error:
         raise DataError(str(error)) from error
@@ -78,7 +78,7 @@ def read_field(path: Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
             f"{path}: this mask of the field of view is black all over; mend it, or take it away "
             "to have the field found in the image"
         )
-    return field
+    return FieldOfView(field)
 
 
 def check_field(path: Path, field: NDArray[np.bool_], image: FileScene | None) -> tuple[str, ...]:
@@ -107,7 +107,8 @@ def check_field(path: Path, field: NDArray[np.bool_], image: FileScene | None) -
             f"{path}: this mask of the field of view holds thin lines, so it seems to be a label "
             f"of vessels; {_ADVICE}"
         )
-    if image is None or found is None or not found.bordered:
+    # Of two photographs in one image, one alone is found.
+    if image is None or found is None or not found.bordered or found.second > AS_LARGE:
         return ()
     both = (small & found.mask).sum()
     if 2 * both < small.sum():

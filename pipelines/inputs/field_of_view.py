@@ -36,6 +36,10 @@ _DARKEST_RETINA = 0.05
 leaves a tenth of the brightness in some images of CHASE_DB1."""
 
 
+AS_LARGE = 0.2
+"""A second region of more than this share of the largest may be another photograph."""
+
+
 _EDGE = 1 / 3
 """Brightness of the edge, from that of the border (0) to the brightest retina nearby (1). One half
 would be the edge itself, but loses dark vessels that end there."""
@@ -126,6 +130,47 @@ def field_diameter(field: NDArray[np.bool_]) -> int:
         return int(max(field.shape))
     sides = (np.flatnonzero(field.any(axis=axis)) for axis in (0, 1))
     return max(int(inside[-1] - inside[0]) + 1 for inside in sides)
+
+
+def field_notes(name: str, found: FieldOfView) -> tuple[str, ...]:
+    """Returns what a person should know of a field that was found in an image, line by line.
+
+    Args:
+        name: Of the image's file.
+        found: What was found in it.
+    """
+    notes = []
+    if not found.bordered:
+        notes.append(
+            f"{name}: no dark border is found, so all of it counts as the field of view, and how "
+            "large the whole field would be is not known: where it is a part of a fundus, or "
+            "vessels are wider or thinner than in training, tell infer_drive --scale"
+        )
+    if found.second > AS_LARGE:
+        notes.append(
+            f"{name}: beside the field of view there is another region, {found.second:.0%} as "
+            "large, which is left out: cut two photographs apart, or draw the field (in mask/, "
+            "or infer_drive --field DIR)"
+        )
+    return tuple(notes)
+
+
+def scale_seen(
+    field: NDArray[np.bool_], shape: tuple[int, int], diameters: tuple[int, int]
+) -> float:
+    """How many pixels a network sees for each pixel of an image, along a side.
+
+    An image that is all field shows a part of one: its diameter may be any from the image's own
+    on, so that it may be too large, but is not known to be too small.
+
+    Args:
+        field: [h, w], True inside; of the image's shape, or coarser.
+        shape: Rows and columns of the image.
+        diameters: See `working_diameter`.
+    """
+    own = field_diameter(field) * max(shape) / max(field.shape)
+    scale = working_diameter(own, diameters) / own
+    return min(1.0, scale) if field.all() else scale
 
 
 def working_diameter(own: float, diameters: tuple[int, int]) -> float:

@@ -4,23 +4,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
+
+from pipelines.errors import DataError
 from pipelines.inputs.field_masks import check_field, read_field
 from pipelines.inputs.field_of_view import (
     SEEN_AT,
+    FieldOfView,
     field_diameter,
+    field_notes,
     field_of_view,
+    scale_seen,
     seen_whole,
-    working_diameter,
 )
 from pipelines.inputs.fundus import FundusSample, sample_of
 from pipelines.inputs.labels import Labelling, open_label
+from pipelines.inputs.naming import FIELD, find_label
 from pipelines.inputs.scale import at_gsd, at_scale, notes_on_pixels
-from pipelines.inputs.scene_input import OpenedScene
+from pipelines.inputs.scene_input import FieldUsed, OpenedScene
 from tiling.scenes.area import AreaScene, read_area
 from tiling.scenes.files import open_scene
 from tiling.scenes.masked import MaskedScene
-from tiling.scenes.scene import Scene
+from tiling.scenes.scene import FileScene, Scene
 from tiling.scenes.white import WhiteScene
 
 
@@ -37,6 +44,11 @@ class Reading:
         any_scale: Whether a scene may be scaled by more than `MOST_SCALED`.
         field_diameters: Smallest and largest diameter in pixels at which the network sees the
             field of view of a fundus; None for its own.
+        scale: Pixels that the network sees for each pixel of a fundus, along a side, whatever its
+            diameter; None goes by that.
+        field_source: Where the field of view of a fundus comes from: the whole image, the image
+            in which it is found, a folder of masks, or None for the sample's own mask, and the
+            image where it has none.
         area: GeoJSON file; outside of its polygons pixels are missing.
         white_is_nodata: Whether patches of white are missing pixels.
         labelling: What the values of labels mean.
@@ -48,6 +60,8 @@ class Reading:
     pixel_told: float | None = None
     any_scale: bool = False
     field_diameters: tuple[int, int] | None = None
+    scale: float | None = None
+    field_source: Literal["whole", "derived"] | Path | None = None
     area: Path | None = None
     white_is_nodata: bool = False
     labelling: Labelling = field(default_factory=Labelling)
@@ -74,16 +88,6 @@ def opened_scene(source: str, path: Path | None, reading: Reading) -> Iterator[O
         yield OpenedScene(scene, seen, label, notes=notes, pixel_told=reading.pixel_told)
 
 
-def _at_diameter(scene: MaskedScene, reading: Reading) -> Scene:
-    """A fundus as the network sees it."""
-    if reading.field_diameters is None:
-        return scene
-    # A mask that was derived is coarser than a large scene.
-    own = field_diameter(scene.mask) * max(scene.height, scene.width) / max(scene.mask.shape)
-    scale = working_diameter(own, reading.field_diameters) / own
-    return at_scale(scene, scale, scale)
-
-
 @contextmanager
 def opened_fundus(source: str, labels: Path | None, reading: Reading) -> Iterator[OpenedScene]:
     """Opens a fundus image inside its field of view; no labels where there is no folder of them."""
@@ -98,14 +102,49 @@ def opened_fundus(source: str, labels: Path | None, reading: Reading) -> Iterato
 def opened_sample(sample: FundusSample, reading: Reading) -> Iterator[OpenedScene]:
     """Opens a fundus image inside its field of view, with the sample's own annotations."""
     with open_scene(sample.image, bands=reading.bands) as scene:
-        if sample.field is None:
-            within = field_of_view(seen_whole(scene, SEEN_AT)).mask
-        else:
-            within = read_field(sample.field, (scene.height, scene.width))
-            check_field(sample.field, within, scene)
-        masked = MaskedScene(scene, within)
+        found, source, notes = _field(sample, scene, reading)
+        masked = MaskedScene(scene, found.mask)
+        shape = scene.height, scene.width
+        scale = reading.scale or 1.0
+        if reading.scale is None and reading.field_diameters is not None:
+            scale = scale_seen(found.mask, shape, reading.field_diameters)
+        seen = at_scale(masked, scale, scale)
+        used = FieldUsed(
+            source,
+            share=float(found.mask.mean()),
+            # A mask that was derived is coarser than a large scene.
+            diameter=round(field_diameter(found.mask) * max(shape) / max(found.mask.shape)),
+            scale=max(seen.height, seen.width) / max(shape),
+        )
         with (
             open_label(sample.label, reading.labelling) as label,
             open_label(sample.second, reading.labelling) as second,
         ):
-            yield OpenedScene(masked, _at_diameter(masked, reading), label, second)
+            yield OpenedScene(masked, seen, label, second, notes, used)
+
+
+def _field(
+    sample: FundusSample, scene: FileScene, reading: Reading
+) -> tuple[FieldOfView, str, tuple[str, ...]]:
+    """The field of view of a fundus, where it comes from, and what a person should know of it.
+
+    Raises:
+        DataError: There is no mask in the folder that is to hold it, or it cannot be one.
+    """
+    shape, source = (scene.height, scene.width), reading.field_source
+    if source == "whole":
+        return FieldOfView(np.ones(shape, bool), bordered=False), source, ()
+    path = None if source == "derived" else sample.field
+    if isinstance(source, Path):
+        path = find_label(source, sample.image.stem, FIELD, other_than=str(sample.image))
+        if path is None:
+            raise DataError(
+                f"{sample.image}: no mask of its name in {source} ({sample.image.stem}_mask, "
+                f"{sample.image.stem}); add or rename it, or leave --field out"
+            )
+    if path is None:
+        found = field_of_view(seen_whole(scene, SEEN_AT))
+        return found, "derived", field_notes(scene.name, found)
+    found = read_field(path, shape)
+    notes = (*field_notes(str(path), found), *check_field(path, found.mask, scene))
+    return found, str(path), notes

@@ -31,6 +31,29 @@ class Views:
 
 
 @dataclass(frozen=True)
+class FieldUsed:
+    """The field of view of a fundus, as it is read.
+
+    Attributes:
+        source: "whole", "derived", or the file of its mask.
+        share: Of the image that it covers, 0 to 1.
+        diameter: In pixels of the image; where it is all of the image, that of a part.
+        scale: Pixels that the network sees for each pixel of the image, along a side.
+    """
+
+    source: str
+    share: float
+    diameter: int
+    scale: float
+
+    def __str__(self) -> str:
+        return (
+            f"field of view ({self.source}) {self.share:.0%} of the image, {self.diameter} pixels "
+            f"across, seen at {self.scale:.3g} times its size"
+        )
+
+
+@dataclass(frozen=True)
 class OpenedScene(Views):
     """A scene that is open, with the labels that it is scored by.
 
@@ -38,11 +61,13 @@ class OpenedScene(Views):
         label: What it is scored by; None where there is none.
         second: What a second observer drew; None where there is none.
         notes: What a person should know of how it was read: each a line that names the file.
+        field: The field of view of a fundus; None for other scenes.
     """
 
     label: RasterLabel | None = None
     second: RasterLabel | None = None
     notes: tuple[str, ...] = ()
+    field: FieldUsed | None = None
 
 
 @dataclass(frozen=True)

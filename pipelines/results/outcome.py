@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.inputs.labels import Labelling
+from pipelines.inputs.scene_input import FieldUsed
 from pipelines.results.levels import RasterLevels, open_levels
 from pipelines.scores.counts import SceneCounts
 from tiling.scenes.ground import PixelSize
@@ -77,6 +78,8 @@ class SceneOutcome:
         seen: Rows and columns at which the network saw the scene; None where a raster was only
             scored.
         notes: What a person should know of how it was read, line by line.
+        field: The field of view of a fundus; None of other scenes, and where a raster was only
+            scored.
         scores: None where there is no label.
         error: Why the scene failed; None where it did not.
     """
@@ -94,5 +97,6 @@ class SceneOutcome:
     pixel: PixelSize | None = None
     seen: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
+    field: FieldUsed | None = None
     scores: SceneScores | None = None
     error: str | None = None

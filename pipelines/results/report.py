@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from pipelines.inputs.scene_input import FieldUsed
 from pipelines.scores.curve import Number
 from pipelines.scores.intervals import Interval
 from pipelines.scores.scores import Scores
@@ -211,6 +212,8 @@ class SceneEntry:
         seen: Rows and columns at which the network saw the scene; None where a raster was only
             scored.
         notes: What a person should know of how it was read, line by line.
+        field: The field of view of a fundus; None of other scenes, and where a raster was only
+            scored.
         scores: None where there is no label; in `report.json` they stand among the other fields.
     """
 
@@ -227,6 +230,7 @@ class SceneEntry:
     pixel_size: Sequence[float] | None
     seen: Sequence[int] | None
     notes: Sequence[str]
+    field: FieldUsed | None
     scores: Scores[Number] | None
 
 

@@ -1,9 +1,11 @@
 """Fundus images that training crops are cut from: read once, checked, and held in memory."""
 
+import logging
+
 import numpy as np
 
 from pipelines.inputs.discovery import fundus_input
-from pipelines.inputs.field_of_view import field_diameter, working_diameter
+from pipelines.inputs.field_of_view import field_diameter, scale_seen
 from pipelines.inputs.fundus import FundusSample
 from pipelines.inputs.label_checks import check_fits, check_values
 from pipelines.inputs.labels import IGNORE_INDEX, Labelling
@@ -12,6 +14,9 @@ from pipelines.sampling.samples import Sample, as_sample, resized
 from pipelines.sampling.sources import CropSource
 from pipelines.sampling.transforms import RandScaledCropd
 from tiling.window import Window
+
+_LOG = logging.getLogger("rurnet")
+
 
 _SCALES = (0.8, 1.25)
 """Smallest and largest scale of a crop, against the fundus at its working diameter."""
@@ -27,6 +32,7 @@ class FundusSource(CropSource):
 
     Attributes:
         diameter: Diameter of the field of view, in pixels of `arrays`.
+        whole: Whether all of the image is field: its diameter is then that of a part.
         arrays: The whole image as a sample.
 
     Raises:
@@ -38,8 +44,11 @@ class FundusSource(CropSource):
     def __init__(self, sample: FundusSample, diameters: tuple[int, int] | None) -> None:
         self.name = sample.name
         arrays = load_fundus(sample)
-        own = field_diameter(arrays["valid"][0] > 0)
-        self.diameter = round(working_diameter(own, diameters)) if diameters else own
+        field = arrays["valid"][0] > 0
+        own = field_diameter(field)
+        self.whole = bool(field.all())
+        scale = scale_seen(field, field.shape, diameters) if diameters else 1.0
+        self.diameter = round(own * scale)
         self.scales = _SCALES if diameters else (1.0, 1.0)
         height, width = (
             max(1, round(side * self.diameter / own)) for side in arrays["image"].shape[1:]
@@ -89,5 +98,7 @@ def load_fundus(sample: FundusSample) -> Sample:
         if opened.second is not None:
             check_fits(opened.second, scene)
             check_values(opened.second.name, opened.second.values(), Labelling())
+        for note in opened.notes:
+            _LOG.warning("%s", note)
         pixels, field = scene.read(whole)
         return as_sample(bytes_on_8_bits(pixels), field, vessels)

@@ -67,11 +67,11 @@ STORED = {
 def test_a_mask_is_read_alike_however_it_is_stored(tmp_path, write_raster, name):
     """In inference, in training and by `evaluate`, which have this reader in common."""
     STORED[name](tmp_path / name, write_raster)
-    field = read_field(tmp_path / name, SHAPE)
+    field = read_field(tmp_path / name, SHAPE).mask
     wrong = (field != DISC).sum()
     assert wrong <= (40 if name.endswith(".jpg") else 0)
     assert check_field(tmp_path / name, field, None) == ()
-    np.testing.assert_array_equal(field_of(tmp_path / name, SHAPE), field)
+    np.testing.assert_array_equal(field_of(tmp_path / name, SHAPE)[0], field)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ HALF[:, : SHAPE[1] // 2] = False
 def test_an_unusual_mask_is_used_and_told_of(photograph, tmp_path, mask, notes):
     path = saved(tmp_path, mask)
     with open_scene(photograph) as scene:
-        told = check_field(path, read_field(path, SHAPE), scene)
+        told = check_field(path, read_field(path, SHAPE).mask, scene)
     assert len(told) == notes
     assert all(str(path) in line and "overlap by" in line for line in told)
 
@@ -145,7 +145,7 @@ def test_an_unusual_mask_is_used_and_told_of(photograph, tmp_path, mask, notes):
 def test_a_photograph_in_place_of_a_mask_shows_its_field(photograph, tmp_path, name):
     with Image.open(photograph) as image:
         image.save(tmp_path / name)
-    field = read_field(tmp_path / name, SHAPE)
+    field = read_field(tmp_path / name, SHAPE).mask
     assert (field & DISC).sum() / (field | DISC).sum() > 0.97
 
 

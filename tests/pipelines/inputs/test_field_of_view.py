@@ -255,7 +255,7 @@ def test_chase_vessels_lie_inside():
     for path in sorted(CHASE.glob("Image_*.jpg")):
         field = field_of_view(read_image(path)).mask
         for observer, inside in shares.items():
-            vessels = read_field(path.with_name(f"{path.stem}_{observer}HO.png"), field.shape)
+            vessels = read_field(path.with_name(f"{path.stem}_{observer}HO.png"), field.shape).mask
             inside.append((vessels & field).sum() / vessels.sum())
     assert min(shares["1st"]) > 0.994
     assert np.mean(shares["1st"]) > 0.9975
@@ -272,7 +272,7 @@ def test_hrf_fields_are_those_supplied():
             file.draft("RGB", (1752, 1168))  # Half the resolution, in a fraction of the time.
             image = np.ascontiguousarray(np.moveaxis(np.asarray(file), -1, 0))
         assert image.shape == (3, 1168, 1752)
-        truth = read_field(HRF / "mask" / f"{path.stem}_mask.png", (2336, 3504))[::2, ::2]
+        truth = read_field(HRF / "mask" / f"{path.stem}_mask.png", (2336, 3504)).mask[::2, ::2]
         found = found_in(image)
         assert overlap(found, truth) > 0.998, path.name
         assert field_diameter(found) == pytest.approx(field_diameter(truth), rel=0.002)
