@@ -15,6 +15,7 @@ from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 
 from tiling.disk import refusals_named
+from tiling.scenes.control import GroundControl
 from tiling.scenes.raster import without_georeferencing_warning
 from tiling.window import Window
 
@@ -56,6 +57,7 @@ class Description:
         bands: What each band shows.
         crs: Coordinate reference system.
         transform: From pixels to coordinates; the identity where there is none.
+        control: What else tells where the pixels lie.
         scale: What a value is multiplied with to get what it stands for.
         tags: What else is noted.
     """
@@ -67,6 +69,7 @@ class Description:
     bands: Sequence[str]
     crs: CRS | None = None
     transform: Affine = field(default_factory=Affine.identity)
+    control: GroundControl | None = None
     scale: float | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -98,6 +101,10 @@ class _CopiedSink:
         }  # fmt: skip
         if d.crs is not None or d.transform != Affine.identity():
             profile |= {"crs": d.crs, "transform": d.transform}
+        elif d.control is not None and d.control.points:
+            profile |= {"gcps": d.control.points, "crs": d.control.crs}
+        elif d.control is not None:
+            profile |= {"rpcs": d.control.camera}
         with refusals_named(path), without_georeferencing_warning():
             self._raster = rasterio.open(self._raw, "w", **profile)
 

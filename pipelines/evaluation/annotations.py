@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipelines.config.evaluation import Evaluate
 from pipelines.errors import LabelError
 from pipelines.inputs.field_masks import check_field, read_field
-from pipelines.inputs.field_of_view import field_notes
+from pipelines.inputs.field_of_view import field_remarks
 from pipelines.inputs.naming import FIELD, FIRST, SECOND, find_label, name_of
 from pipelines.results.levels import RasterLevels, at_size
 
@@ -89,5 +89,5 @@ def field_of(path: Path, shape: tuple[int, int]) -> tuple[NDArray[np.bool_], tup
         DataError: It cannot be read, has another size, or cannot be a field of view.
     """
     field = read_field(path, shape)
-    notes = (*field_notes(str(path), field), *check_field(path, field.mask, None))
-    return at_size(field.mask, shape), notes
+    remarks = (*field_remarks(str(path), field), *check_field(path, field.mask, None))
+    return at_size(field.mask, shape), remarks

@@ -146,13 +146,13 @@ def _scored(
     # The raster is opened first: a misspelt name is to be reported, not its lack of a label.
     with opened(raster) as levels:
         found = annotations_of(name, raster, config)
-        notes: tuple[str, ...] = ()
+        remarks: tuple[str, ...] = ()
         if found.field is not None:
             shape = levels.height, levels.width
-            _, notes = field_of(found.field, shape)
+            _, remarks = field_of(found.field, shape)
             opened = partial(within_field, opened, found.field, shape)
-        for note in notes:
-            _LOG.warning("%s", note)
+        for remark in remarks:
+            _LOG.warning("%s", remark)
         with (
             open_label(found.label, labelling) as label,
             open_label(found.second, labelling) as second,
@@ -175,7 +175,7 @@ def _scored(
                 labelling=labelling,
                 open_raster=opened,
                 pixel=pixel_size(levels, config.pixel_size),
-                notes=notes,
+                remarks=remarks,
                 scores=score(
                     files, opened, label, second, config, partial(progress.tiles, name),
                     pixel_told=config.pixel_size,

@@ -94,7 +94,7 @@ def run_scene(
     """
     try:
         with item.open() as opened:
-            log_notes(opened)
+            log_remarks(opened)
             labels = [one for one in (opened.label, opened.second) if one is not None]
             for label in labels:
                 check_fits(label, opened.scene)
@@ -130,7 +130,7 @@ def run_scene(
                 labelling=Labelling(len(models[0].card.classes), settings.ignored_values),
                 pixel=opened.pixel,
                 seen=(opened.seen.height, opened.seen.width),
-                notes=opened.notes,
+                remarks=opened.remarks,
                 field=opened.field,
                 scores=scores,
             )
@@ -138,12 +138,12 @@ def run_scene(
         return SceneOutcome(item.name, item.source, error=str(error))
 
 
-def log_notes(opened: OpenedScene) -> None:
+def log_remarks(opened: OpenedScene) -> None:
     """Logs what a person should know of how a scene was read."""
     if opened.field is not None:
         _LOG.info("%s: %s", opened.scene.name, opened.field)
-    for note in opened.notes:
-        _LOG.warning("%s", note)
+    for remark in opened.remarks:
+        _LOG.warning("%s", remark)
 
 
 def check_models(models: Sequence[Model], settings: PredictionSettings) -> None:

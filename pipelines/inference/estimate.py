@@ -6,7 +6,7 @@ from math import ceil
 
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import PipelineError
-from pipelines.inference.batch import check_models, log_notes
+from pipelines.inference.batch import check_models, log_remarks
 from pipelines.inference.predictor import NetworkPredictor, predictor_for
 from pipelines.inference.scene import grid_of
 from pipelines.inputs.discovery import check_names
@@ -47,7 +47,7 @@ def estimate_batch(
     for item in items:
         try:
             with item.open() as opened:
-                log_notes(opened)
+                log_remarks(opened)
                 found.append(_estimate(item.name, opened.scene, opened.seen, predictor, settings))
         except (TilingError, PipelineError, RurnetError) as error:
             found.append(SceneEstimate(item.name, error=str(error)))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipelines.config.inference import PredictionSettings
 from pipelines.results.layout import STEP
 from tiling.blend import NODATA, TOP
+from tiling.scenes.control import GroundControl
 from tiling.scenes.scene import Raster
 from tiling.sink import CogSink, Description, PngSink, Sink
 from tiling.store import Blended
@@ -22,6 +23,7 @@ class Request:
 
     Attributes:
         scene: Whose size, CRS and transform they take.
+        control: What else tells where its pixels lie.
         classes: Names of the foreground classes.
         steps: How many recurrent steps were kept.
         folder: Where the files go.
@@ -32,6 +34,7 @@ class Request:
     """
 
     scene: Raster
+    control: GroundControl | None
     classes: Sequence[str]
     steps: int
     folder: Path
@@ -133,8 +136,8 @@ def _description(
 ) -> Description:
     scene = request.scene
     return Description(
-        scene.height, scene.width, dtype, nodata, bands, scene.crs, scene.transform, scale,
-        request.tags,
+        scene.height, scene.width, dtype, nodata, bands, scene.crs, scene.transform,
+        request.control, scale, request.tags,
     )  # fmt: skip
 
 

@@ -61,8 +61,8 @@ def assemble(
     threshold = threshold_level(settings.threshold)
     products = products_of(
         Request(
-            scene, classes, store.bands // len(classes), folder, store.folder, settings,
-            _tags(models, settings), png,
+            scene, views.control, classes, store.bands // len(classes), folder, store.folder,
+            settings, _tags(models, settings), png,
         )
     )  # fmt: skip
     of_mask = [product for product in products if isinstance(product, OfMask)]

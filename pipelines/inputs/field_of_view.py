@@ -132,27 +132,27 @@ def field_diameter(field: NDArray[np.bool_]) -> int:
     return max(int(inside[-1] - inside[0]) + 1 for inside in sides)
 
 
-def field_notes(name: str, found: FieldOfView) -> tuple[str, ...]:
+def field_remarks(name: str, found: FieldOfView) -> tuple[str, ...]:
     """Returns what a person should know of a field that was found in an image, line by line.
 
     Args:
         name: Of the image's file.
         found: What was found in it.
     """
-    notes = []
+    remarks = []
     if not found.bordered:
-        notes.append(
+        remarks.append(
             f"{name}: no dark border is found, so all of it counts as the field of view, and how "
             "large the whole field would be is not known: where it is a part of a fundus, or "
             "vessels are wider or thinner than in training, tell infer_drive --scale"
         )
     if found.second > AS_LARGE:
-        notes.append(
+        remarks.append(
             f"{name}: beside the field of view there is another region, {found.second:.0%} as "
             "large, which is left out: cut two photographs apart, or draw the field (in mask/, "
             "or infer_drive --field DIR)"
         )
-    return tuple(notes)
+    return tuple(remarks)
 
 
 def scale_seen(

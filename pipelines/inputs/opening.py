@@ -14,15 +14,15 @@ from pipelines.inputs.field_of_view import (
     SEEN_AT,
     FieldOfView,
     field_diameter,
-    field_notes,
     field_of_view,
+    field_remarks,
     scale_seen,
     seen_whole,
 )
 from pipelines.inputs.fundus import FundusSample, sample_of
 from pipelines.inputs.labels import Labelling, open_label
 from pipelines.inputs.naming import FIELD, find_label
-from pipelines.inputs.scale import at_gsd, at_scale, notes_on_pixels
+from pipelines.inputs.scale import at_gsd, at_scale, remarks_on_scale
 from pipelines.inputs.scene_input import FieldUsed, OpenedScene
 from tiling.scenes.area import AreaScene, read_area
 from tiling.scenes.files import open_scene
@@ -78,14 +78,40 @@ def opened_scene(source: str, path: Path | None, reading: Reading) -> Iterator[O
         if reading.white_is_nodata:
             scene = WhiteScene(scene)
         if reading.area is not None:
+            if file.control is not None:
+                remedy = file.control.remedy(file.name)
+                raise DataError(
+                    f"{file.name}: has {file.control.kind} but no transform, so {reading.area} "
+                    f"cannot be placed on it; give the file that this makes: {remedy}"
+                )
             scene = AreaScene(scene, read_area(reading.area, scene))
-        seen, notes = scene, notes_on_pixels(scene, reading.pixel_told, reading.gsd)
+        seen, remarks = scene, remarks_on_scale(scene, reading.pixel_told, reading.gsd)
         if reading.gsd is not None:
             seen = at_gsd(
                 scene, reading.gsd, reading.pixel_told,
                 wanted=reading.gsd_wanted, any_scale=reading.any_scale,
             )  # fmt: skip
-        yield OpenedScene(scene, seen, label, notes=notes, pixel_told=reading.pixel_told)
+        yield OpenedScene(
+            scene, seen, label,
+            remarks=(*remarks_on_gap(file), *remarks),
+            pixel_told=reading.pixel_told,
+            control=file.control,
+        )  # fmt: skip
+
+
+def remarks_on_gap(file: FileScene) -> tuple[str, ...]:
+    """Returns what a person should know of a mosaic: one line where it has a gap that counts."""
+    if file.gap is None:
+        return ()
+    pixels, valid = file.read(file.gap.place)
+    if not valid.any():
+        return ()
+    value = ",".join(f"{value:g}" for value in pixels.ravel())
+    return (
+        f"{file.name}: {100 * file.gap.share:.3g} % of it is covered by none of its sources, but "
+        f"counts as pixels of {value}; to make them missing, with all pixels of the sources that "
+        f"are 0: {file.gap.remedy}",
+    )
 
 
 @contextmanager
@@ -102,7 +128,7 @@ def opened_fundus(source: str, labels: Path | None, reading: Reading) -> Iterato
 def opened_sample(sample: FundusSample, reading: Reading) -> Iterator[OpenedScene]:
     """Opens a fundus image inside its field of view, with the sample's own annotations."""
     with open_scene(sample.image, bands=reading.bands) as scene:
-        found, source, notes = _field(sample, scene, reading)
+        found, source, remarks = _field(sample, scene, reading)
         masked = MaskedScene(scene, found.mask)
         shape = scene.height, scene.width
         scale = reading.scale or 1.0
@@ -120,7 +146,7 @@ def opened_sample(sample: FundusSample, reading: Reading) -> Iterator[OpenedScen
             open_label(sample.label, reading.labelling) as label,
             open_label(sample.second, reading.labelling) as second,
         ):
-            yield OpenedScene(masked, seen, label, second, notes, used)
+            yield OpenedScene(masked, seen, label, second, remarks, used)
 
 
 def _field(
@@ -144,7 +170,7 @@ def _field(
             )
     if path is None:
         found = field_of_view(seen_whole(scene, SEEN_AT))
-        return found, "derived", field_notes(scene.name, found)
+        return found, "derived", field_remarks(scene.name, found)
     found = read_field(path, shape)
-    notes = (*field_notes(str(path), found), *check_field(path, found.mask, scene))
-    return found, str(path), notes
+    remarks = (*field_remarks(str(path), found), *check_field(path, found.mask, scene))
+    return found, str(path), remarks

@@ -48,7 +48,7 @@ def at_scale(scene: Scene, down: float, across: float) -> Scene:
     return ResampledScene(scene, height, width)
 
 
-def notes_on_pixels(scene: Scene, told: float | None, gsd: float | None) -> tuple[str, ...]:
+def remarks_on_scale(scene: Scene, told: float | None, gsd: float | None) -> tuple[str, ...]:
     """Returns what a person should know of the size of a scene's pixels: at most one line.
 
     Args:

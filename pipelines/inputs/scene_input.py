@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from pipelines.inputs.labels import RasterLabel
+from tiling.scenes.control import GroundControl
 from tiling.scenes.ground import PixelSize, pixel_size
 from tiling.scenes.scene import Scene
 
@@ -18,11 +19,13 @@ class Views:
         scene: The scene whose size, CRS and transform the results have.
         seen: The same scene, or resampled to the network's scale.
         pixel_told: Side of a pixel in metres, where somebody has told it.
+        control: What tells where the scene's pixels lie, where that is no transform.
     """
 
     scene: Scene
     seen: Scene
     pixel_told: float | None = field(default=None, kw_only=True)
+    control: GroundControl | None = field(default=None, kw_only=True)
 
     @cached_property
     def pixel(self) -> PixelSize | None:
@@ -60,13 +63,13 @@ class OpenedScene(Views):
     Attributes:
         label: What it is scored by; None where there is none.
         second: What a second observer drew; None where there is none.
-        notes: What a person should know of how it was read: each a line that names the file.
+        remarks: What a person should know of how it was read: each a line that names the file.
         field: The field of view of a fundus; None for other scenes.
     """
 
     label: RasterLabel | None = None
     second: RasterLabel | None = None
-    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     field: FieldUsed | None = None
 
 

@@ -174,7 +174,7 @@ def _scene(outcome: SceneOutcome, level: int, classes: Sequence[str]) -> SceneEn
         files={kind: str(path) for kind, path in outcome.files.items()},
         pixel_size=[outcome.pixel.height, outcome.pixel.width] if outcome.pixel else None,
         seen=outcome.seen,
-        notes=outcome.notes,
+        remarks=outcome.remarks,
         field=outcome.field,
         scores=_scores(scores.counts, level, classes) if scores else None,
     )

@@ -55,7 +55,6 @@ def render_page(report: Report, pictures: Sequence[Picture]) -> str:
         place=_last_part(report.data),
         created=datetime.fromisoformat(report.created).strftime("%Y-%m-%d %H:%M UTC"),
         fields=[scene for scene in report.scenes if scene.field is not None],
-        notes=[note for scene in report.scenes for note in scene.notes],
         scored=sum(scene.scores is not None for scene in report.scenes),
         f1=_measured(report, "at_threshold.f1"),
         break_even=_measured(report, "break_even.value"),
@@ -70,6 +69,7 @@ def render_page(report: Report, pictures: Sequence[Picture]) -> str:
         classes=_classes(pooled),
         compared=None if report.comparison is None else _compared(report.comparison),
         viewers=viewers,
+        remarks=[remark for scene in report.scenes for remark in scene.remarks],
     )
 
 

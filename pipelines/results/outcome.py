@@ -77,7 +77,7 @@ class SceneOutcome:
         pixel: Size of a pixel on the ground; None where nothing tells it.
         seen: Rows and columns at which the network saw the scene; None where a raster was only
             scored.
-        notes: What a person should know of how it was read, line by line.
+        remarks: What a person should know of how it was read, line by line.
         field: The field of view of a fundus; None of other scenes, and where a raster was only
             scored.
         scores: None where there is no label.
@@ -96,7 +96,7 @@ class SceneOutcome:
     open_raster: OpenRaster = open_levels
     pixel: PixelSize | None = None
     seen: tuple[int, int] | None = None
-    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     field: FieldUsed | None = None
     scores: SceneScores | None = None
     error: str | None = None

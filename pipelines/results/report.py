@@ -211,7 +211,7 @@ class SceneEntry:
             it.
         seen: Rows and columns at which the network saw the scene; None where a raster was only
             scored.
-        notes: What a person should know of how it was read, line by line.
+        remarks: What a person should know of how it was read, line by line.
         field: The field of view of a fundus; None of other scenes, and where a raster was only
             scored.
         scores: None where there is no label; in `report.json` they stand among the other fields.
@@ -229,7 +229,7 @@ class SceneEntry:
     files: Mapping[str, str]
     pixel_size: Sequence[float] | None
     seen: Sequence[int] | None
-    notes: Sequence[str]
+    remarks: Sequence[str]
     field: FieldUsed | None
     scores: Scores[Number] | None
 

@@ -98,7 +98,7 @@ def load_fundus(sample: FundusSample) -> Sample:
         if opened.second is not None:
             check_fits(opened.second, scene)
             check_values(opened.second.name, opened.second.values(), Labelling())
-        for note in opened.notes:
-            _LOG.warning("%s", note)
+        for remark in opened.remarks:
+            _LOG.warning("%s", remark)
         pixels, field = scene.read(whole)
         return as_sample(bytes_on_8_bits(pixels), field, vessels)

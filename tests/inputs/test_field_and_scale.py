@@ -64,7 +64,7 @@ def overlap(found, truth):
 def test_a_frame_is_no_part_of_the_eye(tmp_path, name, image, truth):
     with opening(saved(tmp_path / name, image), field_diameters=DIAMETERS) as opened:
         assert overlap(valid_in(opened), truth) > 0.97
-        assert opened.notes == ()
+        assert opened.remarks == ()
         assert opened.field.scale == pytest.approx(900 / 540, rel=0.02)
 
 
@@ -87,9 +87,9 @@ def test_where_no_border_is_found_nothing_is_enlarged_and_that_is_told(tmp_path)
     with opening(path, field_diameters=DIAMETERS) as opened:
         assert opened.seen is opened.scene
         assert opened.field.share == 1
-        [note] = opened.notes
-    assert note.startswith(f"{path}: no dark border is found")
-    assert "--scale" in note
+        [remark] = opened.remarks
+    assert remark.startswith(f"{path}: no dark border is found")
+    assert "--scale" in remark
 
 
 def test_a_part_that_is_larger_than_any_field_is_reduced(tmp_path):
@@ -110,9 +110,9 @@ def test_a_second_photograph_is_told_of(tmp_path):
     two = np.concatenate([PHOTOGRAPH, PHOTOGRAPH], axis=2)
     path = saved(tmp_path / "two.png", two)
     with opening(path) as opened:
-        [note] = opened.notes
+        [remark] = opened.remarks
         assert opened.field.share == pytest.approx(DISC.mean() / 2, rel=0.02)
-    assert note.startswith(f"{path}: beside the field of view there is another region, ")
+    assert remark.startswith(f"{path}: beside the field of view there is another region, ")
     # What the message says.
     (tmp_path / "drawn").mkdir()
     both = np.concatenate([DISC, DISC], axis=1)
@@ -141,12 +141,12 @@ def test_the_field_comes_from_where_it_is_told_to(tmp_path):
     with opening(path) as opened:
         np.testing.assert_array_equal(valid_in(opened), half)
         assert opened.field.source == str(drive / "mask" / "eye_mask.png")
-        assert len(opened.notes) == 1
+        assert len(opened.remarks) == 1
     with opening(path, field_source="derived") as opened:
         assert overlap(valid_in(opened), DISC) > 0.97
     with opening(path, field_source="whole") as opened:
         assert valid_in(opened).all()
-        assert (opened.field.source, opened.notes) == ("whole", ())
+        assert (opened.field.source, opened.remarks) == ("whole", ())
     with (
         pytest.raises(
             DataError, match=r"eye\.png: no mask of its name in .*none \(eye_mask, eye\)"
@@ -175,13 +175,13 @@ def test_report_and_log_tell_of_the_field(tmp_path, fresh_weights, caplog):
     result = infer(tmp_path / "out")
     [scene] = result.report.scenes
     assert (scene.field.source, scene.field.share, scene.field.scale) == ("derived", 1.0, 1.0)
-    [note] = scene.notes
-    assert note in caplog.messages
+    [remark] = scene.remarks
+    assert remark in caplog.messages
     assert f"{path}: {scene.field}" in caplog.messages
     page = (tmp_path / "out" / "report.html").read_text()
     assert "no dark border is found" in page
     assert "Fields of view" in page
     [told] = infer(tmp_path / "told", scale=1.25, field="whole").report.scenes
-    assert (told.field.source, told.field.scale, told.notes) == ("whole", 1.25, ())
+    assert (told.field.source, told.field.scale, told.remarks) == ("whole", 1.25, ())
     with pytest.raises(DataError, match="no such folder of masks; check --field"):
         infer(tmp_path / "bad", field="wohle")

@@ -131,13 +131,13 @@ HALF[:, : SHAPE[1] // 2] = False
 
 
 @pytest.mark.parametrize(
-    ("mask", "notes"), [(DISC, 0), (HALF, 1), (DISC | True, 1)], ids=["disc", "half", "all"]
+    ("mask", "remarks"), [(DISC, 0), (HALF, 1), (DISC | True, 1)], ids=["disc", "half", "all"]
 )
-def test_an_unusual_mask_is_used_and_told_of(photograph, tmp_path, mask, notes):
+def test_an_unusual_mask_is_used_and_told_of(photograph, tmp_path, mask, remarks):
     path = saved(tmp_path, mask)
     with open_scene(photograph) as scene:
         told = check_field(path, read_field(path, SHAPE).mask, scene)
-    assert len(told) == notes
+    assert len(told) == remarks
     assert all(str(path) in line and "overlap by" in line for line in told)
 
 

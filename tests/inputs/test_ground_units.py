@@ -64,24 +64,24 @@ def pixels_of(path):
 def seen(path, **reading):
     [item] = road_inputs([str(path)], None, Reading(**{"gsd": 1.0, **reading}))
     with item.open() as opened:
-        return (opened.seen.height, opened.seen.width), opened.notes
+        return (opened.seen.height, opened.seen.width), opened.remarks
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_network_sees_a_metre_of_ground_in_each_pixel(write_raster, tmp_path, drawn, case):
     *place, size = CASES[case]
     path = written(write_raster, tmp_path / "s.tif", drawn[0], *place)
-    found, notes = seen(path)
+    found, remarks = seen(path)
     assert np.abs(np.subtract(found, size)).max() <= 1
-    assert notes == ()
+    assert remarks == ()
 
 
 def test_a_scene_without_coordinates_is_told_its_pixel(write_raster, tmp_path, drawn):
     path = write_raster(tmp_path / "s.tif", drawn[0], crs=None)
-    size, [note] = seen(path)
+    size, [remark] = seen(path)
     assert size == (HEIGHT, WIDTH)
-    assert str(path) in note
-    assert "--pixel-size" in note
+    assert str(path) in remark
+    assert "--pixel-size" in remark
     assert seen(path, pixel_told=0.3) == ((36, 48), ())
     assert seen(path, gsd=None) == ((HEIGHT, WIDTH), ())
     assert seen(path, gsd_wanted=True, pixel_told=0.5) == ((60, 80), ())
@@ -94,10 +94,10 @@ def test_what_is_told_counts_and_says_so_where_the_file_differs(
     write_raster, tmp_path, drawn, told, size
 ):
     path = written(write_raster, tmp_path / "s.tif", drawn[0], UTM, 9, 50, 0.5, 0.5)
-    found, notes = seen(path, pixel_told=told)
+    found, remarks = seen(path, pixel_told=told)
     assert found == size
-    assert len(notes) == (told != 0.5)
-    assert all("0.5 m" in note and "--pixel-size" in note for note in notes)
+    assert len(remarks) == (told != 0.5)
+    assert all("0.5 m" in remark and "--pixel-size" in remark for remark in remarks)
 
 
 def test_a_report_says_how_large_pixels_are_and_what_the_network_saw(
@@ -114,10 +114,10 @@ def test_a_report_says_how_large_pixels_are_and_what_the_network_saw(
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     one, other = report["scenes"]
     assert one["pixel_size"] == pytest.approx([0.501, 0.501], abs=1e-3)
-    assert (one["seen"], one["notes"]) == ([60, 80], [])
+    assert (one["seen"], one["remarks"]) == ([60, 80], [])
     assert (other["pixel_size"], other["seen"]) == (None, [HEIGHT, WIDTH])
-    assert other["notes"] == [record.getMessage() for record in caplog.records]
-    assert other["notes"][0] in (tmp_path / "out" / "report.html").read_text()
+    assert other["remarks"] == [record.getMessage() for record in caplog.records]
+    assert other["remarks"][0] in (tmp_path / "out" / "report.html").read_text()
     fingerprint = json.loads((tmp_path / "out" / "m" / "manifest.json").read_text())["settings"]
     assert fingerprint["pixel_size"] is None
     assert "any_scale" not in fingerprint

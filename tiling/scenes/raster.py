@@ -18,6 +18,8 @@ from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning
 
 from tiling.errors import SceneError
 from tiling.scenes.bands import TYPES, Bands, as_read, chosen_bands, pixel_type
+from tiling.scenes.control import GroundControl, control_of
+from tiling.scenes.mosaic import Gap, mosaic_of
 from tiling.scenes.scene import BaseFileScene, Pixels, Valid, first_line, unreadable
 from tiling.window import Window
 
@@ -75,8 +77,11 @@ class RasterScene(BaseFileScene):
         self.width: int = dataset.width
         self.crs: CRS | None = dataset.crs
         self.transform: Affine = dataset.transform
+        self.control: GroundControl | None = control_of(dataset)
         self.nodata: float | None = dataset.nodata
-        self.files: list[str] = dataset.files
+        mosaic = mosaic_of(dataset)
+        self.files: Sequence[str] = mosaic.files
+        self.gap: Gap | None = mosaic.gap
         try:
             flags = dataset.mask_flag_enums
             meaning = dict(zip(dataset.indexes, dataset.colorinterp, strict=True))

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 from tiling.errors import SceneError
+from tiling.scenes.control import GroundControl
+from tiling.scenes.mosaic import Gap
 from tiling.window import Window
 
 Pixels = NDArray[Any]
@@ -85,6 +87,16 @@ class FileScene(Scene, Protocol):
     """
 
     @property
+    def gap(self) -> Gap | None:
+        """What no source of a mosaic covers."""
+        ...
+
+    @property
+    def control(self) -> GroundControl | None:
+        """What tells where its pixels lie, where that is no transform."""
+        ...
+
+    @property
     def nodata(self) -> float | None:
         """The value of pixels that are not there, where the file declares one."""
         ...
@@ -131,6 +143,8 @@ class BaseFileScene:
 
     crs: CRS | None = None
     transform: Affine = Affine.identity()
+    gap: Gap | None = None
+    control: GroundControl | None = None
     nodata: float | None = None
     palette: Mapping[int, tuple[int, ...]] = MappingProxyType({})
 
