@@ -247,7 +247,7 @@ def build_report(
                 "height": 960, "width": 999, "tiles": 9, "parts": 1, "parts_computed": 1,
                 "seconds": 2.4, "files": {"mask": f"{name}/mask.tif"},
                 "pixel_size": None, "seen": [960, 999], "remarks": [],
-                "field": {"source": "derived", "share": 0.7, "diameter": 918, "scale": 1.0},
+                "field": None,
                 "scores": scores if labelled else None,
             }
             for name, scores in zip(names, scored, strict=True)
