@@ -113,7 +113,7 @@ def vessel_data(config: TrainDrive) -> TrainingData:
 
     return TrainingData(
         "vessels", tuple(folder.resolve().name for folder in config.data), ("background", "vessel"),
-        [[Example(source, fundus_input(sample, reading), subject_of(sample.name),
+        [[Example(source, fundus_input(sample, reading), subject_of(sample.name, config.group_by),
                   partial(contents_of, source))
           for source, sample in zip(of_folder, samples, strict=True)]
          for of_folder, samples in zip(sources, folders, strict=True)],
