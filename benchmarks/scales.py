@@ -18,7 +18,7 @@ from rich.table import Table
 from pipelines.config.inference import InferDrive
 from pipelines.datasets.fundus import fundus_samples
 from pipelines.inference.run import infer_drive
-from pipelines.inputs.field_of_view import read_field
+from pipelines.inputs.field_masks import read_field
 from pipelines.inputs.fundus import FundusSample
 from pipelines.results.progress import Silence
 from pipelines.scores.scores import score_at
@@ -35,7 +35,9 @@ def write_scaled(sample: FundusSample, scale: float, folder: Path) -> None:
         (sample.field, f"mask/{sample.name}_mask.png"),
     ):
         if path is not None:
-            whole = Image.fromarray(read_field(path, (pixels.height, pixels.width))).convert("L")
+            whole = Image.fromarray(read_field(path, (pixels.height, pixels.width)).mask).convert(
+                "L"
+            )
             shares = whole.resize(size, Image.Resampling.BOX)
             _save(shares.point(lambda share: 255 * (share >= 128)), folder / name)
 

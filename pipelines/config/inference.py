@@ -217,3 +217,24 @@ class InferDrive(PredictionSettings, BatchSettings):
         Field(min_length=1, description="Shipped weights by name, for example vessels-dru4, or "
               "a weights file. Several are averaged."),
     ] = ["vessels-dru4"]  # fmt: skip
+    field: Annotated[
+        str | None,
+        Field(min_length=1, description="Field of view of the images: whole, derived (found in "
+              "each image), or a folder of masks. By default the mask beside an image, as data "
+              "sets keep it, and derived where there is none."),
+    ] = None  # fmt: skip
+    scale: Annotated[
+        float | None,
+        Field(ge=0.125, le=8, description="Pixels that the network sees for each pixel of an "
+              "image, along a side; 1 takes images as they are. By default fields of view get "
+              "a diameter as in training."),
+    ] = None  # fmt: skip
+
+    @property
+    def field_source(self) -> Literal["whole", "derived"] | Path | None:
+        """What `field` says, with the folder as a path."""
+        if self.field == "whole":
+            return "whole"
+        if self.field == "derived":
+            return "derived"
+        return None if self.field is None else Path(self.field)

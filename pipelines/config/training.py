@@ -3,6 +3,7 @@
 Settings that are None take the protocol's values, see `pipelines.config.protocol` and `PROTOCOLS`.
 """
 
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -262,6 +263,28 @@ WeightsName = Annotated[
 ]
 
 
+def _expression(text: str | None) -> str | None:
+    """Checks that a text is a regular expression; "first-token" is one as well."""
+    try:
+        re.compile(text or "")
+    except re.error as error:
+        raise ValueError(f"{text} is no regular expression: {error}") from error
+    return text
+
+
+GroupBy = Annotated[
+    str | None,
+    AfterValidator(_expression),
+    Field(
+        min_length=1,
+        description="Tells in an image's name whom it is of, so that images of one person are "
+        "held out together: first-token (p1 of p1_OD_v2), or a regular expression, of which the "
+        "first group counts, for example '^(p[0-9]+)'. By default names that differ in left and "
+        "right are of one.",
+    ),
+]
+
+
 Samples = Annotated[
     float, Field(ge=0, le=100, description="Share of drawn images among the crops, in percent.")
 ]
@@ -303,6 +326,7 @@ class TrainDrive(TrainingSettings):
             description="Folders of DRIVE, CHASE_DB1 or HRF; the first one's test split is scored.",
         ),
     ] = [Path("DRIVE")]
+    group_by: GroupBy = None
     output: Annotated[
         Path, Field(description="Folder of weights, checkpoints, log and report.")
     ] = Path("runs/train-drive")
@@ -352,6 +376,7 @@ class TrainFolder(TrainingSettings, ClassSettings, RangeSettings):
               "for example 0,2047. The weights note it. By default 0 and the largest value of the "
               "data type, or 0,1 for floats."),
     ] = None  # fmt: skip
+    group_by: GroupBy = None
     output: Annotated[
         Path, Field(description="Folder of weights, checkpoints, log and report.")
     ] = Path("runs/train-folder")

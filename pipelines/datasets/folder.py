@@ -115,7 +115,7 @@ def folder_data(config: TrainFolder) -> TrainingData:
                 check_values(opened.label.name, values, labelling)
 
     def examples(images: Sequence[_Labelled]) -> list[Example]:
-        return [_example(one, reading) for one in images]
+        return [_example(one, reading, config.group_by) for one in images]
 
     return TrainingData(
         "other", (config.images.resolve().name,), classes,
@@ -125,11 +125,12 @@ def folder_data(config: TrainFolder) -> TrainingData:
     )  # fmt: skip
 
 
-def _example(one: _Labelled, reading: Reading) -> Example:
+def _example(one: _Labelled, reading: Reading, group_by: str | None) -> Example:
     item = aerial_input(one.image.path, one.image.label, reading)
     contents = one.under(reading.labelling.classes).contents
     assert contents is not None  # Its values were checked.
-    return Example(SceneSource(item), item, subject_of(item.name), partial(_same, contents))
+    subject = subject_of(item.name, group_by)
+    return Example(SceneSource(item), item, subject, partial(_same, contents))
 
 
 def _same(contents: Contents) -> Contents:

@@ -99,7 +99,9 @@ def vessel_data(config: TrainDrive) -> TrainingData:
     # These read their image and its labels, and check them.
     sources = [[FundusSource(sample, wanted) for sample in samples] for samples in folders]
     check_labels(fundus_input(sample) for sample in tests)
-    diameters = [source.diameter for folder in sources for source in folder]
+    every = [source for folder in sources for source in folder]
+    # Parts of fundi say nothing of the size of a whole one.
+    diameters = [one.diameter for one in every if not one.whole] or [one.diameter for one in every]
     seen = (min(diameters), max(diameters)) if diameters else None
     reading = Reading(field_diameters=seen)
 
@@ -111,7 +113,7 @@ def vessel_data(config: TrainDrive) -> TrainingData:
 
     return TrainingData(
         "vessels", tuple(folder.resolve().name for folder in config.data), ("background", "vessel"),
-        [[Example(source, fundus_input(sample, reading), subject_of(sample.name),
+        [[Example(source, fundus_input(sample, reading), subject_of(sample.name, config.group_by),
                   partial(contents_of, source))
           for source, sample in zip(of_folder, samples, strict=True)]
          for of_folder, samples in zip(sources, folders, strict=True)],

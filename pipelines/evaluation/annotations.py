@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 
 from pipelines.config.evaluation import Evaluate
 from pipelines.errors import LabelError
-from pipelines.inputs.field_of_view import field_of_view
+from pipelines.inputs.field_masks import check_field, read_field
+from pipelines.inputs.field_of_view import field_remarks
 from pipelines.inputs.naming import FIELD, FIRST, SECOND, find_label, name_of
-from pipelines.inputs.opening import FIELD_SEEN_AT
 from pipelines.results.levels import RasterLevels, at_size
-from tiling.scenes.files import open_scene
-from tiling.window import Window
 
 
 @dataclass(frozen=True)
@@ -76,26 +74,20 @@ def within_field(
     raster: Path | str,
 ) -> AbstractContextManager[RasterLevels]:
     """Opens a raster that counts inside a field of view only."""
-    levels: AbstractContextManager[RasterLevels] = opened(raster, field=field_of(field, shape))
+    levels: AbstractContextManager[RasterLevels] = opened(raster, field=field_of(field, shape)[0])
     return levels
 
 
 # Keeps the last one only: the fields of a large data set would fill the memory.
 @lru_cache(maxsize=1)
-def field_of(path: Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """A field of view [h, w]: read from a mask, or found in a photograph."""
-    with open_scene(path, bands=None) as scene:
-        if (scene.height, scene.width) != shape:
-            raise LabelError(
-                f"{path}: {scene.width} x {scene.height} pixels, but its image has "
-                f"{shape[1]} x {shape[0]}; give the one made for this image"
-            )
-        pixels, _ = scene.overview(FIELD_SEEN_AT)
-        if scene.bands >= 3 and not np.isin(pixels, (0, 255)).all():
-            found: NDArray[np.bool_] = at_size(field_of_view(pixels[:3]), shape)
-            return found
-        if scene.dtype.kind == "f":
-            raise LabelError(f"{path}: floats are no mask; give one of 0 and 255, or a photograph")
-        pixels, valid = scene.read(Window(0, 0, *shape))
-    mask: NDArray[np.bool_] = (pixels[0] > 0) & valid
-    return mask
+def field_of(path: Path, shape: tuple[int, int]) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    """A field of view [h, w], and what a person should know of it, line by line.
+
+    It is read from a mask, or found in a photograph.
+
+    Raises:
+        DataError: It cannot be read, has another size, or cannot be a field of view.
+    """
+    field = read_field(path, shape)
+    remarks = (*field_remarks(str(path), field), *check_field(path, field.mask, None))
+    return at_size(field.mask, shape), remarks

@@ -1,5 +1,6 @@
 """Scores predicted rasters, ours or another tool's, from configuration to report."""
 
+import logging
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -31,6 +32,8 @@ from tiling.mask import threshold_level
 from tiling.scenes.ground import pixel_size
 from tiling.scenes.names import shown
 from tiling.window import split
+
+_LOG = logging.getLogger("rurnet")
 
 
 def evaluate(config: Evaluate, progress: Progress) -> Result:
@@ -147,8 +150,13 @@ def _scored(
     # The raster is opened first: a misspelt name is to be reported, not its lack of a label.
     with opened(raster) as levels:
         found = annotations_of(name, raster, config)
+        remarks: tuple[str, ...] = ()
         if found.field is not None:
-            opened = partial(within_field, opened, found.field, (levels.height, levels.width))
+            shape = levels.height, levels.width
+            _, remarks = field_of(found.field, shape)
+            opened = partial(within_field, opened, found.field, shape)
+        for remark in remarks:
+            _LOG.warning("%s", remark)
         with (
             open_label(found.label, labelling) as label,
             open_label(found.second, labelling) as second,
@@ -171,6 +179,7 @@ def _scored(
                 labelling=labelling,
                 open_raster=opened,
                 pixel=pixel_size(levels, config.pixel_size),
+                remarks=remarks,
                 scores=score(
                     files, opened, label, second, config, partial(progress.tiles, name),
                     pixel_told=config.pixel_size,

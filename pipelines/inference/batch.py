@@ -140,6 +140,7 @@ def run_scene(
                 pixel=opened.pixel,
                 seen=(opened.seen.height, opened.seen.width),
                 remarks=(*opened.remarks, *prediction.remarks),
+                field=opened.field,
                 scores=scores,
             )
     except OutsideError as error:
@@ -151,6 +152,8 @@ def run_scene(
 
 def log_remarks(opened: OpenedScene) -> None:
     """Logs what a person should know of how a scene was read."""
+    if opened.field is not None:
+        _LOG.info("%s: %s", opened.scene.name, opened.field)
     for remark in opened.remarks:
         _LOG.warning("%s", remark)
 

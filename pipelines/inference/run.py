@@ -72,12 +72,19 @@ def infer_drive(config: InferDrive, progress: Progress) -> Result:
         WeightsError: The weights cannot be used for vessels.
         PipelineError: Nothing was run: see `pipelines.inference.batch.run_batch`.
     """
+    source = config.field_source
+    if isinstance(source, Path) and not source.is_dir():
+        raise DataError(
+            f"{source}: no such folder of masks; check --field, or give whole or derived"
+        )
 
     def items(models: list[Model]) -> list[SceneInput]:
         card = models[0].card
         reading = Reading(
             bands=config.band_indexes or len(card.mean),
             field_diameters=card.field_diameters,
+            scale=config.scale,
+            field_source=source,
             labelling=_labelling(config, models),
             value_range=_value_range(config, models),
         )

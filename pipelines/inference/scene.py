@@ -73,7 +73,7 @@ def predict_scene(
         band_count(models, settings),
         raw=settings.dtype == "float32",
         overwrite=settings.overwrite,
-        whole=[] if opened.field is None else [opened.field],
+        whole=[] if opened.field_mask is None else [opened.field_mask],
     ) as work:
         store = work.store
         if work.finished:

@@ -1,10 +1,10 @@
 """The field of view of a fundus photograph: the part of the image that shows the eye."""
 
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 from scipy.ndimage import (
     binary_fill_holes,
     binary_opening,
@@ -13,8 +13,20 @@ from scipy.ndimage import (
     maximum_filter,
 )
 
-from pipelines.errors import DataError
-from pipelines.inputs.labels import is_lossy
+from tiling.scenes.scene import Pixels, Scene
+from tiling.window import Window
+
+SEEN_AT = 2048
+"""Longest side, in pixels, of the picture that a field of view is derived from."""
+
+
+_ROWS_AT_ONCE = 512
+"""Rows that a whole image is read in."""
+
+
+_WHITE = 235
+"""An 8-bit pixel counts as white if all bands have at least this value."""
+
 
 _DARK = 0.25
 """A border is darker than this share of the bright retina; otherwise the image has none."""
@@ -25,28 +37,72 @@ _DARKEST_RETINA = 0.05
 leaves a tenth of the brightness in some images of CHASE_DB1."""
 
 
+AS_LARGE = 0.2
+"""A second region of more than this share of the largest may be another photograph."""
+
+
 _EDGE = 1 / 3
 """Brightness of the edge, from that of the border (0) to the brightest retina nearby (1). One half
 would be the edge itself, but loses dark vessels that end there."""
 
 
-def field_of_view(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
+@dataclass(frozen=True, eq=False)
+class FieldOfView:
+    """A field of view that was derived from an image.
+
+    Attributes:
+        mask: [h, w], True inside: one region without holes. All True where no dark border is
+            found, as in an image that is all retina or all black.
+        bordered: Whether a dark border is found.
+        second: Size of the second largest region that is brighter than the border, as a share
+            of the largest: two photographs side by side have two of about one size.
+    """
+
+    mask: NDArray[np.bool_]
+    bordered: bool = True
+    second: float = 0.0
+
+
+def seen_whole(scene: Scene, longest: int) -> Pixels:
+    """The whole scene [bands, h, w], no side over `longest` pixels: the nearest pixel of each.
+
+    Overviews are not used: of one picture, a JPEG has some that a PNG has not.
+
+    Raises:
+        SceneError: The pixels cannot be read.
+    """
+    factor = min(1.0, longest / max(scene.height, scene.width))
+    rows, columns = (
+        # What is added keeps a middle that lies between two pixels from going either way.
+        ((np.arange(count) + 0.5) * (length / count) + 1e-10).astype(int)
+        for length in (scene.height, scene.width)
+        for count in [max(1, round(length * factor))]
+    )
+    strips = []
+    for first in range(0, scene.height, _ROWS_AT_ONCE):
+        height = min(_ROWS_AT_ONCE, scene.height - first)
+        wanted = rows[(rows >= first) & (rows < first + height)] - first
+        pixels, _ = scene.read(Window(first, 0, height, scene.width))
+        strips.append(pixels[:, wanted[:, None], columns])
+    return np.concatenate(strips, axis=1)
+
+
+def field_of_view(image: Pixels) -> FieldOfView:
     """Derives the field of view of an image: the largest region brighter than its dark border.
 
     Nothing is assumed about its shape: a disc is found, and so is one that the image cuts off or
-    that has a tab at its rim.
+    that has a tab at its rim. A white frame counts as a dark one.
 
     Args:
-        image: RGB [3, h, w], 8 bits; only red is used, in which the retina is brightest.
-
-    Returns:
-        [h, w], True inside: one region without holes. All True where no dark border is found,
-        as in an image that is all retina or all black.
+        image: RGB [bands, h, w], 8 bits; of dark borders and retinas only red is used, in which
+            the retina is brightest.
     """
     longest = max(image.shape[1:])
-    red = gaussian_filter(image[0].astype(np.float32), max(1.0, longest / 2000))
+    plane = image[0].astype(np.float32)
+    plane[_white_frame(image)] = 0
+    red = gaussian_filter(plane, max(1.0, longest / 2000))
     border, bright = _darkest_corner(red), float(np.percentile(red, 95))
-    everything = np.ones(red.shape, dtype=bool)
+    everything = FieldOfView(np.ones(red.shape, dtype=bool), bordered=False)
     if border >= _DARK * bright:
         return everything
     red -= border
@@ -57,9 +113,10 @@ def field_of_view(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
     regions, count = label(inside)
     if count == 0:
         return everything
-    largest = int(np.argmax(np.bincount(regions.ravel())[1:])) + 1
-    field: NDArray[np.bool_] = binary_fill_holes(regions == largest)
-    return field
+    sizes = np.bincount(regions.ravel())[1:]
+    largest = int(np.argmax(sizes)) + 1
+    second = float(np.sort(sizes)[-2] / sizes.max()) if count > 1 else 0.0
+    return FieldOfView(binary_fill_holes(regions == largest), second=second)
 
 
 def field_diameter(field: NDArray[np.bool_]) -> int:
@@ -76,6 +133,47 @@ def field_diameter(field: NDArray[np.bool_]) -> int:
     return max(int(inside[-1] - inside[0]) + 1 for inside in sides)
 
 
+def field_remarks(name: str, found: FieldOfView) -> tuple[str, ...]:
+    """Returns what a person should know of a field that was found in an image, line by line.
+
+    Args:
+        name: Of the image's file.
+        found: What was found in it.
+    """
+    remarks = []
+    if not found.bordered:
+        remarks.append(
+            f"{name}: no dark border is found, so all of it counts as the field of view, and how "
+            "large the whole field would be is not known: where it is a part of a fundus, or "
+            "vessels are wider or thinner than in training, tell infer_drive --scale"
+        )
+    if found.second > AS_LARGE:
+        remarks.append(
+            f"{name}: beside the field of view there is another region, {found.second:.0%} as "
+            "large, which is left out: cut two photographs apart, or draw the field (in mask/, "
+            "or infer_drive --field DIR)"
+        )
+    return tuple(remarks)
+
+
+def scale_seen(
+    field: NDArray[np.bool_], shape: tuple[int, int], diameters: tuple[int, int]
+) -> float:
+    """How many pixels a network sees for each pixel of an image, along a side.
+
+    An image that is all field shows a part of one: its diameter may be any from the image's own
+    on, so that it may be too large, but is not known to be too small.
+
+    Args:
+        field: [h, w], True inside; of the image's shape, or coarser.
+        shape: Rows and columns of the image.
+        diameters: See `working_diameter`.
+    """
+    own = field_diameter(field) * max(shape) / max(field.shape)
+    scale = working_diameter(own, diameters) / own
+    return float(min(1.0, scale) if field.all() else scale)
+
+
 def working_diameter(own: float, diameters: tuple[int, int]) -> float:
     """The diameter at which a network sees a field of view, in training and in prediction.
 
@@ -87,11 +185,33 @@ def working_diameter(own: float, diameters: tuple[int, int]) -> float:
     return min(max(own, smallest), largest)
 
 
+def _corners(plane: NDArray[Any]) -> list[NDArray[Any]]:
+    """The four corners of a plane [h, w]: squares of a fiftieth of its longer side."""
+    side = max(1, max(plane.shape) // 50)
+    ends = slice(None, side), slice(-side, None)
+    return [plane[rows, columns] for rows in ends for columns in ends]
+
+
 def _darkest_corner(red: NDArray[np.float32]) -> float:
     """The border's grey level: a disc leaves some corner free, and no text fills all corners."""
-    side = max(1, max(red.shape) // 50)
-    ends = slice(None, side), slice(-side, None)
-    return min(float(np.median(red[rows, columns])) for rows in ends for columns in ends)
+    return min(float(np.median(corner)) for corner in _corners(red))
+
+
+def _white_frame(image: Pixels) -> NDArray[np.bool_]:
+    """Where an image [bands, h, w] of 8 bits is white from its edge on.
+
+    Two of its corners must be, or a reflex would be taken for the beginning of a frame.
+    """
+    nothing = np.zeros(image.shape[1:], dtype=bool)
+    if image.dtype != np.uint8:
+        return nothing
+    brightness = image.min(axis=0)
+    if sum(np.median(corner) >= _WHITE for corner in _corners(brightness)) < 2:
+        return nothing
+    regions, _ = label(brightness >= _WHITE)
+    edges = np.concatenate([regions[0], regions[-1], regions[:, 0], regions[:, -1]])
+    frame: NDArray[np.bool_] = np.isin(regions, np.unique(edges[edges > 0]))
+    return frame
 
 
 def _without_specks(inside: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
@@ -101,36 +221,3 @@ def _without_specks(inside: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
     opened = binary_opening(np.pad(inside, width, mode="edge"), iterations=width)
     kept: NDArray[np.bool_] = opened[width:-width, width:-width]
     return kept
-
-
-def read_field(path: Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Reads a mask of the field of view [h, w], True inside.
-
-    Args:
-        path: Image of black and another colour; in a JPEG, values above 127 are inside.
-        shape: Rows and columns it must have.
-
-    Raises:
-        DataError: The file is not an image, or has another size, or is black all over.
-    """
-    try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert("L"))
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; check the path") from error
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
-        raise DataError(
-            f"{path}: not an image that can be read ({error}); copy it again"
-        ) from error
-    if pixels.shape != shape:
-        raise DataError(
-            f"{path}: {pixels.shape[1]} x {pixels.shape[0]} pixels, but its image has "
-            f"{shape[1]} x {shape[0]}; give the one made for this image"
-        )
-    field: NDArray[np.bool_] = pixels > (127 if is_lossy(path) else 0)
-    if not field.any():
-        raise DataError(
-            f"{path}: this mask of the field of view is black all over; mend it, or take it away "
-            "to have the field found in the image"
-        )
-    return field

@@ -5,11 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pipelines.errors import DataError
 from pipelines.inputs.naming import FIELD, FIRST, IMAGE_EXTENSIONS, SECOND, find_label
 from tiling.scenes.names import is_local, stem_of
 
 _ANNOTATION = re.compile(r"(_1stHO|_2ndHO|_manual[12]|_mask)$", re.IGNORECASE)
 
+
+FIRST_TOKEN = "first-token"
+
+_BETWEEN_TOKENS = re.compile(r"[_\-. ]")
 
 _EYE = re.compile(r"(?<=\d)[_-]?(l|r|left|right|od|os)$", re.IGNORECASE)
 
@@ -33,9 +38,29 @@ class FundusSample:
     field: Path | None = None
 
 
-def subject_of(name: str) -> str:
-    """The person whose eye an image shows, by its name: `Image_01L` and `Image_01R` are of one."""
-    return _EYE.sub("", name)
+def subject_of(name: str, group_by: str | None = None) -> str:
+    """The person whose eye an image shows, by its name: `Image_01L` and `Image_01R` are of one.
+
+    Args:
+        name: Stem of the image's file.
+        group_by: "first-token" takes what comes before the first `_`, `-`, `.` or space. Else a
+            regular expression: what its first group matches, or all of it without groups.
+
+    Raises:
+        DataError: The expression matches nothing in the name.
+    """
+    if group_by is None:
+        return _EYE.sub("", name)
+    if group_by == FIRST_TOKEN:
+        return _BETWEEN_TOKENS.split(name.lstrip("_-. "))[0]
+    found = re.search(group_by, name)
+    subject = found and (found[1] if found.re.groups else found[0])
+    if not subject:
+        raise DataError(
+            f"{name}: nothing in this name matches --group-by {group_by}; mend the expression, or "
+            "rename the image"
+        )
+    return subject
 
 
 def images_in(folder: Path) -> list[Path]:

@@ -4,17 +4,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
+
+import numpy as np
 
 from pipelines.config.base import AUTO
 from pipelines.errors import DataError
+from pipelines.inputs.field_masks import check_field, read_field
 from pipelines.inputs.field_of_view import (
+    SEEN_AT,
+    FieldOfView,
     field_diameter,
     field_of_view,
-    read_field,
-    working_diameter,
+    field_remarks,
+    scale_seen,
+    seen_whole,
 )
 from pipelines.inputs.fundus import FundusSample, sample_from
 from pipelines.inputs.labels import Labelling, open_label
+from pipelines.inputs.naming import FIELD, find_label
 from pipelines.inputs.normalisation import (
     ValueRange,
     WantedRange,
@@ -23,17 +31,14 @@ from pipelines.inputs.normalisation import (
 )
 from pipelines.inputs.pixel_values import robust_range
 from pipelines.inputs.scale import at_gsd, at_scale, remarks_on_scale
-from pipelines.inputs.scene_input import OpenedScene
+from pipelines.inputs.scene_input import FieldUsed, OpenedScene
 from tiling.errors import SceneError
 from tiling.scenes.area import AreaScene, read_area
 from tiling.scenes.files import open_scene
 from tiling.scenes.in_range import InRangeScene
 from tiling.scenes.masked import MaskedScene
-from tiling.scenes.scene import FileScene, Scene, Valid
+from tiling.scenes.scene import FileScene, Scene
 from tiling.scenes.white import WhiteScene
-
-FIELD_SEEN_AT = 2048
-"""Longest side, in pixels, of the overview that a field of view is derived from."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,11 @@ class Reading:
         any_scale: Whether a scene may be scaled by more than `MOST_SCALED`.
         field_diameters: Smallest and largest diameter in pixels at which the network sees the
             field of view of a fundus; None for its own.
+        scale: Pixels that the network sees for each pixel of a fundus, along a side, whatever its
+            diameter; None goes by that.
+        field_source: Where the field of view of a fundus comes from: the whole image, the image
+            in which it is found, a folder of masks, or None for the sample's own mask, and the
+            image where it has none.
         area: GeoJSON file; outside of its polygons pixels are missing.
         white_is_nodata: Whether patches of white are missing pixels.
         labelling: What the values of labels mean.
@@ -61,6 +71,8 @@ class Reading:
     pixel_told: float | None = None
     any_scale: bool = False
     field_diameters: tuple[int, int] | None = None
+    scale: float | None = None
+    field_source: Literal["whole", "derived"] | Path | None = None
     area: Path | None = None
     white_is_nodata: bool = False
     labelling: Labelling = field(default_factory=Labelling)
@@ -147,16 +159,6 @@ def remarks_on_gap(file: FileScene) -> tuple[str, ...]:
     )
 
 
-def _at_diameter(scene: Scene, field: Valid, reading: Reading) -> Scene:
-    """A fundus as the network sees it."""
-    if reading.field_diameters is None:
-        return scene
-    # A mask that was derived is coarser than a large scene.
-    own = field_diameter(field) * max(scene.height, scene.width) / max(field.shape)
-    scale = working_diameter(own, reading.field_diameters) / own
-    return at_scale(scene, scale, scale)
-
-
 @contextmanager
 def opened_fundus(source: str, labels: Path | None, reading: Reading) -> Iterator[OpenedScene]:
     """Opens a fundus image inside its field of view; no labels where there is no folder of them."""
@@ -168,16 +170,56 @@ def opened_fundus(source: str, labels: Path | None, reading: Reading) -> Iterato
 def opened_sample(sample: FundusSample, reading: Reading) -> Iterator[OpenedScene]:
     """Opens a fundus image inside its field of view, with the sample's own annotations."""
     with _open_image(sample.image, reading.bands) as file:
-        if sample.field is None:
-            within = field_of_view(file.overview(FIELD_SEEN_AT)[0])
-        else:
-            within = read_field(sample.field, (file.height, file.width))
-        scene, ends = _in_range(MaskedScene(file, within), reading)
+        found, mask, remarks = _field(sample, file, reading)
+        scene, ends = _in_range(MaskedScene(file, found.mask), reading)
+        shape = scene.height, scene.width
+        scale = reading.scale or 1.0
+        if reading.scale is None and reading.field_diameters is not None:
+            scale = scale_seen(found.mask, shape, reading.field_diameters)
+        seen = at_scale(scene, scale, scale)
+        used = FieldUsed(
+            str(mask or reading.field_source or "derived"),
+            share=float(found.mask.mean()),
+            # A mask that was derived is coarser than a large scene.
+            diameter=round(field_diameter(found.mask) * max(shape) / max(found.mask.shape)),
+            scale=max(seen.height, seen.width) / max(shape),
+        )
         with (
             open_label(sample.label, reading.labelling) as label,
             open_label(sample.second, reading.labelling) as second,
         ):
-            seen = _at_diameter(scene, within, reading)
             yield OpenedScene(
-                scene, seen, label, second, field=sample.field, value_range=ends, file=file
+                scene, seen, label, second,
+                value_range=ends,
+                file=file,
+                field_mask=mask,
+                field=used,
+                remarks=remarks,
+            )  # fmt: skip
+
+
+def _field(
+    sample: FundusSample, scene: FileScene, reading: Reading
+) -> tuple[FieldOfView, Path | None, tuple[str, ...]]:
+    """The field of view of a fundus, its mask if it has one, and what a person should know of it.
+
+    Raises:
+        DataError: There is no mask in the folder that is to hold it, or it cannot be one.
+    """
+    shape, source = (scene.height, scene.width), reading.field_source
+    if source == "whole":
+        return FieldOfView(np.ones(shape, bool), bordered=False), None, ()
+    path = None if source == "derived" else sample.field
+    if isinstance(source, Path):
+        path = find_label(source, sample.name, FIELD, other_than=str(sample.image))
+        if path is None:
+            raise DataError(
+                f"{sample.image}: no mask of its name in {source} ({sample.name}_mask, "
+                f"{sample.name}); add or rename it, or leave --field out"
             )
+    if path is None:
+        found = field_of_view(seen_whole(scene, SEEN_AT))
+        return found, None, field_remarks(scene.name, found)
+    found = read_field(path, shape)
+    remarks = (*field_remarks(str(path), found), *check_field(path, found.mask, scene))
+    return found, path, remarks

@@ -36,16 +36,40 @@ class Views:
 
 
 @dataclass(frozen=True)
+class FieldUsed:
+    """The field of view of a fundus, as it is read.
+
+    Attributes:
+        source: "whole", "derived", or the file of its mask.
+        share: Of the image that it covers, 0 to 1.
+        diameter: In pixels of the image; where it is all of the image, that of a part.
+        scale: Pixels that the network sees for each pixel of the image, along a side.
+    """
+
+    source: str
+    share: float
+    diameter: int
+    scale: float
+
+    def __str__(self) -> str:
+        return (
+            f"field of view ({self.source}) {self.share:.0%} of the image, {self.diameter} pixels "
+            f"across, seen at {self.scale:.3g} times its size"
+        )
+
+
+@dataclass(frozen=True)
 class OpenedScene(Views):
     """A scene that is open, with the labels that it is scored by.
 
     Attributes:
         label: The first observer's label; None where there is none.
         second: The second observer's.
-        field: File that the mask of its field of view was read from; its pixels follow from it.
+        field_mask: File that the mask of its field of view was read from, where there is one.
         value_range: Pixel values that stand for 0 and 255; None for those of the type.
         file: The file that the scene is made from, as its reader has it.
         remarks: What a person should know of how it was read: each a line that names the file.
+        field: The field of view of a fundus; None for other scenes.
     """
 
     label: RasterLabel | None = None
@@ -53,7 +77,8 @@ class OpenedScene(Views):
     remarks: tuple[str, ...] = ()
     value_range: ValueRange | None = None
     file: FileScene | None = None
-    field: Path | None = None
+    field_mask: Path | None = None
+    field: FieldUsed | None = None
 
 
 @dataclass(frozen=True)

@@ -188,6 +188,7 @@ def _scene(outcome: SceneOutcome, level: int, classes: Sequence[str]) -> SceneEn
         pixel_size=[outcome.pixel.height, outcome.pixel.width] if outcome.pixel else None,
         seen=outcome.seen,
         remarks=outcome.remarks,
+        field=outcome.field,
         scores=_scores(scores.counts, level, classes) if scores else None,
     )
 

@@ -54,6 +54,7 @@ def render_page(report: Report, pictures: Sequence[Picture]) -> str:
         unit="image" if report.model and report.model.task == "vessels" else "scene",
         place=_last_part(report.data),
         created=datetime.fromisoformat(report.created).strftime("%Y-%m-%d %H:%M UTC"),
+        fields=[scene for scene in report.scenes if scene.field is not None],
         scored=sum(scene.scores is not None for scene in report.scenes),
         f1=_measured(report, "at_threshold.f1"),
         break_even=_measured(report, "break_even.value"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.inputs.labels import Labelling
+from pipelines.inputs.scene_input import FieldUsed
 from pipelines.results.levels import RasterLevels, open_levels
 from pipelines.scores.counts import SceneCounts
 from tiling.scenes.ground import PixelSize
@@ -80,6 +81,8 @@ class SceneOutcome:
         seen: Rows and columns at which the network saw the scene; None where a raster was only
             scored.
         remarks: What a person should know of how it was read, line by line.
+        field: The field of view of a fundus; None of other scenes, and where a raster was only
+            scored.
         scores: None where there is no label.
         error: Why the scene failed; None where it did not.
         skipped: Why it was left out, though nothing is wrong with it; None where it was not.
@@ -98,6 +101,7 @@ class SceneOutcome:
     pixel: PixelSize | None = None
     seen: tuple[int, int] | None = None
     remarks: tuple[str, ...] = ()
+    field: FieldUsed | None = None
     scores: SceneScores | None = None
     error: str | None = None
     skipped: str | None = None

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from pipelines.inputs.scene_input import FieldUsed
 from pipelines.scores.curve import Number
 from pipelines.scores.intervals import Interval
 from pipelines.scores.scores import Scores
@@ -210,6 +211,8 @@ class SceneEntry:
             it.
         seen: Rows and columns at which the network saw the scene; None where a raster was only
             scored.
+        field: The field of view of a fundus; None of other scenes, and where a raster was only
+            scored.
         scores: None where there is no label; in `report.json` they stand among the other fields.
         remarks: What a person should know of how it was read, line by line.
     """
@@ -226,6 +229,7 @@ class SceneEntry:
     files: Mapping[str, str]
     pixel_size: Sequence[float] | None
     seen: Sequence[int] | None
+    field: FieldUsed | None
     scores: Scores[Number] | None
     remarks: Sequence[str] = ()
 

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 
 from pipelines.inputs.discovery import fundus_input
-from pipelines.inputs.field_of_view import field_diameter, working_diameter
+from pipelines.inputs.field_of_view import field_diameter, scale_seen
 from pipelines.inputs.fundus import FundusSample
 from pipelines.inputs.label_checks import check_fits, check_values
 from pipelines.inputs.labels import IGNORE_INDEX, Labelling
@@ -32,6 +32,7 @@ class FundusSource(CropSource):
 
     Attributes:
         diameter: Diameter of the field of view, in pixels of `arrays`.
+        whole: Whether all of the image is field: its diameter is then that of a part.
         arrays: The whole image as a sample.
 
     Raises:
@@ -43,8 +44,11 @@ class FundusSource(CropSource):
     def __init__(self, sample: FundusSample, diameters: tuple[int, int] | None) -> None:
         self.name = sample.name
         arrays = load_fundus(sample)
-        own = field_diameter(arrays["valid"][0] > 0)
-        self.diameter = round(working_diameter(own, diameters)) if diameters else own
+        field = arrays["valid"][0] > 0
+        own = field_diameter(field)
+        self.whole = bool(field.all())
+        scale = scale_seen(field, field.shape, diameters) if diameters else 1.0
+        self.diameter = round(own * scale)
         self.scales = _SCALES if diameters else (1.0, 1.0)
         height, width = (
             max(1, round(side * self.diameter / own)) for side in arrays["image"].shape[1:]
@@ -82,7 +86,7 @@ def load_fundus(sample: FundusSample) -> Sample:
             values lie outside the range of their type.
     """
     with fundus_input(sample).open() as opened:
-        for remark in looked_at(opened, SAVE_AS_BYTES).remarks:
+        for remark in (*opened.remarks, *looked_at(opened, SAVE_AS_BYTES).remarks):
             _LOG.warning("%s", remark)
         scene = opened.scene
         whole = Window(0, 0, scene.height, scene.width)

@@ -27,6 +27,7 @@ from pipelines.scores.curve import HALF, Number
 from pipelines.scores.histogram import curve_of, foreground_at
 from pipelines.scores.scores import Scores, plain
 from pipelines.training.fit import train
+from pipelines.training.leakage import check_apart
 from pipelines.training.loaders import schedule_of
 from pipelines.training.mlflow_logger import check_mlflow
 from pipelines.training.objective import Objective, objective_of
@@ -57,6 +58,7 @@ _NOT_NOTED = {
     "test_labels",
     "classes",
     "value_range",
+    "group_by",
     "held_out",
     "output",
     "name",
@@ -95,7 +97,8 @@ def _run(config: Training, data: TrainingData, progress: Progress) -> Result:
         The weights, and the report on the test images or, without these, on the held-out images.
 
     Raises:
-        DataError: See `splits_of`. Also if the training or the held-out images have no foreground.
+        DataError: See `splits_of` and `check_apart`. Also if the training or the held-out images
+            have no foreground.
         PipelineError: The folder holds a training with other settings or images, or cannot be
             written, or there are more processes than a batch has crops.
         WeightsError: See `pipelines.training.objective.objective_of`.
@@ -106,6 +109,7 @@ def _run(config: Training, data: TrainingData, progress: Progress) -> Result:
     splits = splits_of(config, data)
     check_names([one.scene_input for split in splits for one in split.held_out])
     check_names(data.tests)
+    check_apart(splits, data.tests)
     # Reads all images, so that damaged ones are reported before training, and each only once.
     every = {one.source: one for split in splits for one in (*split.kept, *split.held_out)}
     contents = {source: one.contents() for source, one in every.items()}

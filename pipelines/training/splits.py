@@ -48,6 +48,12 @@ def splits_of(config: Training, data: TrainingData) -> list[Split]:
         WeightsError: The weights to start from do not exist.
     """
     seen = _trained_on(config)
+    if not isinstance(config, TrainRoads):  # Scenes of the ground are of nobody.
+        every = [one for folder in data.folders for one in folder]
+        _LOG.info(
+            "%d labelled images of %d subjects, going by %s",
+            len(every), len(_subjects(every)), config.group_by or "left and right in their names",
+        )  # fmt: skip
     splits = _folds(config, data) if config.folds else [_once(config, data, seen)]
     for split in splits:
         if again := [name for one in split.held_out if (name := one.source.name) in seen]:

@@ -11,6 +11,7 @@ from tiling.errors import CodecError
 from tiling.scenes.bands import TYPES, Bands
 from tiling.scenes.blocks import BlockwiseScene, depends_on_windows
 from tiling.scenes.names import is_local
+from tiling.scenes.orientation import check_orientation
 from tiling.scenes.raster import GDAL_ERRORS, RasterScene, without_georeferencing_warning
 from tiling.scenes.scene import FileScene
 from tiling.scenes.tiff import TiffScene, is_named_ome
@@ -105,8 +106,9 @@ def open_scene(path: str | Path, *, bands: Bands = 3, types: Sequence[str] = TYP
         types: Types that its pixels may have.
 
     Raises:
-        SceneError: No such file, not a raster, without the bands that are wanted, or with pixels
-            of another type than `types`.
+        SceneError: No such file, not a raster, without the bands that are wanted, with pixels of
+            another type than `types`, or turned (see `tiling.scenes.orientation`).
     """
+    check_orientation(str(path))
     reader = next(reader for reader in READERS if reader.suits(str(path)))
     return reader.open(path, bands=bands, types=types)

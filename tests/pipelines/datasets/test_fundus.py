@@ -11,7 +11,7 @@ from PIL import Image
 from pipelines.datasets.fundus import fundus_samples
 from pipelines.datasets.synthetic import draw_fundus, write_drive_folder
 from pipelines.errors import DataError
-from pipelines.inputs.field_of_view import read_field
+from pipelines.inputs.field_masks import read_field
 from pipelines.inputs.fundus import FundusSample, images_in, sample_of
 from pipelines.inputs.labels import Labelling, open_label
 from pipelines.sampling.fundi import load_fundus

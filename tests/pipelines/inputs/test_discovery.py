@@ -271,7 +271,7 @@ def test_a_fundus_is_seen_at_a_diameter_trained_at(
     photographs, monkeypatch, overview, width, working
 ):
     """However coarse the overview is that its field of view is found in."""
-    monkeypatch.setattr(opening, "FIELD_SEEN_AT", overview)
+    monkeypatch.setattr(opening, "SEEN_AT", overview)
     reading = Reading(field_diameters=(400, 500))
     [item] = fundus_inputs([str(photographs / f"{width}.png")], None, reading)
     size, seen, diameter = seen_in(item)

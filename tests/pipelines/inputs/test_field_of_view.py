@@ -15,10 +15,10 @@ from scipy.ndimage import (
 )
 
 from pipelines.datasets.synthetic import draw_fundus
+from pipelines.inputs.field_masks import read_field
 from pipelines.inputs.field_of_view import (
     field_diameter,
     field_of_view,
-    read_field,
     working_diameter,
 )
 
@@ -47,7 +47,7 @@ def overlap(found, truth):
 def found_in(image):
     """The field of view, after a look at what holds for any."""
     before = image.copy()
-    field = field_of_view(image)
+    field = field_of_view(image).mask
     np.testing.assert_array_equal(image, before)
     assert field.dtype == bool
     assert field.shape == image.shape[1:]
@@ -253,9 +253,9 @@ def test_chase_vessels_lie_inside():
     """Not all: the first observer went on past the rim by up to 12 pixels, into the black."""
     shares = {"1st": [], "2nd": []}
     for path in sorted(CHASE.glob("Image_*.jpg")):
-        field = field_of_view(read_image(path))
+        field = field_of_view(read_image(path)).mask
         for observer, inside in shares.items():
-            vessels = read_field(path.with_name(f"{path.stem}_{observer}HO.png"), field.shape)
+            vessels = read_field(path.with_name(f"{path.stem}_{observer}HO.png"), field.shape).mask
             inside.append((vessels & field).sum() / vessels.sum())
     assert min(shares["1st"]) > 0.994
     assert np.mean(shares["1st"]) > 0.9975
@@ -272,7 +272,7 @@ def test_hrf_fields_are_those_supplied():
             file.draft("RGB", (1752, 1168))  # Half the resolution, in a fraction of the time.
             image = np.ascontiguousarray(np.moveaxis(np.asarray(file), -1, 0))
         assert image.shape == (3, 1168, 1752)
-        truth = read_field(HRF / "mask" / f"{path.stem}_mask.png", (2336, 3504))[::2, ::2]
+        truth = read_field(HRF / "mask" / f"{path.stem}_mask.png", (2336, 3504)).mask[::2, ::2]
         found = found_in(image)
         assert overlap(found, truth) > 0.998, path.name
         assert field_diameter(found) == pytest.approx(field_diameter(truth), rel=0.002)

@@ -242,7 +242,8 @@ def build_report(
                 "label": f"/data/chase_db1/{name}_1stHO.png" if labelled else None,
                 "height": 960, "width": 999, "tiles": 9, "parts": 1, "parts_computed": 1,
                 "seconds": 2.4, "files": {"mask": f"{name}/mask.tif"},
-                "pixel_size": None, "seen": None, "remarks": [],
+                "pixel_size": None, "seen": [960, 999], "remarks": [],
+                "field": None,
                 "scores": scores if labelled else None,
             }
             for name, scores in zip(names, scored, strict=True)
