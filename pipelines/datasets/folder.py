@@ -9,9 +9,10 @@ from pathlib import Path
 from pipelines.config.training import TrainFolder
 from pipelines.datasets.examples import Example, TrainingData, one_pixel_size
 from pipelines.errors import DataError, LabelError
+from pipelines.inputs.class_nodata import NOT_KNOWN
 from pipelines.inputs.discovery import aerial_input, check_names, expanded, rasters_in
 from pipelines.inputs.fundus import subject_of
-from pipelines.inputs.label_checks import check_fits, check_values
+from pipelines.inputs.label_checks import check_fits, check_kept, check_values
 from pipelines.inputs.labels import IGNORE_INDEX, Labelling, open_label
 from pipelines.inputs.naming import find_label, stem_of
 from pipelines.inputs.opening import Reading
@@ -26,7 +27,7 @@ _LOG = logging.getLogger("rurnet")
 
 _TWO_CLASSES = Labelling()
 
-_NUMBERED = Labelling(256, (IGNORE_INDEX,))
+_NUMBERED = Labelling(NOT_KNOWN, (IGNORE_INDEX,))
 """Values as numbers of classes, while it is not known yet how many classes there are."""
 
 
@@ -91,6 +92,7 @@ def folder_data(config: TrainFolder) -> TrainingData:
     first = train[0]
     _check_alike([*train, *valid, *tests])
     trained_on, choosing = ([_read(image) for image in images] for images in (train, valid))
+    _check_kept([*trained_on, *choosing])
     classes = _classes(trained_on, config.class_names)
     # 255 is a class where there are two, as in 0 and 255.
     labelling = Labelling(len(classes), (IGNORE_INDEX,) if len(classes) > 2 else ())
@@ -194,6 +196,27 @@ def _check_colours(scene: FileScene) -> None:
             f"{scene.name}: its pixels are numbers of a palette's colours; give the colours "
             "themselves, e.g. gdal_translate -expand rgb"
         )
+
+
+def _check_kept(seen: Sequence[_Labelled]) -> None:
+    """Whether nodata, alpha or masks leave out all of one of two classes in a label.
+
+    What the foreground is, the labels tell together: those of tiles without any do not.
+
+    Raises:
+        LabelError: They do in one.
+    """
+    foreground = frozenset[float]().union(*(one.two.values for one in seen)) - {0}
+    if len(foreground) > 1:
+        return
+    for one in seen:
+        values = one.two.values
+        if 0 in values and len(values) > 1:
+            continue
+        with open_label(one.image.label, _TWO_CLASSES) as label:
+            assert label is not None
+            if 0 not in values or not foreground or label.nodata in foreground:
+                check_kept(label, values)
 
 
 def _classes(seen: Sequence[_Labelled], names: tuple[str, ...] | None) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Scores predicted rasters, ours or another tool's, from configuration to report."""
 
+import logging
 import time
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,8 @@ from pipelines.runtime.disk import refusals_named
 from tiling.errors import TilingError
 from tiling.mask import threshold_level
 from tiling.window import split
+
+_LOG = logging.getLogger("rurnet")
 
 
 def evaluate(config: Evaluate, progress: Progress) -> Result:
@@ -141,6 +144,8 @@ def _scored(
     labelling = Labelling(len(classes) + 1, config.ignored_values)
     # The raster is opened first: a misspelt name is to be reported, not its lack of a label.
     with opened(raster) as levels:
+        if levels.remark is not None:
+            _LOG.warning("%s", levels.remark)
         found = annotations_of(name, raster, config)
         if found.field is not None:
             opened = partial(within_field, opened, found.field, (levels.height, levels.width))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import LabelError
+from pipelines.inputs.class_nodata import check_no_class_is_missing, may_be_foreground, there
 from tiling.scenes.bands import CLASS_TYPES
 from tiling.scenes.files import open_scene
 from tiling.scenes.scene import FileScene, Pixels, Raster, Valid, WrappedRaster
@@ -29,6 +30,11 @@ class Label(Raster, Protocol):
 
     def read(self, window: Window) -> NDArray[np.uint8]:
         """Classes [h, w]: 0 background, 1 and on foreground, `IGNORE_INDEX` left out."""
+        ...
+
+    @property
+    def doubtful_nodata(self) -> float | None:
+        """A nodata value that it declares and that may be its foreground; else None."""
         ...
 
 
@@ -60,8 +66,8 @@ class Labelling:
 class RasterLabel(WrappedRaster):
     """A label raster of one band.
 
-    Pixels that are missing by nodata value, alpha or mask are left out. But a nodata value of 0
-    means nothing: many labels declare it, and 0 is their background.
+    Pixels that are missing by nodata value, alpha or mask are left out. What nodata values mean,
+    `pipelines.inputs.class_nodata` says.
 
     Args:
         scene: The raster.
@@ -73,6 +79,18 @@ class RasterLabel(WrappedRaster):
         self._scene = scene
         self._labelling = labelling
         self._lossy = is_lossy(Path(scene.name))
+
+    @property
+    def nodata(self) -> float | None:
+        """The nodata value that the file declares."""
+        return self._scene.nodata
+
+    @property
+    def doubtful_nodata(self) -> float | None:
+        """See `Label`; with more classes their numbers tell, and --ignore tells in any case."""
+        labelling, nodata = self._labelling, self._scene.nodata
+        doubtful = labelling.classes == 2 and nodata not in labelling.ignore
+        return nodata if doubtful and may_be_foreground(nodata) else None
 
     def under(self, labelling: Labelling) -> "RasterLabel":
         """The same file, with other meanings of its values."""
@@ -103,6 +121,13 @@ class RasterLabel(WrappedRaster):
                 break
         self.check_palette(found)
         return found
+
+    def leaves_out(self) -> bool:
+        """Reads the label for whether nodata, alpha or a mask leave any pixel out."""
+        return any(
+            not there(self._scene, *self.drawn(window)).all()
+            for window in split(self.height, self.width, _AT_ONCE)
+        )
 
     def drawn(self, window: Window) -> tuple[Pixels, Valid]:
         """A window as the file has it: values [1, h, w], and which pixels are there [h, w]."""
@@ -143,9 +168,13 @@ class RasterLabel(WrappedRaster):
             valid: As `drawn` returns them.
 
         Raises:
-            LabelError: A value is no class.
+            LabelError: A value is no class, or a class is declared nodata.
         """
         values, left_out = self._values(pixels, valid)
+        if self._scene.nodata not in self._labelling.ignore:
+            check_no_class_is_missing(
+                self._scene, pixels, valid, self._labelling.classes, LabelError
+            )
         if self._labelling.classes == 2:
             classes: NDArray[np.uint8] = (values != 0).astype(np.uint8)
         else:
@@ -163,8 +192,7 @@ class RasterLabel(WrappedRaster):
         """Values as they were drawn [h, w], and which are left out."""
         values = pixels[0]
         left_out = np.isin(values, self._labelling.ignore)
-        if self._scene.nodata != 0:
-            left_out |= ~valid
+        left_out |= ~there(self._scene, pixels, valid)
         if self._lossy and self._labelling.classes == 2:
             values = np.where(values > 127, 255, 0)
         return values, left_out
