@@ -14,11 +14,11 @@ from pipelines.inputs.discovery import aerial_input, check_names, expanded, rast
 from pipelines.inputs.fundus import subject_of
 from pipelines.inputs.label_checks import check_fits, check_kept, check_values
 from pipelines.inputs.labels import IGNORE_INDEX, Labelling, open_label
-from pipelines.inputs.naming import find_label, stem_of
+from pipelines.inputs.naming import find_label
 from pipelines.inputs.opening import Reading
 from pipelines.sampling.sources import SceneSource
 from pipelines.sampling.statistics import Contents, LabelReading, label_readings
-from tiling.scenes.files import open_scene
+from tiling.scenes.files import open_scene, stem_of
 from tiling.scenes.resample import pixel_size
 from tiling.scenes.scene import FileScene
 

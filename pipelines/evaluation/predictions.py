@@ -8,10 +8,9 @@ from pathlib import Path
 from pipelines.config.evaluation import Evaluate
 from pipelines.errors import DataError
 from pipelines.inputs.discovery import expanded, rasters_in
-from pipelines.inputs.naming import stem_of
 from pipelines.report.figures import FIGURES
 from pipelines.results.layout import STEP
-from tiling.scenes.files import EXTENSIONS
+from tiling.scenes.files import EXTENSIONS, stem_of
 from tiling.scenes.raster import is_local
 
 OURS = ("probability", "mask")
@@ -56,7 +55,7 @@ def _in_folder(folder: Path) -> dict[str, dict[str, Path]]:
         raise DataError(
             f"{folder}: no predicted rasters in it ({', '.join(EXTENSIONS)}); check the path"
         )
-    return _by_scene([(path.stem, {"probability": path}) for path in paths])
+    return _by_scene([(stem_of(path.name), {"probability": path}) for path in paths])
 
 
 def _inferred(folder: Path) -> tuple[str, dict[str, Path]] | None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from pipelines.errors import DataError, PipelineError
 from pipelines.inputs.fundus import FundusSample, images_in
-from pipelines.inputs.naming import IMAGE_EXTENSIONS, find_label, stem_of
+from pipelines.inputs.naming import IMAGE_EXTENSIONS, find_label
 from pipelines.inputs.opening import Reading, opened_fundus, opened_sample, opened_scene
 from pipelines.inputs.scene_input import SceneInput
+from tiling.scenes.files import extension_of, stem_of
 
 
 def road_inputs(
@@ -80,7 +81,7 @@ def rasters_in(folder: Path, extensions: Sequence[str] = IMAGE_EXTENSIONS) -> li
     return sorted(
         str(path)
         for path in folder.iterdir()
-        if path.suffix.lower() in extensions and not path.name.startswith(".")
+        if extension_of(path.name) in extensions and not path.name.startswith(".")
     )
 
 
@@ -103,7 +104,8 @@ def expanded(sources: Sequence[str], listing: Callable[[Path], list[str]]) -> li
             inside = [source]
         if not inside:
             raise DataError(
-                f"{source}: no images in it; give files of {', '.join(IMAGE_EXTENSIONS)}"
+                f"{source}: no images in it; give files of {', '.join(IMAGE_EXTENSIONS)} (a GIF is "
+                "taken for a drawing, not for an image)"
             )
         found += [name for name in inside if name not in found]
     return found

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipelines.errors import LabelError
 from pipelines.inputs.class_nodata import check_no_class_is_missing, may_be_foreground, there
 from tiling.scenes.bands import CLASS_TYPES
-from tiling.scenes.files import open_scene
+from tiling.scenes.grey import open_grey
 from tiling.scenes.scene import FileScene, Pixels, Raster, Valid, WrappedRaster
 from tiling.window import Window, split
 
@@ -64,7 +64,7 @@ class Labelling:
 
 
 class RasterLabel(WrappedRaster):
-    """A label raster of one band.
+    """A label raster of one band, or of three that are equal.
 
     Pixels that are missing by nodata value, alpha or mask are left out. What nodata values mean,
     `pipelines.inputs.class_nodata` says.
@@ -72,13 +72,20 @@ class RasterLabel(WrappedRaster):
     Args:
         scene: The raster.
         labelling: What its values mean.
+        name: The path that was asked for; by default the scene's name.
     """
 
-    def __init__(self, scene: FileScene, labelling: Labelling) -> None:
+    def __init__(self, scene: FileScene, labelling: Labelling, name: str | None = None) -> None:
         super().__init__(scene)
         self._scene = scene
         self._labelling = labelling
-        self._lossy = is_lossy(Path(scene.name))
+        self._name = name or scene.name
+        self._lossy = is_lossy(Path(self._name))
+
+    @property
+    def name(self) -> str:
+        """The path as it was given."""
+        return self._name
 
     @property
     def nodata(self) -> float | None:
@@ -94,7 +101,7 @@ class RasterLabel(WrappedRaster):
 
     def under(self, labelling: Labelling) -> "RasterLabel":
         """The same file, with other meanings of its values."""
-        return RasterLabel(self._scene, labelling)
+        return RasterLabel(self._scene, labelling, self._name)
 
     def read(self, window: Window) -> NDArray[np.uint8]:
         """See `Label`.
@@ -209,5 +216,5 @@ def open_label(path: Path | None, labelling: Labelling) -> Iterator[RasterLabel 
     if path is None:
         yield None
         return
-    with open_scene(path, bands=1, types=CLASS_TYPES) as scene:
-        yield RasterLabel(scene, labelling)
+    with open_grey(path, types=CLASS_TYPES, lossy=is_lossy(path)) as scene:
+        yield RasterLabel(scene, labelling, str(path))

@@ -2,9 +2,9 @@
 
 import glob
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from tiling.scenes.files import EXTENSIONS
+from tiling.scenes.files import EXTENSIONS, extension_of, stem_of
 
 LABEL_EXTENSIONS = EXTENSIONS
 """Extensions of labels: whatever can be read."""
@@ -15,15 +15,18 @@ IMAGE_EXTENSIONS = tuple(one for one in EXTENSIONS if one != ".gif")
 keeps its labels as such, and no data set its images."""
 
 
-FIRST = ("{number}_manual1", "{stem}_manual1", "{stem}_1stHO", "{stem}")
-"""Names of labels, or of the first observer's, as in DRIVE, HRF and CHASE_DB1."""
+FIRST = (
+    "{number}_manual1", "{stem}_manual1", "{stem}_1stHO", "{stem}.ah", "{stem}_manual_orig",
+    "{stem}",
+)  # fmt: skip
+"""Names of labels, or of the first observer's: in DRIVE, CHASE_DB1, STARE, DR HAGIS, elsewhere."""
 
 
-SECOND = ("{number}_manual2", "{stem}_manual2", "{stem}_2ndHO", "{stem}")
+SECOND = ("{number}_manual2", "{stem}_manual2", "{stem}_2ndHO", "{stem}.vk", "{stem}")
 """Names of the second observer's labels."""
 
 
-FIELD = ("{stem}_mask", "{number}_mask", "{stem}")
+FIELD = ("{stem}_mask", "{number}_mask", "{stem}_mask_orig", "{stem}")
 """Names of masks of the field of view."""
 
 
@@ -42,7 +45,7 @@ def find_label(
         wanted = name_of(name, stem)
         for path in sorted(folder.glob(f"{glob.escape(wanted)}.*")):
             # The glob alone would take roads.2.tif for a label of roads.tif.
-            fits = path.stem == wanted and path.suffix.lower() in LABEL_EXTENSIONS
+            fits = stem_of(path.name) == wanted and extension_of(path.name) in LABEL_EXTENSIONS
             if fits and (other_than is None or path.resolve() != Path(other_than).resolve()):
                 return path
     return None
@@ -51,8 +54,3 @@ def find_label(
 def name_of(pattern: str, stem: str) -> str:
     """The stem that a pattern of `FIRST`, `SECOND` or `FIELD` gives for a scene's stem."""
     return pattern.format(stem=stem, number=stem.split("_")[0])
-
-
-def stem_of(source: str) -> str:
-    """The name of a scene: that of its file without the last suffix."""
-    return PurePosixPath(source).stem

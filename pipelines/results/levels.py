@@ -15,9 +15,11 @@ from pipelines.inputs.class_nodata import (
     swallowed,
     there,
 )
+from pipelines.inputs.labels import is_lossy
 from tiling.blend import NODATA, TOP
 from tiling.scenes.bands import CLASS_TYPES
 from tiling.scenes.files import open_scene
+from tiling.scenes.grey import COLOURS, GreyScene
 from tiling.scenes.scene import FileScene, WrappedRaster
 from tiling.window import Window, split
 
@@ -199,7 +201,7 @@ def open_levels(
         SceneError: It cannot be read.
         PredictionError: It does not have the bands that the classes want, or may be either kind.
     """
-    with open_scene(path, bands=None, types=CLASS_TYPES) as scene:
+    with _open(path, classes) as scene:
         scale = value_range or _declared_ends(scene)
         graded = scale is not None or scene.dtype.kind == "f"
         if kind == "mask":
@@ -225,6 +227,19 @@ def open_levels(
                 "runs of the same classes, in the same order"
             )
         yield RasterLevels(scene, names, scale or _ends_of(scene.dtype), ours, field)
+
+
+def _open(path: Path, classes: tuple[str, ...] | None) -> FileScene:
+    """Opens a raster; one class in three bands without names is grey, saved as colours."""
+    scene = open_scene(path, bands=None, types=CLASS_TYPES)
+    if (
+        scene.bands == COLOURS
+        and scene.dtype == np.uint8
+        and len(classes or ()) < 2
+        and not any(scene.descriptions)
+    ):
+        return GreyScene(scene, is_lossy(path))
+    return scene
 
 
 def _declared_ends(scene: FileScene) -> tuple[float, float] | None:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 import rasterio
 
-from tiling.errors import CodecError
+from tiling.errors import CodecError, SceneError
 from tiling.scenes.bands import TYPES, Bands
 from tiling.scenes.raster import GDAL_ERRORS, RasterScene, is_local, without_georeferencing_warning
 from tiling.scenes.scene import FileScene
@@ -17,6 +17,15 @@ _TIFF = (".tif", ".tiff", ".btf")
 
 _SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """First bytes of a TIFF or a BigTIFF."""
+
+
+_GDAL = (
+    ".tif", ".tiff", ".vrt", ".png", ".gif", ".jpg", ".jpeg", ".jp2", ".img", ".bmp", ".ppm",
+    ".pgm",
+)  # fmt: skip
+
+_GZIPPED = (".ppm.gz", ".pgm.gz", ".tif.gz", ".png.gz")
+"""Compressed once more, as STARE is distributed."""
 
 
 class OpenFile(Protocol):
@@ -77,19 +86,37 @@ def _is_one_page(path: str | Path) -> bool:
         return False
 
 
+def _open_gzipped(path: str | Path, *, bands: Bands, types: Sequence[str]) -> FileScene:
+    """Opens a file that was compressed with gzip; GDAL unpacks it as it reads."""
+    if not Path(path).is_file():
+        raise SceneError(f"{path}: no such file; check the path")
+    scene = RasterScene(f"/vsigzip/{Path(path).resolve()}", bands=bands, types=types)
+    scene.files = [str(path)]
+    return scene
+
+
 READERS = (
+    Reader(_GZIPPED, lambda name: is_local(name) and extension_of(name) in _GZIPPED, _open_gzipped),
     Reader(_TIFF, _suits_tifffile, _open_tiff),
     # GDAL comes last: it takes whatever the others leave, URLs and /vsi paths too.
-    Reader(
-        (".tif", ".tiff", ".vrt", ".png", ".gif", ".jpg", ".jpeg", ".jp2", ".img", ".bmp", ".ppm"),
-        lambda name: True,
-        RasterScene,
-    ),
+    Reader(_GDAL, lambda name: True, RasterScene),
 )
 """The readers; the first one that suits a file opens it. A new one is a row here."""
 
 EXTENSIONS = tuple(dict.fromkeys(one for reader in READERS for one in reader.extensions))
 """Extensions of the files that are looked for in folders, each once."""
+
+
+def extension_of(name: str) -> str:
+    """The extension of a file's name in lower case, as in `EXTENSIONS`: `.ppm.gz` is one."""
+    suffixes = [one.lower() for one in PurePosixPath(name).suffixes]
+    return "".join(suffixes[-2:] if suffixes[-1:] == [".gz"] else suffixes[-1:])
+
+
+def stem_of(name: str) -> str:
+    """A file's name without folder and extension."""
+    file = PurePosixPath(name).name
+    return file[: len(file) - len(extension_of(file))]
 
 
 def open_scene(path: str | Path, *, bands: Bands = 3, types: Sequence[str] = TYPES) -> FileScene:
