@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, PositiveFloat, model_validator
 
 from pipelines.config.base import NAMES, ClassSettings, Configuration
 from pipelines.config.protocol import Protocol, papers
+from pipelines.config.scoring import LabelSettings
 
 # The order matters: 1 on a command line is a number, not true.
 Argument = int | float | bool | str
@@ -299,7 +300,7 @@ class TrainDrive(TrainingSettings):
     samples: Samples = 0.0
 
 
-class TrainFolder(TrainingSettings, ClassSettings):
+class TrainFolder(TrainingSettings, ClassSettings, LabelSettings):
     """Train on your own images and labels; write weights and a report."""
 
     PROTOCOLS = {

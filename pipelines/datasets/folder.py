@@ -14,13 +14,14 @@ from pipelines.inputs.discovery import aerial_input, check_names, expanded, rast
 from pipelines.inputs.fundus import subject_of
 from pipelines.inputs.label_checks import check_fits, check_kept, check_values
 from pipelines.inputs.labels import IGNORE_INDEX, Labelling, open_label
-from pipelines.inputs.naming import find_label
+from pipelines.inputs.naming import find_label, is_vector_file
 from pipelines.inputs.opening import Reading
 from pipelines.sampling.sources import SceneSource
 from pipelines.sampling.statistics import Contents, LabelReading, label_readings
 from tiling.scenes.files import open_scene, stem_of
 from tiling.scenes.resample import pixel_size
 from tiling.scenes.scene import FileScene
+from tiling.scenes.vector import is_vector
 
 _LOG = logging.getLogger("rurnet")
 
@@ -81,9 +82,10 @@ def folder_data(config: TrainFolder) -> TrainingData:
         PipelineError: Two images of one name.
         SceneError: A file cannot be read.
     """
-    train = _images(config.images, config.labels, "images", "labels")
+    two = replace(_TWO_CLASSES, line_width=config.line_width)
+    train = _images(config.images, config.labels, two, "images", "labels")
     valid, tests = (
-        [] if images is None else _images(images, labels, f"{split}-images", f"{split}-labels")
+        [] if images is None else _images(images, labels, two, f"{split}-images", f"{split}-labels")
         for split, images, labels in (
             ("valid", config.valid_images, config.valid_labels),
             ("test", config.test_images, config.test_labels),
@@ -91,11 +93,12 @@ def folder_data(config: TrainFolder) -> TrainingData:
     )
     first = train[0]
     _check_alike([*train, *valid, *tests])
-    trained_on, choosing = ([_read(image) for image in images] for images in (train, valid))
+    trained_on, choosing = ([_read(image, two) for image in images] for images in (train, valid))
     _check_kept([*trained_on, *choosing])
     classes = _classes(trained_on, config.class_names)
     # 255 is a class where there are two, as in 0 and 255.
-    labelling = Labelling(len(classes), (IGNORE_INDEX,) if len(classes) > 2 else ())
+    ignored = (IGNORE_INDEX,) if len(classes) > 2 else ()
+    labelling = Labelling(len(classes), ignored, config.line_width)
     _LOG.info("%d images of %d bands, classes: %s", len(train), first.bands, ", ".join(classes))
     for one in (*trained_on, *choosing):
         check_values(str(one.image.label), one.two.values, labelling)
@@ -131,10 +134,11 @@ def _same(contents: Contents) -> Contents:
     return contents
 
 
-def _images(images: Path, labels: Path | None, *options: str) -> list[_Image]:
+def _images(images: Path, labels: Path | None, labelling: Labelling, *options: str) -> list[_Image]:
     """The images of a folder by name, each with its label; none has one without `labels`."""
     for folder, option in zip((images, labels), options, strict=True):
-        if folder is not None and not folder.is_dir():
+        whole = folder is labels and is_vector_file(folder)
+        if folder is not None and not folder.is_dir() and not whole:
             raise DataError(f"{folder}: no such folder; check --{option}")
     found = []
     items = []
@@ -146,7 +150,7 @@ def _images(images: Path, labels: Path | None, *options: str) -> list[_Image]:
                 "away"
             )
         items.append(aerial_input(path, label, Reading()))
-        with open_scene(path, bands=None) as scene, open_label(label, _TWO_CLASSES) as drawn:
+        with open_scene(path, bands=None) as scene, open_label(label, labelling, scene) as drawn:
             if drawn is not None:
                 check_fits(drawn, scene)
             _check_colours(scene)
@@ -156,11 +160,11 @@ def _images(images: Path, labels: Path | None, *options: str) -> list[_Image]:
     return found
 
 
-def _read(image: _Image) -> _Labelled:
+def _read(image: _Image, two: Labelling) -> _Labelled:
     """Reads an image and its label."""
-    reading = Reading(bands=None, labelling=_TWO_CLASSES)
+    reading = Reading(bands=None, labelling=two)
     source = SceneSource(aerial_input(image.path, image.label, reading))
-    readings = label_readings(source, [_TWO_CLASSES, _NUMBERED])
+    readings = label_readings(source, [two, _NUMBERED])
     source.close()
     return _Labelled(image, *readings)
 
@@ -211,7 +215,7 @@ def _check_kept(seen: Sequence[_Labelled]) -> None:
         return
     for one in seen:
         values = one.two.values
-        if 0 in values and len(values) > 1:
+        if is_vector(str(one.image.label)) or (0 in values and len(values) > 1):
             continue
         with open_label(one.image.label, _TWO_CLASSES) as label:
             assert label is not None

@@ -18,6 +18,7 @@ from pipelines.evaluation.predictions import (
 from pipelines.evaluation.scoring import AT_ONCE, score
 from pipelines.inputs.label_checks import check_fits
 from pipelines.inputs.labels import Labelling, open_label
+from pipelines.inputs.naming import is_vector_file
 from pipelines.report.build import IN_FIELD, THERE, build_report, failures
 from pipelines.report.write import write_report
 from pipelines.results.layout import steps_in
@@ -46,7 +47,8 @@ def evaluate(config: Evaluate, progress: Progress) -> Result:
         ("labels", config.labels), ("fov", config.fov), ("second", config.second),
         ("images", config.images),
     ):  # fmt: skip
-        if folder is not None and not folder.is_dir():
+        whole = option == "labels" and is_vector_file(folder)
+        if folder is not None and not folder.is_dir() and not whole:
             raise DataError(f"{folder}: no such folder; check --{option}")
     runs = predicted_runs(config.predictions)
     _make(config.output)
@@ -141,7 +143,7 @@ def _scored(
         open_levels, kind=config.kind, value_range=config.value_ends, classes=classes
     )
     raster = files["probability"]
-    labelling = Labelling(len(classes) + 1, config.ignored_values)
+    labelling = Labelling(len(classes) + 1, config.ignored_values, config.line_width)
     # The raster is opened first: a misspelt name is to be reported, not its lack of a label.
     with opened(raster) as levels:
         if levels.remark is not None:
@@ -150,8 +152,8 @@ def _scored(
         if found.field is not None:
             opened = partial(within_field, opened, found.field, (levels.height, levels.width))
         with (
-            open_label(found.label, labelling) as label,
-            open_label(found.second, labelling) as second,
+            open_label(found.label, labelling, levels) as label,
+            open_label(found.second, labelling, levels) as second,
         ):
             assert label is not None
             for drawn in (label, second):

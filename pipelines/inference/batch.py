@@ -116,7 +116,9 @@ def run_scene(
                 files=prediction.files,
                 image=item.source,
                 label=None if opened.label is None else opened.label.name,
-                labelling=Labelling(len(models[0].card.classes), settings.ignored_values),
+                labelling=Labelling(
+                    len(models[0].card.classes), settings.ignored_values, settings.line_width
+                ),
                 scores=scores,
             )
     except (TilingError, PipelineError, RurnetError) as error:

@@ -163,7 +163,7 @@ def report_of(
 
 
 def _labelling(config: InferRoads | InferDrive, models: list[Model]) -> Labelling:
-    return Labelling(len(models[0].card.classes), config.ignored_values)
+    return Labelling(len(models[0].card.classes), config.ignored_values, config.line_width)
 
 
 def _check_bands(config: InferRoads | InferDrive, models: list[Model]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipelines.errors import DataError, PipelineError
 from pipelines.inputs.fundus import FundusSample, images_in
-from pipelines.inputs.naming import IMAGE_EXTENSIONS, find_label
+from pipelines.inputs.naming import IMAGE_EXTENSIONS, find_label, is_vector_file
 from pipelines.inputs.opening import Reading, opened_fundus, opened_sample, opened_scene
 from pipelines.inputs.scene_input import SceneInput
 from tiling.scenes.files import extension_of, stem_of
@@ -26,7 +26,7 @@ def road_inputs(
     Raises:
         DataError: The folder of labels is missing, or a folder or glob holds no scene.
     """
-    if labels is not None and not labels.is_dir():
+    if labels is not None and not labels.is_dir() and not is_vector_file(labels):
         raise DataError(f"{labels}: no such folder of labels; check --labels")
     reading = reading or Reading()
     return [

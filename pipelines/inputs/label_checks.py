@@ -1,11 +1,14 @@
 """Whether a label belongs to its scene and holds the classes that it should."""
 
+import json
 import logging
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio.crs import CRS
 
 from pipelines.errors import LabelError
 from pipelines.inputs.class_nodata import swallowed
@@ -40,7 +43,7 @@ def check_fits(label: Raster, scene: Raster) -> None:
         )
     if label.crs is None or scene.crs is None:
         return
-    if label.crs != scene.crs:
+    if _horizontal(label.crs) != _horizontal(scene.crs):
         raise LabelError(
             f"{label.name}: its CRS is {label.crs}, but that of {scene.name} is {scene.crs}; "
             "bring it there with gdalwarp, nothing is reprojected here"
@@ -54,6 +57,15 @@ def check_fits(label: Raster, scene: Raster) -> None:
             f"{label.name}: its corners lie up to {off:.1f} pixels away from those of "
             f"{scene.name}; {made_for_it}, or mend its transform"
         )
+
+
+def _horizontal(crs: CRS) -> CRS:
+    """The part of a CRS that says where a pixel lies; a compound one says how high, too."""
+    text = crs.to_wkt(version="WKT2_2019")
+    if not text.startswith("COMPOUNDCRS"):
+        return crs
+    parts: list[dict[str, Any]] = crs.to_dict(projjson=True)["components"]
+    return CRS.from_user_input(json.dumps(parts[0]))
 
 
 def check_values(label: str, values: AbstractSet[float], labelling: Labelling) -> None:

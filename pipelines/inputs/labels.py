@@ -15,6 +15,7 @@ from pipelines.inputs.class_nodata import check_no_class_is_missing, may_be_fore
 from tiling.scenes.bands import CLASS_TYPES
 from tiling.scenes.grey import open_grey
 from tiling.scenes.scene import FileScene, Pixels, Raster, Valid, WrappedRaster
+from tiling.scenes.vector import VectorScene, is_vector
 from tiling.window import Window, split
 
 IGNORE_INDEX = 255
@@ -57,10 +58,12 @@ class Labelling:
         classes: Number of classes. With two, all values but 0 are foreground (in a JPEG those
             above 127); with more, values are the numbers of the classes.
         ignore: Values of pixels that are left out.
+        line_width: How wide lines of vectors are, in metres; None where that is not known.
     """
 
     classes: int = 2
     ignore: tuple[int, ...] = ()
+    line_width: float | None = None
 
 
 class RasterLabel(WrappedRaster):
@@ -211,10 +214,25 @@ def is_lossy(path: Path) -> bool:
 
 
 @contextmanager
-def open_label(path: Path | None, labelling: Labelling) -> Iterator[RasterLabel | None]:
-    """Opens a label; None where there is no path."""
+def open_label(
+    path: Path | None, labelling: Labelling, on: Raster | None = None
+) -> Iterator[RasterLabel | None]:
+    """Opens a label; None where there is no path.
+
+    Args:
+        path: A raster, or a file of vectors.
+        labelling: What its values mean, or how wide its lines are.
+        on: The raster that it belongs to, whose grid vectors are drawn on.
+
+    Raises:
+        SceneError: It cannot be opened.
+    """
     if path is None:
         yield None
+        return
+    if is_vector(path):
+        assert on is not None  # Who opens a label knows what it belongs to.
+        yield RasterLabel(VectorScene(path, on, labelling.line_width), labelling)
         return
     with open_grey(path, types=CLASS_TYPES, lossy=is_lossy(path)) as scene:
         yield RasterLabel(scene, labelling, str(path))

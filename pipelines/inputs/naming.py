@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tiling.scenes.files import EXTENSIONS, extension_of, stem_of
+from tiling.scenes.vector import VECTORS, is_vector
 
-LABEL_EXTENSIONS = EXTENSIONS
+LABEL_EXTENSIONS = (*EXTENSIONS, *VECTORS)
 """Extensions of labels: whatever can be read."""
 
 
@@ -36,11 +37,13 @@ def find_label(
     """The file in a folder that belongs to a scene, or None; earlier names go first.
 
     Args:
-        folder: Where to look.
+        folder: Where to look; a file of vectors belongs to all scenes.
         stem: Stem of the scene's file.
         names: Names that such files have: `FIRST`, `SECOND` or `FIELD`.
         other_than: A file to pass over: the scene itself.
     """
+    if is_vector_file(folder):
+        return folder
     for name in names:
         wanted = name_of(name, stem)
         for path in sorted(folder.glob(f"{glob.escape(wanted)}.*")):
@@ -49,6 +52,11 @@ def find_label(
             if fits and (other_than is None or path.resolve() != Path(other_than).resolve()):
                 return path
     return None
+
+
+def is_vector_file(path: Path | None) -> bool:
+    """Whether labels are one file of vectors, for all scenes."""
+    return path is not None and is_vector(path) and path.is_file()
 
 
 def name_of(pattern: str, stem: str) -> str:
