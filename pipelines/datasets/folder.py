@@ -13,7 +13,7 @@ from pipelines.inputs.class_nodata import NOT_KNOWN
 from pipelines.inputs.discovery import aerial_input, check_names, expanded, rasters_in
 from pipelines.inputs.fundus import subject_of
 from pipelines.inputs.label_checks import check_fits, check_kept, check_values
-from pipelines.inputs.labels import IGNORE_INDEX, Labelling, open_label
+from pipelines.inputs.labels import IGNORE_INDEX, Labelling, labelling_of, open_label
 from pipelines.inputs.naming import find_label, is_vector_file
 from pipelines.inputs.opening import Reading
 from pipelines.sampling.sources import SceneSource
@@ -82,7 +82,7 @@ def folder_data(config: TrainFolder) -> TrainingData:
         PipelineError: Two images of one name.
         SceneError: A file cannot be read.
     """
-    two = replace(_TWO_CLASSES, line_width=config.line_width)
+    two = labelling_of(2, (), config)
     train = _images(config.images, config.labels, two, "images", "labels")
     valid, tests = (
         [] if images is None else _images(images, labels, two, f"{split}-images", f"{split}-labels")
@@ -98,7 +98,7 @@ def folder_data(config: TrainFolder) -> TrainingData:
     classes = _classes(trained_on, config.class_names)
     # 255 is a class where there are two, as in 0 and 255.
     ignored = (IGNORE_INDEX,) if len(classes) > 2 else ()
-    labelling = Labelling(len(classes), ignored, config.line_width)
+    labelling = labelling_of(len(classes), ignored, config)
     _LOG.info("%d images of %d bands, classes: %s", len(train), first.bands, ", ".join(classes))
     for one in (*trained_on, *choosing):
         check_values(str(one.image.label), one.two.values, labelling)

@@ -17,7 +17,7 @@ from pipelines.evaluation.predictions import (
 )
 from pipelines.evaluation.scoring import AT_ONCE, score
 from pipelines.inputs.label_checks import check_fits
-from pipelines.inputs.labels import Labelling, open_label
+from pipelines.inputs.labels import labelling_of, open_label
 from pipelines.inputs.naming import is_vector_file
 from pipelines.report.build import IN_FIELD, THERE, build_report, failures
 from pipelines.report.write import write_report
@@ -143,7 +143,7 @@ def _scored(
         open_levels, kind=config.kind, value_range=config.value_ends, classes=classes
     )
     raster = files["probability"]
-    labelling = Labelling(len(classes) + 1, config.ignored_values, config.line_width)
+    labelling = labelling_of(len(classes) + 1, config.ignored_values, config)
     # The raster is opened first: a misspelt name is to be reported, not its lack of a label.
     with opened(raster) as levels:
         if levels.remark is not None:

@@ -30,7 +30,7 @@ _ONE_BAND = (
 
 
 def check_fits(label: Raster, scene: Raster) -> None:
-    """Checks that a label lies on a scene pixel by pixel; labels are never reprojected.
+    """Checks that a label lies on a scene pixel by pixel; labels are not reprojected unasked.
 
     Raises:
         LabelError: It has another size, CRS or place.
@@ -39,14 +39,15 @@ def check_fits(label: Raster, scene: Raster) -> None:
     if (label.height, label.width) != (scene.height, scene.width):
         raise LabelError(
             f"{label.name}: {label.width} x {label.height} pixels, but "
-            f"{scene.name} has {scene.width} x {scene.height}; {made_for_it}"
+            f"{scene.name} has {scene.width} x {scene.height}; {made_for_it}, or, if its "
+            "coordinates are right, --align-labels brings it there"
         )
     if label.crs is None or scene.crs is None:
         return
     if _horizontal(label.crs) != _horizontal(scene.crs):
         raise LabelError(
             f"{label.name}: its CRS is {label.crs}, but that of {scene.name} is {scene.crs}; "
-            "bring it there with gdalwarp, nothing is reprojected here"
+            "--align-labels brings it there (gdalwarp -r near does too)"
         )
     corners = np.array([[0, label.width, 0, label.width], [0, 0, label.height, label.height]])
     corners = np.concatenate([corners, np.ones((1, 4))])
@@ -55,7 +56,8 @@ def check_fits(label: Raster, scene: Raster) -> None:
     if off > 0.5:
         raise LabelError(
             f"{label.name}: its corners lie up to {off:.1f} pixels away from those of "
-            f"{scene.name}; {made_for_it}, or mend its transform"
+            f"{scene.name}; {made_for_it}, mend its transform, or, if that is right, "
+            "--align-labels brings it there"
         )
 
 

@@ -10,8 +10,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.config.scoring import LabelSettings
 from pipelines.errors import LabelError
 from pipelines.inputs.class_nodata import check_no_class_is_missing, may_be_foreground, there
+from tiling.scenes.aligned import AlignedScene
 from tiling.scenes.bands import CLASS_TYPES
 from tiling.scenes.grey import open_grey
 from tiling.scenes.scene import FileScene, Pixels, Raster, Valid, WrappedRaster
@@ -59,11 +61,18 @@ class Labelling:
             above 127); with more, values are the numbers of the classes.
         ignore: Values of pixels that are left out.
         line_width: How wide lines of vectors are, in metres; None where that is not known.
+        align: Whether a raster of another grid is brought to that of its scene.
     """
 
     classes: int = 2
     ignore: tuple[int, ...] = ()
     line_width: float | None = None
+    align: bool = False
+
+
+def labelling_of(classes: int, ignore: tuple[int, ...], settings: LabelSettings) -> Labelling:
+    """What labels mean under the settings of a run; `classes` and `ignore` as in `Labelling`."""
+    return Labelling(classes, ignore, settings.line_width, settings.align_labels)
 
 
 class RasterLabel(WrappedRaster):
@@ -234,5 +243,6 @@ def open_label(
         assert on is not None  # Who opens a label knows what it belongs to.
         yield RasterLabel(VectorScene(path, on, labelling.line_width), labelling)
         return
-    with open_grey(path, types=CLASS_TYPES, lossy=is_lossy(path)) as scene:
+    with open_grey(path, types=CLASS_TYPES, lossy=is_lossy(path)) as file:
+        scene = AlignedScene(file, on) if labelling.align and on is not None else file
         yield RasterLabel(scene, labelling, str(path))

@@ -168,14 +168,3 @@ def test_what_cannot_be_drawn_says_what_to_do(scene, write_raster, tmp_path):
     )  # fmt: skip
     with pytest.raises(SceneError, match=r"c\.gpkg: 2 layers \(c, other\), but one is wanted"):
         drawn(layers, scene)
-
-
-@pytest.mark.parametrize("turned", [False, True])
-def test_a_compound_crs_is_compared_by_its_horizontal_part(write_raster, tmp_path, turned):
-    systems = ["EPSG:26986+5703", "EPSG:26986"]
-    scene, label = (
-        write_raster(tmp_path / name, np.zeros((1, 8, 8), np.uint8), crs=crs)
-        for name, crs in zip(("s.tif", "l.tif"), systems[:: -1 if turned else 1], strict=True)
-    )
-    with RasterScene(scene, bands=1) as on, open_label(label, Labelling()) as opened:
-        check_fits(opened, on)
