@@ -244,5 +244,7 @@ def open_label(
         yield RasterLabel(VectorScene(path, on, labelling.line_width), labelling)
         return
     with open_grey(path, types=CLASS_TYPES, lossy=is_lossy(path)) as file:
-        scene = AlignedScene(file, on) if labelling.align and on is not None else file
+        scene: FileScene = file
+        if labelling.align and on is not None:
+            scene = AlignedScene(file, on)
         yield RasterLabel(scene, labelling, str(path))

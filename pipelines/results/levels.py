@@ -295,7 +295,8 @@ def _check_kept(scene: FileScene) -> None:
         PredictionError: Besides 0 it holds its nodata value only, and is none of our masks, which
             may be empty.
     """
-    if not may_be_foreground(scene.nodata) or list(scene.descriptions) == ["class"]:
+    nodata = scene.nodata
+    if nodata is None or not may_be_foreground(nodata) or list(scene.descriptions) == ["class"]:
         return
     missing = False
     for window in split(scene.height, scene.width, _AT_ONCE):
@@ -305,6 +306,6 @@ def _check_kept(scene: FileScene) -> None:
         missing = missing or not valid.all()
     if missing:
         raise swallowed(
-            scene.name, scene.nodata, PredictionError,
+            scene.name, nodata, PredictionError,
             "--value-range 0,1",
         )  # fmt: skip

@@ -7,11 +7,11 @@ from rasterio.errors import RasterioError
 from rasterio.warp import transform
 
 from tiling.errors import SceneError
-from tiling.scenes.scene import FileScene, Pixels, Raster, Valid, WrappedRaster, first_line
+from tiling.scenes.scene import BaseFileScene, FileScene, Pixels, Raster, Valid, first_line
 from tiling.window import Window
 
 
-class AlignedScene(WrappedRaster):
+class AlignedScene(BaseFileScene):
     """A file on the grid of a raster; where the file ends, pixels are missing.
 
     Each pixel is looked up by its own centre, so it is the same in any window.
@@ -25,7 +25,6 @@ class AlignedScene(WrappedRaster):
     """
 
     def __init__(self, file: FileScene, on: Raster) -> None:
-        super().__init__(on)
         for one in (file, on):
             if one.crs is None:
                 raise SceneError(
@@ -33,14 +32,11 @@ class AlignedScene(WrappedRaster):
                     f"place it; give it one, e.g. rio edit-info --crs EPSG:... {one.name}"
                 )
         self.file = file
-        self.files = file.files
+        self.name, self.files = file.name, file.files
+        self.height, self.width = on.height, on.width
+        self.crs, self.transform = on.crs, on.transform
         self.bands, self.dtype, self.nodata = file.bands, file.dtype, file.nodata
         self.palette, self.descriptions, self.scales = file.palette, file.descriptions, file.scales
-
-    @property
-    def name(self) -> str:
-        """See `Raster`."""
-        return self.file.name
 
     def read(self, window: Window) -> tuple[Pixels, Valid]:
         """See `Scene.read`."""
