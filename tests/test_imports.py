@@ -131,6 +131,8 @@ def test_tiling_knows_no_network():
             "affine",
             "scipy",
             "PIL",
+            "pyogrio",
+            "shapely",
         }
 
 

@@ -15,7 +15,28 @@ class ThresholdSettings(Configuration):
     ] = 0.5
 
 
-class ScoringSettings(ThresholdSettings):
+class LabelSettings(Configuration):
+    """Settings of labels that are vectors, or lie on another grid."""
+
+    label_width: Annotated[
+        str | None,
+        Field(pattern=r"^\d+(\.\d+)?m$", description="Width of the lines in labels that are "
+              "vectors (GeoPackage, GeoJSON, FlatGeobuf, shapefile), in metres, for example 7m."),
+    ] = None  # fmt: skip
+
+    align_labels: Annotated[
+        bool,
+        Field(description="Bring labels of another CRS, size or place to the grid of their scene: "
+              "each pixel takes the label's nearest one. By default such labels are refused."),
+    ] = False  # fmt: skip
+
+    @property
+    def line_width(self) -> float | None:
+        """The metres in `label_width`; None without them."""
+        return float(self.label_width.removesuffix("m")) if self.label_width else None
+
+
+class ScoringSettings(ThresholdSettings, LabelSettings):
     """Settings of the comparison of predictions with labels."""
 
     rho: Annotated[

@@ -19,6 +19,7 @@ from pipelines.config.base import (
     RangeSettings,
 )
 from pipelines.config.protocol import Protocol, papers
+from pipelines.config.scoring import LabelSettings
 from tiling.scenes.names import without_secrets
 
 # The order matters: 1 on a command line is a number, not true.
@@ -334,7 +335,7 @@ class TrainDrive(TrainingSettings):
     samples: Samples = 0.0
 
 
-class TrainFolder(TrainingSettings, ClassSettings, RangeSettings):
+class TrainFolder(TrainingSettings, ClassSettings, RangeSettings, LabelSettings):
     """Train on your own images and labels; write weights and a report."""
 
     PROTOCOLS = {

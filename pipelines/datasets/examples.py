@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from pipelines.inputs.label_checks import check_fits, check_values
+from pipelines.inputs.label_checks import check_fits, check_kept, check_values
 from pipelines.inputs.labels import Labelling
 from pipelines.inputs.normalisation import ValueRange
 from pipelines.inputs.scene_input import SceneInput
@@ -112,7 +112,9 @@ def checked_contents(source: SceneSource) -> Contents:
         LabelError: The label does not hold two classes.
     """
     (reading,) = label_readings(source, [Labelling()])
-    check_values(source.scenes()[1].name, reading.values, Labelling())
+    label = source.scenes()[1]
+    check_values(label.name, reading.values, Labelling())
+    check_kept(label, reading.values)
     assert reading.contents is not None
     return reading.contents
 
@@ -129,4 +131,6 @@ def check_labels(items: Iterable[SceneInput]) -> None:
             for label in (opened.label, opened.second):
                 if label is not None:
                     check_fits(label, opened.scene)
-                    check_values(label.name, label.values(), Labelling())
+                    values = label.values()
+                    check_values(label.name, values, Labelling())
+                    check_kept(label, values)

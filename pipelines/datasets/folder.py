@@ -9,11 +9,12 @@ from pathlib import Path
 from pipelines.config.training import TrainFolder
 from pipelines.datasets.examples import Example, TrainingData, one_pixel_size
 from pipelines.errors import DataError, LabelError
+from pipelines.inputs.class_nodata import NOT_KNOWN
 from pipelines.inputs.discovery import aerial_input, check_names, expanded, rasters_in
 from pipelines.inputs.fundus import subject_of
-from pipelines.inputs.label_checks import check_fits, check_values
-from pipelines.inputs.labels import IGNORE_INDEX, Labelling, open_label
-from pipelines.inputs.naming import find_label
+from pipelines.inputs.label_checks import check_fits, check_kept, check_values
+from pipelines.inputs.labels import IGNORE_INDEX, Labelling, labelling_of, open_label
+from pipelines.inputs.naming import find_label, is_vector_file
 from pipelines.inputs.normalisation import ValueRange
 from pipelines.inputs.opening import Reading
 from pipelines.inputs.pixel_values import GIVE_RANGE, looked_at
@@ -22,13 +23,14 @@ from pipelines.sampling.statistics import Contents, LabelReading, label_readings
 from tiling.scenes.files import open_scene
 from tiling.scenes.ground import PixelSize, pixel_size
 from tiling.scenes.names import stem_of
+from tiling.scenes.vector import is_vector
 
 _LOG = logging.getLogger("rurnet")
 
 
 _TWO_CLASSES = Labelling()
 
-_NUMBERED = Labelling(256, (IGNORE_INDEX,))
+_NUMBERED = Labelling(NOT_KNOWN, (IGNORE_INDEX,))
 """Values as numbers of classes, while it is not known yet how many classes there are."""
 
 
@@ -82,11 +84,11 @@ def folder_data(config: TrainFolder) -> TrainingData:
         PipelineError: Two images of one name.
         SceneError: A file cannot be read.
     """
-    train = _images(config.images, config.labels, config.pixel_size, "images", "labels")
+    two = labelling_of(2, (), config)
+    looked_up = partial(_images, labelling=two, pixel_told=config.pixel_size)
+    train = looked_up(config.images, config.labels, "images", "labels")
     valid, tests = (
-        []
-        if images is None
-        else _images(images, labels, config.pixel_size, f"{split}-images", f"{split}-labels")
+        [] if images is None else looked_up(images, labels, f"{split}-images", f"{split}-labels")
         for split, images, labels in (
             ("valid", config.valid_images, config.valid_labels),
             ("test", config.test_images, config.test_labels),
@@ -95,10 +97,14 @@ def folder_data(config: TrainFolder) -> TrainingData:
     first = train[0]
     _check_alike([*train, *valid, *tests])
     ends = config.value_ends
-    trained_on, choosing = ([_read(image, ends) for image in images] for images in (train, valid))
+    trained_on, choosing = (
+        [_read(image, two, ends) for image in images] for images in (train, valid)
+    )
+    _check_kept([*trained_on, *choosing])
     classes = _classes(trained_on, config.class_names)
     # 255 is a class where there are two, as in 0 and 255.
-    labelling = Labelling(len(classes), (IGNORE_INDEX,) if len(classes) > 2 else ())
+    ignored = (IGNORE_INDEX,) if len(classes) > 2 else ()
+    labelling = labelling_of(len(classes), ignored, config)
     _LOG.info("%d images of %d bands, classes: %s", len(train), first.bands, ", ".join(classes))
     for one in (*trained_on, *choosing):
         check_values(str(one.image.label), one.two.values, labelling)
@@ -138,11 +144,16 @@ def _same(contents: Contents) -> Contents:
 
 
 def _images(
-    images: Path, labels: Path | None, pixel_told: float | None, *options: str
+    images: Path,
+    labels: Path | None,
+    *options: str,
+    labelling: Labelling,
+    pixel_told: float | None,
 ) -> list[_Image]:
     """The images of a folder by name, each with its label; none has one without `labels`."""
     for folder, option in zip((images, labels), options, strict=True):
-        if folder is not None and not folder.is_dir():
+        whole = folder is labels and is_vector_file(folder)
+        if folder is not None and not folder.is_dir() and not whole:
             raise DataError(f"{folder}: no such folder; check --{option}")
     found = []
     items = []
@@ -154,7 +165,7 @@ def _images(
                 "away"
             )
         items.append(aerial_input(path, label, Reading()))
-        with open_scene(path, bands=None) as scene, open_label(label, _TWO_CLASSES) as drawn:
+        with open_scene(path, bands=None) as scene, open_label(label, labelling, scene) as drawn:
             if drawn is not None:
                 check_fits(drawn, scene)
             of_file = scene.bands, str(scene.dtype), pixel_size(scene, pixel_told)
@@ -163,17 +174,17 @@ def _images(
     return found
 
 
-def _read(image: _Image, value_range: ValueRange | None) -> _Labelled:
+def _read(image: _Image, two: Labelling, value_range: ValueRange | None) -> _Labelled:
     """Reads an image and its label.
 
     Raises:
         DataError: Most of its values lie outside the range.
     """
-    reading = Reading(bands=None, labelling=_TWO_CLASSES, value_range=value_range)
+    reading = Reading(bands=None, labelling=two, value_range=value_range)
     source = SceneSource(aerial_input(image.path, image.label, reading))
     for remark in looked_at(source.opened(), GIVE_RANGE).remarks:
         _LOG.warning("%s", remark)
-    readings = label_readings(source, [_TWO_CLASSES, _NUMBERED])
+    readings = label_readings(source, [two, _NUMBERED])
     source.close()
     return _Labelled(image, *readings)
 
@@ -197,6 +208,27 @@ def _check_alike(images: Sequence[_Image]) -> None:
                 "which is another scale; give all images the same, e.g. rio convert --dtype uint8 "
                 "--scale-ratio"
             )
+
+
+def _check_kept(seen: Sequence[_Labelled]) -> None:
+    """Whether nodata, alpha or masks leave out all of one of two classes in a label.
+
+    What the foreground is, the labels tell together: those of tiles without any do not.
+
+    Raises:
+        LabelError: They do in one.
+    """
+    foreground = frozenset[float]().union(*(one.two.values for one in seen)) - {0}
+    if len(foreground) > 1:
+        return
+    for one in seen:
+        values = one.two.values
+        if is_vector(str(one.image.label)) or (0 in values and len(values) > 1):
+            continue
+        with open_label(one.image.label, _TWO_CLASSES) as label:
+            assert label is not None
+            if 0 not in values or not foreground or label.nodata in foreground:
+                check_kept(label, values)
 
 
 def _classes(seen: Sequence[_Labelled], names: tuple[str, ...] | None) -> tuple[str, ...]:

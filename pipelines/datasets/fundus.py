@@ -1,4 +1,4 @@
-"""Folders of fundus photographs: DRIVE, CHASE_DB1 and HRF."""
+"""Folders of fundus photographs: DRIVE, CHASE_DB1, HRF, STARE, FIVES, DR HAGIS."""
 
 import re
 from collections.abc import Iterable
@@ -14,6 +14,7 @@ from pipelines.inputs.fundus import FundusSample, images_in, sample_of, subject_
 from pipelines.inputs.opening import Reading
 from pipelines.sampling.fundi import FundusSource
 from pipelines.sampling.statistics import contents_of
+from tiling.scenes.names import stem_of
 
 DRIVE_LAYOUT = (
     "DIR/training/{images/21_training.tif,1st_manual/21_manual1.gif,mask/21_training_mask.gif} "
@@ -23,8 +24,13 @@ DRIVE_LAYOUT = (
 
 HOW_TO_GET = (
     f"get DRIVE from https://drive.grand-challenge.org/ and unpack it as {DRIVE_LAYOUT} "
-    "(CHASE_DB1 and HRF folders do too), or name another folder with --data"
+    "(folders of CHASE_DB1, HRF, STARE, FIVES and DR HAGIS do too), or name another folder with "
+    "--data"
 )
+
+
+_WHOLE = ("images", "stare-images", "Fundus_Images")
+"""Folders of images in data sets without a split: HRF, STARE and DR HAGIS."""
 
 
 _CHASE_TRAINING_SUBJECTS = 10
@@ -35,8 +41,9 @@ def fundus_samples(folder: Path, split: str) -> list[FundusSample]:
     """Samples of one split of a data set.
 
     Args:
-        folder: DRIVE, CHASE_DB1 or HRF as they are unpacked. HRF has no split of its own: all
-            of it is "train"; so is DRIVE without its test folder.
+        folder: DRIVE, CHASE_DB1, HRF, STARE, FIVES or DR HAGIS as they are unpacked, or one of
+            them as mmsegmentation lays it out. HRF, STARE and DR HAGIS have no split of their own:
+            all of it is "train"; so is DRIVE without its test folder.
         split: "train" or "test".
 
     Raises:
@@ -44,18 +51,11 @@ def fundus_samples(folder: Path, split: str) -> list[FundusSample]:
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; {HOW_TO_GET}")
-    if (folder / "training").is_dir() or (folder / "test").is_dir():
-        images = folder / ("training" if split == "train" else "test") / "images"
-        if split == "test" and not images.parent.is_dir():
-            return []
-    elif (folder / "images").is_dir():
-        images = folder / "images"
-        if split == "test":
-            return []
-    elif list(folder.glob("Image_*_1stHO.png")):
+    if _holds(folder, r"Image_.*_1stHO"):
         return _chase_samples(folder, split)
-    else:
-        raise DataError(f"{folder}: neither DRIVE nor CHASE_DB1 nor HRF; {HOW_TO_GET}")
+    images = _images_of(folder, split)
+    if images is None:
+        return []
     if not images.is_dir():
         raise DataError(f"{images}: no such folder; {HOW_TO_GET}")
     samples = [sample_of(image) for image in images_in(images)]
@@ -64,10 +64,43 @@ def fundus_samples(folder: Path, split: str) -> list[FundusSample]:
     return samples
 
 
+def _images_of(folder: Path, split: str) -> Path | None:
+    """The folder of a split's images; None where a data set has no such split.
+
+    Raises:
+        DataError: The layout is not known.
+    """
+    test = split == "test"
+    if (folder / "train" / "Original").is_dir():  # FIVES
+        images = folder / split / "Original"
+        return images if images.is_dir() else None
+    if (folder / "training").is_dir() or (folder / "test").is_dir():  # DRIVE
+        images = folder / ("test" if test else "training") / "images"
+        return None if test and not images.parent.is_dir() else images
+    if (folder / "images" / "training").is_dir():  # mmsegmentation's
+        if not test:
+            return folder / "images" / "training"
+        kept = (folder / "images" / name for name in ("test", "validation"))
+        return next((one for one in kept if one.is_dir()), None)
+    whole = [folder / name for name in _WHOLE if (folder / name).is_dir()]
+    if whole or _holds(folder, r".*\.ah"):
+        return None if test else [*whole, folder][0]
+    raise DataError(
+        f"{folder}: neither DRIVE nor CHASE_DB1 nor HRF, nor another that is known; {HOW_TO_GET}"
+    )
+
+
+def _holds(folder: Path, pattern: str) -> bool:
+    """Whether a folder holds a file of a stem."""
+    return any(
+        re.fullmatch(pattern, stem_of(path.name), re.IGNORECASE) for path in folder.iterdir()
+    )
+
+
 def _chase_samples(folder: Path, split: str) -> list[FundusSample]:
     samples = []
     for image in images_in(folder):
-        subject = re.search(r"(\d+)", image.stem)
+        subject = re.search(r"(\d+)", stem_of(image.name))
         if subject is None:
             continue
         training = int(subject[1]) <= _CHASE_TRAINING_SUBJECTS
@@ -82,7 +115,7 @@ are enlarged, as their thin vessels are about one pixel wide; HRF's (3263) are h
 
 
 def vessel_data(config: TrainDrive) -> TrainingData:
-    """Fundus folders (DRIVE, CHASE_DB1, HRF); the test split of the first one is scored.
+    """Fundus folders as `fundus_samples` knows them; the test split of the first one is scored.
 
     A test split without labels is predicted, and the report says that no score is possible.
 

@@ -56,7 +56,7 @@ def _in_folder(folder: Path) -> dict[str, Mapping[str, Path | str]]:
         raise DataError(
             f"{folder}: no predicted rasters in it ({', '.join(EXTENSIONS)}); check the path"
         )
-    return _by_scene([(path.stem, {"probability": path}) for path in paths])
+    return _by_scene([(stem_of(path.name), {"probability": path}) for path in paths])
 
 
 def _inferred(folder: Path) -> tuple[str, dict[str, Path]] | None:

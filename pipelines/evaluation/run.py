@@ -18,7 +18,8 @@ from pipelines.evaluation.predictions import (
 )
 from pipelines.evaluation.scoring import AT_ONCE, score
 from pipelines.inputs.label_checks import check_fits
-from pipelines.inputs.labels import Labelling, open_label
+from pipelines.inputs.labels import labelling_of, open_label
+from pipelines.inputs.naming import is_vector_file
 from pipelines.report.build import IN_FIELD, THERE, build_report, failures
 from pipelines.report.write import write_report
 from pipelines.results.failure import failure_line
@@ -49,7 +50,8 @@ def evaluate(config: Evaluate, progress: Progress) -> Result:
         ("labels", config.labels), ("fov", config.fov), ("second", config.second),
         ("images", config.images),
     ):  # fmt: skip
-        if folder is not None and not folder.is_dir():
+        whole = option == "labels" and is_vector_file(folder)
+        if folder is not None and not folder.is_dir() and not whole:
             raise DataError(f"{folder}: no such folder; check --{option}")
     runs = predicted_runs(config.predictions)
     _make(config.output)
@@ -146,9 +148,11 @@ def _scored(
         open_levels, kind=config.kind, value_range=config.value_ends, classes=classes
     )
     raster = files["probability"]
-    labelling = Labelling(len(classes) + 1, config.ignored_values)
+    labelling = labelling_of(len(classes) + 1, config.ignored_values, config)
     # The raster is opened first: a misspelt name is to be reported, not its lack of a label.
     with opened(raster) as levels:
+        if levels.remark is not None:
+            _LOG.warning("%s", levels.remark)
         found = annotations_of(name, raster, config)
         remarks: tuple[str, ...] = ()
         if found.field is not None:
@@ -158,8 +162,8 @@ def _scored(
         for remark in remarks:
             _LOG.warning("%s", remark)
         with (
-            open_label(found.label, labelling) as label,
-            open_label(found.second, labelling) as second,
+            open_label(found.label, labelling, levels) as label,
+            open_label(found.second, labelling, levels) as second,
         ):
             assert label is not None
             for drawn in (label, second):

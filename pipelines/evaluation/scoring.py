@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config.scoring import ScoringSettings
+from pipelines.inputs.label_checks import LabelContents, check_contents
 from pipelines.inputs.labels import IGNORE_INDEX, Label
 from pipelines.results.layout import steps_in
 from pipelines.results.outcome import SceneScores
@@ -66,7 +67,7 @@ def score(
 
     Raises:
         SceneError: A raster cannot be read.
-        LabelError: A label holds a value that is no class.
+        LabelError: A label holds a value that is no class, or nothing that could be scored.
         PredictionError: A raster holds what is no probability, or no class.
     """
     with ExitStack() as stack:
@@ -96,7 +97,7 @@ def count(
 
     Raises:
         SceneError: A raster cannot be read.
-        LabelError: The label holds a value that is no class.
+        LabelError: The label holds a value that is no class, or nothing that could be scored.
     """
     last = steps[-1]
     scene, margin = Window(0, 0, last.height, last.width), Disc(settings.rho).margin
@@ -104,21 +105,30 @@ def count(
     metres = pixel.side if pixel else None
     counters = [_RasterCounter(levels, settings, metres, graded=levels.graded) for levels in steps]
     of_second = _RasterCounter(last, settings, metres, graded=False)
+    contents, contents_of_second = LabelContents(), LabelContents()
     for window in split(scene.height, scene.width, AT_ONCE):
         around = window.grown(margin).intersection(scene)
         drawn = label.read(around)
+        contents.add(drawn[window.slices(around)])
         for raster, counter in zip(steps, counters, strict=True):
             levels = raster.read(around)
             counter.add(levels, drawn, window, around)
             progress(1)
         if second is not None:
-            of_second.add(as_levels(second.read(around), levels), drawn, window, around)
+            drawn_again = second.read(around)
+            contents_of_second.add(drawn_again[window.slices(around)])
+            of_second.add(as_levels(drawn_again, levels), drawn, window, around)
             progress(1)
+    classes = len(last.classes) + 1
+    check_contents(label, contents, classes)
+    if second is not None:
+        check_contents(second, contents_of_second, classes)
     counts = [counter.counts() for counter in counters]
     return SceneScores(
         counts[-1],
         None if second is None else of_second.counts(),
         tuple(counts) if len(counts) > 1 else (),
+        contents.share_left_out,
     )
 
 

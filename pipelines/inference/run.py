@@ -18,7 +18,7 @@ from pipelines.inference.batch import run_batch
 from pipelines.inference.estimate import estimate_batch
 from pipelines.inference.predictor import predictor_for
 from pipelines.inputs.discovery import fundus_inputs, road_inputs
-from pipelines.inputs.labels import Labelling
+from pipelines.inputs.labels import Labelling, labelling_of
 from pipelines.inputs.normalisation import WantedRange
 from pipelines.inputs.opening import Reading
 from pipelines.inputs.scene_input import SceneInput
@@ -176,7 +176,7 @@ def report_of(
 
 
 def _labelling(config: InferRoads | InferDrive, models: list[Model]) -> Labelling:
-    return Labelling(len(models[0].card.classes), config.ignored_values)
+    return labelling_of(len(models[0].card.classes), config.ignored_values, config)
 
 
 def _value_range(config: InferRoads | InferDrive, models: list[Model]) -> WantedRange:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from pipelines.errors import DataError, PipelineError
 from pipelines.inputs.fundus import FundusSample, images_in
-from pipelines.inputs.naming import IMAGE_EXTENSIONS, find_label
+from pipelines.inputs.naming import IMAGE_EXTENSIONS, find_label, is_vector_file
 from pipelines.inputs.opening import Reading, opened_fundus, opened_sample, opened_scene
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
-from tiling.scenes.names import kind_of, shown, stem_of
+from tiling.scenes.names import extension_of, kind_of, shown, stem_of
 
 
 def road_inputs(
@@ -27,7 +27,7 @@ def road_inputs(
     Raises:
         DataError: The folder of labels is missing, or a folder or glob holds no scene.
     """
-    if labels is not None and not labels.is_dir():
+    if labels is not None and not labels.is_dir() and not is_vector_file(labels):
         raise DataError(f"{labels}: no such folder of labels; check --labels")
     reading = reading or Reading()
     return [
@@ -90,7 +90,7 @@ def rasters_in(folder: Path, extensions: Sequence[str] = IMAGE_EXTENSIONS) -> li
     return sorted(
         str(path)
         for path in folder.iterdir()
-        if path.suffix.lower() in extensions and not path.name.startswith(".")
+        if extension_of(path.name) in extensions and not path.name.startswith(".")
     )
 
 
@@ -113,7 +113,8 @@ def expanded(sources: Sequence[str], listing: Callable[[Path], list[str]]) -> li
             inside = [source]
         if not inside:
             raise DataError(
-                f"{source}: no images in it; give files of {', '.join(IMAGE_EXTENSIONS)}"
+                f"{source}: no images in it; give files of {', '.join(IMAGE_EXTENSIONS)} (a GIF is "
+                "taken for a drawing, not for an image)"
             )
         found += [name for name in inside if name not in found]
     return found

@@ -7,9 +7,21 @@ from pathlib import Path
 
 from pipelines.errors import DataError
 from pipelines.inputs.naming import FIELD, FIRST, IMAGE_EXTENSIONS, SECOND, find_label
-from tiling.scenes.names import is_local, stem_of
+from tiling.scenes.names import extension_of, is_local, stem_of
 
-_ANNOTATION = re.compile(r"(_1stHO|_2ndHO|_manual[12]|_mask)$", re.IGNORECASE)
+_ANNOTATION = re.compile(
+    r"(_1stHO|_2ndHO|_manual[12]|_mask|\.ah|\.vk|_manual_orig|_mask_orig)$", re.IGNORECASE
+)
+
+_IMAGES = ("images", "stare-images", "original", "fundus_images")
+"""Folders of images, in lower case, beside which those of their annotations lie."""
+
+_FIRST = ("1st_manual", "manual1", "labels-ah", "ground truth", "manual_segmentations")
+"""Folders of labels in DRIVE, HRF, STARE, FIVES and DR HAGIS."""
+
+_SECOND = ("2nd_manual", "labels-vk")
+
+_FIELDS = ("mask", "mask_images")
 
 
 FIRST_TOKEN = "first-token"
@@ -68,9 +80,9 @@ def images_in(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_EXTENSIONS
+        if extension_of(path.name) in IMAGE_EXTENSIONS
         and not path.name.startswith(".")
-        and not _ANNOTATION.search(path.stem)
+        and not _ANNOTATION.search(stem_of(path.name))
     )
 
 
@@ -84,25 +96,26 @@ def sample_of(image: Path, labels: Path | None = None) -> FundusSample:
     Raises:
         LabelError: Two files may be the same annotation.
     """
-    stem = image.stem
-    home = image.parent.parent if image.parent.name == "images" else image.parent
+    stem = stem_of(image.name)
 
-    def first(folder: Path, names: Sequence[str]) -> Path | None:
-        return find_label(folder, stem, names, other_than=str(image))
+    def found(folders: Sequence[Path], names: Sequence[str]) -> Path | None:
+        files = (find_label(one, stem, names, other_than=str(image)) for one in folders)
+        return next((path for path in files if path is not None), None)
 
+    home = _home(image)
+    second_folders = _named(home, _SECOND) or [home]
     if labels is not None:
-        label = first(labels, FIRST)
-        second_folder = labels.parent / "2nd_manual" if labels.name == "1st_manual" else labels
+        label = found([labels], FIRST)
+        second_folders = [labels]
+        if labels.name.lower() in _FIRST:
+            second_folders = _named(labels.parent, _SECOND) or second_folders
+    elif (in_mmseg := _annotations(image)) is not None:
+        label, second_folders = found([in_mmseg], FIRST), [in_mmseg]
     else:
         # The last pattern is the image's own name: beside the image that is a copy of it.
-        label = (
-            first(home / "1st_manual", FIRST)
-            or first(home / "manual1", FIRST)
-            or first(home, FIRST[:-1])
-        )
-        second_folder = home / "2nd_manual" if (home / "2nd_manual").is_dir() else home
-    second = first(second_folder, SECOND[:-1])
-    field = first(home / "mask", FIELD)
+        label = found(_named(home, _FIRST), FIRST) or found([home], FIRST[:-1])
+    second = found(second_folders, SECOND[:-1])
+    field = found(_named(home, _FIELDS), FIELD)
     return FundusSample(stem, image, label, second, field)
 
 
@@ -121,3 +134,25 @@ def sample_from(source: str, labels: Path | None) -> FundusSample:
         return FundusSample(stem, source, None if labels is None else find_label(labels, stem))
     sample = sample_of(Path(source), labels)
     return sample if labels is not None else replace(sample, label=None, second=None)
+
+
+def _home(image: Path) -> Path:
+    """The folder in which the folders of an image's annotations lie."""
+    own = image.parent
+    return own.parent if own.name.lower() in _IMAGES else own
+
+
+def _annotations(image: Path) -> Path | None:
+    """The folder of an image's labels in the layout of mmsegmentation; else None."""
+    split = image.parent
+    folder = split.parent.parent / "annotations" / split.name
+    return folder if split.parent.name == "images" and folder.is_dir() else None
+
+
+def _named(home: Path, names: Sequence[str]) -> list[Path]:
+    """The folders in a folder that have one of some names, in the order of these."""
+    folders = [path for path in home.iterdir() if path.is_dir()] if home.is_dir() else []
+    return sorted(
+        (path for path in folders if path.name.lower() in names),
+        key=lambda path: names.index(path.name.lower()),
+    )

@@ -1,16 +1,36 @@
 """Whether a label belongs to its scene and holds the classes that it should."""
 
+import json
+import logging
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from rasterio.crs import CRS
 
 from pipelines.errors import LabelError
-from pipelines.inputs.labels import Labelling
+from pipelines.inputs.class_nodata import swallowed
+from pipelines.inputs.labels import IGNORE_INDEX, Label, Labelling, RasterLabel
 from tiling.scenes.scene import Raster
+
+_LOG = logging.getLogger("rurnet")
+
+_TOLD = 0.01
+"""Share of a label that is left out, from which on a log line says so."""
+
+_WARNED = 0.5
+"""Share from which on this line is a warning."""
+
+_ONE_BAND = (
+    'keep the band that holds the drawing, 0 being the background: rio calc --not-masked "(read 1 '
+    '1)" {label} NEW.tif, or (read 1 2) for the second band'
+)
 
 
 def check_fits(label: Raster, scene: Raster) -> None:
-    """Checks that a label lies on a scene pixel by pixel; labels are never reprojected.
+    """Checks that a label lies on a scene pixel by pixel; labels are not reprojected unasked.
 
     Raises:
         LabelError: It has another size, CRS or place.
@@ -19,14 +39,15 @@ def check_fits(label: Raster, scene: Raster) -> None:
     if (label.height, label.width) != (scene.height, scene.width):
         raise LabelError(
             f"{label.name}: {label.width} x {label.height} pixels, but "
-            f"{scene.name} has {scene.width} x {scene.height}; {made_for_it}"
+            f"{scene.name} has {scene.width} x {scene.height}; {made_for_it}, or, if its "
+            "coordinates are right, --align-labels brings it there"
         )
     if label.crs is None or scene.crs is None:
         return
-    if label.crs != scene.crs:
+    if _horizontal(label.crs) != _horizontal(scene.crs):
         raise LabelError(
             f"{label.name}: its CRS is {label.crs}, but that of {scene.name} is {scene.crs}; "
-            "bring it there with gdalwarp, nothing is reprojected here"
+            "--align-labels brings it there (gdalwarp -r near does too)"
         )
     corners = np.array([[0, label.width, 0, label.width], [0, 0, label.height, label.height]])
     corners = np.concatenate([corners, np.ones((1, 4))])
@@ -35,8 +56,18 @@ def check_fits(label: Raster, scene: Raster) -> None:
     if off > 0.5:
         raise LabelError(
             f"{label.name}: its corners lie up to {off:.1f} pixels away from those of "
-            f"{scene.name}; {made_for_it}, or mend its transform"
+            f"{scene.name}; {made_for_it}, mend its transform, or, if that is right, "
+            "--align-labels brings it there"
         )
+
+
+def _horizontal(crs: CRS) -> CRS:
+    """The part of a CRS that says where a pixel lies; a compound one says how high, too."""
+    text = crs.to_wkt(version="WKT2_2019")
+    if not text.startswith("COMPOUNDCRS"):
+        return crs
+    parts: list[dict[str, Any]] = crs.to_dict(projjson=True)["components"]
+    return CRS.from_user_input(json.dumps(parts[0]))
 
 
 def check_values(label: str, values: AbstractSet[float], labelling: Labelling) -> None:
@@ -63,3 +94,89 @@ def check_values(label: str, values: AbstractSet[float], labelling: Labelling) -
             f"{label}: value {min(unknown):g} is no class of 0 to {labelling.classes - 1}; mend it "
             "(what is to be left out is its nodata value, or 255)"
         )
+
+
+@dataclass
+class LabelContents:
+    """How many pixels of a label are what; `add` counts them, window by window.
+
+    Attributes:
+        background: Those of the background.
+        foreground: Those of any other class.
+        left_out: Those that are left out.
+    """
+
+    background: int = 0
+    foreground: int = 0
+    left_out: int = 0
+
+    def add(self, classes: NDArray[np.uint8]) -> None:
+        """Counts a window [h, w], as `Label.read` gives it."""
+        left_out = int(np.count_nonzero(classes == IGNORE_INDEX))
+        background = classes.size - int(np.count_nonzero(classes))
+        self.left_out += left_out
+        self.background += background
+        self.foreground += classes.size - background - left_out
+
+    @property
+    def share_left_out(self) -> float:
+        """0 to 1."""
+        return self.left_out / max(1, self.background + self.foreground + self.left_out)
+
+
+def check_contents(label: Label, contents: LabelContents, classes: int) -> None:
+    """Checks that something can be scored against a label; log lines tell what is odd about it.
+
+    Args:
+        label: The label.
+        contents: What it holds.
+        classes: How many classes it may hold, background included.
+
+    Raises:
+        LabelError: All of it is left out, or of two classes the background is missing, or nodata
+            may have taken all of the foreground.
+    """
+    share = contents.share_left_out
+    percent = f"{100 * share:.3g} %"
+    if not contents.background and not contents.foreground:
+        raise LabelError(
+            f"{label.name}: all of it is left out (by nodata, alpha, mask, or --ignore); "
+            + _ONE_BAND.format(label=label.name)
+        )
+    if not contents.foreground and contents.left_out and label.doubtful_nodata is not None:
+        raise swallowed(
+            label.name, label.doubtful_nodata, LabelError, f"--ignore {label.doubtful_nodata:g}"
+        )
+    if not contents.background and classes == 2:
+        raise _without_background(label.name, f"{percent} of it is left out, and all the rest")
+    if not contents.foreground:
+        _LOG.warning("%s: no foreground in it, so no score tells what was found", label.name)
+    if share >= _TOLD:
+        _LOG.log(
+            logging.WARNING if share >= _WARNED else logging.INFO,
+            "%s: %s of it is left out (nodata, alpha, mask, or --ignore)", label.name, percent,
+        )  # fmt: skip
+
+
+def check_kept(label: RasterLabel, values: AbstractSet[float]) -> None:
+    """Checks that nodata, alpha or a mask do not leave out all of one of two classes.
+
+    A label that is all background, or all foreground, may still teach something.
+
+    Args:
+        label: The label.
+        values: Values in it that are not left out.
+
+    Raises:
+        LabelError: They may leave out all of the foreground, or leave out all of the background.
+    """
+    if not values - {0} and label.doubtful_nodata is not None and label.leaves_out():
+        raise swallowed(label.name, label.doubtful_nodata, LabelError, "take image and label away")
+    if values and 0 not in values and label.leaves_out():
+        raise _without_background(label.name, "all of it that is not left out")
+
+
+def _without_background(label: str, what: str) -> LabelError:
+    return LabelError(
+        f"{label}: {what} is foreground: no background is left; " + _ONE_BAND.format(label=label)
+    )

@@ -10,10 +10,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.config.scoring import LabelSettings
 from pipelines.errors import LabelError
+from pipelines.inputs.class_nodata import check_no_class_is_missing, may_be_foreground, there
+from tiling.scenes.aligned import AlignedScene
 from tiling.scenes.bands import CLASS_TYPES
-from tiling.scenes.files import open_scene
+from tiling.scenes.grey import open_grey
 from tiling.scenes.scene import FileScene, Pixels, Raster, Valid, WrappedRaster
+from tiling.scenes.vector import VectorScene, is_vector
 from tiling.window import Window, split
 
 IGNORE_INDEX = 255
@@ -29,6 +33,11 @@ class Label(Raster, Protocol):
 
     def read(self, window: Window) -> NDArray[np.uint8]:
         """Classes [h, w]: 0 background, 1 and on foreground, `IGNORE_INDEX` left out."""
+        ...
+
+    @property
+    def doubtful_nodata(self) -> float | None:
+        """A nodata value that it declares and that may be its foreground; else None."""
         ...
 
 
@@ -51,32 +60,60 @@ class Labelling:
         classes: Number of classes. With two, all values but 0 are foreground (in a JPEG those
             above 127); with more, values are the numbers of the classes.
         ignore: Values of pixels that are left out.
+        line_width: How wide lines of vectors are, in metres; None where that is not known.
+        align: Whether a raster of another grid is brought to that of its scene.
     """
 
     classes: int = 2
     ignore: tuple[int, ...] = ()
+    line_width: float | None = None
+    align: bool = False
+
+
+def labelling_of(classes: int, ignore: tuple[int, ...], settings: LabelSettings) -> Labelling:
+    """What labels mean under the settings of a run; `classes` and `ignore` as in `Labelling`."""
+    return Labelling(classes, ignore, settings.line_width, settings.align_labels)
 
 
 class RasterLabel(WrappedRaster):
-    """A label raster of one band.
+    """A label raster of one band, or of three that are equal.
 
-    Pixels that are missing by nodata value, alpha or mask are left out. But a nodata value of 0
-    means nothing: many labels declare it, and 0 is their background.
+    Pixels that are missing by nodata value, alpha or mask are left out. What nodata values mean,
+    `pipelines.inputs.class_nodata` says.
 
     Args:
         scene: The raster.
         labelling: What its values mean.
+        name: The path that was asked for; by default the scene's name.
     """
 
-    def __init__(self, scene: FileScene, labelling: Labelling) -> None:
+    def __init__(self, scene: FileScene, labelling: Labelling, name: str | None = None) -> None:
         super().__init__(scene)
         self._scene = scene
         self._labelling = labelling
-        self._lossy = is_lossy(Path(scene.name))
+        self._name = name or scene.name
+        self._lossy = is_lossy(Path(self._name))
+
+    @property
+    def name(self) -> str:
+        """The path as it was given."""
+        return self._name
+
+    @property
+    def nodata(self) -> float | None:
+        """The nodata value that the file declares."""
+        return self._scene.nodata
+
+    @property
+    def doubtful_nodata(self) -> float | None:
+        """See `Label`; with more classes their numbers tell, and --ignore tells in any case."""
+        labelling, nodata = self._labelling, self._scene.nodata
+        doubtful = labelling.classes == 2 and nodata not in labelling.ignore
+        return nodata if doubtful and may_be_foreground(nodata) else None
 
     def under(self, labelling: Labelling) -> "RasterLabel":
         """The same file, with other meanings of its values."""
-        return RasterLabel(self._scene, labelling)
+        return RasterLabel(self._scene, labelling, self._name)
 
     def read(self, window: Window) -> NDArray[np.uint8]:
         """See `Label`.
@@ -103,6 +140,13 @@ class RasterLabel(WrappedRaster):
                 break
         self.check_palette(found)
         return found
+
+    def leaves_out(self) -> bool:
+        """Reads the label for whether nodata, alpha or a mask leave any pixel out."""
+        return any(
+            not there(self._scene, *self.drawn(window)).all()
+            for window in split(self.height, self.width, _AT_ONCE)
+        )
 
     def drawn(self, window: Window) -> tuple[Pixels, Valid]:
         """A window as the file has it: values [1, h, w], and which pixels are there [h, w]."""
@@ -143,9 +187,13 @@ class RasterLabel(WrappedRaster):
             valid: As `drawn` returns them.
 
         Raises:
-            LabelError: A value is no class.
+            LabelError: A value is no class, or a class is declared nodata.
         """
         values, left_out = self._values(pixels, valid)
+        if self._scene.nodata not in self._labelling.ignore:
+            check_no_class_is_missing(
+                self._scene, pixels, valid, self._labelling.classes, LabelError
+            )
         if self._labelling.classes == 2:
             classes: NDArray[np.uint8] = (values != 0).astype(np.uint8)
         else:
@@ -163,8 +211,7 @@ class RasterLabel(WrappedRaster):
         """Values as they were drawn [h, w], and which are left out."""
         values = pixels[0]
         left_out = np.isin(values, self._labelling.ignore)
-        if self._scene.nodata != 0:
-            left_out |= ~valid
+        left_out |= ~there(self._scene, pixels, valid)
         if self._lossy and self._labelling.classes == 2:
             values = np.where(values > 127, 255, 0)
         return values, left_out
@@ -176,10 +223,28 @@ def is_lossy(path: Path) -> bool:
 
 
 @contextmanager
-def open_label(path: Path | None, labelling: Labelling) -> Iterator[RasterLabel | None]:
-    """Opens a label; None where there is no path."""
+def open_label(
+    path: Path | None, labelling: Labelling, on: Raster | None = None
+) -> Iterator[RasterLabel | None]:
+    """Opens a label; None where there is no path.
+
+    Args:
+        path: A raster, or a file of vectors.
+        labelling: What its values mean, or how wide its lines are.
+        on: The raster that it belongs to, whose grid vectors are drawn on.
+
+    Raises:
+        SceneError: It cannot be opened.
+    """
     if path is None:
         yield None
         return
-    with open_scene(path, bands=1, types=CLASS_TYPES) as scene:
-        yield RasterLabel(scene, labelling)
+    if is_vector(path):
+        assert on is not None  # Who opens a label knows what it belongs to.
+        yield RasterLabel(VectorScene(path, on, labelling.line_width), labelling)
+        return
+    with open_grey(path, types=CLASS_TYPES, lossy=is_lossy(path)) as file:
+        scene: FileScene = file
+        if labelling.align and on is not None:
+            scene = AlignedScene(file, on)
+        yield RasterLabel(scene, labelling, str(path))

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from pipelines.errors import LabelError
 from tiling.scenes.files import EXTENSIONS
+from tiling.scenes.names import extension_of, stem_of
+from tiling.scenes.vector import VECTORS, is_vector
 
-LABEL_EXTENSIONS = EXTENSIONS
+LABEL_EXTENSIONS = (*EXTENSIONS, *VECTORS)
 """Extensions of labels: whatever can be read."""
 
 
@@ -16,15 +18,18 @@ IMAGE_EXTENSIONS = tuple(one for one in EXTENSIONS if one != ".gif")
 keeps its labels as such, and no data set its images."""
 
 
-FIRST = ("{number}_manual1", "{stem}_manual1", "{stem}_1stHO", "{stem}")
-"""Names of labels, or of the first observer's, as in DRIVE, HRF and CHASE_DB1."""
+FIRST = (
+    "{number}_manual1", "{stem}_manual1", "{stem}_1stHO", "{stem}.ah", "{stem}_manual_orig",
+    "{stem}",
+)  # fmt: skip
+"""Names of labels, or of the first observer's: in DRIVE, CHASE_DB1, STARE, DR HAGIS, elsewhere."""
 
 
-SECOND = ("{number}_manual2", "{stem}_manual2", "{stem}_2ndHO", "{stem}")
+SECOND = ("{number}_manual2", "{stem}_manual2", "{stem}_2ndHO", "{stem}.vk", "{stem}")
 """Names of the second observer's labels."""
 
 
-FIELD = ("{stem}_mask", "{number}_mask", "{stem}")
+FIELD = ("{stem}_mask", "{number}_mask", "{stem}_mask_orig", "{stem}")
 """Names of masks of the field of view."""
 
 
@@ -34,7 +39,7 @@ def find_label(
     """The file in a folder that belongs to a scene, or None; earlier names go first.
 
     Args:
-        folder: Where to look.
+        folder: Where to look; a file of vectors belongs to all scenes.
         stem: Stem of the scene's file.
         names: Names that such files have: `FIRST`, `SECOND` or `FIELD`.
         other_than: A file to pass over: the scene itself.
@@ -42,6 +47,8 @@ def find_label(
     Raises:
         LabelError: Two files have the name, and which of them belongs to it nobody knows.
     """
+    if is_vector_file(folder):
+        return folder
     itself = None if other_than is None else Path(other_than).resolve()
     for name in names:
         wanted = name_of(name, stem)
@@ -49,8 +56,8 @@ def find_label(
         fitting = [
             path
             for path in sorted(folder.glob(f"{glob.escape(wanted)}.*"))
-            if path.stem == wanted
-            and path.suffix.lower() in LABEL_EXTENSIONS
+            if stem_of(path.name) == wanted
+            and extension_of(path.name) in LABEL_EXTENSIONS
             and path.resolve() != itself
         ]
         if len(fitting) > 1:
@@ -60,6 +67,11 @@ def find_label(
         if fitting:
             return fitting[0]
     return None
+
+
+def is_vector_file(path: Path | None) -> bool:
+    """Whether labels are one file of vectors, for all scenes."""
+    return path is not None and is_vector(path) and path.is_file()
 
 
 def name_of(pattern: str, stem: str) -> str:

@@ -84,7 +84,7 @@ def opened_scene(source: str, path: Path | None, reading: Reading) -> Iterator[O
     """Opens an aerial scene and its label, if it has one."""
     with (
         _open_image(source, reading.bands) as file,
-        open_label(path, reading.labelling) as label,
+        open_label(path, reading.labelling, file) as label,
     ):
         scene: Scene = file
         if reading.white_is_nodata:

@@ -178,6 +178,7 @@ def _scene(outcome: SceneOutcome, level: int, classes: Sequence[str]) -> SceneEn
         name=outcome.name,
         input=outcome.source,
         label=outcome.label,
+        label_left_out=_number(scores.label_left_out, _DIGITS) if scores else None,
         height=outcome.height,
         width=outcome.width,
         tiles=prediction.tiles if prediction else None,

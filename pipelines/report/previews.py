@@ -137,10 +137,11 @@ def _layers(outcome: SceneOutcome, bands: Sequence[int] | None, longest: int) ->
     for path in files:
         with outcome.open_raster(path) as levels:
             steps.append(together(levels.overview(longest)))
+            grid = levels  # Closed, it still knows its size and place.
     shape = steps[0].shape
     label = None
     if outcome.label is not None:
-        with open_label(Path(outcome.label), outcome.labelling) as drawn:
+        with open_label(Path(outcome.label), outcome.labelling, grid) as drawn:
             assert drawn is not None
             classes = at_size(drawn.overview(longest), shape)
             label = np.where(classes == IGNORE_INDEX, NODATA, (classes > 0) * np.uint8(TOP))

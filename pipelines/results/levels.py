@@ -9,9 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import PredictionError
+from pipelines.inputs.class_nodata import (
+    check_no_class_is_missing,
+    may_be_foreground,
+    swallowed,
+    there,
+)
+from pipelines.inputs.labels import is_lossy
 from tiling.blend import NODATA, TOP
 from tiling.scenes.bands import CLASS_TYPES
 from tiling.scenes.files import open_scene
+from tiling.scenes.grey import COLOURS, GreyScene
 from tiling.scenes.scene import FileScene, WrappedRaster
 from tiling.window import Window, split
 
@@ -68,6 +76,22 @@ class RasterLevels(WrappedRaster):
         """Whether it holds probabilities."""
         return self._ends is not None
 
+    @property
+    def remark(self) -> str | None:
+        """What is to be known of a nodata value that is a probability as well."""
+        if self._ends is None or self._scene.nodata not in self._ends:
+            return None
+        low, nodata = self._ends[0], self._scene.nodata
+        if nodata == low:
+            return (
+                f"{self.name}: nodata {nodata:g} is probability 0 as well, so such pixels count as "
+                "background"
+            )
+        return (
+            f"{self.name}: nodata {nodata:g} is probability 1 as well; such pixels are left out; "
+            f"if they are foreground: rio edit-info --unset-nodata {self.name}"
+        )
+
     def read(self, window: Window) -> NDArray[np.uint8]:
         """Levels of a window [bands, h, w].
 
@@ -75,17 +99,28 @@ class RasterLevels(WrappedRaster):
             SceneError: The raster cannot be read.
             PredictionError: It holds what is no probability, or no class.
         """
-        pixels, valid = self._scene.read(window)
+        pixels, valid = self._there(*self._scene.read(window))
         if self._field is not None:
             valid &= self._field[window.slices()]
         return self._levels(pixels, valid)
 
     def overview(self, longest: int) -> NDArray[np.uint8]:
         """The whole as levels [bands, h, w], no side over `longest` pixels."""
-        pixels, valid = self._scene.overview(longest)
+        pixels, valid = self._there(*self._scene.overview(longest))
         if self._field is not None:
             valid &= at_size(self._field, valid.shape)
         return self._levels(pixels, valid)
+
+    def _there(
+        self, pixels: NDArray[Any], valid: NDArray[np.bool_]
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """A window as it was read, and which of its pixels count."""
+        if self._ends is None:
+            check_no_class_is_missing(
+                self._scene, pixels, valid, len(self.classes) + 1, PredictionError
+            )
+            return pixels, there(self._scene, pixels, valid)
+        return pixels, there(self._scene, pixels, valid, self._ends[0])
 
     def _levels(self, pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
         levels = (
@@ -166,7 +201,7 @@ def open_levels(
         SceneError: It cannot be read.
         PredictionError: It does not have the bands that the classes want, or may be either kind.
     """
-    with open_scene(path, bands=None, types=CLASS_TYPES) as scene:
+    with _open(path, classes) as scene:
         scale = value_range or _declared_ends(scene)
         graded = scale is not None or scene.dtype.kind == "f"
         if kind == "mask":
@@ -175,6 +210,8 @@ def open_levels(
             if scene.bands != 1:
                 raise PredictionError(f"{path}: {scene.bands} bands, but a mask has one")
         if kind == "mask" or (kind == "auto" and not graded and _is_mask(scene, classes)):
+            if len(classes or ()) < 2:
+                _check_kept(scene)
             yield RasterLevels(scene, classes or ("foreground",), None, field=field)
             return
         names = classes or _names(scene)
@@ -190,6 +227,22 @@ def open_levels(
                 "runs of the same classes, in the same order"
             )
         yield RasterLevels(scene, names, scale or _ends_of(scene.dtype), ours, field)
+
+
+def _open(path: Path | str, classes: tuple[str, ...] | None) -> FileScene:
+    """Opens a raster; one class in three bands without names is grey, saved as colours."""
+    scene = open_scene(path, bands=None, types=CLASS_TYPES)
+    if scene.palette:
+        scene.close()
+        return open_scene(path, bands=1, types=CLASS_TYPES)
+    if (
+        scene.bands == COLOURS
+        and scene.dtype == np.uint8
+        and len(classes or ()) < 2
+        and not any(scene.descriptions)
+    ):
+        return GreyScene(scene, is_lossy(Path(path)))
+    return scene
 
 
 def _declared_ends(scene: FileScene) -> tuple[float, float] | None:
@@ -226,7 +279,7 @@ def _is_mask(scene: FileScene, classes: tuple[str, ...] | None) -> bool:
     found: set[int] = set()
     for window in split(scene.height, scene.width, _AT_ONCE):
         pixels, valid = scene.read(window)
-        found.update(np.unique(pixels[0][valid]).tolist())
+        found.update(np.unique(pixels[0][there(scene, pixels, valid)]).tolist())
     if found <= {0, 255} or found <= set(range(max(1, len(classes or ())) + 1)):
         return True
     highest = max(found)
@@ -237,3 +290,26 @@ def _is_mask(scene: FileScene, classes: tuple[str, ...] | None) -> bool:
             "0,255 which values stand for probability 0 and 1"
         )
     return False
+
+
+def _check_kept(scene: FileScene) -> None:
+    """Whether a mask of two classes keeps its foreground, although it declares a nodata value.
+
+    Raises:
+        PredictionError: Besides 0 it holds its nodata value only, and is none of our masks, which
+            may be empty.
+    """
+    nodata = scene.nodata
+    if nodata is None or not may_be_foreground(nodata) or list(scene.descriptions) == ["class"]:
+        return
+    missing = False
+    for window in split(scene.height, scene.width, _AT_ONCE):
+        pixels, valid = scene.read(window)
+        if (pixels[0][valid] != 0).any():
+            return
+        missing = missing or not valid.all()
+    if missing:
+        raise swallowed(
+            scene.name, nodata, PredictionError,
+            "--value-range 0,1",
+        )  # fmt: skip

@@ -54,11 +54,13 @@ class SceneScores:
         counts: Of the prediction against the label.
         second: Of the second observer's label against the first one's, where there is one.
         steps: Of the prediction after each recurrent step; empty where steps were not kept.
+        label_left_out: Share of the label's pixels that are left out, 0 to 1.
     """
 
     counts: SceneCounts
     second: SceneCounts | None = None
     steps: tuple[SceneCounts, ...] = ()
+    label_left_out: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -200,6 +200,7 @@ class SceneEntry:
         name: Of the scene.
         input: What was asked for: a path or URL.
         label: File of the label.
+        label_left_out: Share of its pixels that are left out, 0 to 1; None where there is none.
         height: Rows.
         width: Columns.
         tiles: Of its grid; this and the next three are None where a raster was only scored.
@@ -220,6 +221,7 @@ class SceneEntry:
     name: str
     input: str
     label: str | None
+    label_left_out: Number
     height: int
     width: int
     tiles: int | None

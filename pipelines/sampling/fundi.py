@@ -7,7 +7,7 @@ import numpy as np
 from pipelines.inputs.discovery import fundus_input
 from pipelines.inputs.field_of_view import field_diameter, scale_seen
 from pipelines.inputs.fundus import FundusSample
-from pipelines.inputs.label_checks import check_fits, check_values
+from pipelines.inputs.label_checks import check_fits, check_kept, check_values
 from pipelines.inputs.labels import IGNORE_INDEX, Labelling
 from pipelines.inputs.normalisation import bytes_on_8_bits
 from pipelines.inputs.pixel_values import SAVE_AS_BYTES, looked_at
@@ -97,9 +97,12 @@ def load_fundus(sample: FundusSample) -> Sample:
             values = opened.label.values_in(*drawn)
             opened.label.check_palette(values)
             check_values(opened.label.name, values, Labelling())
+            check_kept(opened.label, values)
             vessels = opened.label.classes(*drawn)
         if opened.second is not None:
             check_fits(opened.second, scene)
-            check_values(opened.second.name, opened.second.values(), Labelling())
+            values = opened.second.values()
+            check_values(opened.second.name, values, Labelling())
+            check_kept(opened.second, values)
         pixels, field = scene.read(whole)
         return as_sample(bytes_on_8_bits(pixels), field, vessels)

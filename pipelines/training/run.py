@@ -267,3 +267,9 @@ def _check_foreground(split: Split, contents: Contained) -> None:
                 f"{what}: {names}, but no labelled pixel there is foreground; give images that "
                 "have some (--held-out, --folds or --valid-images set which are held out)"
             )
+        if not any(contents[one.source].classes[0] for one in images):
+            names = first_few([one.source.name for one in images])
+            raise DataError(
+                f"{what}: {names}, but every labelled pixel there is foreground; give images that "
+                "have background too, drawn as 0"
+            )

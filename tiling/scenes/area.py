@@ -111,7 +111,7 @@ def read_area(path: str | Path, scene: Scene) -> Area:
     if not polygons:
         raise SceneError(f"{path}: has no polygon; give a Polygon or MultiPolygon")
     edges = [
-        _edges(_in_pixels(path, ring, crs, scene), hole=place > 0)
+        ring_edges(_in_pixels(path, ring, crs, scene), hole=place > 0)
         for polygon in polygons
         for place, ring in enumerate(polygon)
     ]
@@ -204,7 +204,7 @@ def _not_placed(path: str | Path, scene: Scene, why: str) -> SceneError:
     )
 
 
-def _edges(ring: Ring, *, hole: bool) -> NDArray[np.float64]:
+def ring_edges(ring: Ring, *, hole: bool) -> NDArray[np.float64]:
     """Sides [n, 4] of a ring, in the direction of outer rings or of holes."""
     (x1, y1), (x2, y2) = ring[:-1].T, ring[1:].T
     if (float(np.sum(x1 * y2 - x2 * y1)) > 0) == hole:

@@ -7,10 +7,10 @@ from typing import Protocol
 
 import rasterio
 
-from tiling.errors import CodecError
+from tiling.errors import CodecError, SceneError
 from tiling.scenes.bands import TYPES, Bands
 from tiling.scenes.blocks import BlockwiseScene, depends_on_windows
-from tiling.scenes.names import is_local
+from tiling.scenes.names import extension_of, is_local
 from tiling.scenes.orientation import check_orientation
 from tiling.scenes.raster import GDAL_ERRORS, RasterScene, without_georeferencing_warning
 from tiling.scenes.scene import FileScene
@@ -20,6 +20,15 @@ _TIFF = (".tif", ".tiff", ".btf")
 
 _SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """First bytes of a TIFF or a BigTIFF."""
+
+
+_GDAL = (
+    ".tif", ".tiff", ".vrt", ".png", ".gif", ".jpg", ".jpeg", ".jp2", ".img", ".bmp", ".ppm",
+    ".pgm",
+)  # fmt: skip
+
+_GZIPPED = (".ppm.gz", ".pgm.gz", ".tif.gz", ".png.gz")
+"""Compressed once more, as STARE is distributed."""
 
 
 class OpenFile(Protocol):
@@ -80,15 +89,21 @@ def _is_one_page(path: str | Path) -> bool:
         return False
 
 
+def _open_gzipped(path: str | Path, *, bands: Bands, types: Sequence[str]) -> FileScene:
+    """Opens a file that was compressed with gzip; GDAL unpacks it as it reads."""
+    if not Path(path).is_file():
+        raise SceneError(f"{path}: no such file; check the path")
+    scene = RasterScene(f"/vsigzip/{Path(path).resolve()}", bands=bands, types=types)
+    scene.files = [str(path)]
+    return scene
+
+
 READERS = (
+    Reader(_GZIPPED, lambda name: is_local(name) and extension_of(name) in _GZIPPED, _open_gzipped),
     Reader(_TIFF, _suits_tifffile, _open_tiff),
     Reader((".vrt",), depends_on_windows, BlockwiseScene),
     # GDAL comes last: it takes whatever the others leave, URLs and /vsi paths too.
-    Reader(
-        (".tif", ".tiff", ".vrt", ".png", ".gif", ".jpg", ".jpeg", ".jp2", ".img", ".bmp", ".ppm"),
-        lambda name: True,
-        RasterScene,
-    ),
+    Reader(_GDAL, lambda name: True, RasterScene),
 )
 """The readers; the first one that suits a file opens it. A new one is a row here."""
 

@@ -94,6 +94,12 @@ def shown(name: str | Path) -> str:
     return text if _exists(text) else without_secrets(text)
 
 
+def extension_of(name: str) -> str:
+    """The extension of a file's name in lower case: `.ppm.gz` is one."""
+    suffixes = [one.lower() for one in PurePosixPath(name).suffixes]
+    return "".join(suffixes[-2:] if suffixes[-1:] == [".gz"] else suffixes[-1:])
+
+
 def stem_of(name: str) -> str:
     """The name of a scene: that of its file, without the last suffix.
 
@@ -101,7 +107,8 @@ def stem_of(name: str) -> str:
     No part is secret, and all are fit for the name of a file.
     """
     if is_local(name):
-        return PurePosixPath(name).stem
+        file = PurePosixPath(name).name
+        return file[: len(file) - len(extension_of(file))]
     clean = without_secrets(name)
     parts = _parts(clean)
     text = _INVALID.sub("_", "_".join(part for part in parts if part))

@@ -242,6 +242,12 @@ class WrappedScene(WrappedRaster):
 
 def unreadable(name: str, error: BaseException) -> SceneError:
     """The error to raise where a file that could be opened cannot be read."""
+    cause = first_line(error.__cause__ or error)
+    if cause.endswith(": No such file or directory"):
+        missing = cause.removesuffix(": No such file or directory")
+        return SceneError(
+            f"{missing}: no such file, but {name} is made of it; put it back, or make {name} anew"
+        )
     return SceneError(
         f"{name}: pixels cannot be read ({first_line(error.__cause__ or error)}); "
         "the file seems damaged or cut off: copy it again"

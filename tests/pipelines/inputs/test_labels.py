@@ -234,8 +234,8 @@ def test_no_path_is_no_label():
 
 
 def test_a_label_of_several_bands_is_refused(write_raster, tmp_path):
-    path = write_raster(tmp_path / "colours.tif", np.zeros((3, HEIGHT, WIDTH), np.uint8))
-    with pytest.raises(SceneError, match=r"colours\.tif: 3 bands, but 1 wanted"):
+    path = write_raster(tmp_path / "colours.tif", np.zeros((4, HEIGHT, WIDTH), np.uint8))
+    with pytest.raises(SceneError, match=r"colours\.tif: 4 bands, but 1 wanted"):
         read(path)
 
 

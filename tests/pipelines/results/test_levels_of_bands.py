@@ -63,7 +63,10 @@ def test_bands_for_other_classes_are_an_error_that_counts_both(write_raster, tmp
 def test_whatever_says_that_a_pixel_is_missing_is_heard(write_raster, tmp_path, kind, dtype):
     full = np.maximum(PROBABILITY, 0.01) * (200 if dtype == "uint8" else 1)
     pixels = full.astype(dtype)
-    path = write_raster(tmp_path / "p.tif", pixels, nodata_kind=kind, valid=THERE)
+    if kind == "nodata":  # Not of 0: that is a probability.
+        path = write_raster(tmp_path / "p.tif", np.where(THERE, pixels, 250), nodata=250)
+    else:
+        path = write_raster(tmp_path / "p.tif", pixels, nodata_kind=kind, valid=THERE)
     levels = read(path)
     assert levels.shape == (1, HEIGHT, WIDTH)
     np.testing.assert_array_equal(levels[0] == NODATA, ~THERE)

@@ -126,6 +126,6 @@ def test_a_mask_may_be_of_any_integers(write_raster, tmp_path, dtype):
 
 
 def test_a_mask_has_one_band(write_raster, tmp_path):
-    path = write_raster(tmp_path / "m.tif", np.zeros((3, HEIGHT, WIDTH), np.uint8))
-    with pytest.raises(PredictionError, match=r"m\.tif: 3 bands"), open_levels(path, "mask"):
+    path = write_raster(tmp_path / "m.tif", np.zeros((4, HEIGHT, WIDTH), np.uint8))
+    with pytest.raises(PredictionError, match=r"m\.tif: 4 bands"), open_levels(path, "mask"):
         pass

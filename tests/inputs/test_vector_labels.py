@@ -1,0 +1,170 @@
+"""Labels that are lines or polygons, and labels whose CRS says more than the scene's."""
+
+import json
+
+import numpy as np
+import pytest
+from affine import Affine
+from rasterio.warp import transform_geom
+
+from pipelines.config.evaluation import Evaluate
+from pipelines.config.training import TrainFolder
+from pipelines.datasets.folder import folder_data
+from pipelines.evaluation.run import evaluate
+from pipelines.inputs.discovery import road_inputs
+from pipelines.inputs.label_checks import check_fits
+from pipelines.inputs.labels import Labelling, open_label
+from pipelines.inputs.opening import Reading
+from pipelines.results.progress import Silence
+from tiling.errors import SceneError
+from tiling.scenes.raster import RasterScene
+from tiling.window import Window, split
+
+pyogrio = pytest.importorskip("pyogrio")
+shapely = pytest.importorskip("shapely")
+
+SIDE = 60
+WHOLE = Window(0, 0, SIDE, SIDE)
+PLACE = Affine(0.5, 0, 200_000, 0, -0.5, 900_000)
+CRS = "EPSG:26986"
+SEVEN = Labelling(line_width=7.0)
+FORMATS = ["GeoJSON", "GPKG", "FlatGeobuf", "ESRI Shapefile"]
+SUFFIX = dict(zip(FORMATS, (".geojson", ".gpkg", ".fgb", ".shp"), strict=True))
+
+
+def on_ground(*points):
+    """Points in pixels, as coordinates."""
+    return [PLACE @ point for point in points]
+
+
+LINE = shapely.LineString(on_ground((-20, 30), (100, 30)))
+POLYGON = shapely.Polygon(
+    on_ground((10, 10), (50, 10), (50, 50), (10, 50)),
+    [on_ground((20, 20), (40, 20), (40, 40), (20, 40))],
+)
+ROAD = np.zeros((SIDE, SIDE), np.uint8)
+ROAD[23:37] = 1
+RING = np.zeros((SIDE, SIDE), np.uint8)
+RING[10:50, 10:50] = 1
+RING[20:40, 20:40] = 0
+
+
+def save(path, *shapes, crs=CRS, driver="GeoJSON"):
+    """Writes shapes in a CRS."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    placed = [
+        shapely.geometry.shape(transform_geom(CRS, crs, shapely.geometry.mapping(one)))
+        for one in shapes
+    ]
+    pyogrio.raw.write(
+        path, shapely.to_wkb(np.array(placed, object)), [], [], driver=driver, crs=crs,
+        geometry_type="Unknown" if driver != "ESRI Shapefile" else placed[0].geom_type,
+    )  # fmt: skip
+    return path
+
+
+@pytest.fixture
+def scene(write_raster, tmp_path):
+    """The scene that labels belong to."""
+    path = tmp_path / "images" / "a.tif"
+    pixels = np.full((3, SIDE, SIDE), 90, np.uint8)
+    return write_raster(path, pixels, crs=CRS, transform=PLACE)
+
+
+def drawn(path, scene, labelling=SEVEN, windows=(WHOLE,)):
+    """Classes of the whole, put together from windows."""
+    classes = np.zeros((SIDE, SIDE), np.uint8)
+    with RasterScene(scene) as on, open_label(path, labelling, on) as label:
+        for window in windows:
+            classes[window.slices()] = label.read(window)
+        assert label.overview(SIDE).tolist() == label.read(WHOLE).tolist()
+    return classes
+
+
+@pytest.mark.parametrize("driver", FORMATS)
+@pytest.mark.parametrize("crs", [CRS, "EPSG:4326", "EPSG:32619"])
+def test_lines_are_as_wide_as_is_said_and_polygons_keep_their_holes(scene, tmp_path, driver, crs):
+    line = save(tmp_path / "labels" / f"a{SUFFIX[driver]}", LINE, crs=crs, driver=driver)
+    ring = save(tmp_path / "rings" / f"a{SUFFIX[driver]}", POLYGON, crs=crs, driver=driver)
+    # Between two corners, a line that is straight in one CRS is hardly bent in another.
+    np.testing.assert_array_equal(drawn(line, scene), ROAD)
+    assert (drawn(ring, scene, Labelling()) != RING).mean() < (1e-9 if crs == CRS else 0.02)
+
+
+def test_a_pixel_is_the_same_in_any_window(scene, tmp_path):
+    random = np.random.default_rng(2)
+    lines = [
+        shapely.LineString(on_ground(*random.uniform(-10, SIDE + 10, (4, 2)))) for _ in range(12)
+    ]
+    path = save(tmp_path / "a.geojson", *lines, POLYGON, crs="EPSG:32619")
+    whole = drawn(path, scene)
+    assert 0.2 < whole.mean() < 1
+    for side in (1, 7, 16, 31):
+        windows = list(split(SIDE, SIDE, side))
+        np.testing.assert_array_equal(drawn(path, scene, windows=windows), whole)
+
+
+def test_one_file_of_vectors_is_of_all_scenes(scene, write_raster, tmp_path):
+    east = PLACE @ Affine.translation(SIDE, 0)
+    write_raster(
+        tmp_path / "images" / "b.tif", np.full((3, SIDE, SIDE), 9, np.uint8), crs=CRS,
+        transform=east,
+    )  # fmt: skip
+    path = save(tmp_path / "roads.gpkg", LINE, driver="GPKG")
+    found = []
+    for item in road_inputs([str(tmp_path / "images")], path, Reading(labelling=SEVEN)):
+        with item.open() as opened:
+            check_fits(opened.label, opened.scene)
+            found.append(opened.label.read(WHOLE))
+    np.testing.assert_array_equal(found[0], ROAD)
+    assert found[1][:, :47].sum() == pytest.approx(14 * 40 + np.pi * 7**2 / 2, abs=10)
+    assert not found[1][:, 47:].any()
+
+
+def test_a_prediction_is_scored_against_lines(scene, write_raster, monkeypatch, tmp_path):
+    pages = []
+    monkeypatch.setattr(
+        "pipelines.report.write.render_page", lambda report, pictures: pages.append(pictures) or ""
+    )
+    found = ROAD.copy()
+    found[23:30] = 0
+    write_raster(tmp_path / "found" / "a.tif", found[None], crs=CRS, transform=PLACE)
+    save(tmp_path / "labels" / "a.geojson", LINE, crs="EPSG:4326")
+    config = Evaluate(
+        predictions=[str(tmp_path / "found")], labels=tmp_path / "labels", label_width="7m",
+        output=tmp_path / "out", topology=False,
+    )  # fmt: skip
+    evaluate(config, Silence())
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["pooled"]["foreground"]["recall"] == 0.5
+    assert report["pooled"]["foreground"]["precision"] == 1
+    assert pages[0][0].label is not None
+
+
+def test_a_folder_is_trained_on_with_lines(scene, tmp_path):
+    save(tmp_path / "labels" / "a.geojson", LINE)
+    config = TrainFolder(images=tmp_path / "images", labels=tmp_path / "labels", label_width="7m")
+    data = folder_data(config)
+    assert data.classes == ("background", "foreground")
+    [[example]] = data.folders
+    np.testing.assert_array_equal(example.source.read(WHOLE)["label"][0], ROAD)
+    assert example.contents().classes.tolist() == [int((ROAD == 0).sum()), int(ROAD.sum())]
+
+
+def test_what_cannot_be_drawn_says_what_to_do(scene, write_raster, tmp_path):
+    line = save(tmp_path / "a.geojson", LINE)
+    with pytest.raises(SceneError, match=r"a\.geojson: holds lines, .* --label-width 7m"):
+        drawn(line, scene, Labelling())
+    bare = write_raster(tmp_path / "bare.tif", np.ones((3, SIDE, SIDE), np.uint8), crs=None)
+    with pytest.raises(SceneError, match=r"bare\.tif: has no coordinate reference system, so .*a"):
+        drawn(line, bare)
+    (tmp_path / "b.geojson").write_text("{}")
+    with pytest.raises(SceneError, match=r"b\.geojson: no vectors that can be read"):
+        drawn(tmp_path / "b.geojson", scene)
+    layers = save(tmp_path / "c.gpkg", LINE, driver="GPKG")
+    pyogrio.raw.write(
+        layers, shapely.to_wkb(np.array([LINE], object)), [], [], driver="GPKG", crs=CRS,
+        geometry_type="LineString", layer="other", append=True,
+    )  # fmt: skip
+    with pytest.raises(SceneError, match=r"c\.gpkg: 2 layers \(c, other\), but one is wanted"):
+        drawn(layers, scene)

@@ -1,0 +1,136 @@
+"""Files of one grey band, which some programs save as three equal ones."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tiling.errors import SceneError
+from tiling.scenes.control import GroundControl
+from tiling.scenes.files import open_scene
+from tiling.scenes.mosaic import Gap
+from tiling.scenes.scene import FileScene, Pixels, Valid, WrappedScene
+from tiling.window import Window
+
+COLOURS = 3
+"""Bands that grey is saved in where a program knows colours only."""
+
+
+class GreyScene(WrappedScene):
+    """A file of three equal bands as one band; where they differ is found when it is read.
+
+    Args:
+        scene: The file, with three bands.
+        lossy: Whether it is a JPEG, whose bands may differ a little.
+    """
+
+    def __init__(self, scene: FileScene, lossy: bool) -> None:
+        super().__init__(scene)
+        self.file = scene
+        self._lossy = lossy
+
+    @property
+    def bands(self) -> int:
+        """See `Scene`."""
+        return 1
+
+    @property
+    def gap(self) -> Gap | None:
+        """See `FileScene`."""
+        return self.file.gap
+
+    @property
+    def control(self) -> GroundControl | None:
+        """See `FileScene`."""
+        return self.file.control
+
+    @property
+    def bits(self) -> int | None:
+        """See `FileScene`."""
+        return self.file.bits
+
+    @property
+    def doubtful(self) -> Sequence[int]:
+        """See `FileScene`."""
+        return self.file.doubtful
+
+    @property
+    def nodata(self) -> float | None:
+        """See `FileScene`."""
+        return self.file.nodata
+
+    @property
+    def palette(self) -> Mapping[int, tuple[int, ...]]:
+        """See `FileScene`."""
+        return {}
+
+    @property
+    def descriptions(self) -> Sequence[str]:
+        """See `FileScene`."""
+        return [""]
+
+    @property
+    def scales(self) -> Sequence[tuple[float, float]]:
+        """See `FileScene`."""
+        return self.file.scales[:1]
+
+    def read(self, window: Window) -> tuple[Pixels, Valid]:
+        """See `Scene.read`.
+
+        Raises:
+            SceneError: The bands differ, or cannot be read.
+        """
+        return self._grey(*self.file.read(window))
+
+    def overview(self, longest: int) -> tuple[Pixels, Valid]:
+        """See `FileScene.overview`."""
+        pixels, valid = self.file.overview(longest)
+        return pixels[:1], valid
+
+    def close(self) -> None:
+        """See `FileScene`."""
+        self.file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _grey(self, pixels: Pixels, valid: Valid) -> tuple[Pixels, Valid]:
+        seen = pixels > 127 if self._lossy else pixels
+        if ((seen != seen[:1]) & valid).any():
+            raise SceneError(
+                f"{self.name}: a drawing in colours: its three bands differ; keep the one that "
+                f'shows it best: rio calc --not-masked "(read 1 1)" {self.name} NEW.tif, or '
+                "(read 1 2), (read 1 3)"
+            )
+        return pixels[:1], valid
+
+
+def open_grey(path: str | Path, *, types: Sequence[str], lossy: bool = False) -> FileScene:
+    """Opens a file of one band, or of three that are equal.
+
+    Args:
+        path: See `tiling.scenes.files.open_scene`.
+        types: See `tiling.scenes.files.open_scene`.
+        lossy: Whether it is a JPEG.
+
+    Raises:
+        SceneError: See `tiling.scenes.files.open_scene`; it has other bands.
+    """
+    try:
+        return open_scene(path, bands=1, types=types)
+    except SceneError:
+        try:
+            scene = open_scene(path, bands=COLOURS, types=types)
+        except SceneError:
+            scene = None
+        if scene is None:
+            raise
+    return GreyScene(scene, lossy)
