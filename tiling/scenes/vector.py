@@ -172,7 +172,8 @@ class VectorScene(BaseFileScene):
 def _around(on: Raster, crs: CRS, metres: float) -> Sequence[float]:
     """A raster's bounds in another CRS, with the width of a line around them."""
     left, bottom, right, top = array_bounds(on.height, on.width, on.transform)
-    pixels = metres / (pixel_size(on) or 1.0) + 1
+    size = pixel_size(on)
+    pixels = metres / (size.side if size else 1.0) + 1
     margin = pixels * max(abs(on.transform.a) + abs(on.transform.b), abs(on.transform.e))
     around = (left - margin, bottom - margin, right + margin, top + margin)
     bounds: Sequence[float] = transform_bounds(on.crs, crs, *around)
