@@ -42,7 +42,7 @@ from pipelines.runtime.device import device_kind
 from pipelines.runtime.memory import peak_memory
 from tiling.blend import ONE
 from tiling.grid import Grid
-from tiling.scenes.raster import RasterScene
+from tiling.readers.raster import RasterScene
 
 TILE, OVERLAP, BATCH = 512, 128, 4
 MANY_TURNS_UP_TO = 5000

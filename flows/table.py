@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from pipelines.config.evaluation import Evaluate
     from pipelines.config.inference import InferDrive, InferRoads
-    from pipelines.config.training import TrainDrive, TrainFolder, TrainRoads
+    from pipelines.config.training import TrainDrive, TrainRoads
+    from pipelines.config.training_folder import TrainFolder
     from pipelines.results.progress import Progress
     from pipelines.results.result import Result
 
@@ -86,7 +87,7 @@ def _train_drive(config: "TrainDrive", progress: "Progress") -> "Result":
 
 
 def _train_folder_config() -> "type[TrainFolder]":
-    from pipelines.config.training import TrainFolder
+    from pipelines.config.training_folder import TrainFolder
 
     return TrainFolder
 

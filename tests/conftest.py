@@ -25,7 +25,7 @@ from pipelines.results.outcome import Prediction, SceneOutcome
 from pipelines.runtime.device import device_kind
 from rurnet.network import SegmentationNetwork
 from rurnet.registry import create
-from tiling.scenes.raster import without_georeferencing_warning
+from tiling.readers.raster import without_georeferencing_warning
 from tiling.scenes.scene import Scene
 
 # Helpers beside the tests say which values differ, too.

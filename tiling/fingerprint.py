@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import rasterio
 
-from tiling.scenes.files import EXTENSIONS
+from tiling.readers.files import EXTENSIONS
+from tiling.readers.raster import GDAL_ERRORS, without_georeferencing_warning
 from tiling.scenes.names import file_behind
-from tiling.scenes.raster import GDAL_ERRORS, without_georeferencing_warning
 from tiling.scenes.scene import Scene
 from tiling.window import Window
 

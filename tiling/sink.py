@@ -17,9 +17,9 @@ from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 
 from tiling.disk import refusals_named
-from tiling.overviews import halved
+from tiling.masks.overviews import halved
+from tiling.readers.raster import without_georeferencing_warning
 from tiling.scenes.control import GroundControl
-from tiling.scenes.raster import without_georeferencing_warning
 from tiling.window import Window, split
 
 BLOCK = 512
@@ -190,7 +190,7 @@ class ClassCogSink(CogSink):
     """A Cloud-Optimized GeoTIFF of one band of classes, whose overviews keep thin lines.
 
     GDAL's own overviews of classes ("mode") lose a line of one pixel in every other column. So
-    these are made here (see `tiling.overviews`), and a VRT hands them to the copy.
+    these are made here (see `tiling.masks.overviews`), and a VRT hands them to the copy.
 
     Args:
         path: See `_CopiedSink`.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from pipelines.config.training import TrainFolder
+from pipelines.config.training_folder import TrainFolder
 from pipelines.datasets.examples import Example, TrainingData, one_pixel_size
 from pipelines.errors import DataError, LabelError
 from pipelines.inputs.class_nodata import NOT_KNOWN
@@ -20,7 +20,7 @@ from pipelines.inputs.opening import Reading
 from pipelines.inputs.pixel_values import GIVE_RANGE, looked_at
 from pipelines.sampling.sources import SceneSource
 from pipelines.sampling.statistics import Contents, LabelReading, label_readings
-from tiling.scenes.files import open_scene
+from tiling.readers.files import open_scene
 from tiling.scenes.ground import PixelSize, pixel_size
 from tiling.scenes.names import stem_of
 from tiling.scenes.vector import is_vector

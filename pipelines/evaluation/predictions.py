@@ -9,7 +9,7 @@ from pipelines.errors import DataError
 from pipelines.inputs.discovery import expanded, rasters_in
 from pipelines.report.figures import FIGURES
 from pipelines.results.layout import STEP
-from tiling.scenes.files import EXTENSIONS
+from tiling.readers.files import EXTENSIONS
 from tiling.scenes.names import is_local, kind_of, shown, stem_of
 
 OURS = ("probability", "mask")

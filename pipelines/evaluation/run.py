@@ -29,7 +29,7 @@ from pipelines.results.outcome import OpenRaster, SceneOutcome
 from pipelines.results.progress import Progress
 from pipelines.results.result import Result
 from pipelines.runtime.disk import refusals_named
-from tiling.mask import threshold_level
+from tiling.masks.mask import threshold_level
 from tiling.scenes.ground import pixel_size
 from tiling.scenes.names import shown
 from tiling.window import split

@@ -17,7 +17,7 @@ from pipelines.scores.counts import Counter, SceneCounts, together
 from pipelines.scores.relaxed import Disc
 from pipelines.scores.topology import TopologyCounter
 from tiling.blend import NODATA, TOP
-from tiling.mask import threshold_level
+from tiling.masks.mask import threshold_level
 from tiling.scenes.ground import pixel_size
 from tiling.scenes.scene import Raster
 from tiling.window import Window, split

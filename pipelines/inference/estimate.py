@@ -19,7 +19,7 @@ from tiling.blend import BlendWeights
 from tiling.errors import OutsideError
 from tiling.grid import Grid
 from tiling.part import Block, Part
-from tiling.scenes.raster import BLOCK_CACHE_BYTES
+from tiling.readers.raster import BLOCK_CACHE_BYTES
 from tiling.scenes.resample import Resampling
 from tiling.scenes.scene import Scene
 from tiling.stitch import TilePredictor, stitch

@@ -15,7 +15,7 @@ from pipelines.inputs.scene_input import Views
 from pipelines.models.weights import Model, steps_taken
 from pipelines.results.layout import named
 from tiling.blend import NODATA
-from tiling.mask import Cleaning, class_mask, likeliest_class, threshold_level
+from tiling.masks.mask import Cleaning, class_mask, likeliest_class, threshold_level
 from tiling.scenes.resample import Resampling
 from tiling.sink import BLOCK, publish
 from tiling.spool import Spool

@@ -10,8 +10,8 @@ from pipelines.errors import DataError
 from pipelines.inputs.field_of_view import AS_LARGE, SEEN_AT, FieldOfView, field_of_view, seen_whole
 from pipelines.inputs.labels import is_lossy
 from tiling.errors import TilingError
-from tiling.scenes.bands import CLASS_TYPES
-from tiling.scenes.files import open_scene
+from tiling.readers.bands import CLASS_TYPES
+from tiling.readers.files import open_scene
 from tiling.scenes.scene import FileScene, Pixels
 from tiling.window import Window
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from pipelines.config.scoring import LabelSettings
 from pipelines.errors import LabelError
 from pipelines.inputs.class_nodata import check_no_class_is_missing, may_be_foreground, there
+from tiling.readers.bands import CLASS_TYPES
+from tiling.readers.grey import open_grey
 from tiling.scenes.aligned import AlignedScene
-from tiling.scenes.bands import CLASS_TYPES
-from tiling.scenes.grey import open_grey
 from tiling.scenes.scene import FileScene, Pixels, Raster, Valid, WrappedRaster
 from tiling.scenes.vector import VectorScene, is_vector
 from tiling.window import Window, split

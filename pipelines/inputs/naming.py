@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.errors import LabelError
-from tiling.scenes.files import EXTENSIONS
+from tiling.readers.files import EXTENSIONS
 from tiling.scenes.names import extension_of, stem_of
 from tiling.scenes.vector import VECTORS, is_vector
 

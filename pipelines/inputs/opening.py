@@ -33,8 +33,8 @@ from pipelines.inputs.pixel_values import robust_range
 from pipelines.inputs.scale import at_gsd, at_scale, remarks_on_scale
 from pipelines.inputs.scene_input import FieldUsed, OpenedScene
 from tiling.errors import SceneError
+from tiling.readers.files import open_scene
 from tiling.scenes.area import AreaScene, read_area
-from tiling.scenes.files import open_scene
 from tiling.scenes.in_range import InRangeScene
 from tiling.scenes.masked import MaskedScene
 from tiling.scenes.scene import FileScene, Scene

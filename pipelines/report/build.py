@@ -35,7 +35,7 @@ from pipelines.scores.intervals import Interval, intervals
 from pipelines.scores.relaxed import relaxed_curve_of
 from pipelines.scores.scores import PATHS, Scores, per_scene, plain, scores_of
 from tiling.blend import TOP
-from tiling.mask import threshold_level
+from tiling.masks.mask import threshold_level
 from tiling.scenes.names import shown
 
 IN_FIELD = "pixels inside the field of view"

@@ -17,7 +17,7 @@ from pipelines.results.outcome import SceneOutcome
 from pipelines.scores.counts import together
 from pipelines.scores.curve import Number
 from tiling.blend import NODATA, TOP
-from tiling.scenes.files import open_scene
+from tiling.readers.files import open_scene
 
 MOST = 50
 """Scenes that get a viewer."""

@@ -13,7 +13,7 @@ from pipelines.results.report import Report, as_json
 from pipelines.runtime.disk import refusals_named
 from pipelines.scores.scores import score_at
 from tiling.disk import appearing
-from tiling.mask import threshold_level
+from tiling.masks.mask import threshold_level
 
 
 def write_report(folder: Path, report: Report, outcomes: Sequence[SceneOutcome]) -> Path:

@@ -17,9 +17,9 @@ from pipelines.inputs.class_nodata import (
 )
 from pipelines.inputs.labels import is_lossy
 from tiling.blend import NODATA, TOP
-from tiling.scenes.bands import CLASS_TYPES
-from tiling.scenes.files import open_scene
-from tiling.scenes.grey import COLOURS, GreyScene
+from tiling.readers.bands import CLASS_TYPES
+from tiling.readers.files import open_scene
+from tiling.readers.grey import COLOURS, GreyScene
 from tiling.scenes.scene import FileScene, WrappedRaster
 from tiling.window import Window, split
 

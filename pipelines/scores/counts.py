@@ -13,7 +13,7 @@ from pipelines.scores.histogram import Histogram
 from pipelines.scores.relaxed import Disc, RelaxedHistogram
 from pipelines.scores.topology import TopologyCounts
 from tiling.blend import NODATA, TOP
-from tiling.mask import class_mask
+from tiling.masks.mask import class_mask
 from tiling.window import Window
 
 

@@ -18,7 +18,7 @@ from skimage.morphology import skeletonize
 from pipelines.scores.apls import Number, Paths, apls, compare, graph_of
 from pipelines.scores.curve import Score, Values, ratio
 from tiling.blend import NODATA
-from tiling.sieve import HOLES, SPECKS, Regions
+from tiling.masks.sieve import HOLES, SPECKS, Regions
 from tiling.window import Window, split
 
 Mask = NDArray[np.uint8]

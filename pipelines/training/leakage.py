@@ -8,7 +8,7 @@ import numpy as np
 from pipelines.errors import DataError
 from pipelines.inputs.scene_input import SceneInput
 from pipelines.training.splits import Split
-from tiling.scenes.files import open_scene
+from tiling.readers.files import open_scene
 from tiling.scenes.scene import FileScene
 from tiling.window import Window
 

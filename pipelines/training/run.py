@@ -8,7 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pipelines.config.inference import PredictionSettings
-from pipelines.config.training import TrainDrive, TrainFolder, TrainRoads
+from pipelines.config.training import TrainDrive, TrainRoads
+from pipelines.config.training_folder import TrainFolder
 from pipelines.datasets.examples import Source, TrainingData
 from pipelines.datasets.folder import folder_data
 from pipelines.datasets.fundus import vessel_data

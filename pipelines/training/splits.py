@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from pipelines.config.training import TrainDrive, TrainFolder, TrainingSettings, TrainRoads
+from pipelines.config.training import TrainDrive, TrainingSettings, TrainRoads
+from pipelines.config.training_folder import TrainFolder
 from pipelines.datasets.examples import Example, TrainingData
 from pipelines.errors import DataError
 from pipelines.models.weights import card_of

@@ -9,14 +9,14 @@ from PIL import Image
 from rasterio.rio.main import main_group
 
 from pipelines.config.evaluation import Evaluate
-from pipelines.config.training import TrainFolder
+from pipelines.config.training_folder import TrainFolder
 from pipelines.datasets.folder import folder_data
 from pipelines.errors import LabelError
 from pipelines.evaluation.run import evaluate
 from pipelines.inputs.labels import Labelling, open_label
 from pipelines.results.levels import open_levels
 from pipelines.results.progress import Silence
-from tiling.scenes.raster import without_georeferencing_warning
+from tiling.readers.raster import without_georeferencing_warning
 from tiling.window import Window
 
 SIDE = 40

@@ -10,8 +10,8 @@ from rasterio.enums import ColorInterp
 from pipelines.inputs.opening import Reading, opened_scene
 from pipelines.inputs.pixel_values import GIVE_RANGE, looked_at
 from tiling.errors import SceneError
-from tiling.scenes.bands import CLASS_TYPES
-from tiling.scenes.files import open_scene
+from tiling.readers.bands import CLASS_TYPES
+from tiling.readers.files import open_scene
 from tiling.window import Window
 
 SIDE = 32

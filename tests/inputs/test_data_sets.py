@@ -21,7 +21,7 @@ from pipelines.results.progress import Silence
 from pipelines.sampling.fundi import load_fundus
 from rurnet.loss import IGNORE_INDEX
 from tiling.errors import SceneError
-from tiling.scenes.files import EXTENSIONS, open_scene
+from tiling.readers.files import EXTENSIONS, open_scene
 from tiling.scenes.names import stem_of
 from tiling.window import Window
 

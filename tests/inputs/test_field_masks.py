@@ -12,7 +12,7 @@ from pipelines.inputs.discovery import fundus_input
 from pipelines.inputs.field_masks import check_field, read_field
 from pipelines.inputs.field_of_view import field_of_view, seen_whole
 from pipelines.inputs.fundus import FundusSample
-from tiling.scenes.files import open_scene
+from tiling.readers.files import open_scene
 from tiling.window import Window
 
 PHOTOGRAPH, VESSELS, DISC = draw_fundus(1)

@@ -16,7 +16,7 @@ from pipelines.datasets.synthetic import write_drive_folder
 from pipelines.inference.run import infer_drive, infer_roads
 from pipelines.results.progress import Silence
 from tiling.blend import NODATA
-from tiling.scenes.raster import without_georeferencing_warning
+from tiling.readers.raster import without_georeferencing_warning
 
 SIDE = 160
 NOT_SAMPLED = (slice(70, 76), slice(70, 76))

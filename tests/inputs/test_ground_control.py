@@ -16,7 +16,7 @@ from rasterio.rpc import RPC
 from pipelines.config.inference import InferRoads
 from pipelines.inference.run import infer_roads
 from pipelines.results.progress import Silence
-from tiling.scenes.raster import without_georeferencing_warning
+from tiling.readers.raster import without_georeferencing_warning
 
 SIZE = 96
 TERMS = 20

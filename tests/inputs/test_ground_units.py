@@ -10,7 +10,7 @@ from affine import Affine
 from pyproj import Transformer
 
 from pipelines.config.inference import InferRoads, PredictionSettings
-from pipelines.config.training import TrainFolder
+from pipelines.config.training_folder import TrainFolder
 from pipelines.datasets.folder import folder_data
 from pipelines.datasets.synthetic import draw_road_scene
 from pipelines.errors import DataError

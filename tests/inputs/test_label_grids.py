@@ -10,7 +10,7 @@ from pipelines.errors import LabelError
 from pipelines.inputs.label_checks import check_fits
 from pipelines.inputs.labels import IGNORE_INDEX, Labelling, open_label
 from tiling.errors import SceneError
-from tiling.scenes.raster import RasterScene
+from tiling.readers.raster import RasterScene
 from tiling.window import Window, split
 
 SIDE = 64

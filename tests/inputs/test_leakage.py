@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from pipelines.config.training import TrainDrive, TrainFolder
+from pipelines.config.training import TrainDrive
+from pipelines.config.training_folder import TrainFolder
 from pipelines.datasets.folder import folder_data
 from pipelines.datasets.fundus import vessel_data
 from pipelines.datasets.synthetic import write_drive_folder

@@ -9,7 +9,7 @@ from PIL import Image
 from rasterio.rio.main import main_group
 
 from pipelines.config.evaluation import Evaluate
-from pipelines.config.training import TrainFolder
+from pipelines.config.training_folder import TrainFolder
 from pipelines.datasets.examples import check_labels
 from pipelines.datasets.folder import folder_data
 from pipelines.errors import LabelError
@@ -17,7 +17,7 @@ from pipelines.evaluation.run import evaluate
 from pipelines.inputs.discovery import aerial_input
 from pipelines.inputs.opening import Reading
 from pipelines.results.progress import Silence
-from tiling.scenes.raster import without_georeferencing_warning
+from tiling.readers.raster import without_georeferencing_warning
 
 SIDE = 40
 DRAWN = np.zeros((1, SIDE, SIDE), np.uint8)

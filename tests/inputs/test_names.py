@@ -17,8 +17,8 @@ from pipelines.inference.run import infer_roads
 from pipelines.inputs.discovery import check_names, fundus_inputs, road_inputs
 from pipelines.results.progress import Silence
 from tiling.errors import SceneError
+from tiling.readers.raster import RasterScene
 from tiling.scenes.names import kind_of, shown, stem_of, without_secrets
-from tiling.scenes.raster import RasterScene
 from tiling.window import Window
 
 SECRET = "s3cret"

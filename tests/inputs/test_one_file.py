@@ -27,7 +27,7 @@ from pipelines.results import levels
 from pipelines.results.failure import LOG
 from pipelines.results.progress import Silence
 from tiling.errors import SceneError
-from tiling.scenes.raster import RasterScene
+from tiling.readers.raster import RasterScene
 
 ROOT = Path(__file__).parents[2]
 

@@ -17,7 +17,7 @@ from pipelines.inputs.fundus import FundusSample
 from pipelines.results.levels import open_levels
 from pipelines.sampling.fundi import load_fundus
 from tiling.errors import SceneError
-from tiling.scenes.files import open_scene
+from tiling.readers.files import open_scene
 from tiling.window import Window
 
 HEIGHT, WIDTH = 20, 30

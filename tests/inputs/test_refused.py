@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from pipelines.config.evaluation import Evaluate
 from pipelines.config.inference import InferDrive, InferRoads
-from pipelines.config.training import TrainDrive, TrainFolder, TrainRoads
+from pipelines.config.training import TrainDrive, TrainRoads
+from pipelines.config.training_folder import TrainFolder
 from pipelines.datasets.folder import folder_data
 from pipelines.errors import LabelError, PipelineError, WeightsError
 from pipelines.evaluation.run import evaluate

@@ -17,7 +17,7 @@ from pipelines.sampling.sources import SceneSource
 from pipelines.sampling.statistics import band_statistics, contents_of
 from tiling.blend import ONE, quantise
 from tiling.errors import ProbabilityError
-from tiling.scenes.files import open_scene
+from tiling.readers.files import open_scene
 from tiling.window import Window
 
 SIDE = 40

@@ -8,7 +8,7 @@ import pytest
 import rasterio
 
 from pipelines.config.inference import InferRoads, PredictionSettings
-from pipelines.config.training import TrainFolder
+from pipelines.config.training_folder import TrainFolder
 from pipelines.datasets.folder import folder_data
 from pipelines.errors import DataError, PipelineError
 from pipelines.inference.batch import check_models

@@ -8,7 +8,7 @@ from affine import Affine
 from rasterio.warp import transform_geom
 
 from pipelines.config.evaluation import Evaluate
-from pipelines.config.training import TrainFolder
+from pipelines.config.training_folder import TrainFolder
 from pipelines.datasets.folder import folder_data
 from pipelines.evaluation.run import evaluate
 from pipelines.inputs.discovery import road_inputs
@@ -17,7 +17,7 @@ from pipelines.inputs.labels import Labelling, open_label
 from pipelines.inputs.opening import Reading
 from pipelines.results.progress import Silence
 from tiling.errors import SceneError
-from tiling.scenes.raster import RasterScene
+from tiling.readers.raster import RasterScene
 from tiling.window import Window, split
 
 pyogrio = pytest.importorskip("pyogrio")

@@ -12,9 +12,9 @@ from rasterio.windows import Window as RasterioWindow
 
 from pipelines.config.inference import PredictionSettings
 from pipelines.models.weights import load
-from tiling.scenes.blocks import BlockwiseScene
-from tiling.scenes.files import open_scene
-from tiling.scenes.raster import RasterScene, without_georeferencing_warning
+from tiling.readers.blocks import BlockwiseScene
+from tiling.readers.files import open_scene
+from tiling.readers.raster import RasterScene, without_georeferencing_warning
 from tiling.window import Window, split
 
 SIDE = 1500
@@ -111,8 +111,8 @@ def test_few_blocks_are_kept_and_each_is_read_once_while_it_is(scene, tmp_path, 
     warped(Resampling.nearest)(scene, tmp_path / "scene.vrt")
     with open_scene(tmp_path / "scene.vrt") as opened:
         across = -(-opened.width // 128)
-        monkeypatch.setattr("tiling.scenes.blocks._SIDE", 128)
-        monkeypatch.setattr("tiling.scenes.blocks._KEPT_BYTES", across * 128 * 128 * 4)
+        monkeypatch.setattr("tiling.readers.blocks._SIDE", 128)
+        monkeypatch.setattr("tiling.readers.blocks._KEPT_BYTES", across * 128 * 128 * 4)
         read = []
         unpatched = RasterScene.read
 

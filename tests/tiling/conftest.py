@@ -4,7 +4,7 @@ import pytest
 
 from tests.tiling.interrupted_runs import pixels_of_the_scene
 from tests.tiling.stitching import noise
-from tiling.scenes.raster import RasterScene
+from tiling.readers.raster import RasterScene
 
 
 @pytest.fixture

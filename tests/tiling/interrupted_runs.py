@@ -6,7 +6,7 @@ import pytest
 from tests.tiling.stitching import Echo
 from tiling.grid import Grid
 from tiling.manifest import MANIFEST, working
-from tiling.scenes.raster import RasterScene
+from tiling.readers.raster import RasterScene
 from tiling.stitch import stitch
 from tiling.window import Window
 

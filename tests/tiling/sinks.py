@@ -6,7 +6,7 @@ import numpy as np
 import rasterio
 from rio_cogeo.cogeo import cog_validate
 
-from tiling.scenes.raster import without_georeferencing_warning
+from tiling.readers.raster import without_georeferencing_warning
 from tiling.sink import BLOCK, ClassCogSink, CogSink, Description, PngSink, publish
 from tiling.window import split
 

@@ -21,7 +21,7 @@ from tests.tiling.interrupted_runs import (
 )
 from tiling.errors import SinkError
 from tiling.manifest import MANIFEST, PARTS, working
-from tiling.scenes.raster import RasterScene
+from tiling.readers.raster import RasterScene
 
 # Going on.
 
@@ -120,7 +120,7 @@ from pathlib import Path
 from tests.tiling.interrupted_runs import GRID, PART_SIZE, SETTINGS
 from tests.tiling.stitching import Echo
 from tiling.manifest import working
-from tiling.scenes.raster import RasterScene
+from tiling.readers.raster import RasterScene
 from tiling.stitch import stitch
 
 with RasterScene(sys.argv[1]) as scene:

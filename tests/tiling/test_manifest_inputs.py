@@ -21,7 +21,7 @@ from tests.tiling.interrupted_runs import (
 from tiling.fingerprint import fingerprint
 from tiling.grid import Grid
 from tiling.manifest import MANIFEST, PARTS
-from tiling.scenes.raster import RasterScene
+from tiling.readers.raster import RasterScene
 from tiling.window import Window
 
 SAMPLED, NOT_SAMPLED = (30, 20), (75, 78)

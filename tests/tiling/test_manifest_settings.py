@@ -16,7 +16,7 @@ from tests.tiling.interrupted_runs import (
 )
 from tiling.errors import ManifestError, TilingError
 from tiling.manifest import MANIFEST, PARTS, working
-from tiling.scenes.raster import RasterScene
+from tiling.readers.raster import RasterScene
 
 
 @pytest.mark.parametrize("finished", [True, False])

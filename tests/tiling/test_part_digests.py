@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.tiling.stitching import GRID, Constant, noise, stitched
-from tiling.scenes.raster import RasterScene
+from tiling.readers.raster import RasterScene
 from tiling.stitch import part_digest
 from tiling.window import Window
 

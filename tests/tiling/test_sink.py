@@ -23,8 +23,8 @@ from tests.tiling.sinks import (
     png,
     written,
 )
-from tiling.overviews import halved
-from tiling.scenes.raster import RasterScene
+from tiling.masks.overviews import halved
+from tiling.readers.raster import RasterScene
 from tiling.sink import BLOCK, ClassCogSink, CogSink, PngSink
 from tiling.window import Window
 

@@ -22,7 +22,7 @@ from tests.tiling.stitching import (
 )
 from tiling.blend import NODATA, ONE, TOP, ramp
 from tiling.grid import Grid
-from tiling.scenes.raster import RasterScene
+from tiling.readers.raster import RasterScene
 from tiling.window import split
 
 SIZES = [(300, 200), (1, 500), (64, 64), (65, 64), (64, 65), (65, 65), (40, 50), (1, 1), (129, 63)]

@@ -6,7 +6,7 @@ import pytest
 
 from tests.tiling.stitching import GRID, Constant, noise, stitched
 from tiling.errors import SceneError, SinkError
-from tiling.scenes.raster import RasterScene
+from tiling.readers.raster import RasterScene
 from tiling.stitch import stitch
 
 

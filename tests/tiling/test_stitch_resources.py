@@ -9,7 +9,7 @@ import pytest
 from tests.tiling.stitching import GRID, OVERLAP, TILE, Constant, noise, stitched
 from tiling.blend import Accumulator
 from tiling.grid import Grid
-from tiling.scenes.raster import RasterScene
+from tiling.readers.raster import RasterScene
 from tiling.scenes.scene import WrappedScene
 from tiling.stitch import stitch
 

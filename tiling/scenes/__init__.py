@@ -1,4 +1,5 @@
-"""Where pixels come from: readers of files, and scenes made from other scenes.
+"""Where pixels come from: scenes, and scenes made from other scenes.
 
-Anything with a size, bands and windows to read is a scene (`tiling.scenes.scene.Scene`).
+Anything with a size, bands and windows to read is a scene (`tiling.scenes.scene.Scene`). Those that
+are files have readers (`tiling.readers`).
 """

@@ -66,7 +66,7 @@ class Scene(Raster, Protocol):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Type of the pixels that `read` returns: one of `tiling.scenes.bands.TYPES`."""
+        """Type of the pixels that `read` returns: one of `tiling.readers.bands.TYPES`."""
         ...
 
     def read(self, window: Window) -> tuple[Pixels, Valid]:
@@ -82,7 +82,7 @@ class Scene(Raster, Protocol):
 
 
 class FileScene(Scene, Protocol):
-    """An open file: what is asked of every reader (see `tiling.scenes.files.READERS`).
+    """An open file: what is asked of every reader (see `tiling.readers.files.READERS`).
 
     Use it as a context, which closes it.
     """

@@ -5,7 +5,8 @@ from pydantic import ValidationError
 
 from pipelines.config.evaluation import Evaluate
 from pipelines.config.inference import InferDrive, InferRoads, PredictionSettings
-from pipelines.config.training import TrainFolder, TrainRoads
+from pipelines.config.training import TrainRoads
+from pipelines.config.training_folder import TrainFolder
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from math import inf, nan
 import pytest
 from pydantic import ValidationError
 
-from pipelines.config.training import TrainDrive, TrainFolder, TrainRoads
+from pipelines.config.training import TrainDrive, TrainRoads
+from pipelines.config.training_folder import TrainFolder
 
 
 def test_network_arguments_are_written_with_hyphens_or_underscores():

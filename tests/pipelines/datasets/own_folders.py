@@ -3,7 +3,7 @@
 import pytest
 from affine import Affine
 
-from pipelines.config.training import TrainFolder
+from pipelines.config.training_folder import TrainFolder
 from pipelines.errors import PipelineError
 from pipelines.results.progress import Silence
 from pipelines.training.run import train_folder

@@ -7,11 +7,12 @@ import lightning
 import numpy as np
 import pytest
 
-from pipelines.config.training import TrainDrive, TrainFolder, TrainRoads
+from pipelines.config.training import TrainDrive, TrainRoads
+from pipelines.config.training_folder import TrainFolder
 from pipelines.datasets.synthetic import write_drive_folder, write_roads_folder
 from pipelines.results.progress import Silence
 from pipelines.training.run import train_folder, train_roads, train_vessels
-from tiling.scenes.raster import RasterScene
+from tiling.readers.raster import RasterScene
 
 FEW = {"workers": 0, "steps": 2, "scorings": 1, "iterations": 2}
 

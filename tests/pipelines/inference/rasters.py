@@ -3,7 +3,7 @@
 import rasterio
 
 from pipelines.config.inference import PredictionSettings
-from tiling.scenes.raster import without_georeferencing_warning
+from tiling.readers.raster import without_georeferencing_warning
 
 SMALL = PredictionSettings(tile=64, overlap=16, part_size=100, batch=4, device="cpu", steps=1)
 HEIGHT, WIDTH = 130, 150

@@ -10,7 +10,7 @@ import rasterio
 from PIL import Image
 
 from pipelines.results.result import Result
-from tiling.scenes.raster import without_georeferencing_warning
+from tiling.readers.raster import without_georeferencing_warning
 
 ROADS_SMALL = {"tile": 64, "overlap": 16, "batch": 4, "steps": 1, "device": "cpu"}
 FUNDUS_SMALL = {"tile": 256, "overlap": 32, "batch": 2, "steps": 1, "device": "cpu"}

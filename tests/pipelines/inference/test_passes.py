@@ -18,7 +18,7 @@ from pipelines.inputs.opening import Reading
 from pipelines.models.weights import load
 from pipelines.scores.topology import TopologyCounter
 from tiling.fingerprint import fingerprint
-from tiling.scenes.raster import RasterScene
+from tiling.readers.raster import RasterScene
 from tiling.store import PartStore
 
 SIDE = 244

@@ -11,7 +11,7 @@ from pipelines.config.inference import PredictionSettings
 from pipelines.datasets.synthetic import draw_road_scene
 from pipelines.inference.products import PRODUCTS, OfMask
 from tiling.errors import SinkError
-from tiling.scenes.raster import RasterScene
+from tiling.readers.raster import RasterScene
 
 SMALL = PredictionSettings(tile=64, overlap=16, part_size=100, device="cpu", steps=1, min_size="20")
 

@@ -18,8 +18,8 @@ from pipelines.models.weights import load
 from tests.pipelines.inference.rasters import HEIGHT, SMALL, WIDTH, read
 from tiling.blend import NODATA
 from tiling.errors import SinkError
-from tiling.mask import threshold_level
-from tiling.scenes.raster import RasterScene
+from tiling.masks.mask import threshold_level
+from tiling.readers.raster import RasterScene
 
 # Classes.
 

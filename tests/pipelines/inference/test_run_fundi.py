@@ -10,7 +10,7 @@ from pipelines.datasets.synthetic import draw_fundus, write_drive_folder
 from pipelines.inference.run import infer_drive
 from pipelines.results.progress import Silence
 from tests.pipelines.inference.runs import FUNDUS_SMALL, Run, assert_scores, by_hand, read_label
-from tiling.scenes.raster import without_georeferencing_warning
+from tiling.readers.raster import without_georeferencing_warning
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from pipelines.models.weights import load
 from pipelines.runtime.device import device_kind
 from tiling.blend import NODATA
 from tiling.errors import SceneError, SinkError
-from tiling.scenes.raster import RasterScene
+from tiling.readers.raster import RasterScene
 
 SMALL = PredictionSettings(tile=64, overlap=16, part_size=4096, batch=4, device="cpu", steps=1)
 HEIGHT, WIDTH = 130, 150

@@ -12,7 +12,7 @@ from pipelines.inputs.labels import IGNORE_INDEX, Labelling, open_label
 from pipelines.inputs.naming import FIELD, SECOND, find_label
 from rurnet import loss
 from tiling.errors import SceneError
-from tiling.scenes.raster import RasterScene
+from tiling.readers.raster import RasterScene
 from tiling.window import Window
 
 HEIGHT, WIDTH = 8, 10

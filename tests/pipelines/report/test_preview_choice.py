@@ -23,7 +23,7 @@ from tests.pipelines.report.pictures import (
     noise,
     picture_of,
 )
-from tiling.scenes.raster import without_georeferencing_warning
+from tiling.readers.raster import without_georeferencing_warning
 
 LIMIT = 10_000_000
 """Bytes that a page of fifty scenes may have."""

@@ -40,7 +40,7 @@ def test_what_was_predicted_is_read_as_it_lies_on_disk(
 ):
     from pipelines.config.inference import PredictionSettings
     from pipelines.models.weights import load
-    from tiling.scenes.files import open_scene
+    from tiling.readers.files import open_scene
 
     image = RANDOM.integers(1, 255, (3, 64, 80)).astype(np.uint8)
     valid = np.ones((64, 80), bool)

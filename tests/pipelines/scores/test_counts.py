@@ -13,7 +13,7 @@ from pipelines.scores.counts import Counter, SceneCounts, combined, together
 from pipelines.scores.curve import HALF
 from pipelines.scores.relaxed import Disc
 from pipelines.scores.topology import TopologyCounts
-from tiling.mask import class_mask
+from tiling.masks.mask import class_mask
 from tiling.window import Window, split
 
 ARRAYS = ("strict", "near", "reached", "confusion")

@@ -29,7 +29,7 @@ from tests.pipelines.scores.scored_scenes import (
     scenes,
     scored,
 )
-from tiling.mask import class_mask
+from tiling.masks.mask import class_mask
 
 
 def arrays(group):

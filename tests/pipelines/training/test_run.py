@@ -19,7 +19,7 @@ from pipelines.models.weights import load
 from pipelines.results.progress import Silence
 from pipelines.training.run import train_roads, train_vessels
 from tests.pipelines.training.small_runs import FEW, TILE, digest, quartered, roads_config
-from tiling.scenes.raster import without_georeferencing_warning
+from tiling.readers.raster import without_georeferencing_warning
 
 pytestmark = pytest.mark.usefixtures("_small_tiles")
 

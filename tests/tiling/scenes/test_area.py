@@ -9,8 +9,8 @@ from rasterio.features import geometry_mask
 from rasterio.warp import transform, transform_geom
 
 from tiling.errors import SceneError
+from tiling.readers.raster import RasterScene
 from tiling.scenes.area import AreaScene, read_area
-from tiling.scenes.raster import RasterScene
 from tiling.window import Window
 
 HEIGHT, WIDTH = 80, 100

@@ -6,8 +6,8 @@ from affine import Affine
 from pyproj import Geod, Transformer
 from rasterio.crs import CRS
 
+from tiling.readers.raster import RasterScene
 from tiling.scenes.ground import PixelSize, pixel_size
-from tiling.scenes.raster import RasterScene
 
 GEOD = Geod(ellps="WGS84")
 MERCATOR, DEGREES, FEET = "EPSG:3857", "EPSG:4326", "EPSG:2249"

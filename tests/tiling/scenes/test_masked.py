@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from tiling.readers.raster import RasterScene
 from tiling.scenes.masked import MaskedScene
-from tiling.scenes.raster import RasterScene
 from tiling.window import Window
 
 HEIGHT, WIDTH = 90, 120

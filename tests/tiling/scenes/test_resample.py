@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tiling.scenes.raster import RasterScene
+from tiling.readers.raster import RasterScene
 from tiling.scenes.resample import ResampledScene, Resampling
 from tiling.window import Window
 

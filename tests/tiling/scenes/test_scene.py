@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.transform import array_bounds
 
+from tiling.readers.raster import RasterScene
+from tiling.readers.tiff import TiffScene
 from tiling.scenes.area import AreaScene, read_area
 from tiling.scenes.masked import MaskedScene
-from tiling.scenes.raster import RasterScene
 from tiling.scenes.resample import ResampledScene
-from tiling.scenes.tiff import TiffScene
 from tiling.scenes.white import WhiteScene
 from tiling.window import Window
 

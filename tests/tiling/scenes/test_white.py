@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tiling.errors import SceneError
-from tiling.scenes.raster import RasterScene
+from tiling.readers.raster import RasterScene
 from tiling.scenes.white import WhiteScene
 from tiling.window import Window
 

@@ -21,7 +21,7 @@ from pipelines.report.build import THERE, build_report
 from pipelines.report.write import write_report
 from pipelines.results.outcome import SceneScores
 from pipelines.results.progress import Silence
-from tiling.mask import threshold_level
+from tiling.masks.mask import threshold_level
 
 HEIGHT, WIDTH = 80, 120
 AWKWARD = "a&b <i>, 'c'"

@@ -6,8 +6,8 @@ from types import TracebackType
 from typing import Self
 
 from tiling.errors import SceneError
+from tiling.readers.files import open_scene
 from tiling.scenes.control import GroundControl
-from tiling.scenes.files import open_scene
 from tiling.scenes.mosaic import Gap
 from tiling.scenes.scene import FileScene, Pixels, Valid, WrappedScene
 from tiling.window import Window
@@ -117,12 +117,12 @@ def open_grey(path: str | Path, *, types: Sequence[str], lossy: bool = False) ->
     """Opens a file of one band, or of three that are equal.
 
     Args:
-        path: See `tiling.scenes.files.open_scene`.
-        types: See `tiling.scenes.files.open_scene`.
+        path: See `tiling.readers.files.open_scene`.
+        types: See `tiling.readers.files.open_scene`.
         lossy: Whether it is a JPEG.
 
     Raises:
-        SceneError: See `tiling.scenes.files.open_scene`; it has other bands.
+        SceneError: See `tiling.readers.files.open_scene`; it has other bands.
     """
     try:
         return open_scene(path, bands=1, types=types)

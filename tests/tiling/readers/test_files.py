@@ -9,10 +9,10 @@ import rasterio
 import tifffile
 
 from tiling.errors import CodecError, SceneError
-from tiling.scenes.bands import CLASS_TYPES
-from tiling.scenes.files import open_scene
-from tiling.scenes.raster import RasterScene, without_georeferencing_warning
-from tiling.scenes.tiff import TiffScene
+from tiling.readers.bands import CLASS_TYPES
+from tiling.readers.files import open_scene
+from tiling.readers.raster import RasterScene, without_georeferencing_warning
+from tiling.readers.tiff import TiffScene
 from tiling.window import Window
 
 WHOLE = Window(0, 0, 40, 50)
@@ -136,7 +136,7 @@ def test_what_is_no_tiff_is_what_gdal_says_of_it(tmp_path):
 def test_an_ordinary_geotiff_does_not_import_what_others_need(write_raster, tmp_path):
     path = write_raster(tmp_path / "scene.tif", NOISE)
     program = (
-        "import sys; from tiling.scenes.files import open_scene\n"
+        "import sys; from tiling.readers.files import open_scene\n"
         "open_scene(sys.argv[1]); print({'tifffile', 'zarr'} & set(sys.modules))"
     )
     result = subprocess.run(

@@ -11,7 +11,7 @@ from affine import Affine
 from rasterio.crs import CRS
 
 from tiling.errors import SceneError, TilingError
-from tiling.scenes.raster import RasterScene
+from tiling.readers.raster import RasterScene
 from tiling.window import Window
 
 HEIGHT, WIDTH = 70, 90
@@ -360,7 +360,7 @@ def test_the_block_cache_is_small_unless_the_user_says_otherwise(
     path = write_raster(tmp_path / "scene.tif", noise())
     program = (
         "import sys; from rasterio._env import get_gdal_config\n"
-        "from tiling.scenes.raster import RasterScene\nfrom tiling.window import Window\n"
+        "from tiling.readers.raster import RasterScene\nfrom tiling.window import Window\n"
         "RasterScene(sys.argv[1]).read(Window(0, 0, 9, 9))\n"
         "print(get_gdal_config('GDAL_CACHEMAX'))"
     )

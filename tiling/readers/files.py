@@ -8,13 +8,13 @@ from typing import Protocol
 import rasterio
 
 from tiling.errors import CodecError, SceneError
-from tiling.scenes.bands import TYPES, Bands
-from tiling.scenes.blocks import BlockwiseScene, depends_on_windows
+from tiling.readers.bands import TYPES, Bands
+from tiling.readers.blocks import BlockwiseScene, depends_on_windows
+from tiling.readers.orientation import check_orientation
+from tiling.readers.raster import GDAL_ERRORS, RasterScene, without_georeferencing_warning
+from tiling.readers.tiff import TiffScene, is_named_ome
 from tiling.scenes.names import extension_of, is_local
-from tiling.scenes.orientation import check_orientation
-from tiling.scenes.raster import GDAL_ERRORS, RasterScene, without_georeferencing_warning
 from tiling.scenes.scene import FileScene
-from tiling.scenes.tiff import TiffScene, is_named_ome
 
 _TIFF = (".tif", ".tiff", ".btf")
 
@@ -122,7 +122,7 @@ def open_scene(path: str | Path, *, bands: Bands = 3, types: Sequence[str] = TYP
 
     Raises:
         SceneError: No such file, not a raster, without the bands that are wanted, with pixels of
-            another type than `types`, or turned (see `tiling.scenes.orientation`).
+            another type than `types`, or turned (see `tiling.readers.orientation`).
     """
     check_orientation(str(path))
     reader = next(reader for reader in READERS if reader.suits(str(path)))

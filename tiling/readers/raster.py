@@ -17,8 +17,8 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning
 
 from tiling.errors import SceneError
-from tiling.scenes.bands import TYPES, Bands, as_read, chosen_bands, pixel_type
-from tiling.scenes.colours import (
+from tiling.readers.bands import TYPES, Bands, as_read, chosen_bands, pixel_type
+from tiling.readers.colours import (
     ALPHA_SIDE,
     ALPHA_WINDOWS,
     INKS,
@@ -27,11 +27,11 @@ from tiling.scenes.colours import (
     is_alpha,
     palette_of,
 )
-from tiling.scenes.containers import check_has_bands, only_alpha
+from tiling.readers.containers import check_has_bands, only_alpha
+from tiling.readers.nodata import missing
 from tiling.scenes.control import GroundControl, control_of
 from tiling.scenes.mosaic import Gap, mosaic_of
 from tiling.scenes.names import is_local, shown
-from tiling.scenes.nodata import missing
 from tiling.scenes.scene import BaseFileScene, Pixels, Valid, first_line, unreadable
 from tiling.window import Window, spread
 
@@ -62,7 +62,7 @@ def without_georeferencing_warning() -> AbstractContextManager[None]:
 class RasterScene(BaseFileScene):
     """A file that GDAL reads: GeoTIFF, COG, VRT, PNG, JPEG, anything under a /vsi path.
 
-    A pixel is there unless a nodata value (see `tiling.scenes.nodata`), an alpha band or a mask
+    A pixel is there unless a nodata value (see `tiling.readers.nodata`), an alpha band or a mask
     band says otherwise, or it is a float that is not finite. An alpha band is read as a colour if
     it is chosen by number, or holds what cannot be alpha. Numbers of a palette and inks are read
     as the colours that they stand for, and bands are then chosen among these; of a palette, one

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import binary_dilation, label
 
 from tiling.blend import NODATA, TOP
-from tiling.mask import Cleaning, class_mask, likeliest_class
+from tiling.masks.mask import Cleaning, class_mask, likeliest_class
 from tiling.spool import Spool
 from tiling.window import split
 

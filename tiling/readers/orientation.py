@@ -11,8 +11,8 @@ from typing import BinaryIO
 import rasterio
 
 from tiling.errors import SceneError
+from tiling.readers.raster import GDAL_ERRORS, without_georeferencing_warning
 from tiling.scenes.names import is_local
-from tiling.scenes.raster import GDAL_ERRORS, without_georeferencing_warning
 
 _TAG = 274
 """Number of the orientation's entry, in EXIF and in TIFF."""

@@ -8,7 +8,7 @@ from scipy.ndimage import binary_dilation, label
 
 from tiling.blend import NODATA
 from tiling.errors import GridError
-from tiling.sieve import HOLES, SPECKS, Regions
+from tiling.masks.sieve import HOLES, SPECKS, Regions
 from tiling.window import Window, split
 
 SIDES = [[0, 1, 0], [1, 1, 1], [0, 1, 0]]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tiling.errors import SceneError
-from tiling.scenes.nodata import NOT_MEASURED
+from tiling.readers.nodata import NOT_MEASURED
 from tiling.scenes.scene import Pixels, Valid
 
 Bands = int | Sequence[int] | None

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from tiling.overviews import halved
+from tiling.masks.overviews import halved
 from tiling.window import Window, split
 
 EIGHT = np.ones((3, 3))

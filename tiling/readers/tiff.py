@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from tiling.errors import CodecError, SceneError
-from tiling.scenes.bands import TYPES, Bands, as_read, chosen_bands, pixel_type
-from tiling.scenes.colours import (
+from tiling.readers.bands import TYPES, Bands, as_read, chosen_bands, pixel_type
+from tiling.readers.colours import (
     ALPHA_SIDE,
     ALPHA_WINDOWS,
     INKS,
@@ -18,7 +18,7 @@ from tiling.scenes.colours import (
     is_alpha,
     palette_of,
 )
-from tiling.scenes.nodata import missing
+from tiling.readers.nodata import missing
 from tiling.scenes.scene import BaseFileScene, Pixels, Valid, first_line, unreadable
 from tiling.window import Window, spread
 
@@ -32,8 +32,8 @@ class TiffScene(BaseFileScene):
     """The first series of an OME-TIFF or tiled TIFF, at its full resolution.
 
     Its bands are its channels (axis C) or samples (S); other axes but Y and X have length 1.
-    Nodata, alpha, palettes and inks are as in `tiling.scenes.raster.RasterScene`. Only the tiles or
-    strips that a window touches are read; zarr decodes them in one thread of its own, whatever
+    Nodata, alpha, palettes and inks are as in `tiling.readers.raster.RasterScene`. Only the tiles
+    or strips that a window touches are read; zarr decodes them in one thread of its own, whatever
     thread asks.
 
     Args:

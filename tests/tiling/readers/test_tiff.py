@@ -8,7 +8,7 @@ import tifffile
 from affine import Affine
 
 from tiling.errors import CodecError, SceneError
-from tiling.scenes.tiff import TiffScene
+from tiling.readers.tiff import TiffScene
 from tiling.window import Window
 
 HEIGHT, WIDTH = 90, 130
@@ -147,7 +147,7 @@ def test_overviews_of_many_strips_have_no_seam(tmp_path):
 
 MEMORY = """
 import resource, sys
-from tiling.scenes.tiff import TiffScene
+from tiling.readers.tiff import TiffScene
 from tiling.window import Window
 with TiffScene(sys.argv[1], bands=1) as scene:
     scene.read(Window(0, 0, 9, 9))

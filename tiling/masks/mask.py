@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiling.blend import NODATA, TOP
-from tiling.sieve import HOLES, SPECKS, Regions
+from tiling.masks.sieve import HOLES, SPECKS, Regions
 from tiling.spool import Spool
 from tiling.window import Window
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import rasterio
 
-from tiling.scenes.bands import TYPES, Bands
-from tiling.scenes.raster import GDAL_ERRORS, RasterScene, without_georeferencing_warning
+from tiling.readers.bands import TYPES, Bands
+from tiling.readers.raster import GDAL_ERRORS, RasterScene, without_georeferencing_warning
 from tiling.scenes.scene import Pixels, Valid
 from tiling.window import Window
 

@@ -1,0 +1,1 @@
+"""Masks: from levels to classes, small regions removed, and overviews that keep thin lines."""

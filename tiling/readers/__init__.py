@@ -1,0 +1,1 @@
+"""Files as scenes: which reader opens a file, and what GDAL or tifffile say of its bands."""
