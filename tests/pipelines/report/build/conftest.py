@@ -11,7 +11,7 @@ import pytest
 from pipelines.config.inference import InferRoads
 from pipelines.datasets.synthetic import draw_road_scene
 from pipelines.evaluation.comparison import compared
-from pipelines.evaluation.scoring import Drawing, count
+from pipelines.evaluation.scoring import count
 from pipelines.inference.batch import run_batch
 from pipelines.inputs.discovery import road_inputs
 from pipelines.inputs.labels import Labelling, open_label
@@ -83,8 +83,8 @@ def with_second(outcome, labelling, config):
         open_label(Path(outcome.label), labelling) as label,
         open_label(second, labelling) as other,
     ):
-        drawn = count(Drawing(other, levels), label, config)
-    return replace(outcome, scores=replace(outcome.scores, second=drawn))
+        drawn = count([levels], label, other, config)
+    return replace(outcome, scores=replace(outcome.scores, second=drawn.second))
 
 
 @pytest.fixture(scope="session")
