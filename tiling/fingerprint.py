@@ -122,9 +122,12 @@ def same_place(raster: Path, scene: Scene) -> bool:
         scene: The scene, perhaps resampled.
     """
     with without_georeferencing_warning(), rasterio.open(raster) as made:
-        corners = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
-        of_made = [made.transform * (x * made.width, y * made.height) for x, y in corners]
-        of_scene = [scene.transform * (x * scene.width, y * scene.height) for x, y in corners]
+        # Where the upper left, upper right and lower left corners lie.
+        corners = np.array([[0, 1, 0], [0, 0, 1], [1, 1, 1]])
+        of_made, of_scene = (
+            np.array(one.transform).reshape(3, 3) @ np.diag([one.width, one.height, 1.0]) @ corners
+            for one in (made, scene)
+        )
         pixel = max(map(abs, (made.transform.a, made.transform.b, made.transform.d)))
         if scene.crs is None and made.crs is None and scene.transform.is_identity:
             return bool(made.transform.is_identity)
@@ -134,7 +137,7 @@ def same_place(raster: Path, scene: Scene) -> bool:
             codes = scene.crs.to_epsg(), made.crs.to_epsg()
             if codes[0] != codes[1] or scene.crs.to_dict() != made.crs.to_dict():
                 return False
-    off = np.abs(np.subtract(of_made, of_scene)).max()
+    off = np.abs(of_made - of_scene).max()
     return bool(off <= _SAME_PLACE * pixel)
 
 

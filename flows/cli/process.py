@@ -1,7 +1,6 @@
 """What a command sets in its own process: threads that wait quietly, and an orderly end."""
 
 import atexit
-import logging
 import os
 import signal
 import sys
@@ -27,6 +26,8 @@ def let_readers_be_quiet() -> None:
 
     Their lines would also show the secrets in a URL.
     """
+    import logging  # It has an exit handler: not to be there before it is wanted.
+
     for name in ("rasterio", "tifffile"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 

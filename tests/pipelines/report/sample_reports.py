@@ -249,6 +249,7 @@ def build_report(
             for name, scores in zip(names, scored, strict=True)
         ],
         "failed": [{"input": name, "error": error} for name, error in failed],
+        "skipped": [],
         "made_with": {
             "command": "rurnet infer-drive --scenes /data/chase_db1 --save-steps",
             "python": "3.11.2", "platform": "Linux-6.1-x86_64", "processor": "Xeon", "cores": 2,
