@@ -233,6 +233,8 @@ class InferDrive(PredictionSettings, BatchSettings):
     @property
     def field_source(self) -> Literal["whole", "derived"] | Path | None:
         """What `field` says, with the folder as a path."""
-        if self.field == "whole" or self.field == "derived":
-            return self.field
-        return None if self.field is None else Path(self.field)
+        match self.field:
+            case None | "whole" | "derived":
+                return self.field
+            case folder:
+                return Path(folder)

@@ -150,7 +150,8 @@ def _inside(scene: FileScene) -> NDArray[np.bool_]:
     if scene.palette:
         # Which numbers stand for black is the file's affair: a fax has its paper as 0.
         colours = np.array([scene.palette.get(n, (0, 0, 0)) for n in range(max(scene.palette) + 1)])
-        shown = colours.any(axis=1)[pixels[0].clip(0, len(colours) - 1)]
+        bright: NDArray[np.bool_] = np.any(colours, axis=1)
+        shown = bright[pixels[0].clip(0, len(colours) - 1)]
     else:
         shown = (pixels > (127 if is_lossy(Path(scene.name)) else 0)).any(axis=0)
     # A nodata value is inside or outside by its colour: many a mask declares one of its two.

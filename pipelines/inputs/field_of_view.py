@@ -1,6 +1,7 @@
 """The field of view of a fundus photograph: the part of the image that shows the eye."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,7 +169,7 @@ def scale_seen(
         shape: Rows and columns of the image.
         diameters: See `working_diameter`.
     """
-    own = field_diameter(field) * max(shape) / max(field.shape)
+    own: float = field_diameter(field) * max(shape) / max(field.shape)
     scale = working_diameter(own, diameters) / own
     return min(1.0, scale) if field.all() else scale
 
@@ -184,7 +185,7 @@ def working_diameter(own: float, diameters: tuple[int, int]) -> float:
     return min(max(own, smallest), largest)
 
 
-def _corners(plane: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+def _corners(plane: NDArray[Any]) -> list[NDArray[Any]]:
     """The four corners of a plane [h, w]: squares of a fiftieth of its longer side."""
     side = max(1, max(plane.shape) // 50)
     ends = slice(None, side), slice(-side, None)
