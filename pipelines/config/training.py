@@ -269,7 +269,6 @@ def _expression(text: str | None) -> str | None:
 
 GroupBy = Annotated[
     str | None,
-    AfterValidator(_expression),
     Field(
         min_length=1,
         description="Tells in an image's name whom it is of, so that images of one person are "
@@ -277,6 +276,7 @@ GroupBy = Annotated[
         "first group counts, for example '^(p[0-9]+)'. By default names that differ in left and "
         "right are of one.",
     ),
+    AfterValidator(_expression),
 ]
 
 

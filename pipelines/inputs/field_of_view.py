@@ -169,7 +169,7 @@ def scale_seen(
         shape: Rows and columns of the image.
         diameters: See `working_diameter`.
     """
-    own = field_diameter(field) * max(shape) / max(field.shape)
+    own: float = field_diameter(field) * max(shape) / max(field.shape)
     scale = working_diameter(own, diameters) / own
     return float(min(1.0, scale) if field.all() else scale)
 
