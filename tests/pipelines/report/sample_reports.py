@@ -242,6 +242,7 @@ def build_report(
                 "label": f"/data/chase_db1/{name}_1stHO.png" if labelled else None,
                 "height": 960, "width": 999, "tiles": 9, "parts": 1, "parts_computed": 1,
                 "seconds": 2.4, "files": {"mask": f"{name}/mask.tif"},
+                "label_left_out": 0.0 if labelled else None,
                 "pixel_size": None, "seen": [960, 999], "remarks": [],
                 "field": None,
                 "scores": scores if labelled else None,
