@@ -25,7 +25,7 @@ demo: $(READY)
 	$(BIN)/python -m flows.demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not soak"
+	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile
 
 soak: $(READY)
 	$(BIN)/python -m pytest -m soak
