@@ -235,12 +235,16 @@ def open_label(
 
     Raises:
         SceneError: It cannot be opened.
+        LabelError: It holds vectors, but there is no grid to draw them on.
     """
     if path is None:
         yield None
         return
     if is_vector(path):
-        assert on is not None  # Who opens a label knows what it belongs to.
+        if on is None:
+            raise LabelError(
+                f"{path}: lines and polygons are labels of aerial scenes alone; give a raster"
+            )
         yield RasterLabel(VectorScene(path, on, labelling.line_width), labelling)
         return
     with open_grey(path, types=CLASS_TYPES, lossy=is_lossy(path)) as file:

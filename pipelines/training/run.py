@@ -110,6 +110,7 @@ def _run(config: Training, data: TrainingData, progress: Progress) -> Result:
     splits = splits_of(config, data)
     check_names([one.scene_input for split in splits for one in split.held_out])
     check_names(data.tests)
+    check_inputs_stay(config, data, splits)
     check_apart(splits, data.tests)
     # Reads all images, so that damaged ones are reported before training, and each only once.
     every = {one.source: one for split in splits for one in (*split.kept, *split.held_out)}
@@ -124,7 +125,6 @@ def _run(config: Training, data: TrainingData, progress: Progress) -> Result:
     for split in splits:
         schedule_of(split.config)
         _check_foreground(split, contents)
-    check_inputs_stay(config, data, splits)
     with begun(config, data, splits, objectives, contents):
         return _trained_and_reported(config, data, splits, objectives, contents, progress, start)
 

@@ -151,8 +151,9 @@ def folder(write_raster, tmp_path):
 
     def write(root, pixels):
         for name in "ab":
-            write_raster(tmp_path / root / "images" / f"{name}.tif", pixels)
-            label = (pixels[:1] > pixels.mean()).astype(np.uint8)
+            turned = pixels if name == "a" else pixels[:, ::-1]
+            write_raster(tmp_path / root / "images" / f"{name}.tif", turned)
+            label = (turned[:1] > pixels.mean()).astype(np.uint8)
             write_raster(tmp_path / root / "labels" / f"{name}.tif", label)
         root = tmp_path / root
         return {"images": root / "images", "labels": root / "labels", "output": root / "out"}

@@ -1,4 +1,7 @@
-"""Before a training begins, every image and label is read once."""
+"""Before a training begins, every image and label is read once.
+
+Of each image, 16 rows in the middle are read besides, which tell copies of it.
+"""
 
 from collections import Counter
 from pathlib import Path
@@ -49,7 +52,10 @@ def test_roads(read, tmp_path):
     root = write_roads_folder(tmp_path / "roads", train=3, valid=1, size=64)
     with pytest.raises(Begun):
         train_roads(TrainRoads(data=[root], output=tmp_path / "out", samples=0, **FEW), Silence())
-    assert read == dict.fromkeys([*root.glob("train/*/*"), *root.glob("valid/map/*")], 1)
+    images = dict.fromkeys(root.glob("train/sat/*"), 1 + 16 / 64)
+    images |= dict.fromkeys(root.glob("valid/sat/*"), 16 / 64)
+    labels = dict.fromkeys([*root.glob("train/map/*"), *root.glob("valid/map/*")], 1)
+    assert dict(read) == images | labels
 
 
 def test_fundi(read, tmp_path):
@@ -58,11 +64,12 @@ def test_fundi(read, tmp_path):
         mask.unlink()
     with pytest.raises(Begun):
         train_vessels(TrainDrive(data=[root], output=tmp_path / "out", samples=0, **FEW), Silence())
-    images = [*root.glob("training/images/*"), *root.glob("training/1st_manual/*")]
-    expected = dict.fromkeys([*images, *root.glob("test/*_manual/*")], 1)
-    # Where the field of view is derived, the image is looked at as a whole for that.
-    derived = dict.fromkeys(root.glob("training/images/2[12]*"), 2)
-    assert read == expected | derived
+    labels = [*root.glob("training/1st_manual/*"), *root.glob("test/*_manual/*")]
+    # The image is looked at as a whole for the field of view, or for whether the mask is one.
+    images = dict.fromkeys(root.glob("training/images/*"), 2 + 16 / 584)
+    masks = dict.fromkeys(root.glob("training/mask/*"), 1)
+    images |= dict.fromkeys(root.glob("test/images/*"), 16 / 584)
+    assert dict(read) == pytest.approx(dict.fromkeys(labels, 1) | images | masks)
 
 
 @pytest.mark.parametrize(("values", "classes"), [((0, 255), None), ((0, 1, 2), None),
@@ -83,6 +90,8 @@ def test_images_of_ones_own(read, write_raster, tmp_path, values, classes):
         train_folder(
             TrainFolder(**told, output=tmp_path / "out", classes=classes, **FEW), Silence()
         )
-    read_once = [path for path in tmp_path.glob("*/*.tif") if path.parent.name != "test-images"]
-    assert len(read_once) == 10
-    assert dict(read) == pytest.approx(dict.fromkeys(read_once, 1))
+    expected = dict.fromkeys(tmp_path.glob("*labels/*.tif"), 1.0)
+    for kind, share in (("", 1), ("valid-", 1), ("test-", 0)):
+        expected |= dict.fromkeys(tmp_path.glob(f"{kind}images/*.tif"), share + 16 / 600)
+    assert len(expected) == 12
+    assert dict(read) == pytest.approx(expected)

@@ -152,11 +152,11 @@ def test_several_folders_train_together_and_the_first_is_scored(tmp_path):
         Image.fromarray(vessels).save(chase / f"Image_{name}_1stHO.png")
         Image.fromarray(np.roll(vessels, 1)).save(chase / f"Image_{name}_2ndHO.png")
     hrf = tmp_path / "HRF"
-    for name in ("01_h", "02_g"):
+    for name, turn in (("01_h", Image.ROTATE_90), ("02_g", Image.ROTATE_270)):
         for kind, source in (("images", "Image_01L.jpg"), ("manual1", "Image_01L_1stHO.png")):
             (hrf / kind).mkdir(parents=True, exist_ok=True)
             with Image.open(chase / source) as image:
-                image.save(hrf / kind / f"{name}.png")
+                image.transpose(turn).save(hrf / kind / f"{name}.png")
     config = TrainDrive(
         **{**FEW, "held_out": [1, 1]}, iterations=1, data=[chase, hrf], output=tmp_path / "out"
     )
