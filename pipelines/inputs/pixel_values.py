@@ -36,6 +36,9 @@ _MOST_VALUES = 200_000
 _DARK = 0.25
 """A scene whose values leave more of its range unused than the rest of this has another range."""
 
+_BLACK = 1 / 128
+"""A scene that uses less of its range than this is black, as bytes in 16 bits are: F1 was 0.02."""
+
 _ENDS = (1, 255, 1023, 2047, 4095, 10_000, 16_383, 32_767, 65_535)
 """Largest values of pixels that are common: of so many bits, or reflectance times 10,000."""
 
@@ -98,7 +101,8 @@ def looked_at(opened: OpenedScene, remedy: str, *, own_range: bool = False) -> L
         own_range: Whether the range is `robust_range`, which leaves some values out.
 
     Raises:
-        DataError: Most values lie outside the range, so that nothing could be seen.
+        DataError: Most values lie outside the range, or close to its lower end, so that nothing
+            could be seen.
     """
     scene, file, value_range = opened.scene, opened.file, opened.value_range
     if file is None:
@@ -129,11 +133,15 @@ def looked_at(opened: OpenedScene, remedy: str, *, own_range: bool = False) -> L
         if 2 * seen.outside > seen.pixels:
             raise DataError(f"{outside}: nothing would be seen; {remedy}")
         remarks.append(f"{outside}; {_what_of_these(scene, seen, ends)}")
-    if value_range is None and 0 < np.percentile(seen.some, 99.9) <= _DARK * ends[1]:
-        remarks.append(
+    brightest = np.percentile(seen.some, 99.9)
+    if value_range is None and 0 < brightest <= _DARK * ends[1]:
+        scaled = (
             f"{scene.name}: pixels are {scene.dtype}, scaled from {ends[0]:g} to {ends[1]:g}, but "
-            f"their values are {shown}: the network sees a dark scene; {remedy}"
+            f"their values are {shown}"
         )
+        if brightest <= _BLACK * ends[1]:
+            raise DataError(f"{scaled}: nothing would be seen; {remedy}")
+        remarks.append(f"{scaled}: the network sees a dark scene; {remedy}")
     return Look(tuple(remarks), seen.outside > 0)
 
 

@@ -34,7 +34,6 @@ def looked(path, value_range=None):
 @pytest.mark.parametrize(
     ("dtype", "top", "profile", "given"),
     [
-        ("uint16", 255, {}, "0,255"),
         ("uint16", 2040, {}, "0,2047"),
         ("uint16", 4080, {"nbits": 12}, "0,4095"),
         ("uint16", 800, {"nbits": 12}, "0,4095"),
@@ -53,6 +52,17 @@ def test_a_range_that_is_hardly_used_is_named_with_the_one_to_give(
     assert f"from 0 to {pixels.max()}: " in remark
     assert f"--value-range {given}, or --value-range auto" in remark
     assert looked(path, tuple(map(float, given.split(",")))) == ()
+
+
+@pytest.mark.parametrize(("dtype", "top"), [("uint16", 255), ("int16", 255), ("float32", 0.005)])
+def test_a_scene_that_would_be_black_is_refused_with_the_range_to_give(
+    write_raster, tmp_path, dtype, top
+):
+    path = write_raster(tmp_path / "a.tif", (BYTES / 255 * top).astype(dtype))
+    given = f"--value-range 0,{max(top, 1):g}"
+    with pytest.raises(DataError, match=rf"a\.tif: .*nothing would be seen; give {given}"):
+        looked(path)
+    assert looked(path, (0, top)) == ()
 
 
 def test_a_declared_scale_tells_the_range(write_raster, tmp_path):
@@ -112,17 +122,17 @@ def test_auto_gives_the_same_for_every_unit_tile_and_worker(
 
 
 def test_what_is_remarked_is_in_log_and_reports(write_raster, tmp_path, roads_weights, caplog):
-    path = write_raster(tmp_path / "a.tif", BYTES.astype(np.uint16))
+    path = write_raster(tmp_path / "a.tif", BYTES.astype(np.uint16) * 8)
     config = InferRoads(scenes=[str(path)], output=tmp_path / "out", model=[str(roads_weights)],
                         tile=64, overlap=16)  # fmt: skip
     with caplog.at_level(logging.WARNING, "rurnet"):
         infer_roads(config, Silence())
     (line,) = [one.getMessage() for one in caplog.records]
     assert "a.tif: pixels are uint16" in line
-    assert "--value-range 0,255" in line
+    assert "--value-range 0,2047" in line
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["scenes"][0]["remarks"] == [line]
-    assert "--value-range 0,255" in (tmp_path / "out" / "report.html").read_text()
+    assert "--value-range 0,2047" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_a_scene_that_is_not_bounded_has_the_fingerprint_of_before(
