@@ -67,8 +67,8 @@ def test_fundi(read, tmp_path):
     labels = [*root.glob("training/1st_manual/*"), *root.glob("test/*_manual/*")]
     # The image is looked at as a whole for the field of view, or for whether the mask is one.
     images = dict.fromkeys(root.glob("training/images/*"), 2 + 16 / 584)
-    masks = dict.fromkeys(root.glob("training/mask/*"), 1)
-    images |= dict.fromkeys(root.glob("test/images/*"), 16 / 584)
+    masks = dict.fromkeys(root.glob("*/mask/*"), 1)
+    images |= dict.fromkeys(root.glob("test/images/*"), 1 + 16 / 584)
     assert dict(read) == pytest.approx(dict.fromkeys(labels, 1) | images | masks)
 
 
