@@ -147,13 +147,7 @@ def _inside(scene: FileScene) -> NDArray[np.bool_]:
         raise DataError(
             f"{scene.name}: fractions are no mask; give one of 0 and 255, or a photograph"
         )
-    if scene.palette:
-        # Which numbers stand for black is the file's affair: a fax has its paper as 0.
-        colours = np.array([scene.palette.get(n, (0, 0, 0)) for n in range(max(scene.palette) + 1)])
-        is_shown = np.asarray(colours.any(axis=1))
-        shown = is_shown[pixels[0].clip(0, len(colours) - 1)]
-    else:
-        shown = (pixels > (127 if is_lossy(Path(scene.name)) else 0)).any(axis=0)
+    shown = (pixels > (127 if is_lossy(Path(scene.name)) else 0)).any(axis=0)
     # A nodata value is inside or outside by its colour: many a mask declares one of its two.
     field: NDArray[np.bool_] = shown if scene.nodata is not None else shown & valid
     return field

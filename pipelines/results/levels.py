@@ -17,6 +17,7 @@ from pipelines.inputs.class_nodata import (
 )
 from pipelines.inputs.labels import is_lossy
 from tiling.blend import NODATA, TOP
+from tiling.errors import SceneError
 from tiling.readers.bands import CLASS_TYPES
 from tiling.readers.files import open_scene
 from tiling.readers.grey import COLOURS, GreyScene
@@ -231,10 +232,11 @@ def open_levels(
 
 def _open(path: Path | str, classes: tuple[str, ...] | None) -> FileScene:
     """Opens a raster; one class in three bands without names is grey, saved as colours."""
-    scene = open_scene(path, bands=None, types=CLASS_TYPES)
-    if scene.palette:
-        scene.close()
+    try:
+        # Numbers of a palette are classes; read as an image they would be colours.
         return open_scene(path, bands=1, types=CLASS_TYPES)
+    except SceneError:
+        scene = open_scene(path, bands=None, types=CLASS_TYPES)
     if (
         scene.bands == COLOURS
         and scene.dtype == np.uint8

@@ -1,78 +1,34 @@
 """Files of one grey band, which some programs save as three equal ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tiling.errors import SceneError
 from tiling.readers.files import open_scene
-from tiling.scenes.control import GroundControl
-from tiling.scenes.mosaic import Gap
-from tiling.scenes.scene import FileScene, Pixels, Valid, WrappedScene
+from tiling.scenes.scene import BaseFileScene, FileScene, Pixels, Valid
 from tiling.window import Window
 
 COLOURS = 3
 """Bands that grey is saved in where a program knows colours only."""
 
 
-class GreyScene(WrappedScene):
+class GreyScene(BaseFileScene):
     """A file of three equal bands as one band; where they differ is found when it is read.
 
     Args:
-        scene: The file, with three bands.
+        file: The file, with three bands.
         lossy: Whether it is a JPEG, whose bands may differ a little.
     """
 
-    def __init__(self, scene: FileScene, lossy: bool) -> None:
-        super().__init__(scene)
-        self.file = scene
+    def __init__(self, file: FileScene, lossy: bool) -> None:
+        self.file = file
         self._lossy = lossy
-
-    @property
-    def bands(self) -> int:
-        """See `Scene`."""
-        return 1
-
-    @property
-    def gap(self) -> Gap | None:
-        """See `FileScene`."""
-        return self.file.gap
-
-    @property
-    def control(self) -> GroundControl | None:
-        """See `FileScene`."""
-        return self.file.control
-
-    @property
-    def bits(self) -> int | None:
-        """See `FileScene`."""
-        return self.file.bits
-
-    @property
-    def doubtful(self) -> Sequence[int]:
-        """See `FileScene`."""
-        return self.file.doubtful
-
-    @property
-    def nodata(self) -> float | None:
-        """See `FileScene`."""
-        return self.file.nodata
-
-    @property
-    def palette(self) -> Mapping[int, tuple[int, ...]]:
-        """See `FileScene`."""
-        return {}
-
-    @property
-    def descriptions(self) -> Sequence[str]:
-        """See `FileScene`."""
-        return [""]
-
-    @property
-    def scales(self) -> Sequence[tuple[float, float]]:
-        """See `FileScene`."""
-        return self.file.scales[:1]
+        self.name, self.files = file.name, file.files
+        self.height, self.width = file.height, file.width
+        self.crs, self.transform, self.control = file.crs, file.transform, file.control
+        self.bands, self.dtype, self.nodata = 1, file.dtype, file.nodata
+        self.gap, self.bits, self.doubtful = file.gap, file.bits, file.doubtful
+        self.descriptions, self.scales = [""], file.scales[:1]
 
     def read(self, window: Window) -> tuple[Pixels, Valid]:
         """See `Scene.read`.
@@ -90,17 +46,6 @@ class GreyScene(WrappedScene):
     def close(self) -> None:
         """See `FileScene`."""
         self.file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _grey(self, pixels: Pixels, valid: Valid) -> tuple[Pixels, Valid]:
         seen = pixels > 127 if self._lossy else pixels

@@ -41,6 +41,15 @@ def test_a_mask_of_one_bit_is_one(tmp_path):
     assert not is_graded(tmp_path / "mask.png")
 
 
+def test_numbers_of_a_palette_are_classes_whatever_their_colours(tmp_path):
+    drawn = PROBABILITY[0] > 0.5
+    image = Image.fromarray(drawn.astype(np.uint8), "P")
+    image.putpalette([0, 0, 0, 200, 0, 0])
+    image.save(tmp_path / "mask.png")
+    np.testing.assert_array_equal(read(tmp_path / "mask.png")[0], drawn * np.uint8(TOP))
+    assert not is_graded(tmp_path / "mask.png")
+
+
 def test_one_other_value_makes_probabilities_of_it(write_raster, tmp_path):
     pixels = ((PROBABILITY > 0.5) * 255).astype(np.uint8)
     pixels[0, -1, -1] = 7
