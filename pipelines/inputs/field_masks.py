@@ -147,10 +147,10 @@ def _inside(scene: FileScene) -> NDArray[np.bool_]:
         raise DataError(
             f"{scene.name}: fractions are no mask; give one of 0 and 255, or a photograph"
         )
-    shown = (pixels > (127 if is_lossy(Path(scene.name)) else 0)).any(axis=0)
+    black = 127 if is_lossy(Path(scene.name)) else 0
+    shown: NDArray[np.bool_] = np.any(pixels > black, axis=0)
     # A nodata value is inside or outside by its colour: many a mask declares one of its two.
-    field: NDArray[np.bool_] = shown if scene.nodata is not None else shown & valid
-    return field
+    return shown if scene.nodata is not None else shown & valid
 
 
 def _nearest(field: NDArray[np.bool_], found: FieldOfView | None) -> NDArray[np.bool_]:
