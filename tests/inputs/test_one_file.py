@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import rasterio
 import rasterio.shutil
+from PIL import Image
 from rasterio.enums import ColorInterp
 
 from pipelines.config.evaluation import Evaluate
@@ -28,6 +30,7 @@ from pipelines.results.failure import LOG
 from pipelines.results.progress import Silence
 from tiling.errors import SceneError
 from tiling.readers.raster import RasterScene
+from tiling.window import Window
 
 ROOT = Path(__file__).parents[2]
 
@@ -114,6 +117,19 @@ def test_alpha_is_read_where_it_is_asked_for(write_raster, tmp_path):
     alpha(write_raster, tmp_path / "alpha.tif")
     with RasterScene(tmp_path / "alpha.tif", bands=(1, 1, 1)) as scene:
         assert scene.bands == 3
+
+
+def test_the_first_of_several_pages_is_read_and_the_others_are_named(options, tmp_path):
+    pages = [Image.fromarray(np.moveaxis(one, 0, -1)) for one in (PIXELS, PIXELS[:, ::-1])]
+    path = tmp_path / "two pages.tif"
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    result = infer_roads(InferRoads(scenes=[str(path)], **options), Silence())
+    remark = result.report.scenes[0].remarks[0]
+    assert remark.startswith(f"{path}: holds 2 pictures, of which the first is read")
+    [second] = shlex.split(remark[remark.index("'GTIFF_DIR") :])
+    for name, pixels in ((str(path), PIXELS), (second, PIXELS[:, ::-1])):
+        with RasterScene(name) as scene:
+            assert scene.read(Window(0, 0, 40, 48))[0].tolist() == pixels.tolist()
 
 
 # What nobody foresaw. The errors are raised for the test: such a file is not known.

@@ -1,5 +1,6 @@
 """Which bands of a file are read, and what types their pixels may have."""
 
+import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -54,9 +55,7 @@ def chosen_bands(
     if doubtful:
         has += f" (band {doubtful[0]} is called alpha, but holds as many values as a colour)"
     if wanted == 1:
-        raise SceneError(
-            f"{name}: {has}, but 1 wanted; keep one, e.g. rio stack --bidx 1 {name} NEW.tif"
-        )
+        raise SceneError(f"{name}: {has}, but 1 wanted; keep one, e.g. {keeping(name, '1')}")
     if len(colours) > wanted:
         choice, remark = colours[:wanted], ""
     else:
@@ -64,9 +63,14 @@ def chosen_bands(
     numbers = ",".join(map(str, choice))
     raise SceneError(
         f"{name}: {has}, but the network wants {wanted}; "
-        f"choose them, e.g. --bands {numbers}{remark}, or before training "
-        f"rio stack --bidx {numbers} {name} NEW.tif"
+        f"choose them, e.g. --bands {numbers}{remark}, or before training " + keeping(name, numbers)
     )
+
+
+def keeping(name: str, bands: str) -> str:
+    """The command that makes a file of some bands of another one, e.g. of "3,2,1"."""
+    # `rio stack` refuses images without coordinates.
+    return f"rio convert {shlex.quote(f'vrt://{name}?bands={bands}')} NEW.tif"
 
 
 def pixel_type(name: str, types: Iterable[str], allowed: Sequence[str] = TYPES) -> np.dtype[Any]:
@@ -83,13 +87,15 @@ def pixel_type(name: str, types: Iterable[str], allowed: Sequence[str] = TYPES) 
     found = sorted(set(types))
     if len(found) > 1:
         raise SceneError(
-            f"{name}: its bands have the types {', '.join(found)}; "
-            "give them one, e.g. gdal_translate -ot Float32"
+            f"{name}: its bands have the types {', '.join(found)}; choose some of one type with "
+            "--bands, or have all read as floats: give the name "
+            f"{shlex.quote(f'vrt://{name}?ot=Float32')}, and --value-range"
         )
     if found[0] not in allowed:
         raise SceneError(
-            f"{name}: pixels are {found[0]}, which no network takes; "
-            "convert them, e.g. gdal_translate -ot Float32"
+            f"{name}: pixels are {found[0]}, which are not read; convert them: "
+            f"rio convert --dtype float32 {shlex.quote(name)} NEW.tif, and give the range of the "
+            "values with --value-range"
         )
     return np.dtype("float32" if found[0] == "float64" else found[0])
 
