@@ -85,7 +85,7 @@ def folder_data(config: TrainFolder) -> TrainingData:
         PipelineError: Two images of one name.
         SceneError: A file cannot be read.
     """
-    two = labelling_of(2, (), config)
+    two = labelling_of(2, (), config, config.pixel_size)
     looked_up = partial(_images, labelling=two, pixel_told=config.pixel_size)
     train = looked_up(config.images, config.labels, "images", "labels")
     valid, tests = (
@@ -105,7 +105,7 @@ def folder_data(config: TrainFolder) -> TrainingData:
     classes = _classes(trained_on, config.class_names)
     # 255 is a class where there are two, as in 0 and 255.
     ignored = (IGNORE_INDEX,) if len(classes) > 2 else ()
-    labelling = labelling_of(len(classes), ignored, config)
+    labelling = labelling_of(len(classes), ignored, config, config.pixel_size)
     _LOG.info("%d images of %d bands, classes: %s", len(train), first.bands, ", ".join(classes))
     for one in (*trained_on, *choosing):
         check_values(str(one.image.label), one.two.values, labelling)

@@ -76,17 +76,25 @@ class Labelling:
         ignore: Values of pixels that are left out.
         line_width: How wide lines of vectors are, in metres; None where that is not known.
         align: Whether a raster of another grid is brought to that of its scene.
+        pixel_told: Side of the scene's pixels in metres, whatever its coordinates say; None
+            measures it.
     """
 
     classes: int = 2
     ignore: tuple[int, ...] = ()
     line_width: float | None = None
     align: bool = False
+    pixel_told: float | None = None
 
 
-def labelling_of(classes: int, ignore: tuple[int, ...], settings: LabelSettings) -> Labelling:
-    """What labels mean under the settings of a run; `classes` and `ignore` as in `Labelling`."""
-    return Labelling(classes, ignore, settings.line_width, settings.align_labels)
+def labelling_of(
+    classes: int,
+    ignore: tuple[int, ...],
+    settings: LabelSettings,
+    pixel_told: float | None = None,
+) -> Labelling:
+    """What labels mean under the settings of a run; the others are those of `Labelling`."""
+    return Labelling(classes, ignore, settings.line_width, settings.align_labels, pixel_told)
 
 
 class RasterLabel(WrappedRaster):
@@ -113,6 +121,11 @@ class RasterLabel(WrappedRaster):
     def name(self) -> str:
         """The path as it was given."""
         return self._name
+
+    @property
+    def labelling(self) -> Labelling:
+        """What its values mean."""
+        return self._labelling
 
     @property
     def nodata(self) -> float | None:
@@ -280,7 +293,8 @@ def open_label(
             raise LabelError(
                 f"{path}: lines and polygons are labels of aerial scenes alone; give a raster"
             )
-        yield RasterLabel(VectorScene(path, on, labelling.line_width), labelling)
+        drawn = VectorScene(path, on, labelling.line_width, labelling.pixel_told)
+        yield RasterLabel(drawn, labelling)
         return
     with open_grey(path, types=CLASS_TYPES, lossy=is_lossy(path)) as file:
         scene: FileScene = file
