@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import rasterio
 import rasterio.shutil
+import tifffile
 from PIL import Image
 from rasterio.enums import ColorInterp
 
@@ -29,6 +30,7 @@ from pipelines.results import levels
 from pipelines.results.failure import LOG
 from pipelines.results.progress import Silence
 from tiling.errors import SceneError
+from tiling.readers.files import open_scene
 from tiling.readers.raster import RasterScene
 from tiling.window import Window
 
@@ -130,6 +132,29 @@ def test_the_first_of_several_pages_is_read_and_the_others_are_named(options, tm
     for name, pixels in ((str(path), PIXELS), (second, PIXELS[:, ::-1])):
         with RasterScene(name) as scene:
             assert scene.read(Window(0, 0, 40, 48))[0].tolist() == pixels.tolist()
+
+
+def test_bands_that_lie_in_pages_are_put_together_as_the_message_says(tmp_path, monkeypatch):
+    """As `imwrite` of tifffile leaves [3, h, w] where nobody says what the three are."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "it's.tif"
+    tifffile.imwrite(path, PIXELS, photometric="minisblack")
+    with pytest.raises(SceneError, match=r"it's\.tif: 1 band and 3 pages, but .*wants 3") as raised:
+        open_scene(path)
+    _, *arguments = shlex.split(str(raised.value).split("together: ")[1])
+    subprocess.run([sys.executable, *arguments], check=True)
+    with open_scene("NEW.tif") as scene:
+        assert scene.read(Window(0, 0, 40, 48))[0].tolist() == PIXELS.tolist()
+
+
+def test_images_in_other_formats_are_named_where_a_folder_is_given(
+    options, write_raster, tmp_path, caplog
+):
+    write_raster(tmp_path / "in" / "a.tif", PIXELS)
+    for name in ("b.webp", "c.HEIC", "readme.txt", "d.tif.aux.xml"):
+        (tmp_path / "in" / name).touch()
+    assert len(road_inputs([str(tmp_path / "in")], None)) == 1
+    assert f"{tmp_path / 'in'}: 2 files are passed over (b.webp, c.HEIC)" in caplog.text
 
 
 # What nobody foresaw. The errors are raised for the test: such a file is not known.

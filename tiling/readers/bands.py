@@ -1,5 +1,6 @@
 """Which bands of a file are read, and what types their pixels may have."""
 
+import json
 import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -26,6 +27,7 @@ def chosen_bands(
     colours: Sequence[int],
     count: int,
     doubtful: Sequence[int] = (),
+    pages: int = 1,
 ) -> tuple[int, ...]:
     """Numbers, from 1 on, of the bands to read.
 
@@ -35,6 +37,7 @@ def chosen_bands(
         colours: Numbers of the file's bands that are not alpha.
         count: How many bands it has in all.
         doubtful: Those among `colours` that the file calls alpha.
+        pages: How many pictures it holds.
 
     Raises:
         SceneError: It has fewer or more colour bands, or lacks one that is wanted.
@@ -56,6 +59,16 @@ def chosen_bands(
         has += f" (band {doubtful[0]} is called alpha, but holds as many values as a colour)"
     if wanted == 1:
         raise SceneError(f"{name}: {has}, but 1 wanted; keep one, e.g. {keeping(name, '1')}")
+    if len(colours) == 1 and pages >= wanted:
+        program = (
+            f"from tifffile import imread, imwrite; "
+            f'imwrite("NEW.tif", imread({json.dumps(name)}), '
+            'planarconfig="separate", photometric="minisblack")'
+        )
+        raise SceneError(
+            f"{name}: {has} and {pages} pages, but the network wants {wanted} bands; if the pages "
+            f"are bands, this puts them together: python -c {shlex.quote(program)}"
+        )
     if len(colours) > wanted:
         choice, remark = colours[:wanted], ""
     else:

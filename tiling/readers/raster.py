@@ -114,7 +114,9 @@ class RasterScene(BaseFileScene):
             colours = in_order([one for one in meaning if one not in self._alphas], meaning)
             if not colours and (bands is None or isinstance(bands, int)):
                 raise only_alpha(self.name)
-            self._bands = chosen_bands(self.name, bands, colours, dataset.count, self.doubtful)
+            self._bands = chosen_bands(
+                self.name, bands, colours, dataset.count, self.doubtful, self.pages
+            )
             self._colours = self._bands
         else:
             self._bands = self._model.stored
