@@ -109,7 +109,7 @@ class _CopiedSink:
             profile |= {"crs": d.crs, "transform": d.transform}
         elif d.control is not None and d.control.points:
             profile |= {"gcps": d.control.points, "crs": d.control.crs}
-        elif d.control is not None:
+        elif d.control is not None and d.control.camera is not None:
             profile |= {"rpcs": d.control.camera}
         with refusals_named(path), without_georeferencing_warning():
             self._raster = rasterio.open(self._raw, "w", **profile)

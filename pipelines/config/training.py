@@ -14,6 +14,7 @@ from pipelines.config.base import (
     Configuration,
 )
 from pipelines.config.protocol import Protocol, papers
+from pipelines.config.scoring import LabelSettings
 from tiling.scenes.names import without_secrets
 
 # The order matters: 1 on a command line is a number, not true.
@@ -285,7 +286,7 @@ Samples = Annotated[
 ]
 
 
-class TrainRoads(TrainingSettings):
+class TrainRoads(TrainingSettings, LabelSettings):
     """Train on Massachusetts Roads; write weights and a test report."""
 
     PROTOCOLS = {
@@ -304,9 +305,17 @@ class TrainRoads(TrainingSettings):
     name: WeightsName = "roads"
     samples: Samples = 0.0
 
+    def compared(self) -> dict[str, Any]:
+        """See `TrainingSettings`; with rasters, trainings of before vectors were read go on."""
+        settings = super().compared()
+        for option in ("label_width", "align_labels"):
+            if not settings[option]:
+                del settings[option]
+        return settings
+
 
 class TrainDrive(TrainingSettings):
-    """Train on DRIVE, CHASE_DB1 or HRF; write weights and a test report."""
+    """Train on fundus photographs with vessels; write weights and a test report."""
 
     PROTOCOLS = {
         "default": Protocol(iterations=2000, foreground_weight=1.5),
@@ -318,7 +327,8 @@ class TrainDrive(TrainingSettings):
         list[Path],
         Field(
             min_length=1,
-            description="Folders of DRIVE, CHASE_DB1 or HRF; the first one's test split is scored.",
+            description="Folders of DRIVE, CHASE_DB1, HRF, STARE, FIVES or DR HAGIS as they are "
+            "unpacked, or in mmsegmentation's layout; the first one's test split is scored.",
         ),
     ] = [Path("DRIVE")]
     group_by: GroupBy = None

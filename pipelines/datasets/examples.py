@@ -5,9 +5,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from pipelines.inputs.label_checks import check_fits, check_kept, check_values
+from pipelines.inputs.label_checks import (
+    check_fits,
+    check_kept,
+    check_values,
+    remarks_on_share,
+)
 from pipelines.inputs.labels import Labelling
 from pipelines.inputs.normalisation import ValueRange
+from pipelines.inputs.pixel_values import SAVE_AS_BYTES, looked_at
 from pipelines.inputs.scene_input import SceneInput
 from pipelines.models.weights import Task
 from pipelines.runtime import processes as distributed
@@ -116,6 +122,14 @@ def checked_contents(source: SceneSource) -> Contents:
     check_values(label.name, reading.values, Labelling())
     check_kept(label, reading.values)
     assert reading.contents is not None
+    opened = source.opened()
+    background, foreground = reading.contents.classes.tolist()
+    for remark in (
+        *opened.remarks,
+        *looked_at(opened, SAVE_AS_BYTES).remarks,
+        *remarks_on_share(label.name, background, foreground),
+    ):
+        _LOG.warning("%s", remark)
     return reading.contents
 
 

@@ -12,7 +12,7 @@ from pipelines.errors import DataError, LabelError
 from pipelines.inputs.class_nodata import NOT_KNOWN
 from pipelines.inputs.discovery import aerial_input, check_names, expanded, rasters_in
 from pipelines.inputs.fundus import subject_of
-from pipelines.inputs.label_checks import check_fits, check_kept, check_values
+from pipelines.inputs.label_checks import check_fits, check_kept, check_values, remarks_on_share
 from pipelines.inputs.labels import IGNORE_INDEX, Labelling, labelling_of, open_label
 from pipelines.inputs.naming import find_label, is_vector_file
 from pipelines.inputs.normalisation import ValueRange
@@ -20,6 +20,7 @@ from pipelines.inputs.opening import Reading
 from pipelines.inputs.pixel_values import GIVE_RANGE, looked_at
 from pipelines.sampling.sources import SceneSource
 from pipelines.sampling.statistics import Contents, LabelReading, label_readings
+from tiling.readers.bands import keeping
 from tiling.readers.files import open_scene
 from tiling.scenes.ground import PixelSize, pixel_size
 from tiling.scenes.names import stem_of
@@ -84,7 +85,7 @@ def folder_data(config: TrainFolder) -> TrainingData:
         PipelineError: Two images of one name.
         SceneError: A file cannot be read.
     """
-    two = labelling_of(2, (), config)
+    two = labelling_of(2, (), config, config.pixel_size)
     looked_up = partial(_images, labelling=two, pixel_told=config.pixel_size)
     train = looked_up(config.images, config.labels, "images", "labels")
     valid, tests = (
@@ -104,7 +105,7 @@ def folder_data(config: TrainFolder) -> TrainingData:
     classes = _classes(trained_on, config.class_names)
     # 255 is a class where there are two, as in 0 and 255.
     ignored = (IGNORE_INDEX,) if len(classes) > 2 else ()
-    labelling = labelling_of(len(classes), ignored, config)
+    labelling = labelling_of(len(classes), ignored, config, config.pixel_size)
     _LOG.info("%d images of %d bands, classes: %s", len(train), first.bands, ", ".join(classes))
     for one in (*trained_on, *choosing):
         check_values(str(one.image.label), one.two.values, labelling)
@@ -135,6 +136,9 @@ def _example(one: _Labelled, reading: Reading, group_by: str | None) -> Example:
     item = aerial_input(one.image.path, one.image.label, reading)
     contents = one.under(reading.labelling.classes).contents
     assert contents is not None  # Its values were checked.
+    if len(contents.classes) == 2:
+        for remark in remarks_on_share(str(one.image.label), *contents.classes.tolist()):
+            _LOG.warning("%s", remark)
     subject = subject_of(item.name, group_by)
     return Example(SceneSource(item), item, subject, partial(_same, contents))
 
@@ -182,7 +186,8 @@ def _read(image: _Image, two: Labelling, value_range: ValueRange | None) -> _Lab
     """
     reading = Reading(bands=None, labelling=two, value_range=value_range)
     source = SceneSource(aerial_input(image.path, image.label, reading))
-    for remark in looked_at(source.opened(), GIVE_RANGE).remarks:
+    opened = source.opened()
+    for remark in (*opened.remarks, *looked_at(opened, GIVE_RANGE).remarks):
         _LOG.warning("%s", remark)
     readings = label_readings(source, [two, _NUMBERED])
     source.close()
@@ -200,13 +205,13 @@ def _check_alike(images: Sequence[_Image]) -> None:
         if one.bands != first.bands:
             raise DataError(
                 f"{one.path}: bands are {one.bands}, but {first.path} has {first.bands}; "
-                "give all images the same, e.g. rio stack --bidx 1,2,3"
+                f"give all images the same, e.g. {keeping(one.path, '1,2,3')}"
             )
         if one.dtype != first.dtype:
             raise DataError(
                 f"{one.path}: pixels are {one.dtype}, but {first.path} has {first.dtype}, "
                 "which is another scale; give all images the same, e.g. rio convert --dtype uint8 "
-                "--scale-ratio"
+                f"--scale-ratio 0.0625 {one.path} NEW.tif for values up to 4080"
             )
 
 

@@ -86,7 +86,8 @@ def _images_of(folder: Path, split: str) -> Path | None:
     if whole or _holds(folder, r".*\.ah"):
         return None if test else [*whole, folder][0]
     raise DataError(
-        f"{folder}: neither DRIVE nor CHASE_DB1 nor HRF, nor another that is known; {HOW_TO_GET}"
+        f"{folder}: none of DRIVE, CHASE_DB1, HRF, STARE, FIVES, DR HAGIS, and not "
+        f"mmsegmentation's layout; {HOW_TO_GET}"
     )
 
 

@@ -18,14 +18,12 @@ from pipelines.datasets.synthetic import write_roads_folder
 from pipelines.errors import DataError
 from pipelines.inputs.discovery import aerial_input, rasters_in
 from pipelines.inputs.label_checks import check_fits
+from pipelines.inputs.labels import Labelling, labelling_of
 from pipelines.inputs.naming import find_label
 from pipelines.inputs.opening import Reading
 from pipelines.inputs.scene_input import SceneInput
 from pipelines.sampling.sources import SceneSource
 from tiling.scenes.ground import PixelSize, pixel_size
-
-_READING = Reading(white_is_nodata=True)
-
 
 LAYOUT = "DIR/{train,valid,test}/sat/*.tiff with DIR/.../map/*.tif of the same names"
 
@@ -37,16 +35,17 @@ class RoadPair:
     Attributes:
         name: Stem of the scene's file.
         image: RGB, 8 bits; white patches are missing pixels.
-        label: 0 background, any other value road.
+        label: 0 background, any other value road; or lines or polygons.
     """
 
     name: str
     image: Path
     label: Path
 
-    def scene_input(self) -> SceneInput:
-        """The scene, to be opened with its label."""
-        return aerial_input(str(self.image), self.label, _READING)
+    def scene_input(self, labelling: Labelling | None = None) -> SceneInput:
+        """The scene, to be opened with its label; by default that is a raster on its grid."""
+        reading = Reading(white_is_nodata=True, labelling=labelling or Labelling())
+        return aerial_input(str(self.image), self.label, reading)
 
 
 def road_pairs(folder: Path, split: str) -> list[RoadPair]:
@@ -93,11 +92,13 @@ def road_data(config: TrainRoads) -> TrainingData:
             third value.
         SceneError: A scene or a label cannot be opened.
     """
+    labelling = labelling_of(2, (), config)
     folders = [
-        [pair.scene_input() for pair in road_pairs(folder, "train")] for folder in config.data
+        [pair.scene_input(labelling) for pair in road_pairs(folder, "train")]
+        for folder in config.data
     ]
     split = "test" if (config.data[0] / "test" / "sat").is_dir() else "valid"
-    tests = [pair.scene_input() for pair in road_pairs(config.data[0], split)]
+    tests = [pair.scene_input(labelling) for pair in road_pairs(config.data[0], split)]
     sizes = [_checked_pixel_size(item) for items in folders for item in items]
     check_labels(tests)
     # Pixels of Massachusetts Roads are a metre wide, even where the coordinates were lost.

@@ -1,7 +1,7 @@
 """The files that belong to a predicted raster: labels, field of view and image."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +15,9 @@ from pipelines.inputs.field_masks import check_field, read_field
 from pipelines.inputs.field_of_view import field_remarks
 from pipelines.inputs.naming import FIELD, FIRST, SECOND, find_label, name_of
 from pipelines.results.levels import RasterLevels, at_size
+from tiling.errors import TilingError
+from tiling.readers.files import open_scene
+from tiling.scenes.scene import FileScene
 
 
 @dataclass(frozen=True)
@@ -69,25 +72,45 @@ def annotations_of(name: str, raster: Path | str, config: Evaluate) -> Annotatio
 
 def within_field(
     opened: Callable[..., AbstractContextManager[RasterLevels]],
-    field: Path,
+    found: Annotations,
     shape: tuple[int, int],
     raster: Path | str,
 ) -> AbstractContextManager[RasterLevels]:
-    """Opens a raster that counts inside a field of view only."""
-    levels: AbstractContextManager[RasterLevels] = opened(raster, field=field_of(field, shape)[0])
+    """Opens a raster that counts inside the field of view that belongs to it only."""
+    assert found.field is not None
+    field, _ = field_of(found.field, shape, found.image)
+    levels: AbstractContextManager[RasterLevels] = opened(raster, field=field)
     return levels
 
 
 # Keeps the last one only: the fields of a large data set would fill the memory.
 @lru_cache(maxsize=1)
-def field_of(path: Path, shape: tuple[int, int]) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+def field_of(
+    path: Path, shape: tuple[int, int], image: Path | None = None
+) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
     """A field of view [h, w], and what a person should know of it, line by line.
 
     It is read from a mask, or found in a photograph.
+
+    Args:
+        path: The mask or the photograph.
+        shape: Rows and columns that it must have.
+        image: A picture that a mask should fit; None where there is none.
 
     Raises:
         DataError: It cannot be read, has another size, or cannot be a field of view.
     """
     field = read_field(path, shape)
-    remarks = (*field_remarks(str(path), field), *check_field(path, field.mask, None))
+    with ExitStack() as stack:
+        shown = None if image is None else _photograph(stack, image, shape)
+        remarks = (*field_remarks(str(path), field), *check_field(path, field.mask, shown))
     return at_size(field.mask, shape), remarks
+
+
+def _photograph(stack: ExitStack, image: Path, shape: tuple[int, int]) -> FileScene | None:
+    """A picture in which a field of view can be found; a report may show others."""
+    try:
+        opened = stack.enter_context(open_scene(image))
+    except TilingError:
+        return None
+    return opened if (opened.height, opened.width) == shape else None

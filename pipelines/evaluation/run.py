@@ -148,7 +148,7 @@ def _scored(
         open_levels, kind=config.kind, value_range=config.value_ends, classes=classes
     )
     raster = files["probability"]
-    labelling = labelling_of(len(classes) + 1, config.ignored_values, config)
+    labelling = labelling_of(len(classes) + 1, config.ignored_values, config, config.pixel_size)
     # The raster is opened first: a misspelt name is to be reported, not its lack of a label.
     with opened(raster) as levels:
         if levels.remark is not None:
@@ -157,8 +157,8 @@ def _scored(
         remarks: tuple[str, ...] = ()
         if found.field is not None:
             shape = levels.height, levels.width
-            _, remarks = field_of(found.field, shape)
-            opened = partial(within_field, opened, found.field, shape)
+            _, remarks = field_of(found.field, shape, found.image)
+            opened = partial(within_field, opened, found, shape)
         for remark in remarks:
             _LOG.warning("%s", remark)
         with (

@@ -18,7 +18,7 @@ from pipelines.inference.scene import predict_scene
 from pipelines.inference.workers import Workers, workers_for
 from pipelines.inputs.discovery import check_names
 from pipelines.inputs.label_checks import check_fits
-from pipelines.inputs.labels import labelling_of
+from pipelines.inputs.labels import Labelling
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.models.weights import Model
 from pipelines.results.failure import failure_line
@@ -140,9 +140,7 @@ def run_scene(
                 seen=(opened.seen.height, opened.seen.width),
                 remarks=(*opened.remarks, *prediction.remarks),
                 field=opened.field,
-                labelling=labelling_of(
-                    len(models[0].card.classes), settings.ignored_values, settings
-                ),
+                labelling=Labelling() if opened.label is None else opened.label.labelling,
                 scores=scores,
             )
     except OutsideError as error:

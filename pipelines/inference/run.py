@@ -176,7 +176,8 @@ def report_of(
 
 
 def _labelling(config: InferRoads | InferDrive, models: list[Model]) -> Labelling:
-    return labelling_of(len(models[0].card.classes), config.ignored_values, config)
+    pixel_told = config.pixel_size if isinstance(config, InferRoads) else None
+    return labelling_of(len(models[0].card.classes), config.ignored_values, config, pixel_told)
 
 
 def _value_range(config: InferRoads | InferDrive, models: list[Model]) -> WantedRange:

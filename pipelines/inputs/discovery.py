@@ -1,17 +1,20 @@
 """Finds the scenes of a batch, and their labels, in the files, globs and folders that are named."""
 
 import glob
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 
-from pipelines.errors import DataError, PipelineError
+from pipelines.errors import DataError, PipelineError, first_few
 from pipelines.inputs.fundus import FundusSample, images_in
-from pipelines.inputs.naming import IMAGE_EXTENSIONS, find_label, is_vector_file
+from pipelines.inputs.naming import IMAGE_EXTENSIONS, OTHER_IMAGES, find_label, is_vector_file
 from pipelines.inputs.opening import Reading, opened_fundus, opened_sample, opened_scene
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from tiling.scenes.names import extension_of, kind_of, shown, stem_of
+
+_LOG = logging.getLogger("rurnet")
 
 
 def road_inputs(
@@ -109,6 +112,7 @@ def expanded(sources: Sequence[str], listing: Callable[[Path], list[str]]) -> li
             inside = sorted(glob.glob(source))
         elif kind == "path" and Path(source).is_dir():
             inside = listing(Path(source))
+            _name_others(Path(source))
         else:
             inside = [source]
         if not inside:
@@ -118,6 +122,19 @@ def expanded(sources: Sequence[str], listing: Callable[[Path], list[str]]) -> li
             )
         found += [name for name in inside if name not in found]
     return found
+
+
+def _name_others(folder: Path) -> None:
+    """Logs which files of a folder may be images, but are of other formats than are looked for."""
+    others = sorted(
+        path.name for path in folder.iterdir() if extension_of(path.name) in OTHER_IMAGES
+    )
+    if others:
+        _LOG.warning(
+            "%s: %d files are passed over (%s), which may be images, but in other formats; save "
+            "them as PNG or TIFF, or give those that GDAL reads by their names",
+            folder, len(others), first_few(others),
+        )  # fmt: skip
 
 
 def check_names(items: Sequence[SceneInput]) -> None:

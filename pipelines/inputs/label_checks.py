@@ -47,7 +47,8 @@ def check_fits(label: Raster, scene: Raster) -> None:
     if _horizontal(label.crs) != _horizontal(scene.crs):
         raise LabelError(
             f"{label.name}: its CRS is {label.crs}, but that of {scene.name} is {scene.crs}; "
-            "--align-labels brings it there (gdalwarp -r near does too)"
+            f"--align-labels brings it there, as does rio warp --like {scene.name} {label.name} "
+            "NEW.tif"
         )
     corners = np.array([[0, label.width, 0, label.width], [0, 0, label.height, label.height]])
     corners = np.concatenate([corners, np.ones((1, 4))])
@@ -138,6 +139,7 @@ def check_contents(label: Label, contents: LabelContents, classes: int) -> None:
     """
     share = contents.share_left_out
     percent = f"{100 * share:.3g} %"
+    values = label.foreground_values if classes == 2 else set[float]()
     if not contents.background and not contents.foreground:
         raise LabelError(
             f"{label.name}: all of it is left out (by nodata, alpha, mask, or --ignore); "
@@ -148,14 +150,59 @@ def check_contents(label: Label, contents: LabelContents, classes: int) -> None:
             label.name, label.doubtful_nodata, LabelError, f"--ignore {label.doubtful_nodata:g}"
         )
     if not contents.background and classes == 2:
-        raise _without_background(label.name, f"{percent} of it is left out, and all the rest")
+        what = (
+            f"{percent} of it is left out, and all the rest" if contents.left_out else "all of it"
+        )
+        raise _without_background(label, what, values)
     if not contents.foreground:
         _LOG.warning("%s: no foreground in it, so no score tells what was found", label.name)
+    if len(values) > 1:
+        _check_one_foreground(label.name, values)
+    if classes == 2:
+        for remark in remarks_on_share(label.name, contents.background, contents.foreground):
+            _LOG.warning("%s", remark)
     if share >= _TOLD:
         _LOG.log(
             logging.WARNING if share >= _WARNED else logging.INFO,
             "%s: %s of it is left out (nodata, alpha, mask, or --ignore)", label.name, percent,
         )  # fmt: skip
+
+
+def _check_one_foreground(name: str, values: AbstractSet[float]) -> None:
+    """Checks what several values of a foreground can mean; a log line names them.
+
+    Raises:
+        LabelError: They are a class, and 255 as for what is left out.
+    """
+    held = ", ".join(f"{value:g}" for value in sorted(values))
+    if values == {1, IGNORE_INDEX}:
+        raise LabelError(
+            f"{name}: holds 0, 1 and {IGNORE_INDEX}, so whether {IGNORE_INDEX} is foreground is "
+            f"not clear; --ignore {IGNORE_INDEX} leaves it out; if it is foreground: rio calc "
+            f'--not-masked -t uint8 "(!= (read 1 1) 0)" {name} NEW.tif'
+        )
+    _LOG.warning(
+        "%s: several values (%s, ...) count as foreground; if some are none, --ignore leaves "
+        "them out", name, held,
+    )  # fmt: skip
+
+
+def remarks_on_share(name: str, background: int, foreground: int) -> tuple[str, ...]:
+    """Returns what a person should know of a label of two classes: at most one line.
+
+    Args:
+        name: The label's name.
+        background: Pixels of the background.
+        foreground: Pixels of the foreground.
+    """
+    if foreground <= background or not background:
+        return ()
+    share = foreground / (background + foreground)
+    return (
+        f"{name}: {100 * share:.3g} % of it is foreground, so it may be drawn the other way "
+        "round: 0 is the background. If so: rio calc --not-masked -t uint8 "
+        f'"(== (read 1 1) 0)" {name} NEW.tif',
+    )
 
 
 def check_kept(label: RasterLabel, values: AbstractSet[float]) -> None:
@@ -173,10 +220,14 @@ def check_kept(label: RasterLabel, values: AbstractSet[float]) -> None:
     if not values - {0} and label.doubtful_nodata is not None and label.leaves_out():
         raise swallowed(label.name, label.doubtful_nodata, LabelError, "take image and label away")
     if values and 0 not in values and label.leaves_out():
-        raise _without_background(label.name, "all of it that is not left out")
+        raise _without_background(label, "all of it that is not left out", values)
 
 
-def _without_background(label: str, what: str) -> LabelError:
+def _without_background(label: Label, what: str, values: AbstractSet[float]) -> LabelError:
+    """The error of a label in which nothing is background; `values` are those of the rest."""
+    first = "" if label.nodata is None else f"rio edit-info --unset-nodata {label.name}, then "
     return LabelError(
-        f"{label}: {what} is foreground: no background is left; " + _ONE_BAND.format(label=label)
+        f"{label.name}: {what} is foreground: no background is left; make it 0: {first}rio calc "
+        f'--not-masked -t uint8 "(== (read 1 1) {max(values, default=1):g})" {label.name} NEW.tif, '
+        "or, where a second band (alpha) is the drawing, (read 1 2)"
     )

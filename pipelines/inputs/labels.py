@@ -36,8 +36,18 @@ class Label(Raster, Protocol):
         ...
 
     @property
+    def nodata(self) -> float | None:
+        """The nodata value that it declares."""
+        ...
+
+    @property
     def doubtful_nodata(self) -> float | None:
         """A nodata value that it declares and that may be its foreground; else None."""
+        ...
+
+    @property
+    def foreground_values(self) -> AbstractSet[float]:
+        """Values that counted as foreground of two classes in what was read; at most a few."""
         ...
 
 
@@ -49,7 +59,11 @@ MOST_VALUES = 256
 """A raster with more values than this is no label, and nobody needs to know all of them."""
 
 
-_BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
+_FEW = 4
+"""Values of a foreground that are noted; one is usual."""
+
+
+_BLACK = (0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -62,17 +76,25 @@ class Labelling:
         ignore: Values of pixels that are left out.
         line_width: How wide lines of vectors are, in metres; None where that is not known.
         align: Whether a raster of another grid is brought to that of its scene.
+        pixel_told: Side of the scene's pixels in metres, whatever its coordinates say; None
+            measures it.
     """
 
     classes: int = 2
     ignore: tuple[int, ...] = ()
     line_width: float | None = None
     align: bool = False
+    pixel_told: float | None = None
 
 
-def labelling_of(classes: int, ignore: tuple[int, ...], settings: LabelSettings) -> Labelling:
-    """What labels mean under the settings of a run; `classes` and `ignore` as in `Labelling`."""
-    return Labelling(classes, ignore, settings.line_width, settings.align_labels)
+def labelling_of(
+    classes: int,
+    ignore: tuple[int, ...],
+    settings: LabelSettings,
+    pixel_told: float | None = None,
+) -> Labelling:
+    """What labels mean under the settings of a run; the others are those of `Labelling`."""
+    return Labelling(classes, ignore, settings.line_width, settings.align_labels, pixel_told)
 
 
 class RasterLabel(WrappedRaster):
@@ -93,11 +115,17 @@ class RasterLabel(WrappedRaster):
         self._labelling = labelling
         self._name = name or scene.name
         self._lossy = is_lossy(Path(self._name))
+        self._foreground: set[float] = set()
 
     @property
     def name(self) -> str:
         """The path as it was given."""
         return self._name
+
+    @property
+    def labelling(self) -> Labelling:
+        """What its values mean."""
+        return self._labelling
 
     @property
     def nodata(self) -> float | None:
@@ -110,6 +138,16 @@ class RasterLabel(WrappedRaster):
         labelling, nodata = self._labelling, self._scene.nodata
         doubtful = labelling.classes == 2 and nodata not in labelling.ignore
         return nodata if doubtful and may_be_foreground(nodata) else None
+
+    @property
+    def foreground_values(self) -> AbstractSet[float]:
+        """See `Label`."""
+        return self._foreground
+
+    @property
+    def pages(self) -> int:
+        """See `FileScene.pages`."""
+        return self._scene.pages
 
     def under(self, labelling: Labelling) -> "RasterLabel":
         """The same file, with other meanings of its values."""
@@ -169,13 +207,14 @@ class RasterLabel(WrappedRaster):
             values: Those that the label holds.
 
         Raises:
-            LabelError: By its palette, 0 is white and the rest black.
+            LabelError: By its palette, 0 has a colour and the rest is black.
         """
         palette = self._scene.palette
         # A label without foreground says nothing: many a palette has a white background.
-        if palette.get(0) == _WHITE and {palette[int(value)] for value in values - {0}} == {_BLACK}:
+        rest = {palette.get(int(value)) for value in values - {0}}
+        if palette.get(0, _BLACK) != _BLACK and rest == {_BLACK}:
             raise LabelError(
-                f"{self.name}: its palette shows 0 in white and the rest in black, so which of "
+                f"{self.name}: its palette shows 0 in a colour and the rest in black, so which of "
                 "them is background is not clear; save it in grey, with 0 as the background"
             )
 
@@ -205,7 +244,16 @@ class RasterLabel(WrappedRaster):
                 )
             classes = values.astype(np.uint8)
         classes[left_out] = IGNORE_INDEX
+        if self._labelling.classes == 2 and len(self._foreground) < _FEW:
+            self._note(values[classes == 1])
         return classes
+
+    def _note(self, foreground: Pixels) -> None:
+        """Notes the values of foreground pixels [n]."""
+        if foreground.size and foreground.min() == foreground.max():
+            self._foreground.add(float(foreground[0]))
+        else:
+            self._foreground |= set(np.unique(foreground)[:_FEW].tolist())
 
     def _values(self, pixels: Pixels, valid: Valid) -> tuple[Pixels, Valid]:
         """Values as they were drawn [h, w], and which are left out."""
@@ -245,7 +293,8 @@ def open_label(
             raise LabelError(
                 f"{path}: lines and polygons are labels of aerial scenes alone; give a raster"
             )
-        yield RasterLabel(VectorScene(path, on, labelling.line_width), labelling)
+        drawn = VectorScene(path, on, labelling.line_width, labelling.pixel_told)
+        yield RasterLabel(drawn, labelling)
         return
     with open_grey(path, types=CLASS_TYPES, lossy=is_lossy(path)) as file:
         scene: FileScene = file

@@ -18,6 +18,13 @@ IMAGE_EXTENSIONS = tuple(one for one in EXTENSIONS if one != ".gif")
 keeps its labels as such, and no data set its images."""
 
 
+OTHER_IMAGES = (
+    ".webp", ".jfif", ".tga", ".heic", ".heif", ".avif", ".jxl", ".psd", ".dng", ".ecw", ".sid",
+    ".nc", ".hdf", ".h5", ".gpkg", ".ntf", ".svs", ".ndpi", ".dcm", ".zip",
+)  # fmt: skip
+"""Extensions of other files that may hold images; in folders they are passed over."""
+
+
 FIRST = (
     "{number}_manual1", "{stem}_manual1", "{stem}_1stHO", "{stem}.ah", "{stem}_manual_orig",
     "{stem}",

@@ -1,5 +1,6 @@
 """Opens scenes and fundus images as the network is to see them, with their labels."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from pipelines.inputs.field_of_view import (
     seen_whole,
 )
 from pipelines.inputs.fundus import FundusSample, sample_from
-from pipelines.inputs.labels import Labelling, open_label
+from pipelines.inputs.labels import Labelling, RasterLabel, open_label
 from pipelines.inputs.naming import FIELD, find_label
 from pipelines.inputs.normalisation import (
     ValueRange,
@@ -109,7 +110,7 @@ def opened_scene(source: str, path: Path | None, reading: Reading) -> Iterator[O
             scene, seen, label,
             value_range=ends,
             file=file,
-            remarks=(*remarks_on_gap(file), *remarks),
+            remarks=(*remarks_on_file(file), *remarks, *remarks_on_pages(label)),
             pixel_told=reading.pixel_told,
             control=file.control,
         )  # fmt: skip
@@ -144,7 +145,29 @@ def _in_range(scene: Scene, reading: Reading) -> tuple[Scene, ValueRange | None]
     return scene, ends
 
 
-def remarks_on_gap(file: FileScene) -> tuple[str, ...]:
+def remarks_on_file(file: FileScene) -> tuple[str, ...]:
+    """Returns what a person should know of how a file's pixels lie, line by line."""
+    remarks = list(_remarks_on_gap(file))
+    if file.control is not None and file.control.arrays:
+        remarks.append(
+            f"{file.name}: geolocation arrays tell where its pixels lie, which the results do not "
+            f"carry; to have results with coordinates, give the file that this makes: "
+            f"{file.control.remedy(file.name)}"
+        )
+    return (*remarks, *remarks_on_pages(file))
+
+
+def remarks_on_pages(file: FileScene | RasterLabel | None) -> tuple[str, ...]:
+    """Returns that a file holds more pictures than the one that is read: at most one line."""
+    if file is None or file.pages == 1:
+        return ()
+    return (
+        f"{file.name}: holds {file.pages} pictures, of which the first is read; another one "
+        f"has the name {shlex.quote(f'GTIFF_DIR:2:{file.name}')}",
+    )
+
+
+def _remarks_on_gap(file: FileScene) -> tuple[str, ...]:
     """Returns what a person should know of a mosaic: one line where it has a gap that counts."""
     if file.gap is None:
         return ()

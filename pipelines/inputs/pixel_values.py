@@ -189,7 +189,8 @@ def _likely_ends(file: FileScene, seen: SeenValues) -> str:
     """The range that the values seem to have, as an option takes it."""
     scale, offset = file.scales[0]
     if (scale, offset) != (1, 0) and scale > 0:
-        return f"{-offset / scale:g},{(1 - offset) / scale:g}"  # Where scaled values are 0 and 1.
+        # Where scaled values are 0 and 1; a 0 has no minus before it.
+        return f"{0.0 - offset / scale:g},{(1 - offset) / scale:g}"
     low, high = np.percentile(seen.some, ROBUST)
     top = 2**file.bits - 1 if file.bits else next((end for end in _ENDS if end >= high), high)
     return f"{0 if low >= 0 else -top:g},{top:g}"

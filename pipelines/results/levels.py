@@ -18,7 +18,7 @@ from pipelines.inputs.class_nodata import (
 from pipelines.inputs.labels import is_lossy
 from tiling.blend import NODATA, TOP
 from tiling.errors import SceneError
-from tiling.readers.bands import CLASS_TYPES
+from tiling.readers.bands import CLASS_TYPES, keeping
 from tiling.readers.files import open_scene
 from tiling.readers.grey import COLOURS, GreyScene
 from tiling.scenes.scene import FileScene, WrappedRaster
@@ -266,7 +266,7 @@ def _names(scene: FileScene) -> tuple[str, ...]:
         return ("foreground",)
     raise PredictionError(
         f"{scene.name}: {scene.bands} bands, but nothing says of which classes; name them with "
-        "--classes, or keep one band, e.g. gdal_translate -b 1"
+        f"--classes, or keep one band, e.g. {keeping(scene.name, '1')}"
     )
 
 

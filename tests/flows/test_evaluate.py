@@ -122,7 +122,7 @@ def test_what_failed_is_status_1_and_a_line_for_each_scene(folder):
         zip(("abroad", "cut", "moved", "percent", "small", "unlabelled"), errors(done), strict=True)
     )
     for what, words in {
-        "abroad": ("labels/abroad.tif", "EPSG:32619", "EPSG:26986", "gdalwarp"),
+        "abroad": ("labels/abroad.tif", "EPSG:32619", "EPSG:26986", "rio warp"),
         "cut": ("spoilt/cut.tif", "damaged", "copy it again"),
         "moved": ("labels/moved.tif", "7.0 pixels", "spoilt/moved.tif", "mend its transform"),
         "percent": ("spoilt/percent.tif", "value 50", "--value-range"),

@@ -167,3 +167,37 @@ def test_alpha_stays_alpha_with_a_soft_border_too(write_raster, tmp_path, border
     path = write_raster(tmp_path / "a.tif", pixels, photometric="rgb", alpha="yes")
     with open_scene(path) as scene:
         np.testing.assert_array_equal(scene.read(WHOLE)[1], alpha > 0)
+
+
+@pytest.mark.parametrize(
+    ("called", "order"),
+    [
+        (("blue", "green", "red"), [3, 2, 1]),
+        (("alpha", "red", "green", "blue"), [2, 3, 4]),
+        (("gray", "undefined", "undefined"), [1, 2, 3]),
+        (("red", "red", "blue"), [1, 2, 3]),
+    ],
+)
+def test_bands_are_read_in_the_order_of_the_colours_that_they_are_called(
+    write_raster, tmp_path, called, order
+):
+    pixels = np.random.default_rng(2).integers(1, 255, (len(called), SIDE, SIDE)).astype(np.uint8)
+    if "alpha" in called:
+        pixels[0] = 255
+    path = write_raster(tmp_path / "a.tif", pixels, photometric="minisblack")
+    with rasterio.open(path, "r+") as raster:
+        raster.colorinterp = [ColorInterp[one] for one in called]
+    for bands, read in ((3, order), (None, order), ((1, 2, 3), [1, 2, 3])):
+        with open_scene(path, bands=bands) as scene:
+            np.testing.assert_array_equal(scene.read(WHOLE)[0], pixels[[one - 1 for one in read]])
+
+
+def test_of_blue_green_red_and_infrared_the_colours_are_advised(write_raster, tmp_path):
+    pixels = np.random.default_rng(2).integers(1, 255, (4, SIDE, SIDE)).astype(np.uint8)
+    path = write_raster(tmp_path / "a.tif", pixels, photometric="minisblack")
+    with rasterio.open(path, "r+") as raster:
+        raster.colorinterp = [ColorInterp[one] for one in ("blue", "green", "red", "undefined")]
+    with pytest.raises(SceneError, match="--bands 3,2,1"):
+        open_scene(path)
+    with open_scene(path, bands=4) as scene:
+        np.testing.assert_array_equal(scene.read(WHOLE)[0], pixels[[2, 1, 0, 3]])

@@ -118,6 +118,15 @@ def test_a_mask_beside_the_eye_is_refused(photograph, tmp_path):
     path = saved(tmp_path, BESIDE)
     with pytest.raises(DataError, match="beside the eye"), opened(photograph, path):
         pass
+    with pytest.raises(DataError, match="beside the eye"):  # As `evaluate --images` reads it.
+        field_of(path, SHAPE, photograph)
+    small = tmp_path / "small.png"
+    with Image.open(photograph) as image:
+        image.resize((40, 30)).save(small)
+    for other in (None, small, tmp_path / "none.png"):
+        field, remarks = field_of(path, SHAPE, other)
+        assert (field == BESIDE).all()
+        assert not remarks
 
 
 def test_without_the_mask_the_field_is_found_as_the_message_says(photograph):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import rasterio
 from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
 from rasterio.rio.main import main_group
 from rasterio.rpc import RPC
 
@@ -114,3 +115,38 @@ def test_a_distance_is_refused_with_an_option_that_helps(scene, roads_weights):
     assert "--pixel-size" in failure.error
     assert not run(scene, roads_weights, gsd=1.0, pixel_size=1.0).failed
     assert Path(scene.parent / "out").is_dir()
+
+
+@pytest.fixture
+def swath(write_raster, tmp_path):
+    """A scene of about a metre a pixel, whose coordinates stand in two other files."""
+    place = np.arange(SIZE) * 1e-5
+    for name, values in (("x", 9 + place[None]), ("y", 45 - place[:, None])):
+        full = np.broadcast_to(values, (1, SIZE, SIZE)).astype(np.float64)
+        write_raster(tmp_path / f"{name}.tif", full, crs=None)
+    pixels = np.random.default_rng(1).integers(1, 250, (3, SIZE, SIZE)).astype(np.uint8)
+    path = write_raster(tmp_path / "a swath's.tif", pixels, crs=None)
+    arrays = {
+        "X_DATASET": str(tmp_path / "x.tif"), "Y_DATASET": str(tmp_path / "y.tif"), "SRS":
+        CRS.from_epsg(4326).to_wkt(), "X_BAND": 1, "Y_BAND": 1, "PIXEL_OFFSET": 0, "LINE_OFFSET": 0,
+        "PIXEL_STEP": 1, "LINE_STEP": 1,
+    }  # fmt: skip
+    with without_georeferencing_warning(), rasterio.open(path, "r+") as raster:
+        raster.update_tags(ns="GEOLOCATION", **arrays)
+    return path
+
+
+def test_geolocation_arrays_are_named_with_a_command_that_uses_them(
+    swath, roads_weights, monkeypatch
+):
+    result = run(swath, roads_weights)
+    assert not result.failed
+    told, unknown = result.report.scenes[0].remarks
+    assert told.startswith(f"{swath}: geolocation arrays tell")
+    assert "--pixel-size" in unknown
+    monkeypatch.chdir(swath.parent)
+    _, *arguments = shlex.split(told.split("this makes: ")[1])
+    subprocess.run([sys.executable, *arguments], check=True)
+    done = run(swath.parent / "warped.tif", roads_weights).report.scenes[0]
+    assert not done.remarks
+    assert done.pixel_size == pytest.approx([1.111, 0.788], abs=0.001)

@@ -133,3 +133,24 @@ def test_without_a_rule_the_count_shows_that_persons_are_not_known(tmp_path, cap
     splits_of(config, folder_data(config))
     line = "20 labelled images of 20 subjects, going by left and right in their names"
     assert line in caplog.messages
+
+
+def photograph(seed):
+    """Something smooth, as photographs are."""
+    small = np.random.default_rng(seed).integers(0, 256, (9, 9, 3)).astype(np.uint8)
+    return Image.fromarray(small).resize((120, 100), Image.Resampling.BICUBIC)
+
+
+def test_a_copy_that_was_saved_with_loss_is_named(tmp_path, caplog):
+    config = config_of(tmp_path, {"a": 1, "b": 2, "c": 3}, valid={"x": 4}, test={"y": 5})
+    for name, seed in (("train/a", 1), ("train/b", 2), ("train/c", 3), ("valid/x", 4)):
+        photograph(seed).save(tmp_path / f"{name}.png")
+    (tmp_path / "test" / "y.png").unlink()
+    photograph(2).save(tmp_path / "test" / "y.jpg", quality=60)
+    for split in ("train", "valid", "test"):
+        for label in (tmp_path / f"{split}-labels").iterdir():
+            Image.open(label).resize((120, 100), Image.Resampling.NEAREST).save(label)
+    checked(config)
+    [line] = [one for one in caplog.messages if "looks like a copy" in one]
+    assert line.startswith(f"{tmp_path / 'test' / 'y.jpg'}: a test image, but looks like a copy")
+    assert f"{tmp_path / 'train' / 'b.png'}, which is trained on" in line

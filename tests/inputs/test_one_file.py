@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 import rasterio
 import rasterio.shutil
+import tifffile
+from PIL import Image
 from rasterio.enums import ColorInterp
 
 from pipelines.config.evaluation import Evaluate
@@ -27,7 +30,9 @@ from pipelines.results import levels
 from pipelines.results.failure import LOG
 from pipelines.results.progress import Silence
 from tiling.errors import SceneError
+from tiling.readers.files import open_scene
 from tiling.readers.raster import RasterScene
+from tiling.window import Window
 
 ROOT = Path(__file__).parents[2]
 
@@ -114,6 +119,42 @@ def test_alpha_is_read_where_it_is_asked_for(write_raster, tmp_path):
     alpha(write_raster, tmp_path / "alpha.tif")
     with RasterScene(tmp_path / "alpha.tif", bands=(1, 1, 1)) as scene:
         assert scene.bands == 3
+
+
+def test_the_first_of_several_pages_is_read_and_the_others_are_named(options, tmp_path):
+    pages = [Image.fromarray(np.moveaxis(one, 0, -1)) for one in (PIXELS, PIXELS[:, ::-1])]
+    path = tmp_path / "two pages.tif"
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    result = infer_roads(InferRoads(scenes=[str(path)], **options), Silence())
+    remark = result.report.scenes[0].remarks[0]
+    assert remark.startswith(f"{path}: holds 2 pictures, of which the first is read")
+    [second] = shlex.split(remark[remark.index("'GTIFF_DIR") :])
+    for name, pixels in ((str(path), PIXELS), (second, PIXELS[:, ::-1])):
+        with RasterScene(name) as scene:
+            assert scene.read(Window(0, 0, 40, 48))[0].tolist() == pixels.tolist()
+
+
+def test_bands_that_lie_in_pages_are_put_together_as_the_message_says(tmp_path, monkeypatch):
+    """As `imwrite` of tifffile leaves [3, h, w] where nobody says what the three are."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "it's.tif"
+    tifffile.imwrite(path, PIXELS, photometric="minisblack")
+    with pytest.raises(SceneError, match=r"it's\.tif: 1 band and 3 pages, but .*wants 3") as raised:
+        open_scene(path)
+    _, *arguments = shlex.split(str(raised.value).split("together: ")[1])
+    subprocess.run([sys.executable, *arguments], check=True)
+    with open_scene("NEW.tif") as scene:
+        assert scene.read(Window(0, 0, 40, 48))[0].tolist() == PIXELS.tolist()
+
+
+def test_images_in_other_formats_are_named_where_a_folder_is_given(
+    options, write_raster, tmp_path, caplog
+):
+    write_raster(tmp_path / "in" / "a.tif", PIXELS)
+    for name in ("b.webp", "c.HEIC", "readme.txt", "d.tif.aux.xml"):
+        (tmp_path / "in" / name).touch()
+    assert len(road_inputs([str(tmp_path / "in")], None)) == 1
+    assert f"{tmp_path / 'in'}: 2 files are passed over (b.webp, c.HEIC)" in caplog.text
 
 
 # What nobody foresaw. The errors are raised for the test: such a file is not known.

@@ -36,7 +36,9 @@ def turned(path, orientation, pixels=UPRIGHT):
     image = Image.fromarray(pixels).transpose(STORED_AS[orientation])
     exif = Image.Exif()
     exif[274] = orientation
-    if path.suffix == ".tif":
+    if path.name == "big.tif":
+        image.save(path, tiffinfo={274: orientation}, big_tiff=True)
+    elif path.suffix == ".tif":
         image.save(path, tiffinfo={274: orientation})
     else:
         image.save(path, exif=exif, quality=95)
@@ -44,7 +46,7 @@ def turned(path, orientation, pixels=UPRIGHT):
 
 
 @pytest.mark.parametrize("orientation", STORED_AS)
-@pytest.mark.parametrize("name", ["a.jpg", "a b.png", "a.tif"])
+@pytest.mark.parametrize("name", ["a.jpg", "a b.png", "a.tif", "big.tif"])
 def test_a_turned_picture_is_refused_and_the_message_turns_it(tmp_path, name, orientation):
     path = turned(tmp_path / name, orientation)
     with pytest.raises(SceneError, match=rf"EXIF orientation is {orientation}") as raised:

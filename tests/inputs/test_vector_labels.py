@@ -1,6 +1,7 @@
 """Labels that are lines or polygons, and labels whose CRS says more than the scene's."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,11 @@ from affine import Affine
 from rasterio.warp import transform_geom
 
 from pipelines.config.evaluation import Evaluate
+from pipelines.config.training import TrainRoads
 from pipelines.config.training_folder import TrainFolder
 from pipelines.datasets.folder import folder_data
+from pipelines.datasets.massachusetts import road_data
+from pipelines.errors import LabelError
 from pipelines.evaluation.run import evaluate
 from pipelines.inputs.discovery import road_inputs
 from pipelines.inputs.label_checks import check_fits
@@ -149,6 +153,74 @@ def test_a_folder_is_trained_on_with_lines(scene, tmp_path):
     [[example]] = data.folders
     np.testing.assert_array_equal(example.source.read(WHOLE)["label"][0], ROAD)
     assert example.contents().classes.tolist() == [int((ROAD == 0).sum()), int(ROAD.sum())]
+
+
+def test_a_size_that_is_told_sets_the_width_of_lines(scene, tmp_path):
+    """A metre for a pixel of half a metre: lines of 14 m are as wide as those of 7 m."""
+    line = save(tmp_path / "a.geojson", LINE)
+    told = Labelling(line_width=14.0, pixel_told=1.0)
+    np.testing.assert_array_equal(drawn(line, scene, told), ROAD)
+    reading = Reading(labelling=told, pixel_told=1.0)
+    [item] = road_inputs([str(scene)], line, reading)
+    with item.open() as opened:
+        np.testing.assert_array_equal(opened.label.read(WHOLE), ROAD)
+
+
+def test_a_width_means_nothing_without_a_size_unless_one_is_told(write_raster, tmp_path):
+    """Coordinates of a building site lie nowhere on the earth."""
+    site = 'LOCAL_CS["site",UNIT["metre",1],AXIS["x",EAST],AXIS["y",NORTH]]'
+    pixels = np.ones((3, SIDE, SIDE), np.uint8)
+    scene = write_raster(tmp_path / "a.tif", pixels, crs=site, transform=PLACE)
+    path = tmp_path / "a.gpkg"
+    pyogrio.raw.write(
+        path, shapely.to_wkb(np.array([LINE], object)), [], [], driver="GPKG", crs=site,
+        geometry_type="LineString",
+    )  # fmt: skip
+    with pytest.raises(SceneError, match="--pixel-size"):
+        drawn(path, scene)
+    np.testing.assert_array_equal(drawn(path, scene, replace(SEVEN, pixel_told=0.5)), ROAD)
+
+
+def test_roads_are_trained_on_with_lines(write_raster, tmp_path):
+    folder = tmp_path / "data"
+    pixels = np.full((3, SIDE, SIDE), 90, np.uint8)
+    for part in ("train", "valid"):
+        write_raster(folder / part / "sat" / "a.tif", pixels, crs=CRS, transform=PLACE)
+        save(folder / part / "map" / "a.geojson", LINE, crs="EPSG:4326")
+    with pytest.raises(SceneError, match="--label-width 7m"):
+        road_data(TrainRoads(data=[folder]))
+    data = road_data(TrainRoads(data=[folder], label_width="7m"))
+    [[example]] = data.folders
+    assert example.contents().classes.tolist() == [int((ROAD == 0).sum()), int(ROAD.sum())]
+    with data.tests[0].open() as opened:
+        np.testing.assert_array_equal(opened.label.read(WHOLE), ROAD)
+
+
+def test_roads_are_trained_on_with_labels_of_another_grid(write_raster, tmp_path):
+    folder = tmp_path / "data"
+    drawn_at = PLACE @ Affine.translation(-10, -10)
+    for part in ("train", "valid"):
+        pixels = np.full((3, SIDE, SIDE), 90, np.uint8)
+        write_raster(folder / part / "sat" / "a.tif", pixels, crs=CRS, transform=PLACE)
+        label = np.pad(ROAD, 10)[None]
+        write_raster(folder / part / "map" / "a.tif", label, crs=CRS, transform=drawn_at)
+    with pytest.raises(LabelError, match="--align-labels"):
+        road_data(TrainRoads(data=[folder]))
+    [[example]] = road_data(TrainRoads(data=[folder], align_labels=True)).folders
+    np.testing.assert_array_equal(example.source.read(WHOLE)["label"][0], ROAD)
+
+
+def test_a_training_without_vectors_goes_on_from_before():
+    assert not {"label_width", "align_labels"} & TrainRoads().compared().keys()
+    assert TrainRoads(label_width="7m").compared()["label_width"] == "7m"
+
+
+def test_metres_without_a_crs_are_no_degrees(scene, tmp_path):
+    """GeoJSON without a CRS is in longitude and latitude: such a label would be empty."""
+    path = tmp_path / "a.geojson"
+    path.write_text(json.dumps(shapely.geometry.mapping(LINE)))
+    with pytest.raises(SceneError, match=r"a\.geojson: its coordinates .* are no degrees"):
+        drawn(path, scene)
 
 
 def test_what_cannot_be_drawn_says_what_to_do(scene, write_raster, tmp_path):

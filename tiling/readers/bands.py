@@ -1,5 +1,7 @@
 """Which bands of a file are read, and what types their pixels may have."""
 
+import json
+import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -25,6 +27,7 @@ def chosen_bands(
     colours: Sequence[int],
     count: int,
     doubtful: Sequence[int] = (),
+    pages: int = 1,
 ) -> tuple[int, ...]:
     """Numbers, from 1 on, of the bands to read.
 
@@ -34,6 +37,7 @@ def chosen_bands(
         colours: Numbers of the file's bands that are not alpha.
         count: How many bands it has in all.
         doubtful: Those among `colours` that the file calls alpha.
+        pages: How many pictures it holds.
 
     Raises:
         SceneError: It has fewer or more colour bands, or lacks one that is wanted.
@@ -54,8 +58,16 @@ def chosen_bands(
     if doubtful:
         has += f" (band {doubtful[0]} is called alpha, but holds as many values as a colour)"
     if wanted == 1:
+        raise SceneError(f"{name}: {has}, but 1 wanted; keep one, e.g. {keeping(name, '1')}")
+    if len(colours) == 1 and pages >= wanted:
+        program = (
+            f"from tifffile import imread, imwrite; "
+            f'imwrite("NEW.tif", imread({json.dumps(name)}), '
+            'planarconfig="separate", photometric="minisblack")'
+        )
         raise SceneError(
-            f"{name}: {has}, but 1 wanted; keep one, e.g. rio stack --bidx 1 {name} NEW.tif"
+            f"{name}: {has} and {pages} pages, but the network wants {wanted} bands; if the pages "
+            f"are bands, this puts them together: python -c {shlex.quote(program)}"
         )
     if len(colours) > wanted:
         choice, remark = colours[:wanted], ""
@@ -64,9 +76,14 @@ def chosen_bands(
     numbers = ",".join(map(str, choice))
     raise SceneError(
         f"{name}: {has}, but the network wants {wanted}; "
-        f"choose them, e.g. --bands {numbers}{remark}, or before training "
-        f"rio stack --bidx {numbers} {name} NEW.tif"
+        f"choose them, e.g. --bands {numbers}{remark}, or before training " + keeping(name, numbers)
     )
+
+
+def keeping(name: str, bands: str) -> str:
+    """The command that makes a file of some bands of another one, e.g. of "3,2,1"."""
+    # `rio stack` refuses images without coordinates.
+    return f"rio convert {shlex.quote(f'vrt://{name}?bands={bands}')} NEW.tif"
 
 
 def pixel_type(name: str, types: Iterable[str], allowed: Sequence[str] = TYPES) -> np.dtype[Any]:
@@ -83,13 +100,15 @@ def pixel_type(name: str, types: Iterable[str], allowed: Sequence[str] = TYPES) 
     found = sorted(set(types))
     if len(found) > 1:
         raise SceneError(
-            f"{name}: its bands have the types {', '.join(found)}; "
-            "give them one, e.g. gdal_translate -ot Float32"
+            f"{name}: its bands have the types {', '.join(found)}; choose some of one type with "
+            "--bands, or have all read as floats: give the name "
+            f"{shlex.quote(f'vrt://{name}?ot=Float32')}, and --value-range"
         )
     if found[0] not in allowed:
         raise SceneError(
-            f"{name}: pixels are {found[0]}, which no network takes; "
-            "convert them, e.g. gdal_translate -ot Float32"
+            f"{name}: pixels are {found[0]}, which are not read; convert them: "
+            f"rio convert --dtype float32 {shlex.quote(name)} NEW.tif, and give the range of the "
+            "values with --value-range"
         )
     return np.dtype("float32" if found[0] == "float64" else found[0])
 

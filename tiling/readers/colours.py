@@ -6,11 +6,14 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio.enums import ColorInterp
 
 from tiling.errors import SceneError
 from tiling.scenes.scene import Pixels, Valid
 
 INKS = ("cyan", "magenta", "yellow", "black")
+
+_IN_ORDER = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 ALPHA_SIDE = 256
 """Side in pixels of the windows in which a band that is called alpha is looked at."""
@@ -114,6 +117,22 @@ def inks_of(name: str, dtype: np.dtype[Any]) -> Inks:
             "as RGB"
         )
     return Inks()
+
+
+def in_order(bands: Sequence[int], meaning: Mapping[int, ColorInterp]) -> list[int]:
+    """Bands in the order red, green, blue, where the file calls one each so; others follow.
+
+    Satellite images often begin with blue, and networks see red first.
+
+    Args:
+        bands: Their numbers, in the order of the file.
+        meaning: What the file calls each.
+    """
+    called = [[band for band in bands if meaning[band] is colour] for colour in _IN_ORDER]
+    if any(len(of_colour) != 1 for of_colour in called):
+        return list(bands)
+    first = [band for (band,) in called]
+    return [*first, *(band for band in bands if band not in first)]
 
 
 def is_alpha(values: NDArray[Any]) -> bool:

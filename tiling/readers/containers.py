@@ -30,6 +30,11 @@ def check_has_bands(name: str, dataset: DatasetReader) -> None:
     )
 
 
+def pages_of(dataset: DatasetReader) -> int:
+    """How many pictures a file holds; of the pages of a TIFF, the first one is read."""
+    return max(1, len(dataset.subdatasets)) if dataset.driver == "GTiff" else 1
+
+
 def _number(key: str) -> tuple[int, str]:
     """`SUBDATASET_10_NAME` comes after `SUBDATASET_9_NAME`."""
     digits = "".join(letter for letter in key if letter.isdigit())

@@ -28,6 +28,7 @@ class GreyScene(BaseFileScene):
         self.crs, self.transform, self.control = file.crs, file.transform, file.control
         self.bands, self.dtype, self.nodata = 1, file.dtype, file.nodata
         self.gap, self.bits, self.doubtful = file.gap, file.bits, file.doubtful
+        self.pages = file.pages
         self.descriptions, self.scales = [""], file.scales[:1]
 
     def read(self, window: Window) -> tuple[Pixels, Valid]:

@@ -25,6 +25,10 @@ _TURNED = range(2, 9)
 
 _HEADER = 12
 
+_SMALL, _BIG = (4, "I", "H", "HHIHH"), (8, "Q", "Q", "HHQHHI")
+"""Where a TIFF, or a BigTIFF, tells of its first directory; the codes of its place, of the number
+of entries, and of an entry: tag, type, count, and a value that is a short, with what follows it."""
+
 _EXIF, _PIXELS_FOLLOW = 0xE1, 0xDA
 """Markers of a JPEG: of its EXIF, and the one after which there is none any more."""
 
@@ -64,6 +68,8 @@ def _orientation(name: str) -> int | None:
                 return _of_png(file)
             if start[:4] in (b"II*\0", b"MM\0*"):
                 return _of_tiff(file, 0)
+            if start[:4] in (b"II+\0", b"MM\0+"):
+                return _of_tiff(file, 0, _BIG)
     except (OSError, struct.error):
         pass  # Whoever reads the file says what is wrong with it.
     return None
@@ -105,14 +111,19 @@ def _of_png(file: BinaryIO) -> int | None:
         place += 12 + length
 
 
-def _of_tiff(file: BinaryIO, start: int) -> int | None:
+def _of_tiff(file: BinaryIO, start: int, layout: tuple[int, str, str, str] = _SMALL) -> int | None:
     """The orientation in the first directory of a TIFF that starts somewhere in a file."""
+    told, place, number, entry = layout
     file.seek(start)
-    head = file.read(8)
-    order = "<" if head[:2] == b"II" else ">"
-    file.seek(start + struct.unpack(f"{order}I", head[4:])[0])
-    (count,) = struct.unpack(f"{order}H", file.read(2))
-    # The value of an entry is a short, at the beginning of its four bytes.
-    entries = struct.iter_unpack(f"{order}HHIHH", file.read(12 * count))
-    found = {tag: value for tag, _, _, value, _ in entries}
+    order = "<" if file.read(2) == b"II" else ">"
+
+    def unpacked(code: str) -> int:
+        value: int = struct.unpack(order + code, file.read(struct.calcsize(order + code)))[0]
+        return value
+
+    file.seek(start + told)
+    file.seek(start + unpacked(place))
+    count = unpacked(number)
+    size = struct.calcsize(order + entry)
+    found = {one[0]: one[3] for one in struct.iter_unpack(order + entry, file.read(size * count))}
     return None if _PLACED & found.keys() else found.get(_TAG)

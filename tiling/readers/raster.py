@@ -23,15 +23,16 @@ from tiling.readers.colours import (
     ALPHA_WINDOWS,
     INKS,
     ColourModel,
+    in_order,
     inks_of,
     is_alpha,
     palette_of,
 )
-from tiling.readers.containers import check_has_bands, only_alpha
+from tiling.readers.containers import check_has_bands, only_alpha, pages_of
 from tiling.readers.nodata import missing
 from tiling.scenes.control import GroundControl, control_of
 from tiling.scenes.mosaic import Gap, mosaic_of
-from tiling.scenes.names import is_local, shown
+from tiling.scenes.names import file_behind, is_local, shown
 from tiling.scenes.scene import BaseFileScene, Pixels, Valid, first_line, unreadable
 from tiling.window import Window, spread
 
@@ -96,6 +97,7 @@ class RasterScene(BaseFileScene):
         self.transform: Affine = dataset.transform
         self.control: GroundControl | None = control_of(dataset)
         self.nodata: float | None = dataset.nodata
+        self.pages = pages_of(dataset)
         mosaic = mosaic_of(dataset)
         self.files: Sequence[str] = mosaic.files
         self.gap: Gap | None = mosaic.gap
@@ -109,10 +111,12 @@ class RasterScene(BaseFileScene):
         self.doubtful = tuple(band for band in alphas if band not in self._alphas)
         self._model = self._colour_model(bands, meaning)
         if self._model is None:
-            colours = [band for band in meaning if band not in self._alphas]
+            colours = in_order([one for one in meaning if one not in self._alphas], meaning)
             if not colours and (bands is None or isinstance(bands, int)):
                 raise only_alpha(self.name)
-            self._bands = chosen_bands(self.name, bands, colours, dataset.count, self.doubtful)
+            self._bands = chosen_bands(
+                self.name, bands, colours, dataset.count, self.doubtful, self.pages
+            )
             self._colours = self._bands
         else:
             self._bands = self._model.stored
@@ -217,6 +221,9 @@ class RasterScene(BaseFileScene):
                 with without_georeferencing_warning():
                     dataset = rasterio.open(self._source)
             except (*GDAL_ERRORS, ValueError) as error:  # ValueError: not a name it can divide.
+                file = file_behind(self._source)
+                if file is not None and Path(file).stat().st_size == 0:
+                    raise SceneError(f"{self.name}: is empty (0 bytes); copy it again") from error
                 raise SceneError(
                     f"{self.name}: not a raster GDAL can read ({first_line(error)}); "
                     "give a GeoTIFF, COG, VRT, PNG or JPEG"

@@ -37,6 +37,7 @@ class AlignedScene(BaseFileScene):
         self.crs, self.transform = on.crs, on.transform
         self.bands, self.dtype, self.nodata = file.bands, file.dtype, file.nodata
         self.palette, self.descriptions, self.scales = file.palette, file.descriptions, file.scales
+        self.pages = file.pages
 
     def read(self, window: Window) -> tuple[Pixels, Valid]:
         """See `Scene.read`."""

@@ -1,6 +1,7 @@
 """An area of interest: polygons of a GeoJSON file, outside of which a scene has no pixels."""
 
 import json
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +96,8 @@ def read_area(path: str | Path, scene: Scene) -> Area:
     if scene.crs is None:
         raise SceneError(
             f"{scene.name}: has no coordinate reference system, so {path} cannot be placed on it; "
-            "give it one, e.g. gdal_edit -a_srs EPSG:..., or leave the area out"
+            f"give it one, e.g. rio edit-info --crs EPSG:... {shlex.quote(scene.name)}, or leave "
+            "the area out"
         )
     try:
         content = json.loads(Path(path).read_bytes())
@@ -127,9 +129,15 @@ def read_area(path: str | Path, scene: Scene) -> Area:
 
 
 def _no_geojson(path: str | Path, error: Exception) -> SceneError:
+    program = (
+        "from pyogrio.raw import read, write; "
+        f"about, _, shapes, _ = read({json.dumps(str(path))}, columns=[]); "
+        'write("area.geojson", shapes, [], [], crs=about["crs"], '
+        'geometry_type=about["geometry_type"])'
+    )
     return SceneError(
-        f"{path}: is no GeoJSON ({first_line(error)}); export the polygons as GeoJSON, "
-        "e.g. ogr2ogr -f GeoJSON"
+        f"{path}: is no GeoJSON ({first_line(error)}); export the polygons as GeoJSON, as this "
+        f"does for a file of vectors: python -c {shlex.quote(program)}"
     )
 
 

@@ -123,6 +123,11 @@ class FileScene(Scene, Protocol):
         ...
 
     @property
+    def pages(self) -> int:
+        """How many pictures the file holds, of which the first is read."""
+        ...
+
+    @property
     def doubtful(self) -> Sequence[int]:
         """Numbers of bands that the file calls alpha, but that are read as colours."""
         ...
@@ -159,6 +164,7 @@ class BaseFileScene:
     nodata: float | None = None
     palette: Mapping[int, tuple[int, ...]] = MappingProxyType({})
     bits: int | None = None
+    pages: int = 1
     doubtful: Sequence[int] = ()
 
     def __enter__(self) -> Self:

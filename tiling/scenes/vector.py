@@ -1,6 +1,7 @@
 """Lines and polygons as a scene: 1 on them and 0 elsewhere, on the grid of another raster."""
 
 from collections.abc import Iterator, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ _LINES = (1, 2, 5)
 
 _POLYGONS = (3, 6)
 
+_MOST_DEGREES = 540
+"""Longitudes are written from 0 to 360 too, and a little beyond."""
+
 # pyogrio and shapely take a quarter of a second to import: they are imported for vectors only.
 
 
@@ -44,6 +48,7 @@ class VectorScene(BaseFileScene):
         path: GeoPackage, GeoJSON, FlatGeobuf or shapefile, with one layer.
         on: The raster whose grid is wanted.
         width: Of lines, in metres; None where there are polygons only.
+        told: Side of the raster's pixels in metres, whatever its coordinates say; None measures it.
 
     Raises:
         SceneError: The file cannot be read, has several layers or no CRS, or holds lines but no
@@ -55,11 +60,14 @@ class VectorScene(BaseFileScene):
     descriptions = ("",)
     scales = ((1.0, 0.0),)
 
-    def __init__(self, path: str | Path, on: Raster, width: float | None) -> None:
+    def __init__(
+        self, path: str | Path, on: Raster, width: float | None, told: float | None = None
+    ) -> None:
         self.name = str(path)
         self.files = [self.name]
         self.height, self.width = on.height, on.width
         self.crs, self.transform = on.crs, on.transform
+        self._pixel = pixel_size(on, told)
         self._area = Area(np.concatenate([np.zeros((0, 4)), *self._edges(on, width)]))
 
     def read(self, window: Window) -> tuple[Pixels, Valid]:
@@ -97,18 +105,18 @@ class VectorScene(BaseFileScene):
 
     def _radius(self, on: Raster, width: float | None) -> float:
         """Half the width of lines, in pixels."""
-        size = pixel_size(on)
         if width is None:
             raise SceneError(
                 f"{self.name}: holds lines, and how wide they are is not known; give it in metres, "
                 "e.g. --label-width 7m"
             )
-        if size is None:
+        if self._pixel is None:
             raise SceneError(
                 f"{self.name}: holds lines, but the pixels of {on.name} have no size in metres, so "
-                "--label-width means nothing; give the scene coordinates, or polygons as labels"
+                "--label-width means nothing; tell it with --pixel-size (training on roads has no "
+                "such option: mend the transform there), or give polygons as labels"
             )
-        return width / size.side / 2
+        return width / self._pixel.side / 2
 
     def _shapes(self, on: Raster, width: float | None) -> NDArray[Any]:
         """Single geometries that meet the raster, in its pixel coordinates."""
@@ -133,8 +141,12 @@ class VectorScene(BaseFileScene):
             crs = CRS.from_user_input(info["crs"])
             _, _, found, _ = pyogrio.raw.read(
                 self.name, layer=layers[0], columns=[], force_2d=True,
-                bbox=_around(on, crs, width or 0.0),
+                bbox=self._around(on, crs, width or 0.0),
             )  # fmt: skip
+            if not len(found) and crs.is_geographic:
+                # For some formats the whole file has to be read for its bounds.
+                info = pyogrio.read_info(self.name, layer=layers[0], force_total_bounds=True)
+                self._check_degrees(info["total_bounds"])
         except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
             raise SceneError(
                 f"{self.name}: no vectors that can be read ({first_line(error)}); give a "
@@ -163,18 +175,28 @@ class VectorScene(BaseFileScene):
         placed: NDArray[Any] = shapely.transform(shapes, in_pixels)
         return placed
 
+    def _check_degrees(self, bounds: Sequence[float] | None) -> None:
+        """Whether coordinates can be degrees where a file says so, as GeoJSON does by default."""
+        if bounds is None:
+            return
+        x, y = (max(abs(bounds[place]), abs(bounds[place + 2])) for place in (0, 1))
+        if isfinite(x) and isfinite(y) and (x > _MOST_DEGREES or y > _MOST_DEGREES):
+            raise SceneError(
+                f"{self.name}: its coordinates (up to {x:.6g}, {y:.6g}) are no degrees, but its "
+                "CRS says so (GeoJSON's is longitude and latitude where it names none); save it in "
+                "longitude and latitude, or with its CRS"
+            )
+
+    def _around(self, on: Raster, crs: CRS, metres: float) -> Sequence[float]:
+        """A raster's bounds in another CRS, with the width of a line around them."""
+        left, bottom, right, top = array_bounds(on.height, on.width, on.transform)
+        pixels = metres / (self._pixel.side if self._pixel else 1.0) + 1
+        margin = pixels * max(abs(on.transform.a) + abs(on.transform.b), abs(on.transform.e))
+        around = (left - margin, bottom - margin, right + margin, top + margin)
+        bounds: Sequence[float] = transform_bounds(on.crs, crs, *around)
+        return bounds
+
     def _not_placed(self, on: Raster, why: str) -> SceneError:
         return SceneError(
             f"{self.name}: cannot be placed in the coordinates of {on.name} ({why}); check its CRS"
         )
-
-
-def _around(on: Raster, crs: CRS, metres: float) -> Sequence[float]:
-    """A raster's bounds in another CRS, with the width of a line around them."""
-    left, bottom, right, top = array_bounds(on.height, on.width, on.transform)
-    size = pixel_size(on)
-    pixels = metres / (size.side if size else 1.0) + 1
-    margin = pixels * max(abs(on.transform.a) + abs(on.transform.b), abs(on.transform.e))
-    around = (left - margin, bottom - margin, right + margin, top + margin)
-    bounds: Sequence[float] = transform_bounds(on.crs, crs, *around)
-    return bounds

@@ -214,7 +214,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "holiday.txt").write_text("sun")
     message = refused(tmp_path, "train")
     assert str(tmp_path) in message
-    assert "neither DRIVE nor CHASE_DB1 nor HRF" in message
+    assert "none of DRIVE, CHASE_DB1, HRF, STARE, FIVES, DR HAGIS" in message
 
 
 def test_drive_without_training_images_is_refused_where_they_are_asked_for(tmp_path):

@@ -37,7 +37,7 @@ def other_size(tmp_path, write_raster):
 def other_crs(tmp_path, write_raster):
     pixels = np.zeros((1, HEIGHT, WIDTH), np.uint8)
     write_raster(tmp_path / "labels" / "b.tif", pixels, crs="EPSG:32619")
-    return r"labels/b\.tif: .*EPSG:32619.*EPSG:26986; .*gdalwarp"
+    return r"labels/b\.tif: .*EPSG:32619.*EPSG:26986; .*rio warp"
 
 
 def elsewhere(tmp_path, write_raster):

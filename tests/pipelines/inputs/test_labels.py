@@ -314,7 +314,7 @@ def test_a_label_of_another_size_does_not_fit(fits, size):
 
 
 def test_a_label_in_another_crs_is_not_reprojected(fits):
-    with pytest.raises(LabelError, match=r"label\.tif: .*EPSG:32619.*EPSG:26986; .*gdalwarp"):
+    with pytest.raises(LabelError, match=r"label\.tif: .*EPSG:32619.*EPSG:26986; .*rio warp"):
         fits(crs="EPSG:32619")
 
 

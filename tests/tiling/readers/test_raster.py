@@ -164,7 +164,7 @@ def test_bands_of_several_types_are_refused_unless_those_chosen_are_of_one(write
     )
     vrt = tmp_path / "both.vrt"
     vrt.write_text(f'<VRTDataset rasterXSize="{WIDTH}" rasterYSize="{HEIGHT}">{bands}</VRTDataset>')
-    with pytest.raises(SceneError, match=r"types float32, uint8; .*-ot"):
+    with pytest.raises(SceneError, match=r"types float32, uint8; .*ot=Float32"):
         RasterScene(vrt)
     with RasterScene(vrt, bands=(3, 2)) as scene:
         assert scene.dtype == np.float32
