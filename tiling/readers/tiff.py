@@ -64,6 +64,7 @@ class TiffScene(BaseFileScene):
             ) from error
         try:
             self._series = self._first_series()
+            self.files = _files_of(self.name, self._series)
             _check_axes(self.name, self._series)
             _check_codec(self.name, self._series)
             _check_whole(self.name, self._series)
@@ -184,6 +185,13 @@ class TiffScene(BaseFileScene):
 def is_named_ome(name: str) -> bool:
     """Whether a file's name says that it is an OME-TIFF."""
     return ".ome" in [suffix.lower() for suffix in Path(name).suffixes]
+
+
+def _files_of(name: str, series: Any) -> list[str]:
+    """The file, and the others in which an OME-TIFF has more of its bands."""
+    own = str(Path(name).resolve())
+    others = {page.parent.filehandle.path for page in series.pages if page is not None}
+    return [name, *sorted(other for other in others if str(Path(other).resolve()) != own)]
 
 
 def _check_axes(name: str, series: Any) -> None:

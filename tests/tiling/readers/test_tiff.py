@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from importlib.util import find_spec
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -268,3 +269,25 @@ def test_integer_predictors_need_no_package(write_raster, tmp_path):
     path = write_raster(tmp_path / "s.tif", noise(), crs=None, compress="deflate", predictor=2)
     with TiffScene(path) as scene:
         np.testing.assert_array_equal(scene.read(WHOLE)[0], noise())
+
+
+def test_files_with_more_of_the_bands_are_known(tmp_path):
+    names = [f"m_{band}.ome.tif" for band in range(3)]
+    data = "".join(
+        f'<TiffData FirstC="{band}" IFD="0" PlaneCount="1">'
+        f'<UUID FileName="{name}">urn:uuid:{UUID(int=band)}</UUID></TiffData>'
+        for band, name in enumerate(names)
+    )
+    channels = '<Channel SamplesPerPixel="1"/>' * 3
+    for band, name in enumerate(names):
+        text = (
+            '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+            f'UUID="urn:uuid:{UUID(int=band)}"><Image><Pixels DimensionOrder="XYCZT" Type="uint8" '
+            f'SizeX="7" SizeY="5" SizeC="3" SizeZ="1" SizeT="1">{channels}{data}</Pixels></Image>'
+            "</OME>"
+        )
+        pixels = np.full((5, 7), 50 * band, np.uint8)
+        tifffile.imwrite(tmp_path / name, pixels, description=text, metadata=None)
+    with TiffScene(tmp_path / names[1]) as scene:
+        assert scene.read(Window(0, 0, 1, 1))[0].ravel().tolist() == [0, 50, 100]
+        assert scene.files == [str(tmp_path / names[band]) for band in (1, 0, 2)]
