@@ -44,7 +44,7 @@ def merged(network: Network, least: float) -> Network:
         start, end = first_of(edge.start), first_of(edge.end)
         small = start == end and edge.length < least and edge.start != edge.end
         if number not in within and not small:
-            edges.append(Edge(start, end, edge.path, edge.measures, edge.bridged))
+            edges.append(Edge(start, end, edge.path, edge.values))
     nodes = {node: _middle(of) for node, of in members.items()}
     return Network(nodes, edges).without([]).joined()
 

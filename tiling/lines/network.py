@@ -1,16 +1,20 @@
 """A network of lines: nodes where lines end or meet, and an edge for each line between two."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tiling.lines.measures import Measures
-from tiling.lines.tracing import Cell, Path, Pieces, whole_lines
+from tiling.lines.tracing import Cell, Path, Pieces, Values, whole_lines
 
 PIXEL = 2
 """Cells from a pixel to the next."""
+
+LEVEL, WIDTH, FIRST_STEP = 0, 1, 2
+"""Places of the values of cells: level of probability, width in sixteenths of a pixel, steps."""
+
+SIXTEENTHS = 16
 
 
 @dataclass(frozen=True)
@@ -21,15 +25,14 @@ class Edge:
         start: The node that it begins at.
         end: The node that it ends at, maybe the same.
         path: Its cells.
-        measures: Of these.
-        bridged: Length of the parts where there is no mask, in pixels.
+        values: Of these: `LEVEL`, `WIDTH` and from `FIRST_STEP` on those of steps. No width is
+            known where there is no mask.
     """
 
     start: Cell
     end: Cell
     path: Path
-    measures: Measures
-    bridged: float = 0.0
+    values: Values
 
     @property
     def length(self) -> float:
@@ -47,7 +50,7 @@ class Edge:
 
     def reversed(self) -> "Edge":
         """The same from its end to its start."""
-        return replace(self, start=self.end, end=self.start, path=self.path[::-1])
+        return Edge(self.end, self.start, self.path[::-1], self.values[::-1])
 
     def directed(self) -> "Edge":
         """The same, in the one of both directions that only its cells decide."""
@@ -182,11 +185,7 @@ class Network:
 
 
 def network_of(pieces: Pieces) -> Network:
-    """The network of what was traced: vertices that touch are one node, in their middle.
-
-    Args:
-        pieces: Their second value is the width, in sixteenths of a pixel.
-    """
+    """The network of what was traced: vertices that touch are one node, in their middle."""
     group = {cell: cell for cell in pieces.vertices}
 
     def first_of(cell: Cell) -> Cell:
@@ -202,22 +201,14 @@ def network_of(pieces: Pieces) -> Network:
     for cell in sorted(group):
         members.setdefault(first_of(cell), []).append(cell)
     edges = []
-    nodes = {node: _middle(cells, pieces) for node, cells in members.items()}
-    for path, measures in whole_lines(pieces.pieces):
+    nodes = {node: _middle(cells, [pieces.vertices[cell] for cell in cells]) for node, cells in members.items()}
+    for path, values in whole_lines(pieces.pieces):
         start, end = ((int(row), int(column)) for row, column in path[[0, -1]])
-        known = [pieces.vertices[cell] for cell in {start, end} if cell in pieces.vertices]
-        for of_vertex in known:
-            measures = measures + of_vertex
         if start not in group:  # A ring through several windows.
             group[start] = start
-            least = measures.lowest(WIDTH) or 0
-            nodes[start] = Node(start[0] / PIXEL, start[1] / PIXEL, least / 32)
-        edges.append(Edge(first_of(start), first_of(end), path, measures))
+            nodes[start] = _middle([start], [values[0]])
+        edges.append(Edge(first_of(start), first_of(end), path, values))
     return Network(nodes, edges).without([])
-
-
-LEVEL, WIDTH, STEPS = 0, 1, 2
-"""Places of the values of `Measures`: probability, width in sixteenths, and of each step."""
 
 
 def path_length(path: NDArray[np.int32]) -> float:
@@ -233,12 +224,11 @@ def _after(one: Edge, other: Edge) -> Edge:
         one.start,
         other.end,
         np.concatenate([one.path, other.path[again:]]),
-        one.measures + other.measures,
-        one.bridged + other.bridged,
+        np.concatenate([one.values, other.values[again:]]),
     )
 
 
-def _middle(cells: list[Cell], pieces: Pieces) -> Node:
+def _middle(cells: Sequence[Cell], values: Sequence[Values]) -> Node:
     row, column = np.mean(np.array(cells), axis=0) / PIXEL
-    width = max(pieces.vertices[cell].lowest(WIDTH) or 0 for cell in cells)
-    return Node(float(row), float(column), width / 32)
+    width = max(int(of_cell[WIDTH]) for of_cell in values)
+    return Node(float(row), float(column), width / SIXTEENTHS / 2)

@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from tiling.lines.network import PIXEL, Edge, Network
+
 Points = NDArray[np.float64]
 """[n, 2]"""
 
@@ -39,3 +41,23 @@ def smoothed(points: Points, tolerance: float) -> Points:
     line = shapely.simplify(shapely.LineString(moved), tolerance / 2, preserve_topology=False)
     simple: Points = shapely.get_coordinates(line)
     return simple
+
+
+def line_of(network: Network, edge: Edge, metres: tuple[float, float], tolerance: float) -> Points:
+    """The line of an edge from node to node, smoothed and simplified.
+
+    Args:
+        network: That it is in.
+        edge: One of its edges.
+        metres: Height and width of a pixel, or 1 and 1 where the tolerance is in pixels.
+        tolerance: In metres.
+
+    Returns:
+        Rows and columns in pixels, from the scene's upper left corner [n, 2].
+    """
+    cells = edge.path / PIXEL
+    ends = [network.nodes[node] for node in (edge.start, edge.end)]
+    first, last = (np.array([[node.row, node.column]]) for node in ends)
+    before = first if (first != cells[:1]).any() else first[:0]
+    after = last if (last != cells[-1:]).any() else last[:0]
+    return smoothed(np.concatenate([before, cells, after]) * metres, tolerance) / metres

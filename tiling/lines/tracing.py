@@ -5,7 +5,7 @@ where a run leaves the window, the piece says which cell follows, and the neighb
 joined to it there. So lines are the same wherever the windows' borders are.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 
-from tiling.lines.measures import Measures, joined
 from tiling.window import Window
 
 MARGIN = 2
@@ -29,6 +28,12 @@ Cell = tuple[int, int]
 Path = NDArray[np.int32]
 """Rows and columns of cells one after the other [n, 2]."""
 
+Values = NDArray[np.int16]
+"""What is known of the cells of a path [n, values]: see `tiling.lines.network`."""
+
+MISSING = -1
+"""Stands for a value that is not known."""
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -36,15 +41,15 @@ class Piece:
 
     Attributes:
         path: All of them.
+        values: Of all of them.
         open_start: Whether the first cell is another window's, whose piece goes on from here.
         open_end: Whether the last is.
-        measures: Of the cells between the first and the last.
     """
 
     path: Path
+    values: Values
     open_start: bool
     open_end: bool
-    measures: Measures
 
 
 @dataclass
@@ -53,23 +58,23 @@ class Pieces:
 
     Attributes:
         pieces: Of lines.
-        vertices: Cells that have more or fewer than two neighbours, and their measures.
+        vertices: Cells that have more or fewer than two neighbours, and their values.
         links: Pairs of vertices that touch.
     """
 
     pieces: list[Piece] = field(default_factory=list)
-    vertices: dict[Cell, Measures] = field(default_factory=dict)
+    vertices: dict[Cell, Values] = field(default_factory=dict)
     links: list[tuple[Cell, Cell]] = field(default_factory=list)
 
 
 def trace(
-    cells: NDArray[np.bool_], values: NDArray[np.int64], place: Cell, window: Window, into: Pieces
+    cells: NDArray[np.bool_], values: Values, place: Cell, window: Window, into: Pieces
 ) -> None:
     """Traces the cells of a window.
 
     Args:
         cells: Those of the window and some `MARGIN` around it, as far as the scene goes.
-        values: Of each of the cells that are there, row by row, see `Measures` [n, values].
+        values: Of each of the cells that are there, row by row.
         place: Row and column of the first of `cells` in the scene.
         window: The cells that are the window's own.
         into: Takes what is found.
@@ -99,11 +104,11 @@ def trace(
         ends = np.flatnonzero(np.diff(steps.indptr) < 2)
 
     for at in np.flatnonzero(own & is_vertex):
-        into.vertices[tuple(points[at].tolist())] = Measures.of(values[at : at + 1])
+        into.vertices[tuple(points[at].tolist())] = values[at]
+        # A link belongs to the window of its first cell.
         for other in links.indices[links.indptr[at] : links.indptr[at + 1]]:
             if other > at and is_vertex[other]:
                 into.links.append((tuple(points[at].tolist()), tuple(points[other].tolist())))
-    # A link belongs to the window of its first cell, in the order of rows.
     if not inner.size:
         return
     _, starts = np.unique(run[ends], return_index=True)
@@ -113,22 +118,19 @@ def trace(
     for members in np.split(inner[order], cuts):
         before = _beyond(links, members[0], members[1] if members.size > 1 else None)
         after = _beyond(links, members[-1], members[-2] if members.size > 1 else before)
+        every = [before, *members, after]
         into.pieces.append(
             Piece(
-                points[[before, *members, after]].astype(np.int32),
+                points[every].astype(np.int32),
+                values[every],
                 not is_vertex[before],
                 not is_vertex[after],
-                Measures.of(values[members]),
             )
         )
 
 
-def whole_lines(pieces: Iterable[Piece]) -> Iterator[tuple[Path, Measures]]:
-    """Joins pieces to lines from vertex to vertex; a ring begins and ends at its first cell.
-
-    The measures are those of all cells between the first and the last, and of a ring's first.
-    """
-    pieces = list(pieces)
+def whole_lines(pieces: Sequence[Piece]) -> Iterator[tuple[Path, Values]]:
+    """Joins pieces to lines from vertex to vertex; a ring begins and ends at its first cell."""
     at: dict[tuple[Cell, Cell], tuple[int, bool]] = {}
     for number, piece in enumerate(pieces):
         if piece.open_start:
@@ -137,16 +139,16 @@ def whole_lines(pieces: Iterable[Piece]) -> Iterator[tuple[Path, Measures]]:
             at[_pair(piece.path[-2], piece.path[-1])] = number, False
     done = np.zeros(len(pieces), bool)
 
-    def follow(number: int, backward: bool) -> list[tuple[Path, Measures]]:
+    def follow(number: int, backward: bool) -> list[tuple[Path, Values]]:
         """The pieces from one on, in the order of the walk."""
         found = []
         while not done[number]:
             done[number] = True
             piece = pieces[number]
-            path = piece.path[::-1] if backward else piece.path
-            found.append((path, piece.measures))
-            goes_on = piece.open_start if backward else piece.open_end
-            if not goes_on:
+            step = -1 if backward else 1
+            path = piece.path[::step]
+            found.append((path, piece.values[::step]))
+            if not (piece.open_start if backward else piece.open_end):
                 break
             number, begins = at[_pair(path[-1], path[-2])]
             backward = not begins
@@ -154,22 +156,27 @@ def whole_lines(pieces: Iterable[Piece]) -> Iterator[tuple[Path, Measures]]:
 
     for number, piece in enumerate(pieces):
         if not done[number] and not (piece.open_start and piece.open_end):
-            yield _one(follow(number, piece.open_start), ring=False)
+            yield _one(follow(number, piece.open_start))
     for number in range(len(pieces)):
         if not done[number]:
-            yield _one(follow(number, False), ring=True)
+            yield _closed(*_one(follow(number, False)))
 
 
-def _one(found: list[tuple[Path, Measures]], *, ring: bool) -> tuple[Path, Measures]:
+def _one(found: list[tuple[Path, Values]]) -> tuple[Path, Values]:
     """A line of its pieces, each of which has a cell of its neighbours' at both ends."""
-    path = np.concatenate([found[0][0][:1], *(path[1:-1] for path, _ in found), found[-1][0][-1:]])
-    measures = joined(measures for _, measures in found)
-    if not ring:
-        return path, measures
-    path = path[1:-1]  # All of its cells, each once.
+    path, values = (
+        np.concatenate([rows[0][:1], *(row[1:-1] for row in rows), rows[-1][-1:]])
+        for rows in zip(*found, strict=True)
+    )
+    return path, values
+
+
+def _closed(path: Path, values: Values) -> tuple[Path, Values]:
+    """A ring that was walked around once and a cell more at both ends, from its first cell on."""
+    path, values = path[1:-1], values[1:-1]
     first = np.lexsort(path.T[::-1])[0]
-    path = np.roll(path, -first, axis=0)
-    return np.concatenate([path, path[:1]]), measures
+    path, values = (np.roll(rows, -first, axis=0) for rows in (path, values))
+    return np.concatenate([path, path[:1]]), np.concatenate([values, values[:1]])
 
 
 def _pair(one: NDArray[np.int32], other: NDArray[np.int32]) -> tuple[Cell, Cell]:

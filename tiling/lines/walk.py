@@ -5,16 +5,14 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from tiling.lines.measures import MISSING
-from tiling.lines.network import PIXEL, Network, network_of
-from tiling.lines.thinning import REACH, thinned, widths_at
-from tiling.lines.tracing import MARGIN, Pieces, trace
+from tiling.blend import NODATA
+from tiling.lines.network import PIXEL, SIXTEENTHS, Network, network_of
+from tiling.lines.thinning import REACH, WIDEST, thinned, widths_at
+from tiling.lines.tracing import MARGIN, MISSING, Pieces, trace
 from tiling.window import Window, split
 
 AT_ONCE = 2048
 """Side of what is thinned at once, in pixels; the result does not depend on it."""
-
-_SIXTEENTHS = 16
 
 Read = Callable[[Window], tuple[NDArray[np.bool_], NDArray[np.uint8]]]
 """Reads a window: where the mask is [h, w], and values of its pixels [values, h, w]."""
@@ -29,7 +27,7 @@ def walked(
 ) -> Network:
     """The network of a mask, as it is thinned: with all its spurs.
 
-    The measures of its edges are the first value, the width, and the other values.
+    The values of its cells are the first that is read, the width, and the others.
 
     Args:
         height: Rows of the mask.
@@ -61,15 +59,17 @@ def _trace_window(window: Window, scene: Window, read: Read, into: Pieces) -> No
     if not cells.any():
         return
     points = np.argwhere(cells) + (rows.start, columns.start)
-    measured = np.column_stack([_at(values, points), widths_at(mask, points) * _SIXTEENTHS])
-    # The width second.
-    places = [0, len(values), *range(1, len(values))]
-    own = _own_cells(window, scene)
+    # Widths are exact where the whole of a widest line is within what is looked at.
+    near = window.grown(WIDEST).intersection(around)
+    origin = PIXEL * (near.row - around.row), PIXEL * (near.column - around.column)
+    widths = widths_at(mask[near.slices(around)], points - origin)
+    levels = _at(values, points)
+    measured = np.insert(levels, 1, np.rint(widths * SIXTEENTHS), axis=1)
     trace(
         cells,
-        np.rint(measured[:, places]).astype(np.int64),
+        measured.astype(np.int16),
         (PIXEL * kept.row, PIXEL * kept.column),
-        own,
+        _own_cells(window, scene),
         into,
     )
 
@@ -84,17 +84,17 @@ def _own_cells(window: Window, scene: Window) -> Window:
     )
 
 
-def _at(values: NDArray[np.uint8], points: NDArray[np.intp]) -> NDArray[np.int64]:
+def _at(values: NDArray[np.uint8], points: NDArray[np.intp]) -> NDArray[np.int16]:
     """The greatest value of the pixels that each cell touches [n, values]; 255 is missing."""
     _, height, width = values.shape
     row, column = points.T
-    found = np.full((len(points), len(values)), MISSING, np.int64)
+    found = np.full((len(points), len(values)), MISSING, np.int16)
     for down in (1, 0):
         for right in (1, 0):
             one = values[
                 :,
                 ((row - down) // PIXEL).clip(0, height - 1),
                 ((column - right) // PIXEL).clip(0, width - 1),
-            ].T.astype(np.int64)
-            found = np.maximum(found, np.where(one == 255, MISSING, one))
+            ].T.astype(np.int16)
+            found = np.maximum(found, np.where(one == NODATA, MISSING, one))
     return found
