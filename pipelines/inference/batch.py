@@ -144,6 +144,7 @@ def run_scene(
                     len(models[0].card.classes), settings.ignored_values, settings
                 ),
                 scores=scores,
+                lines=prediction.lines,
             )
     except OutsideError as error:
         return SceneOutcome(item.name, item.source, skipped=str(error))
