@@ -76,7 +76,6 @@ def _train_roads(config: "TrainRoads", progress: "Progress") -> "Result":
 
 
 def _train_drive_config() -> "type[TrainDrive]":
-    from pipelines.config.lines import Vectorise
     from pipelines.config.training import TrainDrive
 
     return TrainDrive

@@ -150,7 +150,9 @@ class PredictionSettings(RunSettings, ScoringSettings, ComputeSettings, ResultSe
         } - set(ThresholdSettings.model_fields)
         # Resolved before any prediction: `threshold` then has its value.
         # `any_scale` only says whether there is to be a result, and lines are made of rasters.
-        return self.model_dump(mode="json", exclude={*others, "noted_threshold", "any_scale", "lines"})
+        return self.model_dump(
+            mode="json", exclude={*others, "noted_threshold", "any_scale", "lines"}
+        )
 
 
 class BatchSettings(Configuration):
@@ -200,9 +202,7 @@ class InferRoads(PredictionSettings, LineSettings, BatchSettings):
     white_is_nodata: Annotated[
         bool, Field(description="Treat patches of white as missing pixels.")
     ] = False
-    lines: Annotated[
-        bool, Field(description="Write the roads as lines too, for a GIS.")
-    ] = False
+    lines: Annotated[bool, Field(description="Write the roads as lines too, for a GIS.")] = False
 
 
 class InferDrive(PredictionSettings, BatchSettings):

@@ -5,11 +5,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipelines.config.base import NAMES, RANGE, ClassSettings, Configuration, PixelSide
-from pipelines.config.base import RangeSettings
+from pipelines.config.base import (
+    NAMES,
+    RANGE,
+    ClassSettings,
+    Configuration,
+    PixelSide,
+    RangeSettings,
+)
 from pipelines.config.scoring import ThresholdSettings
-
-VECTOR_FORMATS = ("gpkg", "flatgeobuf", "geoparquet")
 
 
 class LineSettings(Configuration):
@@ -38,7 +42,7 @@ class LineSettings(Configuration):
     gap_probability: Annotated[
         float,
         Field(ge=0, le=1, description="Least mean probability along the way across a gap."),
-    ] = 0.1  # fmt: skip
+    ] = 0.3  # fmt: skip
     format: Annotated[
         Literal["gpkg", "flatgeobuf", "geoparquet"],
         Field(description="Format of the lines: one GeoPackage, or a file for each layer."),
@@ -69,9 +73,7 @@ class Vectorise(ThresholdSettings, LineSettings, RangeSettings, ClassSettings):
               "example road,path. All become lines alike."),
     ] = None  # fmt: skip
     pixel_size: PixelSide = None
-    overwrite: Annotated[
-        bool, Field(description="Make lines anew that are there already.")
-    ] = False
+    overwrite: Annotated[bool, Field(description="Make lines anew that are there already.")] = False
     output: Annotated[Path, Field(description="Folder for the lines and the report.")] = Path(
         "outbox/lines"
     )

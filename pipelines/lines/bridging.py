@@ -8,6 +8,7 @@ and a gap is not closed where it saw nothing, however short it is.
 import heapq
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from math import cos, radians
 
 import numpy as np
@@ -250,11 +251,9 @@ def _built(network: Network, found: list[_Bridge]) -> Network:
     for number, edge in network.edges.items():
         last = len(edge.path) - 1
         places = sorted({0, *cuts.get(number, ()), last})
-        for one, other in zip(places, places[1:], strict=False):
+        for one, other in pairwise(places):
             start, end = (_node_at(edge, place, nodes) for place in (one, other))
-            edges.append(
-                Edge(start, end, edge.path[one : other + 1], edge.values[one : other + 1])
-            )
+            edges.append(Edge(start, end, edge.path[one : other + 1], edge.values[one : other + 1]))
     for bridge in built:
         end = _node_at(network.edges[bridge.edge], bridge.at, nodes)
         edges.append(Edge(bridge.node, end, bridge.path, bridge.values))
@@ -280,5 +279,3 @@ def _node_at(edge: Edge, place: int, nodes: dict[Cell, Node]) -> Cell:
     row, column = edge.path[place].tolist()
     nodes.setdefault((row, column), Node(row / PIXEL, column / PIXEL, 0.0))
     return row, column
-
-

@@ -60,9 +60,7 @@ class Place:
         if t.is_identity:
             # As GIS programs show an image without coordinates: below the x axis.
             return np.column_stack([column, -row])
-        return np.column_stack(
-            [t.a * column + t.b * row + t.c, t.d * column + t.e * row + t.f]
-        )
+        return np.column_stack([t.a * column + t.b * row + t.c, t.d * column + t.e * row + t.f])
 
 
 def layers_of(network: Network, place: Place, threshold: int) -> list[Layer]:
@@ -173,9 +171,7 @@ def _bridged(edge: Edge) -> float:
     return float(steps[over[1:] | over[:-1]].sum())
 
 
-def _known(
-    values: Values, of: Callable[[NDArray[np.int64]], Any], scale: float
-) -> float | None:
+def _known(values: Values, of: Callable[[NDArray[np.int64]], Any], scale: float) -> float | None:
     known = values[values != MISSING].astype(np.int64)
     return round(float(of(known)) * scale, _DIGITS) if known.size else None
 

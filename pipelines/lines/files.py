@@ -143,9 +143,7 @@ def _parquet() -> Any:
     return pyarrow.parquet
 
 
-def _write_layer(
-    layer: Layer, crs: CRS | None, path: Path, driver: str, **options: Any
-) -> None:
+def _write_layer(layer: Layer, crs: CRS | None, path: Path, driver: str, **options: Any) -> None:
     import pyogrio
     import shapely
 

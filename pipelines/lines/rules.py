@@ -12,7 +12,7 @@ from tiling.window import Window
 
 _LEAST_TOLERANCE = 1.0
 
-_LOWEST = 0.2
+_LOWEST = 1 / 3
 """The lowest probability in a gap, as a share of the least mean."""
 
 _CROSSING = 2.0
@@ -81,10 +81,11 @@ def cleaned(
         progress: Is told of each end that was looked at.
     """
     spur = rules.least_spur / rules.pixel.side
-    network = _tidy(network, spur)
-    if read is not None:
-        network = _tidy(bridged(network, scene, read, rules.bridging, progress), spur)
-    return without_short_pieces(network, rules.least_line / rules.pixel.side)
+    # Bridges to short pieces would make roads of specks.
+    network = without_short_pieces(_tidy(network, spur), rules.least_line / rules.pixel.side)
+    if read is None:
+        return network
+    return _tidy(bridged(network, scene, read, rules.bridging, progress), spur)
 
 
 def _tidy(network: Network, spur: float) -> Network:

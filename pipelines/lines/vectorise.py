@@ -113,7 +113,7 @@ def vectorise(
         SinkError: The disk refuses.
         PipelineError: The format needs what is not installed.
     """
-    with _opened(files, open_raster, threshold_level(threshold)) as rasters:
+    with opened(files, open_raster, threshold_level(threshold)) as rasters:
         note = _note(files, rasters, settings, pixel)
         paths = {Path(one).stem: folder / one for one in reversed(file_names(settings.format))}
         if not overwrite and all(path.is_file() for path in paths.values()):
@@ -140,9 +140,16 @@ def vectorise(
 
 
 @contextmanager
-def _opened(
+def opened(
     files: Mapping[str, Path | str], open_raster: OpenRaster, threshold: int
 ) -> Iterator[Rasters]:
+    """Opens the rasters of a scene.
+
+    Args:
+        files: By what they are.
+        open_raster: Opens one.
+        threshold: The lowest level that is in the mask.
+    """
     with ExitStack() as stack:
         first = stack.enter_context(open_raster(files["probability"]))
         mask = first

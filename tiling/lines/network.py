@@ -130,7 +130,7 @@ class Network:
         for number, node in starts:
             if number not in done:
                 edges.append(self._joined_from(number, node, passed, done))
-        for number, edge in self.edges.items():
+        for number in self.edges:
             if number not in done:  # A ring of several edges: its first node stays.
                 ring = self._ring_from(number)
                 node = min(ring)
@@ -201,7 +201,10 @@ def network_of(pieces: Pieces) -> Network:
     for cell in sorted(group):
         members.setdefault(first_of(cell), []).append(cell)
     edges = []
-    nodes = {node: _middle(cells, [pieces.vertices[cell] for cell in cells]) for node, cells in members.items()}
+    nodes = {
+        node: _middle(cells, [pieces.vertices[cell] for cell in cells])
+        for node, cells in members.items()
+    }
     for path, values in whole_lines(pieces.pieces):
         start, end = ((int(row), int(column)) for row, column in path[[0, -1]])
         if start not in group:  # A ring through several windows.

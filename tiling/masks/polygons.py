@@ -61,9 +61,7 @@ def _of_window(window: Window, mask: NDArray[np.bool_]) -> Geometries:
         mask.astype(np.uint8), mask, connectivity=4,
         transform=Affine.translation(window.column, window.row),
     )  # fmt: skip
-    found = [
-        shapely.Polygon(of["coordinates"][0], of["coordinates"][1:]) for of, _ in shapes
-    ]
+    found = [shapely.Polygon(of["coordinates"][0], of["coordinates"][1:]) for of, _ in shapes]
     made = np.array(found, object)
     # Overlaid alone, rings that touch themselves come out as they do where pieces are joined.
     return shapely.get_parts(shapely.union_all(made[:, None], axis=1)) if found else made
@@ -73,7 +71,5 @@ def _without_passed_corners(geometries: Geometries) -> Geometries:
     """Without the corners in the middle of straight sides, where windows met."""
     import shapely
 
-    simple: Geometries = shapely.simplify(
-        shapely.normalize(geometries), 0, preserve_topology=False
-    )
+    simple: Geometries = shapely.simplify(shapely.normalize(geometries), 0, preserve_topology=False)
     return simple
