@@ -15,7 +15,6 @@ The number of layers is fixed, so a cell depends on those within `REACH` pixels 
 """
 
 from functools import cache
-from itertools import product
 from typing import TypeVar
 
 import numpy as np
@@ -154,19 +153,18 @@ def _p_simple() -> NDArray[np.bool_]:
     It may where it is simple whichever of the neighbours that may go are gone. The end of a line
     stays.
     """
-    simple = np.array([_is_simple(np.array(bits)) for bits in product((0, 1), repeat=8)])
-    twos = 2 ** np.arange(8)[::-1]
     found = np.zeros(3**8, bool)
     for code in range(3**8):
         states = code // _THREES % 3
-        kept, loose = states == _KEPT, np.flatnonzero(states == _MAY_GO)
-        if kept.sum() + loose.size < 2:
-            continue
-        found[code] = all(
-            simple[(kept @ twos) + (np.array(some, int) @ twos[loose])]
-            for some in product((0, 1), repeat=loose.size)
-        )
-    return found
+        loose = np.flatnonzero(states == _MAY_GO)
+        if loose.size:
+            # Whether the first of them is gone or stays; both have lower codes.
+            stays = code - _THREES[loose[0]]
+            found[code] = found[stays] and found[stays - _THREES[loose[0]]]
+        else:
+            found[code] = _is_simple(states)
+    digits = np.arange(3**8)[:, None] // _THREES % 3
+    return found & ((digits != _BACKGROUND).sum(axis=1) > 1)
 
 
 def _is_simple(there: NDArray[np.int_]) -> bool:
