@@ -30,9 +30,11 @@ class LinesFound:
         return f"{length} of lines, {self.junctions} junctions, {self.bridged} gaps bridged"
 
     def __add__(self, other: "LinesFound") -> "LinesFound":
-        known = self.kilometres is not None and other.kilometres is not None
+        both = None
+        if self.kilometres is not None and other.kilometres is not None:
+            both = round(self.kilometres + other.kilometres, 3)
         return LinesFound(
-            round(self.kilometres + other.kilometres, 3) if known else None,
+            both,
             self.pixels + other.pixels,
             self.lines + other.lines,
             self.junctions + other.junctions,

@@ -3,6 +3,9 @@
 from tiling.lines.network import Edge, Network, Node
 from tiling.lines.tracing import Cell
 
+_APART = 1.25
+"""Junctions that are closer than so many widths are one: so far a slanted crossing comes apart."""
+
 
 def pruned(network: Network, least: float) -> Network:
     """Without spurs: dead ends that reach less than `least` pixels out of the line they leave.
@@ -79,7 +82,8 @@ def _spurs(network: Network, least: float) -> set[int]:
 def _is_within_a_junction(network: Network, edge: Edge) -> bool:
     if edge.is_loop or min(network.degree(edge.start), network.degree(edge.end)) < 3:
         return False
-    return edge.length <= network.nodes[edge.start].radius + network.nodes[edge.end].radius
+    widths = network.nodes[edge.start].radius + network.nodes[edge.end].radius
+    return edge.length <= _APART * widths
 
 
 def _middle(nodes: list[Node]) -> Node:

@@ -5,14 +5,21 @@ import os
 import numpy as np
 import pytest
 import shapely
+import shapely.affinity
 from affine import Affine
+from rasterio.features import rasterize
 
 from pipelines.config.lines import LineSettings
 from pipelines.lines.vectorise import vectorise
 from pipelines.results.levels import open_levels
 from tests.pipelines.lines.conftest import NORTH_UP, read_layer, rows_of
 from tests.tiling.lines.drawings import cross
-from tiling.scenes.ground import PixelSize
+from tiling.scenes.ground import PixelSize, pixel_size
+from tiling.scenes.vector import VectorScene
+from tiling.window import Window
+
+AFFINE = [NORTH_UP.a, NORTH_UP.b, NORTH_UP.d, NORTH_UP.e, NORTH_UP.c, NORTH_UP.f]
+"""As shapely wants it."""
 
 TWO_METRES = PixelSize(2.0, 2.0)
 
@@ -79,8 +86,6 @@ def test_degrees_of_longitude_come_first(write_raster, tmp_path):
     place = Affine(1e-5, 0, -71.0, 0, -1e-5, 42.0)
     write_raster(tmp_path / "in" / "mask.tif", mask[None], crs="EPSG:4326", transform=place)
     with open_levels(tmp_path / "in" / "mask.tif") as raster:
-        from tiling.scenes.ground import pixel_size
-
         pixel = pixel_size(raster)
     made = lines_of(tmp_path / "in", tmp_path, pixel)
     lines = read_layer(made.files["lines"], "lines")
@@ -133,3 +138,40 @@ def test_a_mask_without_roads_gives_empty_layers(write_raster, tmp_path):
     made = lines_of(tmp_path / "in", tmp_path)
     assert rows_of(made.files["lines"]) == {"lines": [], "nodes": [], "polygons": []}
     assert made.found.kilometres == 0
+
+
+def test_lines_drawn_at_their_width_are_the_mask_and_may_be_labels(write_raster, tmp_path):
+    mask, _ = _roads()
+    path = write_raster(tmp_path / "in" / "mask.tif", mask[None], transform=NORTH_UP)
+    made = lines_of(tmp_path / "in", tmp_path)
+    with open_levels(path) as raster:
+        scene = VectorScene(made.files["lines"], raster, width=14.0)
+        drawn = scene.read(Window(0, 0, *mask.shape))[0][0] > 0
+    both = (drawn & (mask > 0)).sum()
+    assert 2 * both / (drawn.sum() + (mask > 0).sum()) >= 0.95
+
+
+def _roads():
+    """A drawn network of roads of 7 pixels [h, w], straight and slanted, and its lines."""
+    ways = [
+        shapely.LineString(points)
+        for points in (
+            [(20, 20), (280, 60)], [(20, 150), (150, 130), (280, 220)], [(60, 5), (80, 230)],
+            [(200, 15), (170, 230)], [(250, 20), (255, 240)],
+        )
+    ]  # fmt: skip
+    shapes = [(way.buffer(3.5), 1) for way in ways]
+    return rasterize(shapes, (250, 300), dtype="uint8"), ways
+
+
+def test_the_lines_of_a_drawn_network_are_those_that_were_drawn(write_raster, tmp_path):
+    mask, ways = _roads()
+    write_raster(tmp_path / "in" / "mask.tif", mask[None], transform=NORTH_UP)
+    made = lines_of(tmp_path / "in", tmp_path)
+    # Six crossings of five roads.
+    assert (made.found.junctions, made.found.ends) == (6, 10)
+    drawn = sum(way.length for way in ways)
+    assert made.found.pixels == pytest.approx(drawn, rel=0.02)
+    lines = read_layer(made.files["lines"], "lines").geometries
+    placed = shapely.union_all([shapely.affinity.affine_transform(way, AFFINE) for way in ways])
+    assert max(shapely.distance(shapely.points(line.coords[:]), placed).max() for line in lines) < 4
