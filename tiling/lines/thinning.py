@@ -34,6 +34,12 @@ _ROUNDS = 3  # From each of the four sides.
 REACH = _LAYERS + 4 * _ROUNDS + WIDEST // 2 + 4
 """Pixels around one that its cells depend on."""
 
+NEAR = 64
+"""The same for a mask on which no more than `FEW` layers go: hardly a road is wider."""
+
+FEW = 40
+"""Fewer than a square of `WIDEST` has, of which `NEAR` pixels away at least half is seen."""
+
 _BACKGROUND, _KEPT, _MAY_GO = 0, 1, 2
 """Of a cell: not there, there, and there but at the border of what is left."""
 
@@ -65,14 +71,21 @@ def cells_of(pixels: NDArray[_Values]) -> NDArray[_Values]:
     return cells
 
 
-def thinned(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The cells [2 h + 1, 2 w + 1] that a mask [h, w] is thinned to; around it is background."""
+def thinned(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], int]:
+    """Thins a mask.
+
+    Args:
+        mask: Where the foreground is [h, w]; around it is background.
+
+    Returns:
+        The cells that are left [2 h + 1, 2 w + 1], and how many layers went.
+    """
     cells = np.pad(cells_of(mask & ~_too_deep(mask)), 1)
     state = cells.astype(np.uint8).ravel()
-    left = _peeled(state, np.flatnonzero(state), cells.shape[1])
+    left, layers = _peeled(state, np.flatnonzero(state), cells.shape[1])
     _thin_from_sides(state, left, cells.shape[1])
     result: NDArray[np.bool_] = state.reshape(cells.shape)[1:-1, 1:-1] != _BACKGROUND
-    return result
+    return result, layers
 
 
 def widths_at(mask: NDArray[np.bool_], cells: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -104,20 +117,22 @@ def _too_deep(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return deep.view(np.bool_)
 
 
-def _peeled(state: NDArray[np.uint8], there: Cells, stride: int) -> Cells:
-    """Takes cells away layer by layer, and returns those that are left."""
+def _peeled(state: NDArray[np.uint8], there: Cells, stride: int) -> tuple[Cells, int]:
+    """Takes cells away layer by layer; returns those that are left, and how many layers went."""
     around = np.array([down * stride + right for down, right in _AROUND])
     beside = around[list(_BESIDE)]
     may_go = _p_simple()
     stamp = np.zeros(state.size, np.int32)
     fresh = there[(state[there[:, None] + beside] == _BACKGROUND).any(axis=1)]
     tried: list[Cells] = []
-    for _ in range(_LAYERS):
+    layers = 0
+    while layers < _LAYERS:
         state[fresh] = _MAY_GO
         tried = [fresh, *tried[: _TRIES - 1]]
         active = np.concatenate(tried)
         if not active.size:
             break
+        layers += 1
         goes = may_go[state[active[:, None] + around] @ _THREES]
         gone = active[goes]
         state[gone] = _BACKGROUND
@@ -127,7 +142,7 @@ def _peeled(state: NDArray[np.uint8], there: Cells, stride: int) -> Cells:
         number = np.arange(fresh.size, dtype=np.int32)
         stamp[fresh] = number
         fresh = fresh[stamp[fresh] == number]  # Each once.
-    return there[state[there] != _BACKGROUND]
+    return there[state[there] != _BACKGROUND], layers
 
 
 def _thin_from_sides(state: NDArray[np.uint8], left: Cells, stride: int) -> None:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tiling.blend import NODATA
 from tiling.lines.network import PIXEL, SIXTEENTHS, Network, network_of
-from tiling.lines.thinning import REACH, WIDEST, thinned, widths_at
+from tiling.lines.thinning import FEW, NEAR, REACH, WIDEST, thinned, widths_at
 from tiling.lines.tracing import MARGIN, MISSING, Pieces, trace
 from tiling.window import Window, split
 
@@ -45,11 +45,12 @@ def walked(
 
 
 def _trace_window(window: Window, scene: Window, read: Read, into: Pieces) -> None:
-    around = window.grown(REACH + MARGIN).intersection(scene)
-    mask, values = read(around)
-    if not mask.any():
-        return
-    cells = thinned(mask)
+    for reach in (NEAR, REACH):
+        around = window.grown(reach + MARGIN).intersection(scene)
+        mask, values = read(around)
+        cells, layers = thinned(mask)
+        if layers <= FEW:
+            break
     # Cells near the border of what was read are not those of the whole scene.
     kept = window.grown(MARGIN).intersection(scene)
     rows, columns = (
