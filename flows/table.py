@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from pipelines.config.evaluation import Evaluate
     from pipelines.config.inference import InferDrive, InferRoads
+    from pipelines.config.lines import Vectorise
     from pipelines.config.training import TrainDrive, TrainRoads
     from pipelines.config.training_folder import TrainFolder
     from pipelines.results.progress import Progress
@@ -110,6 +111,18 @@ def _evaluate(config: "Evaluate", progress: "Progress") -> "Result":
     return evaluate(config, progress)
 
 
+def _vectorise_config() -> "type[Vectorise]":
+    from pipelines.config.lines import Vectorise
+
+    return Vectorise
+
+
+def _vectorise(config: "Vectorise", progress: "Progress") -> "Result":
+    from pipelines.lines.run import vectorise_rasters
+
+    return vectorise_rasters(config, progress)
+
+
 _ENTRIES = (
     FlowEntry("infer-roads", "Find the roads in aerial scenes.", _infer_roads_config, _infer_roads),
     FlowEntry(
@@ -138,6 +151,12 @@ _ENTRIES = (
         "Score probability or mask rasters, ours or another tool's, against labels.",
         _evaluate_config,
         _evaluate,
+    ),
+    FlowEntry(
+        "vectorise",
+        "Turn masks or probabilities, ours or another tool's, into lines for a GIS.",
+        _vectorise_config,
+        _vectorise,
     ),
 )
 

@@ -17,6 +17,7 @@ FLOORS = (
     {"pipelines.datasets", "pipelines.results"},
     {"pipelines.report"},
     {"pipelines.evaluation"},
+    {"pipelines.lines"},
     {"pipelines.inference"},
     {"pipelines.training"},
     {"flows"},

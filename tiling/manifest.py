@@ -36,6 +36,7 @@ class Manifest:
         part_size: How the work is cut; a rerun keeps to it, whatever it is told.
         parts: Of a finished result, a hash of the pixels of each part.
         outputs: Of a finished result, its files and their sizes in bytes.
+        derived: Files that were made of these: they go when these go, and need not be there.
     """
 
     input: dict[str, Any]
@@ -43,6 +44,7 @@ class Manifest:
     part_size: int
     parts: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, int] = field(default_factory=dict)
+    derived: list[str] = field(default_factory=list)
 
     @classmethod
     def read(cls, path: Path) -> "Manifest | None":
@@ -63,8 +65,11 @@ class Manifest:
 
     def write(self, path: Path) -> None:
         """Writes the file; it appears whole or not at all."""
+        contents = asdict(self)
+        if not self.derived:
+            del contents["derived"]  # Earlier releases do not know of it.
         with refusals_named(path), appearing(path) as partial:
-            partial.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+            partial.write_text(json.dumps(contents, indent=1) + "\n", encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,13 @@ class Work:
         sizes = {path.name: path.stat().st_size for path in outputs.values()}
         replace(self.manifest, parts=digests, outputs=sizes).write(self.folder / MANIFEST)
         shutil.rmtree(self.store.folder)
+
+    def derive(self, names: Sequence[str]) -> None:
+        """Notes which files are about to be made of the finished results."""
+        manifest = Manifest.read(self.folder / MANIFEST)
+        if manifest is not None and not set(names) <= set(manifest.derived):
+            every = sorted({*manifest.derived, *names})
+            replace(manifest, derived=every).write(self.folder / MANIFEST)
 
 
 @contextmanager
@@ -210,7 +222,7 @@ def _parts_in(folder: Path) -> bool:
 def _forget(folder: Path, manifest: Manifest | None) -> None:
     """Drops what there is of a result, finished rasters too: they are of something else."""
     with refusals_named(folder):
-        for name in manifest.outputs if manifest else ():
+        for name in (*manifest.outputs, *manifest.derived) if manifest else ():
             (folder / name).unlink(missing_ok=True)
         (folder / MANIFEST).unlink(missing_ok=True)
         shutil.rmtree(folder / PARTS, ignore_errors=True)

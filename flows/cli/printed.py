@@ -35,6 +35,10 @@ def print_result(result: Result) -> None:
     if report.skipped:
         skipped = ", ".join(one.input for one in report.skipped)
         out.print(f"Outside the area of interest, and so left out: {skipped}", markup=False)
+    lines = [scene.lines for scene in report.scenes if scene.lines is not None]
+    if lines:
+        first, *others = lines
+        out.print(f"lines: {sum(others, first)}", markup=False)
     for path in result.trained:
         out.print(f"weights: {path}", markup=False)
     out.print(f"report: {result.folder / 'report.html'}", markup=False)

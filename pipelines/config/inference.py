@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from pipelines.config.base import AUTO, RANGE, Configuration, PixelSide, RangeSettings
+from pipelines.config.lines import LineSettings
 from pipelines.config.scoring import ScoringSettings, ThresholdSettings
 
 ROADS_INBOX = "inbox/roads"
@@ -144,12 +145,14 @@ class PredictionSettings(RunSettings, ScoringSettings, ComputeSettings, ResultSe
         """
         others = {
             name
-            for part in (ComputeSettings, ScoringSettings, RunSettings, BatchSettings)
+            for part in (ComputeSettings, ScoringSettings, RunSettings, BatchSettings, LineSettings)
             for name in part.model_fields
         } - set(ThresholdSettings.model_fields)
         # Resolved before any prediction: `threshold` then has its value.
-        # `any_scale` only says whether there is to be a result.
-        return self.model_dump(mode="json", exclude={*others, "noted_threshold", "any_scale"})
+        # `any_scale` only says whether there is to be a result, and lines are made of rasters.
+        return self.model_dump(
+            mode="json", exclude={*others, "noted_threshold", "any_scale", "lines"}
+        )
 
 
 class BatchSettings(Configuration):
@@ -161,7 +164,7 @@ class BatchSettings(Configuration):
     model: list[str]
 
 
-class InferRoads(PredictionSettings, BatchSettings):
+class InferRoads(PredictionSettings, LineSettings, BatchSettings):
     """Find the roads in aerial scenes."""
 
     scenes: Annotated[
@@ -199,6 +202,7 @@ class InferRoads(PredictionSettings, BatchSettings):
     white_is_nodata: Annotated[
         bool, Field(description="Treat patches of white as missing pixels.")
     ] = False
+    lines: Annotated[bool, Field(description="Write the roads as lines too, for a GIS.")] = False
 
 
 class InferDrive(PredictionSettings, BatchSettings):

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.config.evaluation import Evaluate
 from pipelines.errors import DataError
 from pipelines.inputs.discovery import expanded, rasters_in
 from pipelines.report.figures import FIGURES
 from pipelines.results.layout import STEP
+from pipelines.results.levels import Kind
 from tiling.readers.files import EXTENSIONS
 from tiling.scenes.names import is_local, kind_of, shown, stem_of
 
@@ -107,8 +107,8 @@ def last_step(run: PredictedRun) -> PredictedRun:
     )
 
 
-def chosen_rasters(files: Mapping[str, Path | str], config: Evaluate) -> dict[str, Path | str]:
+def chosen_rasters(files: Mapping[str, Path | str], kind: Kind) -> dict[str, Path | str]:
     """The rasters to score: all of them, or the mask alone where masks are asked for."""
-    if config.kind == "mask" and "mask" in files:
+    if kind == "mask" and "mask" in files:
         return {"probability": files["mask"]}
     return dict(files)

@@ -89,7 +89,7 @@ def _classes(run: PredictedRun, config: Evaluate) -> tuple[str, ...]:
     """Names of the foreground classes, as the first raster that can be read has them."""
     for files in run.scenes.values():
         try:
-            path = chosen_rasters(files, config)["probability"]
+            path = chosen_rasters(files, config.kind)["probability"]
             with open_levels(path, config.kind, config.value_ends) as levels:
                 return levels.classes
         except Exception:  # Reported where it is scored.
@@ -125,7 +125,7 @@ def _evaluated(
     config = config.model_copy(update={"kind": _kind(run, classes, config)})
     outcomes = []
     for name, every in run.scenes.items():
-        files = chosen_rasters(every, config)
+        files = chosen_rasters(every, config.kind)
         try:
             outcome = _scored(name, files, classes, config, progress)
         except Exception as error:  # Whatever it is, the other scenes go on.

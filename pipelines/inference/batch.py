@@ -142,6 +142,7 @@ def run_scene(
                 field=opened.field,
                 labelling=Labelling() if opened.label is None else opened.label.labelling,
                 scores=scores,
+                lines=prediction.lines,
             )
     except OutsideError as error:
         return SceneOutcome(item.name, item.source, skipped=str(error))

@@ -6,18 +6,22 @@ Imports neither lightning, monai, dask, matplotlib nor prefect.
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pipelines.config.base import AUTO
-from pipelines.config.inference import PredictionSettings
+from pipelines.config.inference import InferRoads, PredictionSettings
 from pipelines.inference.rasters import assemble
 from pipelines.inference.workers import Workers
 from pipelines.inputs.pixel_values import GIVE_RANGE_OR_AUTO, Look, looked_at
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
+from pipelines.lines.files import file_names
+from pipelines.lines.vectorise import Lines, vectorise
 from pipelines.models.weights import Model, steps_taken
 from pipelines.results.layout import named
+from pipelines.results.levels import open_levels
 from pipelines.results.outcome import Prediction
 from tiling.grid import Grid
 from tiling.manifest import working
@@ -84,10 +88,42 @@ def predict_scene(
             workers.compute(item, opened, store, missing, progress)
             files = assemble(opened, store, folder, models, settings, png=item.png)
             work.finish(files)
+        lines = None
+        if isinstance(settings, InferRoads) and settings.lines:
+            work.derive(file_names(settings.format))
+            lines = _lines(item, opened, models, settings, folder, files)
     seconds = time.perf_counter() - start
     return Prediction(
-        files, store.grid.tile_count, len(store.parts), len(missing), seconds, look.remarks
+        files | lines.files if lines else files,
+        store.grid.tile_count,
+        len(store.parts),
+        len(missing),
+        seconds,
+        look.remarks,
+        lines.found if lines else None,
     )
+
+
+def _lines(
+    item: SceneInput,
+    opened: OpenedScene,
+    models: Sequence[Model],
+    settings: InferRoads,
+    folder: Path,
+    files: Mapping[str, Path],
+) -> Lines:
+    """The lines of a scene's finished rasters."""
+    lines = vectorise(
+        item.name,
+        files,
+        partial(open_levels, classes=tuple(models[0].card.classes[1:])),
+        settings,
+        settings.threshold,
+        folder,
+        opened.pixel,
+    )
+    _LOG.info("%s: %s", item.name, lines.found)
+    return lines
 
 
 def _noted(look: Look) -> dict[str, Any]:

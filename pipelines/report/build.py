@@ -87,7 +87,7 @@ def build_report(
         version=version("rurnet"),
         data=_common_folder([outcome.source for outcome in outcomes]),
         model=_model(models, settings) if models else None,
-        settings=_shown_settings(settings.model_dump(mode="json")),
+        settings=shown_settings(settings.model_dump(mode="json")),
         scoring=Scoring(
             threshold=settings.threshold,
             rho=settings.rho,
@@ -110,7 +110,7 @@ def build_report(
     )
 
 
-def _shown_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+def shown_settings(values: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a run without what is secret in the URLs among them."""
 
     def cleaned(value: Any) -> Any:
@@ -191,6 +191,7 @@ def _scene(outcome: SceneOutcome, level: int, classes: Sequence[str]) -> SceneEn
         remarks=outcome.remarks,
         field=outcome.field,
         scores=_scores(scores.counts, level, classes) if scores else None,
+        lines=outcome.lines,
     )
 
 

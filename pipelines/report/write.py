@@ -36,7 +36,7 @@ def write_report(folder: Path, report: Report, outcomes: Sequence[SceneOutcome])
         _write(folder / "report.json", json.dumps(as_json(report), indent=2) + "\n")
         _write(folder / "scores.csv", as_csv(report))
         _write(html, render_page(report, _pictures(report, outcomes)))
-        if report.settings["figures"]:
+        if report.settings.get("figures"):
             write_figures(folder, report)
     return html
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from pipelines.inputs.labels import Labelling
 from pipelines.inputs.scene_input import FieldUsed
 from pipelines.results.levels import RasterLevels, open_levels
+from pipelines.results.lines import LinesFound
 from pipelines.scores.counts import SceneCounts
 from tiling.scenes.ground import PixelSize
 
@@ -26,6 +27,7 @@ class Prediction:
         computed: Parts computed by this run; the others were there already.
         seconds: Wall time.
         remarks: What should be known of the scene's pixels, a line each.
+        lines: What there is on the lines; None where none were asked for.
     """
 
     files: dict[str, Path]
@@ -34,6 +36,7 @@ class Prediction:
     computed: int
     seconds: float
     remarks: tuple[str, ...] = ()
+    lines: LinesFound | None = None
 
     @property
     def probability(self) -> Path:
@@ -86,6 +89,7 @@ class SceneOutcome:
         field: The field of view of a fundus; None of other scenes, and where a raster was only
             scored.
         scores: None where there is no label.
+        lines: What there is on its lines; None where none were made.
         error: Why the scene failed; None where it did not.
         skipped: Why it was left out, though nothing is wrong with it; None where it was not.
     """
@@ -105,6 +109,7 @@ class SceneOutcome:
     remarks: tuple[str, ...] = ()
     field: FieldUsed | None = None
     scores: SceneScores | None = None
+    lines: LinesFound | None = None
     error: str | None = None
     skipped: str | None = None
 

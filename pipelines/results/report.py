@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from pipelines.inputs.scene_input import FieldUsed
+from pipelines.results.lines import LinesFound
 from pipelines.scores.curve import Number
 from pipelines.scores.intervals import Interval
 from pipelines.scores.scores import Scores
@@ -216,6 +217,7 @@ class SceneEntry:
             scored.
         scores: None where there is no label; in `report.json` they stand among the other fields.
         remarks: What a person should know of how it was read, line by line.
+        lines: What there is on its lines; None where none were made.
     """
 
     name: str
@@ -234,6 +236,7 @@ class SceneEntry:
     field: FieldUsed | None
     scores: Scores[Number] | None
     remarks: Sequence[str] = ()
+    lines: LinesFound | None = None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,9 @@ from tiling.window import Window
 VECTORS = (".gpkg", ".geojson", ".fgb", ".shp")
 """Extensions of files of vectors that are looked for in folders."""
 
+LINES = "lines"
+"""The layer that counts where a file has several: that of the lines in GeoPackages of ours."""
+
 _LINES = (1, 2, 5)
 """Numbers that shapely gives to lines, rings and multiple lines."""
 
@@ -45,7 +48,7 @@ class VectorScene(BaseFileScene):
     computed in the raster's own pixel coordinates, so a pixel is the same in any window.
 
     Args:
-        path: GeoPackage, GeoJSON, FlatGeobuf or shapefile, with one layer.
+        path: GeoPackage, GeoJSON, FlatGeobuf or shapefile, with one layer, or one named "lines".
         on: The raster whose grid is wanted.
         width: Of lines, in metres; None where there are polygons only.
         told: Side of the raster's pixels in metres, whatever its coordinates say; None measures it.
@@ -130,6 +133,8 @@ class VectorScene(BaseFileScene):
             )
         try:
             layers = [name for name, kind in pyogrio.list_layers(self.name) if kind is not None]
+            if LINES in layers:
+                layers = [LINES]
             if len(layers) != 1:
                 raise SceneError(
                     f"{self.name}: {len(layers)} layers ({', '.join(map(str, layers[:4]))}), but "

@@ -1,0 +1,1 @@
+"""Roads as lines: from the rasters of a scene to layers for a GIS."""

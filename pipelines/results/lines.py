@@ -1,0 +1,43 @@
+"""What there is on the lines of a scene, in numbers."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LinesFound:
+    """The lines of a scene.
+
+    Attributes:
+        kilometres: Their length; None where nothing tells the size of pixels.
+        pixels: The same in pixels.
+        lines: How many, from node to node.
+        junctions: Nodes where three or more meet.
+        ends: Nodes where one ends.
+        bridged: Lines with a gap in the mask that was bridged.
+    """
+
+    kilometres: float | None
+    pixels: float
+    lines: int
+    junctions: int
+    ends: int
+    bridged: int
+
+    def __str__(self) -> str:
+        length = f"{self.pixels:.0f} pixels"
+        if self.kilometres is not None:
+            length = f"{self.kilometres:.1f} km"
+        return f"{length} of lines, {self.junctions} junctions, {self.bridged} gaps bridged"
+
+    def __add__(self, other: "LinesFound") -> "LinesFound":
+        both = None
+        if self.kilometres is not None and other.kilometres is not None:
+            both = round(self.kilometres + other.kilometres, 3)
+        return LinesFound(
+            both,
+            self.pixels + other.pixels,
+            self.lines + other.lines,
+            self.junctions + other.junctions,
+            self.ends + other.ends,
+            self.bridged + other.bridged,
+        )
