@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from pipelines.config.base import AUTO, RANGE, Configuration, PixelSide, RangeSettings
+from pipelines.config.measuring import MeasureSettings, VesselMeasureSettings
 from pipelines.config.scoring import ScoringSettings, ThresholdSettings
 
 ROADS_INBOX = "inbox/roads"
@@ -144,9 +145,11 @@ class PredictionSettings(RunSettings, ScoringSettings, ComputeSettings, ResultSe
         """
         others = {
             name
-            for part in (ComputeSettings, ScoringSettings, RunSettings, BatchSettings)
+            for part in (
+                ComputeSettings, ScoringSettings, RunSettings, BatchSettings, VesselMeasureSettings,
+            )
             for name in part.model_fields
-        } - set(ThresholdSettings.model_fields)
+        } - set(ThresholdSettings.model_fields)  # fmt: skip
         # Resolved before any prediction: `threshold` then has its value.
         # `any_scale` only says whether there is to be a result.
         return self.model_dump(mode="json", exclude={*others, "noted_threshold", "any_scale"})
@@ -161,7 +164,7 @@ class BatchSettings(Configuration):
     model: list[str]
 
 
-class InferRoads(PredictionSettings, BatchSettings):
+class InferRoads(PredictionSettings, MeasureSettings, BatchSettings):
     """Find the roads in aerial scenes."""
 
     scenes: Annotated[
@@ -201,7 +204,7 @@ class InferRoads(PredictionSettings, BatchSettings):
     ] = False
 
 
-class InferDrive(PredictionSettings, BatchSettings):
+class InferDrive(PredictionSettings, VesselMeasureSettings, BatchSettings):
     """Find the vessels in fundus images."""
 
     scenes: Annotated[

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipelines.inputs.labels import Labelling
 from pipelines.inputs.scene_input import FieldUsed
+from pipelines.measurements.measured import SceneMeasures
 from pipelines.results.levels import RasterLevels, open_levels
 from pipelines.scores.counts import SceneCounts
 from tiling.scenes.ground import PixelSize
@@ -86,6 +87,7 @@ class SceneOutcome:
         field: The field of view of a fundus; None of other scenes, and where a raster was only
             scored.
         scores: None where there is no label.
+        measures: None where nothing was measured.
         error: Why the scene failed; None where it did not.
         skipped: Why it was left out, though nothing is wrong with it; None where it was not.
     """
@@ -105,6 +107,7 @@ class SceneOutcome:
     remarks: tuple[str, ...] = ()
     field: FieldUsed | None = None
     scores: SceneScores | None = None
+    measures: SceneMeasures | None = None
     error: str | None = None
     skipped: str | None = None
 

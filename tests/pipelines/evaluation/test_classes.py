@@ -115,8 +115,6 @@ def test_one_class_may_be_called_otherwise_by_hand_and_by_a_mask(
 
 def test_several_classes_of_other_names_are_not_compared(classes_of_runs, tmp_path):
     classes_of_runs(ours=["road", "rail"], theirs=["rail", "road"])
-    report = scored(
-        [tmp_path / "ours", tmp_path / "theirs"], tmp_path / "labels", tmp_path / "out"
-    )
+    report = scored([tmp_path / "ours", tmp_path / "theirs"], tmp_path / "labels", tmp_path / "out")
     [failure] = report["failed"]
     assert "bands of rail, road, but road, rail are scored" in failure["error"]
