@@ -20,12 +20,12 @@ def drawn(*bars):
 def test_a_straight_road_has_its_length_and_its_width(angle):
     found = network(levels(drawn(bar(6, angle))), 0.5)
     # It ends up to half a width before the road does.
-    assert found.steps == pytest.approx(157, rel=0.07)
+    assert found.steps == pytest.approx(157, rel=0.08)
     numbers = of_networks([found])
     assert numbers["length_km"] == pytest.approx(found.steps * 0.5 / 1000)
     assert numbers["area_km2"] == pytest.approx((SIDE * 0.5 / 1000) ** 2)
     assert numbers["km_per_km2"] == pytest.approx(numbers["length_km"] / numbers["area_km2"])
-    assert numbers["width_m"] == pytest.approx(found.foreground / 157 * 0.5, rel=0.07)
+    assert numbers["width_m"] == pytest.approx(found.foreground / 157 * 0.5, rel=0.1)
 
 
 def test_lengths_of_all_directions_are_right_on_average():
