@@ -1,5 +1,6 @@
 """The files that belong to a predicted raster: labels, field of view and image."""
 
+import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pipelines.inputs.field_masks import check_field, read_field
 from pipelines.inputs.field_of_view import field_remarks
 from pipelines.inputs.naming import FIELD, FIRST, SECOND, find_label, name_of
 from pipelines.results.levels import RasterLevels, at_size
+from tiling.readers.files import open_scene
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,34 @@ def annotations_of(name: str, raster: Path | str, config: Evaluate) -> Annotatio
     return Annotations(label, second, field, image)
 
 
+def image_of(
+    found: Annotations, raster: Path | str, name: str, shape: tuple[int, int]
+) -> str | None:
+    """The picture to show of a scene: as it is given, or what our own run predicted it from.
+
+    Args:
+        found: The files that belong to it.
+        raster: Its predicted raster; the report of our own runs lies a folder above.
+        name: Of the scene.
+        shape: Rows and columns of the raster: an image of another size is another image.
+    """
+    if found.image is not None or not isinstance(raster, Path):
+        return None if found.image is None else str(found.image)
+    try:
+        source = _inputs_of(raster.parent.parent / "report.json")[name]
+        with open_scene(source, bands=None) as scene:
+            return source if (scene.height, scene.width) == shape else None
+    except Exception:  # Not of ours, or moved since: a picture is nothing to fail for.
+        return None
+
+
+@lru_cache(maxsize=2)
+def _inputs_of(report: Path) -> dict[str, str]:
+    """The input of each scene that a run's report names."""
+    scenes = json.loads(report.read_text(encoding="utf-8"))["scenes"]
+    return {str(scene["name"]): str(scene["input"]) for scene in scenes}
+
+
 def within_field(
     opened: Callable[..., AbstractContextManager[RasterLevels]],
     field: Path,
@@ -91,3 +121,9 @@ def field_of(path: Path, shape: tuple[int, int]) -> tuple[NDArray[np.bool_], tup
     field = read_field(path, shape)
     remarks = (*field_remarks(str(path), field), *check_field(path, field.mask, None))
     return at_size(field.mask, shape), remarks
+
+
+def clear_caches() -> None:
+    """Forgets what was read."""
+    field_of.cache_clear()
+    _inputs_of.cache_clear()

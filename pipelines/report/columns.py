@@ -52,12 +52,15 @@ COLUMNS = {column.path: column for column in (*SCENES, *_OTHERS)}
 """All that the page shows, by path; `report.json` and `scores.csv` have every score."""
 
 
-TILES = (
-    "foreground.f1", "foreground.precision", "foreground.recall", "foreground.iou",
-    "break_even.value", "relaxed.break_even", "topology.cldice", "topology.apls",
-    "class_mean.iou", "average_precision",
+TILES = ("foreground.f1", "break_even.value", "topology.cldice", "relaxed.f1")
+"""The large numbers at the top of the page: the first three that there are."""
+
+
+OTHERS = (
+    "foreground.precision", "foreground.recall", "foreground.iou", "relaxed.break_even",
+    "topology.apls", "class_mean.iou", "average_precision",
 )  # fmt: skip
-"""The large numbers at the top of the page."""
+"""The small numbers below them."""
 
 
 STEPS = ("foreground.f1", "break_even.value", "class_mean.iou", "relaxed.f1", "topology.cldice")

@@ -44,6 +44,10 @@ def measured_of(scenes: Sequence[SceneMeasures]) -> Measured | None:
     return Measured("roads", of_networks(networks), mean, sd)
 
 
+FILES = ("measurements.csv", "uncertain.csv", "segments.csv", "nodes.csv", "zones.csv")
+"""All that may be written, see `measured_files`."""
+
+
 def measured_files(report: Report, outcomes: Sequence[SceneOutcome]) -> dict[str, str]:
     """The texts of the CSV files by their names, each of one kind of row."""
     if report.measurements is None:
