@@ -16,7 +16,6 @@ from pipelines.results.estimate import SceneEstimate
 from pipelines.results.report import Comparison, Report
 from pipelines.results.result import Result
 
-
 _MEASURES = 6
 """Columns of measurements that a terminal has room for."""
 

@@ -9,6 +9,9 @@ import shapely
 from numpy.typing import NDArray
 from rasterio.features import shapes
 from scipy.ndimage import label as label_regions
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+from shapely import STRtree
 from shapely.geometry import MultiPolygon, shape
 from shapely.geometry.base import BaseGeometry
 
@@ -103,12 +106,20 @@ class ErrorRegions:
         """The regions of all windows, the largest first."""
         every = []
         for kind, whole in self._whole.items():
-            # Those that a window's border cuts become one again.
-            joined = shapely.get_parts(shapely.union_all(self._cut[kind]))
-            for outline in _largest([*whole, *joined]):
+            for outline in _largest([*whole, *_joined(self._cut[kind])]):
                 parts = MultiPolygon(list(shapely.get_parts(outline)))
                 every.append(ErrorRegion(kind, round(outline.area), parts))
         return sorted(every, key=lambda region: (-region.pixels, region.outline.bounds))
+
+
+def _joined(cut: Sequence[BaseGeometry]) -> list[BaseGeometry]:
+    """Regions that the borders of windows cut, whole again: those that touch are one."""
+    if not cut:
+        return []
+    one, other = STRtree(cut).query(cut, predicate="intersects")
+    links = csr_array((np.ones(one.size), (one, other)), (len(cut), len(cut)))
+    count, group = connected_components(links, directed=False)
+    return [shapely.union_all(np.array(cut)[group == number]) for number in range(count)]
 
 
 def _largest(outlines: list[BaseGeometry]) -> list[BaseGeometry]:

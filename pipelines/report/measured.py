@@ -22,8 +22,9 @@ def uncertain_of(measures: SceneMeasures) -> list[UncertainPlace]:
     places = []
     for place in measures.uncertain:
         window = place.window
-        middle = window.column + window.width / 2, window.row + window.height / 2
-        x, y = measures.transform * middle
+        column, row = window.column + window.width / 2, window.row + window.height / 2
+        to = measures.transform
+        x, y = to.a * column + to.b * row + to.c, to.d * column + to.e * row + to.f
         places.append(
             UncertainPlace(
                 window.row, window.column, window.height, window.width,

@@ -163,6 +163,7 @@ class Viewer {
 
   put(pane, pixels) {
     const canvas = this.element.querySelector(`canvas[data-pane=${pane}]`);
+    if (!canvas) return; // Two runs leave no room for the label: it shows in A and B.
     canvas.width = this.width;
     canvas.height = this.height;
     canvas.getContext("2d", { willReadFrequently: true }).putImageData(pixels, 0, 0);
