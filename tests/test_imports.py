@@ -14,6 +14,7 @@ FLOORS = (
     {"pipelines.errors", "pipelines.config"},
     {"pipelines.inputs", "pipelines.models", "pipelines.runtime"},
     {"pipelines.export", "pipelines.sampling", "pipelines.scores"},
+    {"pipelines.measurements"},
     {"pipelines.datasets", "pipelines.results"},
     {"pipelines.report"},
     {"pipelines.evaluation"},

@@ -8,11 +8,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipelines.report.columns import TERMINAL
+from pipelines.measurements.vessels import NO_DIAGNOSIS
+from pipelines.report.columns import MEASURED, TERMINAL
+from pipelines.report.formats import number
 from pipelines.report.table import rows
 from pipelines.results.estimate import SceneEstimate
 from pipelines.results.report import Comparison, Report
 from pipelines.results.result import Result
+
+_MEASURES = 6
+"""Columns of measurements that a terminal has room for."""
 
 
 def print_result(result: Result) -> None:
@@ -22,7 +27,11 @@ def print_result(result: Result) -> None:
         _print_estimates(out, result.estimates)
         return
     report = result.report
-    if report.scenes:
+    if report.pooled is None and report.measurements is not None:
+        out.print(_measurement_table(report))
+        if report.measurements.kind == "vessels":
+            out.print(NO_DIAGNOSIS)
+    elif report.scenes:
         out.print(score_table(report))
     elif not result.failed:
         out.print("No scene to predict: the inbox is empty.")
@@ -50,6 +59,26 @@ def score_table(report: Report) -> Table:
     for name, scores in rows(report):
         cells = (scores.get(path) for path in TERMINAL.values())
         table.add_row(escape(name), *(_number(cell) for cell in cells))
+    return table
+
+
+def _measurement_table(report: Report) -> Table:
+    """Returns what was measured, a row per scene and one of all."""
+    measured = report.measurements
+    assert measured is not None
+    columns = [one for one in MEASURED[measured.kind] if measured.mean.get(one.path) is not None]
+    columns = columns[:_MEASURES]
+    table = _table("scene", (column.title for column in columns))
+    every = [(scene.name, scene.measurements) for scene in report.scenes]
+    if len(every) > 1:
+        together = measured.pooled or measured.mean
+        every.append(("mean" if measured.pooled is None else "together", together))
+    for name, numbers in every:
+        cells = ((numbers or {}).get(column.path) for column in columns)
+        table.add_row(
+            escape(name),
+            *(number(cell, column.form) for cell, column in zip(cells, columns, strict=True)),
+        )
     return table
 
 

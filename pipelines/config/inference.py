@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from pipelines.config.base import AUTO, RANGE, Configuration, PixelSide, RangeSettings
 from pipelines.config.lines import LineSettings
+from pipelines.config.measuring import MeasureSettings, VesselMeasureSettings
 from pipelines.config.scoring import ScoringSettings, ThresholdSettings
 
 ROADS_INBOX = "inbox/roads"
@@ -145,9 +146,12 @@ class PredictionSettings(RunSettings, ScoringSettings, ComputeSettings, ResultSe
         """
         others = {
             name
-            for part in (ComputeSettings, ScoringSettings, RunSettings, BatchSettings, LineSettings)
+            for part in (
+                ComputeSettings, ScoringSettings, RunSettings, BatchSettings, LineSettings,
+                VesselMeasureSettings,
+            )
             for name in part.model_fields
-        } - set(ThresholdSettings.model_fields)
+        } - set(ThresholdSettings.model_fields)  # fmt: skip
         # Resolved before any prediction: `threshold` then has its value.
         # `any_scale` only says whether there is to be a result, and lines are made of rasters.
         return self.model_dump(
@@ -164,7 +168,7 @@ class BatchSettings(Configuration):
     model: list[str]
 
 
-class InferRoads(PredictionSettings, LineSettings, BatchSettings):
+class InferRoads(PredictionSettings, LineSettings, MeasureSettings, BatchSettings):
     """Find the roads in aerial scenes."""
 
     scenes: Annotated[
@@ -205,7 +209,7 @@ class InferRoads(PredictionSettings, LineSettings, BatchSettings):
     lines: Annotated[bool, Field(description="Write the roads as lines too, for a GIS.")] = False
 
 
-class InferDrive(PredictionSettings, BatchSettings):
+class InferDrive(PredictionSettings, VesselMeasureSettings, BatchSettings):
     """Find the vessels in fundus images."""
 
     scenes: Annotated[

@@ -1,5 +1,6 @@
 """The files that belong to a predicted raster: labels, field of view and image."""
 
+import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -70,6 +71,34 @@ def annotations_of(name: str, raster: Path | str, config: Evaluate) -> Annotatio
     return Annotations(label, second, field, image)
 
 
+def image_of(
+    found: Annotations, raster: Path | str, name: str, shape: tuple[int, int]
+) -> str | None:
+    """The picture to show of a scene: as it is given, or what our own run predicted it from.
+
+    Args:
+        found: The files that belong to it.
+        raster: Its predicted raster; the report of our own runs lies a folder above.
+        name: Of the scene.
+        shape: Rows and columns of the raster: an image of another size is another image.
+    """
+    if found.image is not None or not isinstance(raster, Path):
+        return None if found.image is None else str(found.image)
+    try:
+        source = _inputs_of(raster.parent.parent / "report.json")[name]
+        with open_scene(source, bands=None) as scene:
+            return source if (scene.height, scene.width) == shape else None
+    except Exception:  # Not of ours, or moved since: a picture is nothing to fail for.
+        return None
+
+
+@lru_cache(maxsize=2)
+def _inputs_of(report: Path) -> dict[str, str]:
+    """The input of each scene that a run's report names."""
+    scenes = json.loads(report.read_text(encoding="utf-8"))["scenes"]
+    return {str(scene["name"]): str(scene["input"]) for scene in scenes}
+
+
 def within_field(
     opened: Callable[..., AbstractContextManager[RasterLevels]],
     found: Annotations,
@@ -114,3 +143,9 @@ def _photograph(stack: ExitStack, image: Path, shape: tuple[int, int]) -> FileSc
     except TilingError:
         return None
     return opened if (opened.height, opened.width) == shape else None
+
+
+def clear_caches() -> None:
+    """Forgets what was read."""
+    field_of.cache_clear()
+    _inputs_of.cache_clear()

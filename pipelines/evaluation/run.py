@@ -8,7 +8,13 @@ from pathlib import Path
 
 from pipelines.config.evaluation import Evaluate
 from pipelines.errors import DataError, PredictionError
-from pipelines.evaluation.annotations import annotations_of, field_of, within_field
+from pipelines.evaluation.annotations import (
+    annotations_of,
+    clear_caches,
+    field_of,
+    image_of,
+    within_field,
+)
 from pipelines.evaluation.comparison import compared
 from pipelines.evaluation.predictions import (
     PredictedRun,
@@ -45,7 +51,7 @@ def evaluate(config: Evaluate, progress: Progress) -> Result:
         PipelineError: The report cannot be written.
     """
     start = time.perf_counter()
-    field_of.cache_clear()  # Files may have changed since an earlier run.
+    clear_caches()  # Files may have changed since an earlier run.
     for option, folder in (
         ("labels", config.labels), ("fov", config.fov), ("second", config.second),
         ("images", config.images),
@@ -75,7 +81,7 @@ def evaluate(config: Evaluate, progress: Progress) -> Result:
         comparison=comparison,
         failed=[failure for outcomes in others for failure in failures(outcomes)],
     )
-    write_report(config.output, report, first)
+    write_report(config.output, report, first, others[0] if others else ())
     return Result(report, config.output, report.failed)
 
 
@@ -178,7 +184,7 @@ def _scored(
                 levels.height,
                 levels.width,
                 files=files,
-                image=None if found.image is None else str(found.image),
+                image=image_of(found, raster, name, (levels.height, levels.width)),
                 label=str(found.label),
                 labelling=labelling,
                 open_raster=opened,

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from pipelines.config.scoring import ScoringSettings
 from pipelines.inputs.label_checks import LabelContents, check_contents
 from pipelines.inputs.labels import IGNORE_INDEX, Label
+from pipelines.measurements.errors import ErrorRegions
 from pipelines.results.layout import steps_in
-from pipelines.results.outcome import SceneScores
+from pipelines.results.outcome import SceneErrors, SceneScores
 from pipelines.scores.counts import Counter, SceneCounts, together
 from pipelines.scores.relaxed import Disc
 from pipelines.scores.topology import TopologyCounter
 from tiling.blend import NODATA, TOP
 from tiling.masks.mask import threshold_level
-from tiling.scenes.ground import pixel_size
+from tiling.scenes.ground import PixelSize, pixel_size
 from tiling.scenes.scene import Raster
 from tiling.window import Window, split
 
@@ -104,6 +105,8 @@ def count(
     pixel = pixel_size(last, pixel_told)
     metres = pixel.side if pixel else None
     counters = [_RasterCounter(levels, settings, metres, graded=levels.graded) for levels in steps]
+    regions = ErrorRegions(Disc(settings.rho)) if last.crs is not None else None
+    level = threshold_level(settings.threshold)
     of_second = _RasterCounter(last, settings, metres, graded=False)
     contents, contents_of_second = LabelContents(), LabelContents()
     for window in split(scene.height, scene.width, AT_ONCE):
@@ -114,6 +117,10 @@ def count(
             levels = raster.read(around)
             counter.add(levels, drawn, window, around)
             progress(1)
+        if regions is not None:
+            whole = together(levels)
+            counted = (whole != NODATA) & (drawn != IGNORE_INDEX)
+            regions.add(whole >= level, drawn > 0, counted, window, around)
         if second is not None:
             drawn_again = second.read(around)
             contents_of_second.add(drawn_again[window.slices(around)])
@@ -129,7 +136,13 @@ def count(
         None if second is None else of_second.counts(),
         tuple(counts) if len(counts) > 1 else (),
         contents.share_left_out,
+        None if regions is None else _errors(regions, last, pixel),
     )
+
+
+def _errors(regions: ErrorRegions, raster: Raster, pixel: PixelSize | None) -> SceneErrors:
+    assert raster.crs is not None
+    return SceneErrors(regions.found(), raster.crs.to_wkt(), raster.transform, pixel)
 
 
 def as_levels(drawn: NDArray[np.uint8], within: NDArray[np.uint8]) -> NDArray[np.uint8]:

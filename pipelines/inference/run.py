@@ -16,12 +16,14 @@ from pipelines.config.inference import (
 from pipelines.errors import DataError, PipelineError
 from pipelines.inference.batch import run_batch
 from pipelines.inference.estimate import estimate_batch
+from pipelines.inference.measuring import measured
 from pipelines.inference.predictor import predictor_for
 from pipelines.inputs.discovery import fundus_inputs, road_inputs
 from pipelines.inputs.labels import Labelling, labelling_of
 from pipelines.inputs.normalisation import WantedRange
 from pipelines.inputs.opening import Reading
 from pipelines.inputs.scene_input import SceneInput
+from pipelines.measurements.zones import discs_of
 from pipelines.models.weights import Model, Task, load
 from pipelines.report.build import IN_FIELD, THERE, build_report
 from pipelines.report.write import write_report
@@ -123,7 +125,11 @@ def _infer(
         return Result(report, config.output, failed, estimates=estimates)
     if empty:
         Path(inbox).mkdir(parents=True, exist_ok=True)
+    told = config.disc if isinstance(config, InferDrive) else None
+    discs = discs_of(told, [item.name for item in items])
     outcomes = run_batch(items, models, config, config.output, progress)
+    if config.measure:
+        outcomes = measured(outcomes, models[0].card.classes[1:], discs)
     report = report_of(outcomes, models, config, time.perf_counter() - start)
     if (config.output / "report.json").exists() and outcomes and not report.scenes:
         return Result(report, config.output, report.failed)  # What is there tells of more.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pipelines.config.scoring import ScoringSettings
 from pipelines.models.weights import Model, steps_taken
 from pipelines.report.made_with import made_with
+from pipelines.report.measured import measured_of, uncertain_of
 from pipelines.results.outcome import SceneOutcome
 from pipelines.results.report import (
     SCHEMA,
@@ -107,6 +108,7 @@ def build_report(
         failed=[*failures(outcomes), *failed],
         skipped=[Failure(o.source, o.skipped) for o in outcomes if o.skipped is not None],
         made_with=made_with(seconds),
+        measurements=measured_of([one.measures for one in done if one.measures is not None]),
     )
 
 
@@ -192,6 +194,8 @@ def _scene(outcome: SceneOutcome, level: int, classes: Sequence[str]) -> SceneEn
         field=outcome.field,
         scores=_scores(scores.counts, level, classes) if scores else None,
         lines=outcome.lines,
+        measurements=outcome.measures.numbers if outcome.measures else None,
+        uncertain=uncertain_of(outcome.measures) if outcome.measures else (),
     )
 
 

@@ -52,12 +52,15 @@ COLUMNS = {column.path: column for column in (*SCENES, *_OTHERS)}
 """All that the page shows, by path; `report.json` and `scores.csv` have every score."""
 
 
-TILES = (
-    "foreground.f1", "foreground.precision", "foreground.recall", "foreground.iou",
-    "break_even.value", "relaxed.break_even", "topology.cldice", "topology.apls",
-    "class_mean.iou", "average_precision",
+TILES = ("foreground.f1", "break_even.value", "topology.cldice", "relaxed.f1")
+"""The large numbers at the top of the page: the first three that there are."""
+
+
+OTHERS = (
+    "foreground.precision", "foreground.recall", "foreground.iou", "relaxed.break_even",
+    "topology.apls", "class_mean.iou", "average_precision",
 )  # fmt: skip
-"""The large numbers at the top of the page."""
+"""The small numbers below them."""
 
 
 STEPS = ("foreground.f1", "break_even.value", "class_mean.iou", "relaxed.f1", "topology.cldice")
@@ -77,6 +80,33 @@ COMPARED = (
     "topology.apls", "class_mean.iou", "average_precision", "roc_auc", "foreground.mcc",
 )  # fmt: skip
 """In the table of two runs: scores of which more is better."""
+
+
+MEASURED = {
+    "roads": (
+        Column("length_km", "km of road", "Length of all centre lines.", ".2f"),
+        Column("km_per_km2", "km per km²", "Length per area of the scene that is there.", ".2f"),
+        Column("foreground_share", "share of road", "Of the area that is there.", ".1%"),
+        Column("width_m", "mean width, m", "Area of the roads over their length.", ".1f"),
+        Column("area_km2", "area, km²", "Of the scene, as far as it is there.", ".2f"),
+        Column("width_px", "mean width, px", "Area of the roads over their length.", ".1f"),
+        Column("length_px", "length, px", "Length of all centre lines, in pixels.", "n0"),
+    ),
+    "vessels": (
+        Column("density", "vessel density", "Share of the field of view that is vessel.", ".1%"),
+        Column("calibre_px", "calibre, px", "Mean width of the vessels along them.", ".2f"),
+        Column("fractal_dimension", "fractal dimension", "Of the centre lines, by box counting."),
+        Column("calibre_sd_px", "SD of calibre, px", "Along all vessels.", ".2f"),
+        Column("calibre_per_mille", "calibre, ‰ of field", "Per diameter of the field.", ".2f"),
+        Column("arc_chord", "tortuosity, arc / chord", "Length over the way of its ends."),
+        Column("turning_per_diameter", "turning, rad", "Per diameter of the field.", ".1f"),
+        Column("length_diameters", "length, fields", "In diameters of the field.", ".1f"),
+        Column("bifurcations", "bifurcations", "Where three vessels meet.", "n"),
+        Column("bifurcation_angle", "angle, °", "Between the thinner two at bifurcations.", ".0f"),
+        Column("ends", "ends", "Where a vessel ends.", "n"),
+    ),
+}
+"""What is measured, as page and terminal show it; the first three are the large numbers."""
 
 
 TERMINAL = {

@@ -6,12 +6,15 @@ UNDEFINED = "–"
 
 
 def number(value: float | None, form: str = ".3f") -> str:
-    """A number as it is shown; "n" is a count, and what is undefined is an en dash."""
+    """A number as it is shown; "n" is a count, "n0" is rounded to one, an en dash undefined."""
     if value is None:
         return UNDEFINED
+    if form == "n0":
+        form = ",.0f"
     if form == "n":
         form = ",.0f" if float(value).is_integer() else ",.1f"
-    return format(value, form).replace("-", "\N{MINUS SIGN}")
+    text = format(value, form).replace("-", "\N{MINUS SIGN}")
+    return text.replace("%", "\N{NO-BREAK SPACE}%")
 
 
 def plain(value: Any) -> str:

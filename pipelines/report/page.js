@@ -7,6 +7,7 @@ const color = (name) => {
   return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 };
 const HIT = color("--hit"), MISS = color("--miss"), ALARM = color("--alarm"), FOUND = color("--found");
+const ONLY_A = color("--only-a"), ONLY_B = color("--only-b"), BOTH = color("--both");
 const HATCH = color("--hatch"), PLAIN = color("--plain");
 const RAMP = ["--ramp-low", "--ramp-middle", "--ramp-high"].map(color);
 const MISSING = 255, TOP = 254, DIMMED = 0.42;
@@ -44,14 +45,15 @@ function open(url) {
 
 class Viewer {
   constructor(element) {
-    const { width, height, threshold, label, steps } =
+    const { width, height, threshold, label, other, steps } =
       JSON.parse(element.querySelector("script").textContent);
     Object.assign(this, { element, width, height, threshold, visible: false, decoded: null });
     // Fetched now, so that printing need not wait; decoded only when drawn.
     this.image = element.querySelector("[data-pane=image]");
     this.label = label && open(label);
+    this.other = other && open(other);
     this.steps = [...steps.map(open), open(element.querySelector("[data-pane=levels]").src)];
-    this.files = [this.image, this.label, ...this.steps].filter(Boolean);
+    this.files = [this.image, this.label, this.other, ...this.steps].filter(Boolean);
     this.slider = element.querySelector("input[type=range]");
     this.slider?.addEventListener("input", () => this.draw(this.chosen));
     const panes = [...element.querySelectorAll(".pane")];
@@ -83,37 +85,29 @@ class Viewer {
     return {
       dimmed: decode(this.image, ...size).map((value, at) => (at % 4 < 3 ? value * DIMMED : 255)),
       label: this.label && levels(this.label, ...size),
+      other: this.other && levels(this.other, ...size),
       steps: this.steps.map((step) => levels(step, ...size)),
     };
   }
 
   draw(step) {
-    const { width, height, threshold } = this;
+    const { width, height } = this;
     if (!this.files.every((image) => image.complete)) return;
     this.decoded ??= this.decodeAll();
-    const { dimmed, label } = this.decoded;
+    const { label, other } = this.decoded;
     const level = this.decoded.steps[step - 1];
-    const overlay = new ImageData(dimmed.slice(), width, height);
+    const counts = this.drawAgreement("overlay", level);
     const prediction = new ImageData(width, height), drawing = new ImageData(width, height);
-    const counts = { hits: 0, misses: 0, alarms: 0, found: 0 };
     for (let index = 0; index < width * height; index++) {
-      const blank = ((index % width) + Math.floor(index / width)) % 8 < 2 ? HATCH : PLAIN;
-      const here = level[index] !== MISSING, found = level[index] >= threshold;
-      const counted = here && (!label || label[index] !== MISSING);
-      const real = label && label[index] === TOP;
-      paint(prediction.data, index, here ? ramp[level[index]] : blank);
-      if (label) paint(drawing.data, index, label[index] === MISSING ? blank : ramp[real ? TOP : 0]);
-      let shown = null;
-      if (!counted) shown = blank;
-      else if (!label && found) { shown = FOUND; counts.found++; }
-      else if (found && real) { shown = HIT; counts.hits++; }
-      else if (real) { shown = MISS; counts.misses++; }
-      else if (found) { shown = ALARM; counts.alarms++; }
-      if (shown) paint(overlay.data, index, shown);
+      paint(prediction.data, index, level[index] === MISSING ? this.blank(index) : ramp[level[index]]);
+      if (label) paint(drawing.data, index, label[index] === MISSING ? this.blank(index) : ramp[label[index]]);
     }
-    this.put("overlay", overlay);
     this.put("prediction", prediction);
     if (label) this.put("label", drawing);
+    if (other) {
+      this.drawAgreement("other", other);
+      Object.assign(counts, this.drawDifference(level, other));
+    }
     for (const count of this.element.querySelectorAll("[data-count]")) {
       count.textContent = counts[count.dataset.count].toLocaleString("en");
     }
@@ -124,8 +118,52 @@ class Viewer {
     }
   }
 
+  blank(index) {
+    return ((index % this.width) + Math.floor(index / this.width)) % 8 < 2 ? HATCH : PLAIN;
+  }
+
+  // Over the image: hits, misses and false alarms, or what was found where there is no label.
+  drawAgreement(pane, level) {
+    const { width, height, threshold } = this, { dimmed, label } = this.decoded;
+    const pixels = new ImageData(dimmed.slice(), width, height);
+    const counts = { hits: 0, misses: 0, alarms: 0, found: 0 };
+    for (let index = 0; index < width * height; index++) {
+      const counted = level[index] !== MISSING && (!label || label[index] !== MISSING);
+      const found = level[index] >= threshold, real = label && label[index] === TOP;
+      let shown = null;
+      if (!counted) shown = this.blank(index);
+      else if (!label && found) { shown = FOUND; counts.found++; }
+      else if (found && real) { shown = HIT; counts.hits++; }
+      else if (real) { shown = MISS; counts.misses++; }
+      else if (found) { shown = ALARM; counts.alarms++; }
+      if (shown) paint(pixels.data, index, shown);
+    }
+    this.put(pane, pixels);
+    return counts;
+  }
+
+  // Over the image: where one of two runs is right and the other is not.
+  drawDifference(level, other) {
+    const { width, height, threshold } = this, { dimmed, label } = this.decoded;
+    const pixels = new ImageData(dimmed.slice(), width, height);
+    const counts = { a: 0, b: 0 };
+    for (let index = 0; index < width * height; index++) {
+      const a = level[index] >= threshold, b = other[index] >= threshold;
+      const real = label ? label[index] === TOP : true;
+      let shown = null;
+      if (level[index] === MISSING || other[index] === MISSING || (label && label[index] === MISSING)) shown = this.blank(index);
+      else if (a !== b && a === real) { shown = ONLY_A; counts.a++; }
+      else if (a !== b) { shown = ONLY_B; counts.b++; }
+      else if (a) shown = BOTH;
+      if (shown) paint(pixels.data, index, shown);
+    }
+    this.put("difference", pixels);
+    return counts;
+  }
+
   put(pane, pixels) {
     const canvas = this.element.querySelector(`canvas[data-pane=${pane}]`);
+    if (!canvas) return; // Two runs leave no room for the label: it shows in A and B.
     canvas.width = this.width;
     canvas.height = this.height;
     canvas.getContext("2d", { willReadFrequently: true }).putImageData(pixels, 0, 0);

@@ -10,13 +10,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from pipelines.report.columns import CLASSES, COLUMNS, COMPARED, SCENES, STEPS, TILES
+from pipelines.report.columns import CLASSES, COLUMNS, COMPARED, OTHERS, SCENES, STEPS, TILES
 from pipelines.report.figures import curve_figure, inline_svg, reliability_figure, steps_figure
 from pipelines.report.formats import duration, number, plain
+from pipelines.report.measured import shown_measures
+from pipelines.report.places import PlacePicture
 from pipelines.report.previews import Picture
 from pipelines.results.report import Comparison, Report, StepSummary
 from pipelines.scores.curve import Number
 from pipelines.scores.scores import Scores, score_at
+
+_LARGE = 3
+"""Numbers at the top of the page."""
+
 
 _IMAGES = ("images", "img", "sat")
 """What data sets call the folder of their images."""
@@ -25,12 +31,15 @@ _IMAGES = ("images", "img", "sat")
 _SIGNATURES = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"RIFF", "image/webp"))
 
 
-def render_page(report: Report, pictures: Sequence[Picture]) -> str:
+def render_page(
+    report: Report, pictures: Sequence[Picture], places: Sequence[PlacePicture] = ()
+) -> str:
     """The whole page, with styles, script, figures and pictures in it.
 
     Args:
         report: Of the run.
         pictures: One for every scene that gets a viewer, in the order of the page.
+        places: Of the least certain places, in the order of the page.
 
     Returns:
         HTML. The same arguments give the same text.
@@ -59,7 +68,11 @@ def render_page(report: Report, pictures: Sequence[Picture]) -> str:
         f1=_measured(report, "at_threshold.f1"),
         break_even=_measured(report, "break_even.value"),
         second_f1=score_at(second and second.pooled, "foreground.f1"),
-        tiles=_tiles(report),
+        tiles=_measured_tiles(report, TILES),
+        other_scores=_measured_tiles(report, OTHERS),
+        measures=shown_measures(report),
+        verdict=_verdict(report),
+        places=[_place(one) for one in places],
         curves=_figures(curve_figure(report), reliability_figure(report)),
         step_columns=[COLUMNS[path] for path in STEPS if _has(pooled, path)],
         steps=_steps(report),
@@ -97,11 +110,25 @@ def _measured(of: Report | StepSummary, path: str) -> dict[str, Any]:
     return {"column": COLUMNS[path], "value": value, "ends": None if value is None else ends}
 
 
-def _tiles(report: Report) -> list[dict[str, Any]]:
-    paths = list(TILES)
+def _verdict(report: Report) -> str:
+    """What was found where nothing could be scored, up to the number of scenes."""
+    if (measured := report.measurements) is None:
+        return ""
+    numbers = measured.pooled or measured.mean
+    if measured.kind == "vessels":
+        return f"Vessels on {number(numbers['density'], '.1%')} of the field of view of"
+    if numbers["length_km"] is None:
+        return f"Roads on {number(numbers['foreground_share'], '.1%')} of"
+    return f"{number(numbers['length_km'], '.1f')} km of road on"
+
+
+def _measured_tiles(report: Report, paths: Sequence[str]) -> list[dict[str, Any]]:
+    found = [_measured(report, path) for path in paths if _has(report.pooled, path)]
+    if paths == TILES:
+        return found[:_LARGE]
     if abs((score_at(report.pooled, "at_threshold.threshold") or 0.5) - 0.5) > 0.003:
-        paths.insert(1, "at_threshold.f1")  # Else it is F1 again.
-    return [_measured(report, path) for path in paths if _has(report.pooled, path)]
+        found.insert(0, _measured(report, "at_threshold.f1"))  # Else it is F1 again.
+    return found
 
 
 def _figures(*figures: Figure | None) -> list[Markup]:
@@ -195,7 +222,26 @@ def _viewer(index: int, picture: Picture, f1: float | None) -> dict[str, Any]:
             "height": picture.height,
             "threshold": picture.threshold_level,
             "label": None if picture.label is None else _data_url(picture.label),
+            "other": None if picture.other is None else _data_url(picture.other),
             "steps": others,
+        },
+    }
+
+
+def _place(of: PlacePicture) -> dict[str, Any]:
+    """A place with its frame, in percent of what is shown."""
+    place, around = of.place, of.around
+    return {
+        "scene": of.scene,
+        "place": place,
+        "image": _data_url(of.image),
+        "probability": _data_url(of.probability),
+        "aspect": around.width / around.height,
+        "frame": {
+            "left": 100 * (place.column - around.column) / around.width,
+            "top": 100 * (place.row - around.row) / around.height,
+            "width": 100 * place.width / around.width,
+            "height": 100 * place.height / around.height,
         },
     }
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,7 @@ class Picture:
         label: Lossless WebP or PNG, grey: 0 background, 254 foreground, 255 not counted.
         steps: Lossless, grey, one per recurrent step: probability level 0 to 254, 255 missing.
         threshold_level: From this level on a pixel is foreground.
+        other: Lossless, grey: the last step of the run that is compared with, where there is one.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Picture:
     label: bytes | None
     steps: tuple[bytes, ...]
     threshold_level: int
+    other: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class _Layers:
     image: NDArray[np.uint8]
     label: NDArray[np.uint8] | None
     steps: Sequence[NDArray[np.uint8]]
+    other: NDArray[np.uint8] | None
 
 
 def previews(
@@ -79,39 +83,49 @@ def previews(
     f1: Mapping[str, Number],
     threshold_level: int,
     bands: Sequence[int] | None = None,
+    others: Mapping[str, SceneOutcome] | None = None,
 ) -> list[Picture]:
-    """Pictures of the scenes with the lowest F1, or of the first ones where there are no scores.
+    """Pictures of the scenes with the lowest F1, the lowest first.
 
-    All together they stay below a fixed size: the more there are the smaller they get.
+    Where there are no scores the least certain ones come first, or else they keep their order. All
+    together they stay below a fixed size: the more there are the smaller they get.
 
     Args:
         outcomes: Of each scene.
         f1: Of each scene that was done, by its name; None where it is undefined.
         threshold_level: From this level on a pixel is foreground.
         bands: Of the scenes, from 1; by default the first ones.
+        others: Outcomes of a run that is compared with, by name.
     """
 
-    def rank(outcome: SceneOutcome) -> float:
+    def rank(outcome: SceneOutcome) -> tuple[float, float]:
         found = f1[outcome.name]
-        return 2 if found is None else found  # Above all others.
+        places = outcome.measures.uncertain if outcome.measures else ()
+        entropy = places[0].entropy if places else 0.0
+        return 2 if found is None else found, -entropy  # Without a score: after all others.
 
     done = [outcome for outcome in outcomes if outcome.done]
     worst = sorted(done, key=rank)
-    chosen = {outcome.name for outcome in worst[:MOST]}
-    shown = [outcome for outcome in done if outcome.name in chosen]
+    shown = worst[:MOST]
     budget = _BYTES // max(1, len(shown))
-    made = [_picture(outcome, threshold_level, bands, budget) for outcome in shown]
+    made = [
+        _picture(one, threshold_level, bands, budget, (others or {}).get(one.name)) for one in shown
+    ]
     return [picture for picture in made if picture is not None]
 
 
 def _picture(
-    outcome: SceneOutcome, threshold_level: int, bands: Sequence[int] | None, budget: int
+    outcome: SceneOutcome,
+    threshold_level: int,
+    bands: Sequence[int] | None,
+    budget: int,
+    other: SceneOutcome | None,
 ) -> Picture | None:
     """The largest picture that the budget allows."""
     longest = _LONGEST
     while True:
         try:
-            layers = _layers(outcome, bands, longest)
+            layers = _layers(outcome, bands, longest, other)
         except Exception:
             return None  # Gone or changed since, or worse; the table still has its scores.
         height, width = layers.steps[0].shape
@@ -120,18 +134,25 @@ def _picture(
             width=width,
             height=height,
             scale=width / outcome.width,
-            image=_encoded(layers.image, quality=75),
-            label=None if layers.label is None else _encoded(layers.label),
-            steps=tuple(_encoded(_coarse(step, threshold_level)) for step in layers.steps),
+            image=encoded(layers.image, quality=75),
+            label=None if layers.label is None else encoded(layers.label),
+            steps=tuple(encoded(_coarse(step, threshold_level)) for step in layers.steps),
             threshold_level=threshold_level,
+            other=None if layers.other is None else encoded(_coarse(layers.other, threshold_level)),
         )
-        size = sum(map(len, (picture.image, picture.label or b"", *picture.steps)))
+        parts = (picture.image, picture.label or b"", picture.other or b"", *picture.steps)
+        size = sum(map(len, parts))
         if size <= budget or longest <= _SHORTEST:
             return picture
         longest = max(_SHORTEST, int(min(longest, max(height, width)) * sqrt(budget / size) * 0.95))
 
 
-def _layers(outcome: SceneOutcome, bands: Sequence[int] | None, longest: int) -> _Layers:
+def _layers(
+    outcome: SceneOutcome,
+    bands: Sequence[int] | None,
+    longest: int,
+    other: SceneOutcome | None,
+) -> _Layers:
     files = steps_in(outcome.files) or [outcome.files["probability"]]
     steps = []
     for path in files:
@@ -146,20 +167,29 @@ def _layers(outcome: SceneOutcome, bands: Sequence[int] | None, longest: int) ->
             classes = at_size(drawn.overview(longest), shape)
             label = np.where(classes == IGNORE_INDEX, NODATA, (classes > 0) * np.uint8(TOP))
             label = label.astype(np.uint8)
-    return _Layers(_image(outcome, bands, longest, steps[-1] != NODATA), label, steps)
+    compared = None
+    if other is not None and other.done:
+        with other.open_raster(other.files["probability"]) as levels:
+            compared = at_size(together(levels.overview(longest)), shape)
+    image = _image(outcome, bands, longest, steps[-1] != NODATA)
+    return _Layers(image, label, steps, compared)
 
 
 def _image(
     outcome: SceneOutcome, bands: Sequence[int] | None, longest: int, there: NDArray[np.bool_]
 ) -> NDArray[np.uint8]:
-    """Three bands of a scene [h, w, 3], of the size of `there`; grey where there is no picture.
-
-    What is not of 8 bits is stretched from its 2nd to its 98th percentile.
-    """
+    """A scene's colours [h, w, 3], of the size of `there`; grey where there is no picture."""
     if outcome.image is None:
         return np.full((*there.shape, 3), _BACKGROUND, np.uint8)
     with open_scene(outcome.image, bands=bands) as scene:
-        pixels = at_size(scene.overview(longest)[0], there.shape)
+        return colours(at_size(scene.overview(longest)[0], there.shape), there)
+
+
+def colours(pixels: NDArray[Any], there: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Three bands [h, w, 3] to look at, from those of a scene [bands, h, w].
+
+    What is not of 8 bits is stretched from its 2nd to its 98th percentile.
+    """
     pixels = np.moveaxis(pixels[:3] if len(pixels) >= 3 else pixels[[0, 0, 0]], 0, -1)
     if pixels.dtype != np.uint8:
         low, high = np.percentile(pixels[there] if there.any() else pixels, (2, 98))
@@ -180,7 +210,7 @@ def _coarse(levels: NDArray[np.uint8], threshold: int) -> NDArray[np.uint8]:
     return result
 
 
-def _encoded(pixels: NDArray[np.uint8], quality: int | None = None) -> bytes:
+def encoded(pixels: NDArray[np.uint8], quality: int | None = None) -> bytes:
     """A WebP, lossless where no quality is given."""
     data = io.BytesIO()
     # Lossless and at its fastest it is smaller than the best PNG, in a quarter of the time.

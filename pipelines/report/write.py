@@ -4,8 +4,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipelines.report.errors import write_errors
 from pipelines.report.figures import write_figures
+from pipelines.report.measured import FILES, measured_files
 from pipelines.report.page import render_page
+from pipelines.report.places import place_pictures
 from pipelines.report.previews import Picture, previews
 from pipelines.report.table import as_csv
 from pipelines.results.outcome import SceneOutcome
@@ -16,13 +19,22 @@ from tiling.disk import appearing
 from tiling.masks.mask import threshold_level
 
 
-def write_report(folder: Path, report: Report, outcomes: Sequence[SceneOutcome]) -> Path:
-    """Writes `report.json`, `scores.csv` and `report.html`, and figures where asked for.
+def write_report(
+    folder: Path,
+    report: Report,
+    outcomes: Sequence[SceneOutcome],
+    others: Sequence[SceneOutcome] = (),
+) -> Path:
+    """Writes the report, its tables, and figures where asked for.
+
+    These are `report.json`, `scores.csv` and `report.html`; of what was measured, the files of
+    `pipelines.report.measured`; and `errors.gpkg` where scenes with coordinates were scored.
 
     Args:
         folder: Where to; it is made.
         report: From `pipelines.report.build.build_report`.
         outcomes: Those it was built from, for pictures.
+        others: Of a run that is compared with.
 
     Returns:
         `folder/report.html`.
@@ -35,17 +47,36 @@ def write_report(folder: Path, report: Report, outcomes: Sequence[SceneOutcome])
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder / "report.json", json.dumps(as_json(report), indent=2) + "\n")
         _write(folder / "scores.csv", as_csv(report))
-        _write(html, render_page(report, _pictures(report, outcomes)))
+        tables = measured_files(report, outcomes)
+        for name in FILES:
+            if name in tables:
+                _write(folder / name, tables[name])
+            else:
+                (folder / name).unlink(missing_ok=True)  # Of an earlier run.
+        write_errors(folder, outcomes)
+        bands = _bands(report)
+        pictures = _pictures(report, outcomes, others, bands)
+        _write(html, render_page(report, pictures, place_pictures(report, outcomes, bands)))
         if report.settings.get("figures"):
             write_figures(folder, report)
     return html
 
 
-def _pictures(report: Report, outcomes: Sequence[SceneOutcome]) -> list[Picture]:
-    f1 = {scene.name: score_at(scene.scores, "foreground.f1") for scene in report.scenes}
+def _bands(report: Report) -> list[int] | None:
+    """The bands of the scenes that are shown; None for the first ones."""
     bands = report.settings.get("bands")
-    chosen = [int(band) for band in bands.split(",")] if bands else None
-    return previews(outcomes, f1, threshold_level(report.scoring.threshold), chosen)
+    return [int(band) for band in bands.split(",")] if bands else None
+
+
+def _pictures(
+    report: Report,
+    outcomes: Sequence[SceneOutcome],
+    others: Sequence[SceneOutcome],
+    bands: Sequence[int] | None,
+) -> list[Picture]:
+    f1 = {scene.name: score_at(scene.scores, "foreground.f1") for scene in report.scenes}
+    level = threshold_level(report.scoring.threshold)
+    return previews(outcomes, f1, level, bands, {other.name: other for other in others})
 
 
 def _write(path: Path, text: str) -> None:

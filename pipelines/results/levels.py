@@ -200,7 +200,8 @@ def open_levels(
 
     Raises:
         SceneError: It cannot be read.
-        PredictionError: It does not have the bands that the classes want, or may be either kind.
+        PredictionError: It does not have the bands that the classes want, has several of other
+            names, or may be either kind.
     """
     with _open(path, classes) as scene:
         scale = value_range or _declared_ends(scene)
@@ -222,7 +223,8 @@ def open_levels(
                 f"classes ({', '.join(names)}); give a band for each, none for the background"
             )
         ours = all(text.startswith(_OF_PROBABILITY) for text in scene.descriptions)
-        if ours and names != (own := _names(scene)):
+        # One class is the foreground, whatever it is called; several might be mixed up.
+        if ours and len(names) > 1 and names != (own := _names(scene)):
             raise PredictionError(
                 f"{path}: bands of {', '.join(own)}, but {', '.join(names)} are scored; score "
                 "runs of the same classes, in the same order"

@@ -1,12 +1,18 @@
 """The outcome of each scene of a run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from affine import Affine
+from shapely.affinity import affine_transform
+from shapely.geometry import MultiPolygon
+
 from pipelines.inputs.labels import Labelling
 from pipelines.inputs.scene_input import FieldUsed
+from pipelines.measurements.errors import ErrorRegion
+from pipelines.measurements.measured import SceneMeasures
 from pipelines.results.levels import RasterLevels, open_levels
 from pipelines.results.lines import LinesFound
 from pipelines.scores.counts import SceneCounts
@@ -50,6 +56,32 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class SceneErrors:
+    """Where a scene's prediction and its label disagree.
+
+    Attributes:
+        regions: The largest first.
+        crs: Of the scene, as WKT.
+        transform: From its pixels to coordinates.
+        pixel: Size of a pixel on the ground; None where nothing tells it.
+    """
+
+    regions: Sequence[ErrorRegion]
+    crs: str
+    transform: Affine
+    pixel: PixelSize | None
+
+    def placed(self, region: ErrorRegion) -> MultiPolygon:
+        """The outline of a region in the scene's coordinates."""
+        placed: MultiPolygon = affine_transform(region.outline, self.transform.to_shapely())
+        return placed
+
+    def square_metres(self, region: ErrorRegion) -> float | None:
+        """The area of a region on the ground."""
+        return None if self.pixel is None else region.pixels * self.pixel.side**2
+
+
+@dataclass(frozen=True)
 class SceneScores:
     """What was counted of a scene with a label; its scores are taken from that.
 
@@ -58,12 +90,14 @@ class SceneScores:
         second: Of the second observer's label against the first one's, where there is one.
         steps: Of the prediction after each recurrent step; empty where steps were not kept.
         label_left_out: Share of the label's pixels that are left out, 0 to 1.
+        errors: Where the two disagree; None where the scene has no coordinates.
     """
 
     counts: SceneCounts
     second: SceneCounts | None = None
     steps: tuple[SceneCounts, ...] = ()
     label_left_out: float = 0.0
+    errors: SceneErrors | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +124,7 @@ class SceneOutcome:
             scored.
         scores: None where there is no label.
         lines: What there is on its lines; None where none were made.
+        measures: None where nothing was measured.
         error: Why the scene failed; None where it did not.
         skipped: Why it was left out, though nothing is wrong with it; None where it was not.
     """
@@ -110,6 +145,7 @@ class SceneOutcome:
     field: FieldUsed | None = None
     scores: SceneScores | None = None
     lines: LinesFound | None = None
+    measures: SceneMeasures | None = None
     error: str | None = None
     skipped: str | None = None
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 from pipelines.inputs.scene_input import FieldUsed
 from pipelines.results.lines import LinesFound
@@ -194,6 +194,46 @@ class CurvePoints:
 
 
 @dataclass(frozen=True)
+class UncertainPlace:
+    """A square of a scene in which the prediction is uncertain.
+
+    Attributes:
+        row: Its first row.
+        column: Its first column.
+        height: Rows.
+        width: Columns.
+        entropy: Mean over its pixels, in bits: 0 is certain, 1 is a coin's.
+        x: Of its centre, in the scene's coordinates; columns where it has none.
+        y: Of its centre; rows where it has none.
+    """
+
+    row: int
+    column: int
+    height: int
+    width: int
+    entropy: float
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of several scenes; names are those of docs/measurements.md.
+
+    Attributes:
+        kind: "roads" or "vessels".
+        pooled: Of all roads together; None of vessels.
+        mean: Over scenes.
+        sd: Standard deviation over scenes, with n - 1 in the denominator.
+    """
+
+    kind: Literal["roads", "vessels"]
+    pooled: ByPath | None
+    mean: ByPath
+    sd: ByPath
+
+
+@dataclass(frozen=True)
 class SceneEntry:
     """One scene.
 
@@ -218,6 +258,8 @@ class SceneEntry:
         scores: None where there is no label; in `report.json` they stand among the other fields.
         remarks: What a person should know of how it was read, line by line.
         lines: What there is on its lines; None where none were made.
+        measurements: By name; None where nothing was measured.
+        uncertain: Where the prediction is least certain, the worst place first.
     """
 
     name: str
@@ -237,6 +279,8 @@ class SceneEntry:
     scores: Scores[Number] | None
     remarks: Sequence[str] = ()
     lines: LinesFound | None = None
+    measurements: ByPath | None = None
+    uncertain: Sequence[UncertainPlace] = ()
 
 
 @dataclass(frozen=True)
@@ -285,6 +329,7 @@ class Report:
         comparison: None where there is one run only.
         curve: None without labels, or where masks were scored.
         scenes: Those that were done.
+        measurements: None where nothing was measured.
         failed: What was not done.
         skipped: What was left out because it lies outside the area of interest.
         made_with: Command, versions, machine.
@@ -309,6 +354,7 @@ class Report:
     failed: Sequence[Failure]
     skipped: Sequence[Failure]
     made_with: MadeWith
+    measurements: Measured | None = None
 
 
 def as_json(report: Report) -> dict[str, Any]:

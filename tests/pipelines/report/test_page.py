@@ -12,7 +12,7 @@ from pipelines.report.previews import Picture
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 BAD = "bad </script><b>&\"'"
-SECTIONS = ("failed", "curves", "steps", "scenes", "classes", "comparison", "pictures", "made")
+SECTIONS = ("failed", "comparison", "pictures", "scenes", "curves", "steps", "classes", "made")
 
 
 class Page(HTMLParser):
@@ -29,6 +29,7 @@ class Page(HTMLParser):
             [],
             [],
         )
+        self.section, self.sections = None, []
         self.feed(html)
         self.close()
         assert self.open == [], "elements that are never closed"
@@ -44,8 +45,11 @@ class Page(HTMLParser):
             self.ids.append(attributes["id"])
         if tag == "script" and attributes.get("type") == "application/json":
             self.data.append("")
+        if tag == "section":
+            self.section = attributes.get("id")
         if tag == "tr":
             self.rows.append([])
+            self.sections.append(self.section)
         if tag in ("th", "td"):
             self.rows[-1].append("")
         if tag not in VOID:
@@ -70,7 +74,13 @@ class Page(HTMLParser):
                 self.rows[-1][-1] += data
 
     def row(self, name):
-        return next([cell.strip() for cell in row] for row in self.rows if row[0].strip() == name)
+        """The row that begins so; that of the comparison's own tables only if there is no other."""
+        found = [
+            (section == "comparison", [cell.strip() for cell in row])
+            for section, row in zip(self.sections, self.rows, strict=True)
+            if row[0].strip() == name
+        ]
+        return min(found, key=lambda one: one[0])[1]
 
 
 @pytest.fixture(scope="module")

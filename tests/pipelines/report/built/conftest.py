@@ -13,6 +13,7 @@ from pipelines.datasets.synthetic import draw_road_scene
 from pipelines.evaluation.comparison import compared
 from pipelines.evaluation.scoring import count
 from pipelines.inference.batch import run_batch
+from pipelines.inference.measuring import measured
 from pipelines.inputs.discovery import road_inputs
 from pipelines.inputs.labels import Labelling, open_label
 from pipelines.inputs.opening import Reading
@@ -72,7 +73,8 @@ def outcomes(config, model, write_raster):
     labelling = Labelling(3, (9,))
     items = road_inputs(config.scenes, config.labels, Reading(labelling=labelling))
     found = run_batch(items, [model], config, config.output, Silence())
-    return [one if one.label is None else with_second(one, labelling, config) for one in found]
+    found = [one if one.label is None else with_second(one, labelling, config) for one in found]
+    return measured(found, CLASSES, {})
 
 
 def with_second(outcome, labelling, config):

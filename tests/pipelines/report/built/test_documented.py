@@ -8,8 +8,8 @@ from pipelines.results.report import SCHEMA
 
 DOCUMENT = Path(__file__).parents[4] / "docs" / "report.md"
 
-OWN = {"settings", "files", "packages", "mean", "sd", "intervals"}
-"""What has keys that the report does not choose: options, files, packages, columns."""
+OWN = {"settings", "files", "packages", "mean", "sd", "intervals", "measurements"}
+"""What has keys that the report does not choose: options, files, packages, columns, measures."""
 
 
 def tables():

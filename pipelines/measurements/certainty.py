@@ -1,0 +1,89 @@
+"""Where a prediction is least certain."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.measurements.network import Levels
+from pipelines.scores.counts import together
+from tiling.blend import NODATA, TOP
+from tiling.window import Window, split
+
+MOST = 20
+"""Places that are kept of a scene."""
+
+
+_AT_ONCE = 2048
+
+
+_SIDES = (128, 64, 32)
+"""Sides of a place in pixels: the first that leaves six in the scene's shorter side."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A square of a scene.
+
+    Attributes:
+        window: Where it is.
+        entropy: Of the prediction, in bits: mean over its pixels, 0 (certain) to 1 (a coin).
+    """
+
+    window: Window
+    entropy: float
+
+
+def least_certain(probability: Levels, most: int = MOST) -> list[Place]:
+    """The squares in which the prediction is least certain, the worst first.
+
+    Squares of one size cover the scene; none that is taken touches another. The entropy of a pixel
+    is that of foreground against background (Shannon, 1948).
+
+    Args:
+        probability: Levels of the foreground.
+        most: How many; fewer where there are no more.
+
+    Raises:
+        SceneError: The raster cannot be read.
+    """
+    height, width = probability.height, probability.width
+    side = next((one for one in _SIDES if min(height, width) >= 6 * one), _SIDES[-1])
+    shape = -(-height // side), -(-width // side)
+    total, count = np.zeros(shape), np.zeros(shape)
+    bits = np.append(_entropy(np.arange(TOP + 1) / TOP), 0)
+    for window in split(height, width, _AT_ONCE):
+        levels = together(probability.read(window))
+        first = window.row // side, window.column // side
+        for sums, values in ((total, bits[levels]), (count, levels != NODATA)):
+            found = _by_square(values, side)
+            sums[first[0] :, first[1] :][: found.shape[0], : found.shape[1]] = found
+    # Of a square that is mostly missing, the rest says little.
+    mean = np.where(count >= side**2 / 2, total / np.maximum(count, 1), -1)
+    return _apart(mean, side, Window(0, 0, height, width), most)
+
+
+def _entropy(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    both = np.stack([p, 1 - p])
+    bits: NDArray[np.float64] = -(both * np.log2(np.maximum(both, 1e-300))).sum(axis=0)
+    return bits
+
+
+def _by_square(values: NDArray[np.generic], side: int) -> NDArray[np.float64]:
+    """Sums over squares; those at the right and at the bottom may be cut off."""
+    rows, columns = (np.arange(0, length, side) for length in values.shape)
+    sums = np.add.reduceat(np.add.reduceat(values, rows, 0, np.float64), columns, 1)
+    return np.asarray(sums, np.float64)
+
+
+def _apart(mean: NDArray[np.float64], side: int, scene: Window, most: int) -> Sequence[Place]:
+    """The highest values, none beside another."""
+    free = mean.copy()
+    found: list[Place] = []
+    while len(found) < most and free.max(initial=0) > 0:
+        row, column = np.unravel_index(int(free.argmax()), free.shape)
+        window = Window(int(row) * side, int(column) * side, side, side).intersection(scene)
+        found.append(Place(window, float(mean[row, column])))
+        free[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2] = -1
+    return found

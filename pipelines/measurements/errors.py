@@ -1,0 +1,126 @@
+"""Where a prediction and a label disagree: regions that were missed, and false alarms."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from rasterio.features import shapes
+from scipy.ndimage import label as label_regions
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+from shapely import STRtree
+from shapely.geometry import MultiPolygon, shape
+from shapely.geometry.base import BaseGeometry
+
+from pipelines.scores.relaxed import Disc
+from tiling.window import Window
+
+Kind = Literal["miss", "false alarm"]
+
+MOST = 1000
+"""Regions of each kind that are kept of a scene: the largest."""
+
+
+_NEIGHBOURS = np.ones((3, 3), np.intp)
+
+
+@dataclass(frozen=True)
+class ErrorRegion:
+    """Touching pixels that were missed, or are false alarms.
+
+    Attributes:
+        kind: Which of the two.
+        pixels: How many there are.
+        outline: Around them, in pixels of the scene: x is a column, y a row.
+    """
+
+    kind: Kind
+    pixels: int
+    outline: MultiPolygon
+
+
+class ErrorRegions:
+    """Finds the regions of a scene, window by window.
+
+    As in relaxed scores, what lies within `disc` of what it should be is no error: else every road
+    would have one along each edge.
+
+    Args:
+        disc: What is near.
+    """
+
+    def __init__(self, disc: Disc) -> None:
+        self._disc = disc
+        self._whole: dict[Kind, list[BaseGeometry]] = {"miss": [], "false alarm": []}
+        self._cut: dict[Kind, list[BaseGeometry]] = {"miss": [], "false alarm": []}
+
+    def add(
+        self,
+        predicted: NDArray[np.bool_],
+        labelled: NDArray[np.bool_],
+        counted: NDArray[np.bool_],
+        window: Window,
+        around: Window,
+    ) -> None:
+        """Finds those of a window.
+
+        Args:
+            predicted: Foreground of the prediction [h, w] of `around`.
+            labelled: Foreground of the label [h, w].
+            counted: Pixels that count [h, w].
+            window: Whose regions are found.
+            around: The same, grown by the disc's margin and cut off at the scene's border.
+        """
+        inside = window.slices(around)
+        predicted, labelled = predicted & counted, labelled & counted
+        pairs: Sequence[tuple[Kind, NDArray[np.bool_], NDArray[np.bool_]]] = (
+            ("miss", labelled, predicted),
+            ("false alarm", predicted, labelled),
+        )
+        for kind, wanted, other in pairs:
+            if not wanted[inside].any():
+                continue
+            near = self._disc.highest(other.astype(np.uint8)) > 0
+            self._add(kind, (wanted & ~near)[inside], window)
+
+    def _add(self, kind: Kind, wrong: NDArray[np.bool_], window: Window) -> None:
+        regions, count = label_regions(wrong, _NEIGHBOURS)
+        if not count:
+            return
+        pieces: list[list[BaseGeometry]] = [[] for _ in range(count)]
+        # Outlines of pixels that touch at corners are not valid: each piece has its own.
+        for outline, value in shapes(regions.astype(np.int32), mask=wrong, connectivity=4):
+            pieces[int(value) - 1].append(shape(outline))
+        edge = np.concatenate([regions[0], regions[-1], regions[:, 0], regions[:, -1]])
+        for number, parts in enumerate(pieces, start=1):
+            placed = shapely.transform(
+                MultiPolygon(parts), lambda points: points + (window.column, window.row)
+            )
+            (self._cut if number in edge else self._whole)[kind].append(placed)
+        self._whole[kind] = _largest(self._whole[kind])
+
+    def found(self) -> list[ErrorRegion]:
+        """The regions of all windows, the largest first."""
+        every = []
+        for kind, whole in self._whole.items():
+            for outline in _largest([*whole, *_joined(self._cut[kind])]):
+                parts = MultiPolygon(list(shapely.get_parts(outline)))
+                every.append(ErrorRegion(kind, round(outline.area), parts))
+        return sorted(every, key=lambda region: (-region.pixels, region.outline.bounds))
+
+
+def _joined(cut: Sequence[BaseGeometry]) -> list[BaseGeometry]:
+    """Regions that the borders of windows cut, whole again: those that touch are one."""
+    if not cut:
+        return []
+    one, other = STRtree(cut).query(cut, predicate="intersects")
+    links = csr_array((np.ones(one.size), (one, other)), (len(cut), len(cut)))
+    count, group = connected_components(links, directed=False)
+    return [shapely.union_all(np.array(cut)[group == number]) for number in range(count)]
+
+
+def _largest(outlines: list[BaseGeometry]) -> list[BaseGeometry]:
+    return sorted(outlines, key=lambda one: (-one.area, one.bounds))[:MOST]

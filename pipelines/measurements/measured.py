@@ -1,0 +1,108 @@
+"""What is measured of a scene, and what of a batch, as numbers by name."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite, nan
+
+import numpy as np
+from affine import Affine
+
+from pipelines.measurements.certainty import Place
+from pipelines.measurements.network import Network
+from pipelines.measurements.vessels import VesselTree
+from pipelines.scores.curve import Number
+
+Numbers = Mapping[str, Number]
+"""By name, see docs/measurements.md; None where one is undefined."""
+
+
+@dataclass(frozen=True)
+class SceneMeasures:
+    """What is measured of a scene.
+
+    Attributes:
+        lines: Of its roads, or of the vessels of a fundus.
+        uncertain: Where its prediction is least certain, the worst place first.
+        transform: From pixels to coordinates.
+    """
+
+    lines: Network | VesselTree
+    uncertain: Sequence[Place]
+    transform: Affine
+
+    @property
+    def numbers(self) -> Numbers:
+        """All that is measured, by name."""
+        lines = self.lines
+        return of_tree(lines) if isinstance(lines, VesselTree) else of_networks([lines])
+
+
+def of_networks(networks: Sequence[Network]) -> Numbers:
+    """The numbers of one scene's roads, or of those of several together.
+
+    Metres are there where the pixel size of all is known.
+    """
+    sides = [one.side for one in networks]
+    pixels = sum(one.pixels for one in networks)
+    foreground = sum(one.foreground for one in networks)
+    steps = sum(one.steps for one in networks)
+    known = [(one, side) for one, side in zip(networks, sides, strict=True) if side is not None]
+    area = road = length = nan
+    if len(known) == len(networks):
+        area = sum(one.pixels * side**2 for one, side in known)
+        road = sum(one.foreground * side**2 for one, side in known)
+        length = sum(one.steps * side for one, side in known)
+    return _plain(
+        {
+            "area_km2": area / 1e6,
+            "foreground_share": _over(foreground, pixels),
+            "length_km": length / 1e3,
+            "km_per_km2": _over(length * 1e3, area),
+            "width_m": _over(road, length),
+            "length_px": steps,
+            "width_px": _over(foreground, steps),
+        }
+    )
+
+
+def of_tree(tree: VesselTree) -> Numbers:
+    """The numbers of a fundus."""
+    whole, diameter = tree.whole, tree.diameter
+    return _plain(
+        {
+            "density": whole.density,
+            "length_px": whole.length,
+            "length_diameters": whole.length / diameter,
+            "calibre_px": whole.calibre,
+            "calibre_sd_px": whole.calibre_sd,
+            "calibre_per_mille": 1e3 * whole.calibre / diameter,
+            "calibre_sd_per_mille": 1e3 * whole.calibre_sd / diameter,
+            "arc_chord": tree.arc_chord,
+            "turning_per_diameter": tree.turning * diameter,
+            "fractal_dimension": tree.dimension,
+            "bifurcation_angle": tree.angle,
+            "segments": len(tree.segments),
+            "bifurcations": tree.count("bifurcation"),
+            "crossings": tree.count("crossing"),
+            "ends": tree.count("end"),
+            "diameter_px": diameter,
+        }
+    )
+
+
+def spread(every: Sequence[Numbers]) -> tuple[Numbers, Numbers]:
+    """Mean and standard deviation (n - 1) of each number over scenes, where it is defined."""
+    mean, deviation = {}, {}
+    for name in every[0] if every else ():
+        values = np.array([one[name] for one in every if one[name] is not None], np.float64)
+        mean[name] = float(values.mean()) if values.size else nan
+        deviation[name] = float(values.std(ddof=1)) if values.size > 1 else nan
+    return _plain(mean), _plain(deviation)
+
+
+def _over(part: float, whole: float) -> float:
+    return part / whole if whole else nan
+
+
+def _plain(numbers: Mapping[str, float]) -> Numbers:
+    return {name: value if isfinite(value) else None for name, value in numbers.items()}

@@ -1,0 +1,120 @@
+"""What is measured of the lines of a scene of any size: area, length and width of its roads."""
+
+from dataclasses import dataclass
+from math import nan, sqrt
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.morphology import skeletonize
+
+from pipelines.scores.counts import together
+from tiling.blend import NODATA
+from tiling.window import Window, split
+
+PART = 2048
+"""Pixels on a side of what is skeletonised at once."""
+
+
+MARGIN = 128
+"""Pixels around a part that are skeletonised with it, so that its lines end where they should."""
+
+
+_STRAIGHT, _DIAGONAL = 0.948, 0.948 * sqrt(2)
+"""Lengths of steps from pixel to pixel that make lines of any direction right on average."""
+
+
+class Levels(Protocol):
+    """What is measured: levels by window."""
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        ...
+
+    def read(self, window: Window) -> NDArray[np.uint8]:
+        """Levels 0 to 254 [bands, h, w], 255 where there is no pixel."""
+        ...
+
+
+@dataclass(frozen=True)
+class Network:
+    """The lines of a scene.
+
+    Attributes:
+        pixels: Those that are there.
+        foreground: Those of them that are foreground.
+        steps: Length of its centre lines, in pixels.
+        side: Of a pixel in metres; None where nothing tells it.
+    """
+
+    pixels: int
+    foreground: int
+    steps: float
+    side: float | None
+
+    @property
+    def share(self) -> float:
+        """Of the pixels that are foreground; nan where there is none."""
+        return self.foreground / self.pixels if self.pixels else nan
+
+    @property
+    def width(self) -> float:
+        """Mean width in pixels: area over length; nan where there is no line."""
+        return self.foreground / self.steps if self.steps else nan
+
+
+def network(mask: Levels, side: float | None) -> Network:
+    """Measures the lines of a mask, part by part.
+
+    The length is that of the skeleton's steps, each times 0.948 (Kulpa, "Area and perimeter
+    measurement of blobs in discrete binary pictures", 1977), so that it is right on average over
+    all directions; a single line may be 5 % off.
+
+    Args:
+        mask: Levels; all above 0 is foreground.
+        side: Of a pixel in metres, where it is known.
+
+    Raises:
+        SceneError: The mask cannot be read.
+    """
+    scene = Window(0, 0, mask.height, mask.width)
+    pixels = foreground = 0
+    steps = 0.0
+    for part in split(scene.height, scene.width, PART):
+        around = part.grown(MARGIN).intersection(scene)
+        levels = together(mask.read(around))
+        there = levels != NODATA
+        found = there & (levels > 0)
+        inside = part.slices(around)
+        pixels += int(there[inside].sum())
+        foreground += int(found[inside].sum())
+        if found.any():
+            steps += _steps(skeletonize(found), inside)
+    return Network(pixels, foreground, steps, side)
+
+
+def _steps(skeleton: NDArray[np.bool_], inside: tuple[slice, slice]) -> float:
+    """Length of the steps from the pixels inside to the right and down."""
+    there = np.pad(skeleton, 1)
+    here = np.zeros_like(there)
+    rows, columns = inside
+    here[rows.start + 1 : rows.stop + 1, columns.start + 1 : columns.stop + 1] = skeleton[inside]
+
+    def joined(down: int, right: int) -> NDArray[np.bool_]:
+        """Whether the pixel that far away is of the skeleton too [h, w]."""
+        return np.roll(there, (-down, -right), (0, 1))
+
+    right, below, left, above = (joined(*way) for way in ((0, 1), (1, 0), (0, -1), (-1, 0)))
+    straight = (here & right).sum() + (here & below).sum()
+    # Two that a third joins around a corner are no step.
+    diagonal = (here & joined(1, 1) & ~right & ~below).sum()
+    diagonal += (here & joined(1, -1) & ~left & ~below).sum()
+    # A corner of a staircase stands for one diagonal step, not for two straight ones.
+    corners = (here & (left ^ right) & (above ^ below)).sum()
+    return float(_STRAIGHT * (straight - 2 * corners) + _DIAGONAL * (diagonal + corners))
