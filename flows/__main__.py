@@ -42,6 +42,12 @@ def _export(called: str, words: Sequence[str]) -> None:
     main(called, words)
 
 
+def _figures(called: str, words: Sequence[str]) -> None:
+    from pipelines.report.paper import main
+
+    main(called, words)
+
+
 def _demo(called: str, words: Sequence[str]) -> None:
     from flows.demo import main
 
@@ -65,6 +71,7 @@ TOOLS = {
     "serve": Tool("Serve every flow as a Prefect deployment until interrupted.", _serve),
     "networks": Tool("List the networks with their size, cost and speed here.", _networks),
     "export": Tool("Write weights as an ONNX file, which needs no torch.", _export),
+    "figures": Tool("Draw the figures of a run for a paper, as PDF, SVG and PNG.", _figures),
     "demo": Tool("Draw a sample scene, find its roads and score them.", _demo),
     "--install-completion": Tool("Let bash, zsh or fish complete commands and options.",
                                  _install_completion),

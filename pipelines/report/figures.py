@@ -30,7 +30,7 @@ _VARIABLES = {
 }  # fmt: skip
 
 
-_STYLE: Any = {  # Newer matplotlib lists every key in the type, older does not.
+STYLE: Any = {  # Newer matplotlib lists every key in the type, older does not.
     "svg.hashsalt": "rurnet",  # The same report twice is the same bytes.
     "svg.fonttype": "none",
     "font.size": 9.5,
@@ -49,19 +49,20 @@ _STYLE: Any = {  # Newer matplotlib lists every key in the type, older does not.
 }
 
 
-_RESOLUTION = 300
+RESOLUTION = 300
 
 
 def curve_figure(report: Report) -> Figure | None:
     """Precision over recall of all thresholds, strict and relaxed.
 
     Returns:
-        The figure, with break-evens, the chosen threshold and 0.5 marked; None without a curve.
+        The figure, with break-evens, the chosen threshold, 0.5 and the second observer marked;
+        None without a curve.
     """
     curve, pooled = report.curve, report.pooled
     if curve is None or pooled is None:
         return None
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.9, 5.3), layout="constrained")
         axes = figure.subplots()
         _equal_f1_lines(axes)
@@ -87,6 +88,11 @@ def curve_figure(report: Report) -> Figure | None:
             nearest = int(np.abs(_floats(curve.threshold) - 0.5).argmin())
             if abs(threshold - 0.5) > 0.003 and there[nearest]:
                 _mark(axes, recall[nearest], precision[nearest], "s", color, "threshold 0.50")
+        second = report.second_observer and report.second_observer.pooled
+        if second is not None:
+            recall, precision = second.foreground.recall, second.foreground.precision
+            if recall is not None and precision is not None:
+                _mark(axes, recall, precision, "*", THIRD, "second observer")
         axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1), aspect="equal")
         axes.set_anchor("N")
         _legend_below(figure, columns=2)
@@ -108,7 +114,7 @@ def reliability_figure(report: Report) -> Figure | None:
     probability = _floats([one.probability for one in bins])
     share = _floats([one.share for one in bins])
     pixels = _floats([one.pixels for one in bins])
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.9, 5.3), layout="constrained")
         above, below = figure.subplots(2, sharex=True, height_ratios=(4, 1))
         above.plot([0, 1], [0, 1], color=LINE, lw=1.2, label="perfectly calibrated")
@@ -142,7 +148,7 @@ def steps_figure(report: Report) -> Figure | None:
         ("relaxed F1", THIRD, "D-.", "relaxed.f1"),
         ("clDice", FOURTH, "^:", "topology.cldice"),
     )
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.9, 3.5), layout="constrained")
         axes = figure.subplots()
         for order, (name, color, style, path) in enumerate(drawn):
@@ -184,7 +190,7 @@ def inline_svg(figure: Figure) -> str:
         The element, as wide as what it stands in.
     """
     buffer = io.StringIO()
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
@@ -225,8 +231,8 @@ def write_figures(folder: Path, report: Report) -> list[Path]:
         if figure is None:
             continue
         path = folder / f"{name}.png"
-        with appearing(path) as partial, matplotlib.rc_context(_STYLE):
-            figure.savefig(partial, format="png", dpi=_RESOLUTION, metadata={"Software": None})
+        with appearing(path) as partial, matplotlib.rc_context(STYLE):
+            figure.savefig(partial, format="png", dpi=RESOLUTION, metadata={"Software": None})
         written.append(path)
     return written
 

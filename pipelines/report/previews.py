@@ -69,7 +69,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class _Layers:
+class Layers:
     """The pixels of a picture, all of one size."""
 
     image: NDArray[np.uint8]
@@ -125,7 +125,7 @@ def _picture(
     longest = _LONGEST
     while True:
         try:
-            layers = _layers(outcome, bands, longest, other)
+            layers = layers_of(outcome, bands, longest, other)
         except Exception:
             return None  # Gone or changed since, or worse; the table still has its scores.
         height, width = layers.steps[0].shape
@@ -147,12 +147,17 @@ def _picture(
         longest = max(_SHORTEST, int(min(longest, max(height, width)) * sqrt(budget / size) * 0.95))
 
 
-def _layers(
+def layers_of(
     outcome: SceneOutcome,
     bands: Sequence[int] | None,
     longest: int,
-    other: SceneOutcome | None,
-) -> _Layers:
+    other: SceneOutcome | None = None,
+) -> Layers:
+    """The pixels of a scene, its label and its predictions, no side over `longest`.
+
+    Raises:
+        Exception: A file is gone or has changed since; whatever its reader says.
+    """
     files = steps_in(outcome.files) or [outcome.files["probability"]]
     steps = []
     for path in files:
@@ -172,7 +177,7 @@ def _layers(
         with other.open_raster(other.files["probability"]) as levels:
             compared = at_size(together(levels.overview(longest)), shape)
     image = _image(outcome, bands, longest, steps[-1] != NODATA)
-    return _Layers(image, label, steps, compared)
+    return Layers(image, label, steps, compared)
 
 
 def _image(

@@ -1,8 +1,11 @@
 """What a run has to tell: the contents of `report.json`, field by field as in docs/report.md."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
+
+from pydantic import TypeAdapter
 
 from pipelines.inputs.scene_input import FieldUsed
 from pipelines.results.lines import LinesFound
@@ -355,6 +358,21 @@ class Report:
     skipped: Sequence[Failure]
     made_with: MadeWith
     measurements: Measured | None = None
+
+
+def from_json(contents: Mapping[str, Any]) -> Report:
+    """The report that `as_json` gave the contents of.
+
+    Raises:
+        ValidationError: They are no such report, or one of another schema.
+    """
+    groups = [field.name for field in fields(Scores)]
+    contents = copy.deepcopy(dict(contents))
+    second = contents.get("second_observer") or {}
+    for scene in (*contents.get("scenes", ()), *second.get("scenes", ())):
+        scores = {group: scene.pop(group, None) for group in groups}
+        scene["scores"] = None if scores["foreground"] is None else scores
+    return TypeAdapter(Report).validate_python(contents)
 
 
 def as_json(report: Report) -> dict[str, Any]:

@@ -1,0 +1,262 @@
+"""`rurnet figures RUN`: the figures of a run for a paper, as PDF, SVG and PNG.
+
+They are drawn from `report.json` and the files that it names; nothing is predicted or scored.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from pipelines.config.scoring import LabelSettings
+from pipelines.errors import DataError, PipelineError
+from pipelines.inputs.labels import labelling_of
+from pipelines.report.figures import FIGURES, LINE, RESOLUTION, STYLE
+from pipelines.report.previews import Layers, layers_of
+from pipelines.results.outcome import SceneOutcome
+from pipelines.results.report import Report, SceneEntry, from_json
+from pipelines.runtime.disk import refusals_named
+from pipelines.scores.scores import score_at
+from tiling.blend import NODATA, TOP
+from tiling.disk import appearing
+from tiling.errors import TilingError
+from tiling.masks.mask import threshold_level
+
+FORMATS = ("pdf", "svg", "png")
+
+
+_SCENES = 3
+"""Scenes of the panel, where none are chosen."""
+
+
+_LONGEST = 900
+"""Pixels on a side of a picture in the panel."""
+
+
+_WIDTH = 7.2
+"""Of the panel in inches: two columns of most journals."""
+
+
+_TITLES = ("image", "label", "mask", "agreement")
+
+
+_HIT, _MISS, _ALARM = (0x1F, 0x8A, 0x4C), (0x1F, 0x5F, 0xD6), (0xD0, 0x2E, 0x12)
+
+
+_GONE = (0x80, 0x86, 0x8C)
+
+
+def figures_of(run: Path, scenes: Sequence[str] = (), output: Path | None = None) -> list[Path]:
+    """Draws the figures of a run.
+
+    Args:
+        run: Its folder, or its `report.json`.
+        scenes: Names of those in the panel; by default the worst, the middle and the best by F1.
+        output: Where to; by default `figures` beside the report.
+
+    Returns:
+        The files: `pr-curve`, `reliability`, `steps` and `panel` in each of `FORMATS`, or fewer
+        where there is nothing to draw.
+
+    Raises:
+        DataError: There is no report, or no such scene in it, or a file that it names is gone.
+        PipelineError: The disk refuses.
+    """
+    report = _read(run / "report.json" if run.is_dir() else run)
+    folder = output or (run if run.is_dir() else run.parent) / "figures"
+    panel = panel_figure(report, _chosen(report, scenes))
+    drawn = {name: draw(report) for name, draw in FIGURES.items()} | {"panel": panel}
+    written = []
+    with refusals_named(folder, "choose another --output"):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, figure in drawn.items():
+            if figure is not None:
+                written += _written(folder / name, figure)
+    return written
+
+
+def panel_figure(report: Report, scenes: Sequence[SceneEntry]) -> Figure | None:
+    """Image, label, mask and agreement of scenes, a row for each; None without scenes.
+
+    What no scene has is left out: labels and agreement, and images where rasters were only scored.
+
+    Raises:
+        DataError: A file that the report names is gone, or has changed.
+    """
+    if not scenes:
+        return None
+    level = threshold_level(report.scoring.threshold)
+    rows = [
+        _pictures(_layers(report, scene), level, _image_of(scene) is not None) for scene in scenes
+    ]
+    titles = [title for title in _TITLES if any(title in row for row in rows)]
+    ratios = [row["mask"].shape[0] / row["mask"].shape[1] for row in rows]
+    side = _WIDTH / len(titles)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(
+            figsize=(_WIDTH, side * sum(ratios) + 0.25 + 0.05 * len(rows)), layout="constrained"
+        )
+        figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)  # type: ignore[union-attr]
+        grid = figure.subplots(len(rows), len(titles), squeeze=False, height_ratios=ratios)
+        for axes, row, scene in zip(grid, rows, scenes, strict=True):
+            for place, title in zip(axes, titles, strict=True):
+                if title not in row:
+                    place.set_axis_off()
+                    continue
+                place.imshow(row[title], interpolation="nearest")
+                place.set(xticks=[], yticks=[])
+                place.spines[:].set(visible=True, color=LINE)
+            f1 = score_at(scene.scores, "at_threshold.f1")
+            said = scene.name if f1 is None else f"{scene.name}, F1 {f1:.3f}"
+            axes[0].text(0, -0.02, said, transform=axes[0].transAxes, va="top", fontsize=7)
+        for place, title in zip(grid[0], titles, strict=True):
+            place.set_title(title, fontsize=9)
+    figure.set_label("Image, label, mask, and hits (green), misses (blue) and false alarms (red)")
+    return figure
+
+
+def _read(path: Path) -> Report:
+    try:
+        return from_json(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; give the --output folder of a run") from None
+    except (OSError, ValueError, ValidationError) as error:
+        raise DataError(
+            f"{path}: is no report of this version ({str(error).splitlines()[0]}); run the command "
+            "in its made_with again: what is computed is kept"
+        ) from error
+
+
+def _chosen(report: Report, names: Sequence[str]) -> list[SceneEntry]:
+    by_name = {scene.name: scene for scene in report.scenes}
+    for name in names:
+        if name not in by_name:
+            raise DataError(
+                f"{name}: no such scene in the report; it has {', '.join(by_name) or 'none'}"
+            )
+    if names:
+        return [by_name[name] for name in names]
+
+    def f1(scene: SceneEntry) -> float:
+        found = score_at(scene.scores, "foreground.f1")
+        return 2 if found is None else float(found)
+
+    ranked = sorted(report.scenes, key=f1)
+    if len(ranked) <= _SCENES:
+        return ranked
+    scored = sum(f1(scene) < 2 for scene in ranked) or len(ranked)
+    return [ranked[0], ranked[scored // 2], ranked[scored - 1]]
+
+
+def _layers(report: Report, scene: SceneEntry) -> Layers:
+    settings = report.settings
+    named = (
+        report.model.classes[1:] if report.model else (settings.get("classes") or "one").split(",")
+    )
+    labels = LabelSettings(**{name: settings.get(name) for name in ("label_width",)}).model_copy(
+        update={"align_labels": bool(settings.get("align_labels"))}
+    )
+    bands = settings.get("bands")
+    outcome = SceneOutcome(
+        scene.name,
+        scene.input,
+        scene.height,
+        scene.width,
+        files=scene.files,
+        image=_image_of(scene),
+        label=scene.label,
+        labelling=labelling_of(len(named) + 1, tuple(report.scoring.ignore), labels),
+    )
+    try:
+        return layers_of(
+            outcome, [int(one) for one in bands.split(",")] if bands else None, _LONGEST
+        )
+    except (PipelineError, TilingError) as error:
+        raise DataError(
+            f"{scene.name}: cannot be drawn ({error}); run this in the folder in which the run was "
+            "started, or choose other scenes with --scenes"
+        ) from error
+
+
+def _image_of(scene: SceneEntry) -> str | None:
+    """What was predicted from; rasters that were only scored are no picture."""
+    return scene.input if scene.tiles is not None else None
+
+
+def _pictures(layers: Layers, level: int, seen: bool) -> dict[str, NDArray[np.uint8]]:
+    """Colours [h, w, 3] by title, one of `_TITLES`; the image where one was `seen`."""
+    levels, label = layers.steps[-1], layers.label
+    there = levels != NODATA
+    found = levels >= level
+    pictures = {"image": layers.image} if seen else {}
+    white = np.full((*levels.shape, 3), 255, np.uint8)
+    if label is not None:
+        pictures["label"] = _painted(white, [(label == TOP, (0, 0, 0)), (label == NODATA, _GONE)])
+    pictures["mask"] = _painted(white, [(found & there, (0, 0, 0)), (~there, _GONE)])
+    if label is not None:
+        counted, real = there & (label != NODATA), label == TOP
+        pictures["agreement"] = _painted(
+            white,
+            [
+                (counted & found & real, _HIT), (counted & ~found & real, _MISS),
+                (counted & found & ~real, _ALARM), (~counted, _GONE),
+            ],
+        )  # fmt: skip
+    return pictures
+
+
+def _painted(
+    ground: NDArray[np.uint8], parts: Sequence[tuple[NDArray[np.bool_], tuple[int, int, int]]]
+) -> NDArray[np.uint8]:
+    painted = ground.copy()
+    for where, colour in parts:
+        painted[where] = colour
+    return painted
+
+
+def _written(stem: Path, figure: Figure) -> Iterator[Path]:
+    """Writes a figure in every format; text stays text, and the same figure is the same bytes."""
+    metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
+    for kind in FORMATS:
+        path = stem.with_name(f"{stem.name}.{kind}")
+        with appearing(path) as partial, matplotlib.rc_context({**STYLE, "pdf.fonttype": 42}):
+            figure.savefig(partial, format=kind, dpi=RESOLUTION, metadata=metadata[kind])
+        yield path
+
+
+def main(called: str, words: Sequence[str]) -> None:
+    """Reads the command line and draws the figures.
+
+    Args:
+        called: How the command is typed, for its help and its errors.
+        words: What was typed after that.
+    """
+    parser = argparse.ArgumentParser(
+        called, description="Draw the figures of a run for a paper, as PDF, SVG and PNG."
+    )
+    parser.add_argument("run", metavar="RUN", type=Path, help="folder of a run, with report.json")
+    parser.add_argument(
+        "--scenes", nargs="+", default=[], metavar="NAME",
+        help="scenes of the panel; by default the worst, the middle and the best",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", type=Path, help="folder for the figures; by default RUN/figures"
+    )
+    arguments = parser.parse_args(words)
+    try:
+        for path in figures_of(arguments.run, arguments.scenes, arguments.output):
+            print(path)
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main("python -m pipelines.report.paper", sys.argv[1:])
