@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from types import TracebackType
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -29,8 +30,18 @@ _MOST_WORKERS = 4
 """Most processes that make crops by default; each holds the fundus images in memory."""
 
 
-Tile = tuple[CropSource, Window]
-"""An image, and a window of it that holds labelled pixels (see `Contents.labelled`)."""
+class Tile(NamedTuple):
+    """A tile of a held-out image.
+
+    Attributes:
+        source: The image.
+        window: A window of it that holds labelled pixels (see `Contents.labelled`).
+        data_set: Number of the data set that the image is of.
+    """
+
+    source: CropSource
+    window: Window
+    data_set: int = 0
 
 
 class HeldOutTiles(Dataset[dict[str, Tensor]]):
@@ -65,12 +76,12 @@ class HeldOutTiles(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """One tile: image [c, s, s], label and valid [1, s, s]."""
-        source, window = self.tiles[index]
+        source, window, data_set = self.tiles[index]
         tile = source.tile(window, statistics.TILE)
         if index >= len(self.tiles) - self.blank:
             tile["label"] = np.full_like(tile["label"], IGNORE_INDEX)
         prepared: dict[str, Tensor] = self.prepare(tile)
-        return prepared
+        return {**prepared, "data_set": torch.tensor(data_set)}
 
 
 def schedule_of(settings: TrainingSettings) -> CropSchedule:
@@ -113,7 +124,12 @@ def crop_loader(
         weights,
         schedule_of(settings),
         augmentation(
-            objective.mean, objective.std, light=how.augmented, missing=how.missing, start=start
+            objective.mean,
+            objective.std,
+            light=how.augmented,
+            restyled=how.restyled,
+            missing=how.missing,
+            start=start,
         ),
         (distributed.process(), distributed.processes()),
     )
