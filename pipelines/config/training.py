@@ -189,8 +189,8 @@ class TrainingSettings(Configuration):
     held_out: Annotated[
         list[Annotated[int, Field(ge=0)]] | None,
         Field(min_length=1, description="Number of training images held out to choose the "
-              "weights: one for each folder, or one for all together. By default a few, at most "
-              "a fifth."),
+              "weights: one for each folder (0 takes none there), or one for all together. By "
+              "default a few, at most a fifth."),
     ] = None  # fmt: skip
     folds: Annotated[
         int,
@@ -250,6 +250,8 @@ class TrainingSettings(Configuration):
             raise ValueError("one fold leaves nothing to train on: set folds to 2 or more")
         if self.folds and self.held_out is not None:
             raise ValueError("the folds decide which images are held out: leave held_out out")
+        if self.held_out is not None and not any(self.held_out):
+            raise ValueError("held_out holds out no image: give at least 1 for one of the folders")
         return self
 
     @model_validator(mode="after")

@@ -152,7 +152,7 @@ class SceneSource(CropSource):
         down, across = scene.height / seen.height, scene.width / seen.width
         top, left = int(window.row * down), int(window.column * across)
         bottom = min(scene.height, ceil((window.row + window.height) * down))
-        right = min(scene.width, ceil((window.col + window.width) * across))
+        right = min(scene.width, ceil((window.column + window.width) * across))
         own = self._own(Window(top, left, bottom - top, right - left))
         return resized(own, window.height, window.width)
 

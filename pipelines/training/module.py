@@ -15,7 +15,7 @@ from pipelines.errors import TrainingError
 from pipelines.inputs.labels import IGNORE_INDEX
 from pipelines.sampling.batches import stream
 from pipelines.sampling.initial_masks import starting_mask
-from pipelines.scores.curve import HALF
+from pipelines.scores.curve import HALF, mean_of_defined
 from pipelines.scores.histogram import Histogram, curve_of, foreground_at
 from pipelines.training.objective import Objective
 from rurnet.loss import label_weight, multi_step_loss
@@ -161,7 +161,9 @@ class SegmentationModule(lightning.LightningModule):
         }
         for name, values in scores.items():
             # They are the same in all processes, but Lightning wants to hear it.
-            self.log(f"held_out/{name}", float(np.nanmean(values)), prog_bar=True, sync_dist=True)
+            self.log(
+                f"held_out/{name}", float(mean_of_defined(values)), prog_bar=True, sync_dist=True
+            )
             for number in range(self.data_sets if self.data_sets > 1 else 0):
                 if not np.isnan(values[number]):
                     self.log(f"held_out/{name}_{number + 1}", float(values[number]), sync_dist=True)
