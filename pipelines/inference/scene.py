@@ -12,7 +12,7 @@ from typing import Any
 
 from pipelines.config.base import AUTO
 from pipelines.config.inference import PredictionSettings
-from pipelines.inference.rasters import assemble
+from pipelines.inference.rasters import assemble, threshold_of
 from pipelines.inference.workers import Workers
 from pipelines.inputs.pixel_values import GIVE_RANGE_OR_AUTO, Look, looked_at
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
@@ -78,16 +78,21 @@ def predict_scene(
         store = work.store
         if work.finished:
             files = named(folder / name for name in work.manifest.outputs)
+            threshold = threshold_of(files["mask"])
         else:
             missing = store.missing()
             begun(sum(part.tile_count for part in missing))
             workers.compute(item, opened, store, missing, progress)
-            files = assemble(opened, store, folder, models, settings, png=item.png)
+            made = assemble(opened, store, folder, models, settings, png=item.png)
+            files, threshold = made.files, made.threshold
             work.finish(files)
+    if settings.threshold == AUTO:
+        _LOG.info("%s: foreground from probability %.3f on", item.name, threshold)
     seconds = time.perf_counter() - start
     return Prediction(
-        files, store.grid.tile_count, len(store.parts), len(missing), seconds, look.remarks
-    )
+        files, store.grid.tile_count, len(store.parts), len(missing), seconds, look.remarks,
+        threshold,
+    )  # fmt: skip
 
 
 def _noted(look: Look) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from pipelines.results.outcome import SceneOutcome
 from pipelines.scores.counts import together
 from pipelines.scores.curve import Number
 from tiling.blend import NODATA, TOP
+from tiling.masks.mask import threshold_level as level_of
 from tiling.readers.files import open_scene
 
 MOST = 50
@@ -77,7 +78,7 @@ class _Layers:
 def previews(
     outcomes: Sequence[SceneOutcome],
     f1: Mapping[str, Number],
-    threshold_level: int,
+    threshold_level: int | None,
     bands: Sequence[int] | None = None,
 ) -> list[Picture]:
     """Pictures of the scenes with the lowest F1, or of the first ones where there are no scores.
@@ -87,7 +88,7 @@ def previews(
     Args:
         outcomes: Of each scene.
         f1: Of each scene that was done, by its name; None where it is undefined.
-        threshold_level: From this level on a pixel is foreground.
+        threshold_level: From this level on a pixel is foreground; None for the scenes' own.
         bands: Of the scenes, from 1; by default the first ones.
     """
 
@@ -100,12 +101,19 @@ def previews(
     chosen = {outcome.name for outcome in worst[:MOST]}
     shown = [outcome for outcome in done if outcome.name in chosen]
     budget = _BYTES // max(1, len(shown))
-    made = [_picture(outcome, threshold_level, bands, budget) for outcome in shown]
+
+    def level(outcome: SceneOutcome) -> int:
+        if threshold_level is None:
+            assert outcome.prediction is not None
+            return level_of(outcome.prediction.threshold)
+        return threshold_level
+
+    made = [_picture(outcome, level(outcome), bands, budget) for outcome in shown]
     return [picture for picture in made if picture is not None]
 
 
 def _picture(
-    outcome: SceneOutcome, threshold_level: int, bands: Sequence[int] | None, budget: int
+    outcome: SceneOutcome, level: int, bands: Sequence[int] | None, budget: int
 ) -> Picture | None:
     """The largest picture that the budget allows."""
     longest = _LONGEST
@@ -122,8 +130,8 @@ def _picture(
             scale=width / outcome.width,
             image=_encoded(layers.image, quality=75),
             label=None if layers.label is None else _encoded(layers.label),
-            steps=tuple(_encoded(_coarse(step, threshold_level)) for step in layers.steps),
-            threshold_level=threshold_level,
+            steps=tuple(_encoded(_coarse(step, level)) for step in layers.steps),
+            threshold_level=level,
         )
         size = sum(map(len, (picture.image, picture.label or b"", *picture.steps)))
         if size <= budget or longest <= _SHORTEST:

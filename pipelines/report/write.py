@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipelines.config.base import AUTO
 from pipelines.report.figures import write_figures
 from pipelines.report.page import render_page
 from pipelines.report.previews import Picture, previews
@@ -45,7 +46,9 @@ def _pictures(report: Report, outcomes: Sequence[SceneOutcome]) -> list[Picture]
     f1 = {scene.name: score_at(scene.scores, "foreground.f1") for scene in report.scenes}
     bands = report.settings.get("bands")
     chosen = [int(band) for band in bands.split(",")] if bands else None
-    return previews(outcomes, f1, threshold_level(report.scoring.threshold), chosen)
+    threshold = report.scoring.threshold
+    level = None if threshold == AUTO else threshold_level(threshold)
+    return previews(outcomes, f1, level, chosen)
 
 
 def _write(path: Path, text: str) -> None:

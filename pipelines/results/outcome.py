@@ -26,6 +26,7 @@ class Prediction:
         computed: Parts computed by this run; the others were there already.
         seconds: Wall time.
         remarks: What should be known of the scene's pixels, a line each.
+        threshold: The probability from which on a pixel of the mask is foreground.
     """
 
     files: dict[str, Path]
@@ -34,6 +35,7 @@ class Prediction:
     computed: int
     seconds: float
     remarks: tuple[str, ...] = ()
+    threshold: float = 0.5
 
     @property
     def probability(self) -> Path:

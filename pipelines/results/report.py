@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 from pipelines.inputs.scene_input import FieldUsed
 from pipelines.scores.curve import Number
@@ -58,14 +58,14 @@ class Scoring:
     """How the scores were computed.
 
     Attributes:
-        threshold: The chosen probability.
+        threshold: The chosen probability; "auto" where each scene has its own.
         rho: Pixels that relaxed scores forgive.
         ignore: Label values that were left out.
         counted: Which pixels were counted, in words.
         scored: Which files were scored, in words.
     """
 
-    threshold: float
+    threshold: float | Literal["auto"]
     rho: float
     ignore: Sequence[int]
     counted: str
@@ -216,6 +216,8 @@ class SceneEntry:
             scored.
         scores: None where there is no label; in `report.json` they stand among the other fields.
         remarks: What a person should know of how it was read, line by line.
+        threshold: The probability from which on a pixel of its mask is foreground; None where a
+            raster was only scored.
     """
 
     name: str
@@ -234,6 +236,7 @@ class SceneEntry:
     field: FieldUsed | None
     scores: Scores[Number] | None
     remarks: Sequence[str] = ()
+    threshold: Number = None
 
 
 @dataclass(frozen=True)
