@@ -160,11 +160,6 @@ class TrainingSettings(Configuration):
               "sharpness and noise are changed as another camera or region would show them. By "
               "default the protocol's."),
     ] = None  # fmt: skip
-    zoom: Annotated[
-        float | None,
-        Field(ge=1, le=4, description="Largest factor by which crops are enlarged or reduced. By "
-              "default the protocol's."),
-    ] = None  # fmt: skip
     missing: Annotated[
         float | None,
         Field(ge=0, le=1, description="Share of crops, 0 to 1, in which a rectangle is removed "
@@ -302,6 +297,17 @@ Samples = Annotated[
 ]
 
 
+Zoom = Annotated[
+    float | None,
+    Field(
+        ge=1,
+        le=4,
+        description="Largest factor by which crops are enlarged or reduced. By default the "
+        "protocol's.",
+    ),
+]
+
+
 class TrainRoads(TrainingSettings):
     """Train on Massachusetts Roads; write weights and a test report."""
 
@@ -328,6 +334,7 @@ class TrainRoads(TrainingSettings):
     output: Annotated[
         Path, Field(description="Folder of weights, checkpoints, log and report.")
     ] = Path("runs/train-roads")
+    zoom: Zoom = None
     name: WeightsName = "roads"
     samples: Samples = 0.0
 
@@ -352,5 +359,6 @@ class TrainDrive(TrainingSettings):
     output: Annotated[
         Path, Field(description="Folder of weights, checkpoints, log and report.")
     ] = Path("runs/train-drive")
+    zoom: Zoom = None
     name: WeightsName = "vessels"
     samples: Samples = 0.0

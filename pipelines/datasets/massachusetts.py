@@ -131,14 +131,14 @@ def road_data(config: TrainRoads) -> TrainingData:
 
 def _told(config: TrainRoads) -> list[float | None]:
     """The pixel size of each folder that the configuration tells; None for the coordinates'."""
-    sizes = config.pixel_sizes or [None] * len(config.data)
-    for name, values in (("--pixel-sizes", sizes), ("--shares", config.shares)):
+    sizes: list[float | None] = [None] * len(config.data)
+    for name, values in (("--pixel-sizes", config.pixel_sizes), ("--shares", config.shares)):
         if values is not None and len(values) != len(config.data):
             raise DataError(
                 f"{name} has {len(values)} numbers, but there are {len(config.data)} folders of "
                 "--data; give one for each"
             )
-    return list(sizes)
+    return sizes if config.pixel_sizes is None else [*config.pixel_sizes]
 
 
 _SEEN_FINER = 2.0

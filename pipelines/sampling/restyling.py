@@ -55,7 +55,8 @@ class RandRestyled(RandomizableTransform, MapTransform):
             image = mean + self._factor(0.4, 1.5) * (image - mean)
             image = image * self._factor(0.5, 1.5) * self._factor(0.8, 1.25, bands)
         if self.R.random() < 0.4:
-            image = 255 * (np.clip(image, 0, 255) / 255) ** self._factor(0.6, 1.7)
+            part: Floats = np.clip(image, 0, 255) / np.float32(255)
+            image = np.float32(255) * part ** self._factor(0.6, 1.7)
         if self.R.random() < 0.25:
             share = np.float32(self.R.uniform(0.05, 0.5))
             haze = np.float32(self.R.uniform(110, 240)) * self._factor(0.9, 1.1, bands)
