@@ -1,4 +1,4 @@
-"""`python -m benchmarks.mixed BEFORE AFTER --share 0.5 --output NEW.safetensors`: weights between two.
+"""`python -m benchmarks.mixed BEFORE AFTER --output FILE`: weights between two.
 
 Weights that were trained on from others, on other data, lie close enough to them that the networks
 between the two work as well (Wortsman et al., CVPR 2022). Somewhere between them a network often

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from monai.transforms import Compose, ToTensord
 from torch import Tensor
+from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Dataset
 
 from pipelines.config.training import TrainingSettings
@@ -44,6 +45,10 @@ class Tile(NamedTuple):
     data_set: int = 0
 
 
+_MULTIPLE = 16
+"""Sides that every network takes are multiples of this."""
+
+
 class HeldOutTiles(Dataset[dict[str, Tensor]]):
     """Labelled tiles of the held-out images, normalised, or one process's share of them.
 
@@ -75,9 +80,13 @@ class HeldOutTiles(Dataset[dict[str, Tensor]]):
         return len(self.tiles)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """One tile: image [c, s, s], label and valid [1, s, s]."""
+        """One tile: image [c, s, s], label and valid [1, s, s].
+
+        Of an image that is smaller than a tile it is smaller too: group norm sees what is missing.
+        """
         source, window, data_set = self.tiles[index]
-        tile = source.tile(window, statistics.TILE)
+        whole = -(-max(source.shape()) // _MULTIPLE) * _MULTIPLE
+        tile = source.tile(window, min(statistics.TILE, whole))
         if index >= len(self.tiles) - self.blank:
             tile["label"] = np.full_like(tile["label"], IGNORE_INDEX)
         prepared: dict[str, Tensor] = self.prepare(tile)
@@ -181,4 +190,18 @@ def held_out_loader(
 ) -> DataLoader[dict[str, Tensor]]:
     """Tiles of the held-out images, or this process's part of them, four at a time."""
     process = distributed.process(), distributed.processes()
-    return DataLoader(HeldOutTiles(held_out, objective.mean, objective.std, process), 4)
+    tiles = HeldOutTiles(held_out, objective.mean, objective.std, process)
+    return DataLoader(tiles, 4, collate_fn=_of_one_size)
+
+
+def _of_one_size(tiles: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """A batch of tiles, the smaller ones filled up with missing pixels."""
+    side = max(tile["image"].shape[-1] for tile in tiles)
+    fill = {"image": 0, "label": IGNORE_INDEX, "valid": 0}
+    batch = {
+        key: torch.stack(
+            [pad(tile[key], (0, side - tile[key].shape[-1]) * 2, value=fill[key]) for tile in tiles]
+        )
+        for key in KEYS
+    }
+    return {**batch, "data_set": torch.stack([tile["data_set"] for tile in tiles])}
