@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from monai.transforms import Compose, ToTensord
 from torch import Tensor
-from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Dataset
 
 from pipelines.config.training import TrainingSettings
@@ -45,8 +44,8 @@ class Tile(NamedTuple):
     data_set: int = 0
 
 
-_MULTIPLE = 16
-"""Sides that every network takes are multiples of this."""
+_AT_ONCE = 4
+"""Most held-out tiles of a batch."""
 
 
 class HeldOutTiles(Dataset[dict[str, Tensor]]):
@@ -85,12 +84,15 @@ class HeldOutTiles(Dataset[dict[str, Tensor]]):
         Of an image that is smaller than a tile it is smaller too: group norm sees what is missing.
         """
         source, window, data_set = self.tiles[index]
-        whole = -(-max(source.shape()) // _MULTIPLE) * _MULTIPLE
-        tile = source.tile(window, min(statistics.TILE, whole))
+        tile = source.tile(window, self.side(index))
         if index >= len(self.tiles) - self.blank:
             tile["label"] = np.full_like(tile["label"], IGNORE_INDEX)
         prepared: dict[str, Tensor] = self.prepare(tile)
         return {**prepared, "data_set": torch.tensor(data_set)}
+
+    def side(self, index: int) -> int:
+        """Side of a tile in pixels."""
+        return min(statistics.TILE, max(self.tiles[index].source.shape()))
 
 
 def schedule_of(settings: TrainingSettings) -> CropSchedule:
@@ -191,17 +193,16 @@ def held_out_loader(
     """Tiles of the held-out images, or this process's part of them, four at a time."""
     process = distributed.process(), distributed.processes()
     tiles = HeldOutTiles(held_out, objective.mean, objective.std, process)
-    return DataLoader(tiles, 4, collate_fn=_of_one_size)
+    return DataLoader(tiles, batch_sampler=_of_one_size(tiles))
 
 
-def _of_one_size(tiles: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """A batch of tiles, the smaller ones filled up with missing pixels."""
-    side = max(tile["image"].shape[-1] for tile in tiles)
-    fill = {"image": 0, "label": IGNORE_INDEX, "valid": 0}
-    batch = {
-        key: torch.stack(
-            [pad(tile[key], (0, side - tile[key].shape[-1]) * 2, value=fill[key]) for tile in tiles]
-        )
-        for key in KEYS
-    }
-    return {**batch, "data_set": torch.stack([tile["data_set"] for tile in tiles])}
+def _of_one_size(tiles: HeldOutTiles) -> list[list[int]]:
+    """Numbers of tiles, up to four of a size that follow one another."""
+    batches: list[list[int]] = []
+    for number in range(len(tiles)):
+        last = batches[-1] if batches else []
+        if last and len(last) < _AT_ONCE and tiles.side(last[0]) == tiles.side(number):
+            last.append(number)
+        else:
+            batches.append([number])
+    return batches
