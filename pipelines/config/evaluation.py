@@ -1,11 +1,11 @@
 """Configuration of evaluation."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from pipelines.config.base import NAMES, RANGE, ClassSettings, PixelSide, RangeSettings
+from pipelines.config.base import AUTO, NAMES, RANGE, ClassSettings, PixelSide, RangeSettings
 from pipelines.config.scoring import ScoringSettings
 
 
@@ -49,3 +49,12 @@ class Evaluate(ScoringSettings, RangeSettings, ClassSettings):
     ] = None  # fmt: skip
     pixel_size: PixelSide = None
     output: Annotated[Path, Field(description="Folder for the report.")] = Path("outbox/evaluation")
+
+    @model_validator(mode="after")
+    def _one_threshold(self) -> Self:
+        if self.threshold == AUTO:
+            raise ValueError(
+                "threshold auto is for inference, which knows the weights: give a number, for "
+                "example that of a scene in its report.json"
+            )
+        return self

@@ -27,8 +27,10 @@ class Protocol:
         random_steps: Whether each iteration draws the number of steps at random, so that masks are
             good after one step and do not get worse after many. Otherwise it is always N.
         augmented: Whether light, colour and sharpness vary. Flips and turns are always on.
+        restyled: Share of crops that look as another camera or region would show them.
         missing: Share of crops in which a rectangle is removed as if it were nodata.
         rescaled: Whether fundus images are resampled to one scale, around which crops vary.
+        zoom: Largest factor by which crops are enlarged or reduced.
     """
 
     iterations: int
@@ -42,8 +44,10 @@ class Protocol:
     damaged_starts: float = 0.25
     random_steps: bool = True
     augmented: bool = True
+    restyled: float = 0.0
     missing: float = 0.1
     rescaled: bool = True
+    zoom: float = 1.0
 
 
 def papers(iterations: int, crop: int, batch: int) -> Protocol:

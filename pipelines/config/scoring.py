@@ -1,18 +1,31 @@
 """Settings of the scores."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipelines.config.base import VALUES, Configuration
+from pipelines.config.base import AUTO, VALUES, Configuration
 
 
 class ThresholdSettings(Configuration):
     """The threshold of masks and scores."""
 
     threshold: Annotated[
-        float, Field(gt=0, le=1, description="Probability from which a pixel counts as foreground.")
-    ] = 0.5
+        Annotated[float, Field(gt=0, le=1)] | Literal["auto"],
+        Field(description="Probability from which a pixel counts as foreground; auto takes for "
+              "each scene the one with the highest F1 that its probabilities make expect."),
+    ] = 0.5  # fmt: skip
+
+    @property
+    def one_threshold(self) -> float:
+        """The threshold of all scenes.
+
+        Raises:
+            ValueError: Each has its own.
+        """
+        if self.threshold == AUTO:
+            raise ValueError("each scene has its own threshold")
+        return self.threshold
 
 
 class LabelSettings(Configuration):

@@ -155,6 +155,12 @@ class TrainingSettings(Configuration):
             description="Vary light, colour and sharpness of the crops. By default the protocol's."
         ),
     ] = None
+    restyled: Annotated[
+        float | None,
+        Field(ge=0, le=1, description="Share of crops, 0 to 1, of which colours, contrast, haze, "
+              "sharpness and noise are changed as another camera or region would show them. By "
+              "default the protocol's."),
+    ] = None  # fmt: skip
     missing: Annotated[
         float | None,
         Field(ge=0, le=1, description="Share of crops, 0 to 1, in which a rectangle is removed "
@@ -177,10 +183,10 @@ class TrainingSettings(Configuration):
               "one crop each. More parts need less GPU memory."),
     ] = 1  # fmt: skip
     held_out: Annotated[
-        list[Annotated[int, Field(ge=1)]] | None,
+        list[Annotated[int, Field(ge=0)]] | None,
         Field(min_length=1, description="Number of training images held out to choose the "
-              "weights: one for each folder, or one for all together. By default a few, at most "
-              "a fifth."),
+              "weights: one for each folder (0 takes none there), or one for all together. By "
+              "default a few, at most a fifth."),
     ] = None  # fmt: skip
     folds: Annotated[
         int,
@@ -213,6 +219,10 @@ class TrainingSettings(Configuration):
         """Returns the settings that must be the same when a training is resumed."""
         may_change = {"output", "name", "workers", "overwrite", "mlflow", "max_time", "patience"}
         settings = self.model_dump(mode="json", exclude=may_change)
+        # Trainings of before they were known go on.
+        for name in ("restyled", "zoom", "pixel_sizes", "shares"):
+            if settings.get(name) is None:
+                settings.pop(name, None)
         # They are written down, and a new signature makes no other weights.
         settings["encoder_weights"] = without_secrets(settings["encoder_weights"])
         return settings
@@ -236,6 +246,8 @@ class TrainingSettings(Configuration):
             raise ValueError("one fold leaves nothing to train on: set folds to 2 or more")
         if self.folds and self.held_out is not None:
             raise ValueError("the folds decide which images are held out: leave held_out out")
+        if self.held_out is not None and not any(self.held_out):
+            raise ValueError("held_out holds out no image: give at least 1 for one of the folders")
         return self
 
     @model_validator(mode="after")
@@ -286,6 +298,17 @@ Samples = Annotated[
 ]
 
 
+Zoom = Annotated[
+    float | None,
+    Field(
+        ge=1,
+        le=4,
+        description="Largest factor by which crops are enlarged or reduced. By default the "
+        "protocol's.",
+    ),
+]
+
+
 class TrainRoads(TrainingSettings, LabelSettings):
     """Train on Massachusetts Roads; write weights and a test report."""
 
@@ -299,9 +322,20 @@ class TrainRoads(TrainingSettings, LabelSettings):
         list[Path],
         Field(min_length=1, description="Massachusetts Roads folders; the first one is scored."),
     ] = [Path("massachusetts_roads")]
+    pixel_sizes: Annotated[
+        list[Annotated[float, Field(gt=0)]] | None,
+        Field(min_length=1, description="Metres per pixel of the images of each --data folder, "
+              "for example 1 0.2. The weights note the first. By default their coordinates' or 1."),
+    ] = None  # fmt: skip
+    shares: Annotated[
+        list[Annotated[float, Field(ge=0)]] | None,
+        Field(min_length=1, description="How often crops come from each --data folder, for example "
+              "2 1 1. By default in proportion to their images."),
+    ] = None  # fmt: skip
     output: Annotated[
         Path, Field(description="Folder of weights, checkpoints, log and report.")
     ] = Path("runs/train-roads")
+    zoom: Zoom = None
     name: WeightsName = "roads"
     samples: Samples = 0.0
 
@@ -318,7 +352,7 @@ class TrainDrive(TrainingSettings):
     """Train on fundus photographs with vessels; write weights and a test report."""
 
     PROTOCOLS = {
-        "default": Protocol(iterations=2000, foreground_weight=1.5),
+        "default": Protocol(iterations=2000, foreground_weight=1.5, zoom=1.25),
         "paper": papers(iterations=12_000, crop=592, batch=10),
     }
     HELD_OUT = 4
@@ -335,5 +369,6 @@ class TrainDrive(TrainingSettings):
     output: Annotated[
         Path, Field(description="Folder of weights, checkpoints, log and report.")
     ] = Path("runs/train-drive")
+    zoom: Zoom = None
     name: WeightsName = "vessels"
     samples: Samples = 0.0

@@ -60,6 +60,7 @@ class TrainingData:
         tests: The images of that split; they may lack labels.
         valid: Images that choose the weights; where there are none, some of `folders` do.
         draw: Draws images that are mixed in.
+        shares: How often crops come from each folder; None for in proportion to its images.
         drawn_share: Share of the crops that are cut from drawn images, 0 to 1.
         ground_sampling_distance: Metres per pixel; None where it is not known.
         field_diameters: Smallest and largest diameter, in pixels, that the labelled images' fields
@@ -75,6 +76,7 @@ class TrainingData:
     split: str
     tests: Sequence[SceneInput]
     valid: Sequence[Example] = ()
+    shares: Sequence[float] | None = None
     draw: Callable[[], list[Source]] = list
     drawn_share: float = 0.0
     ground_sampling_distance: float | None = None

@@ -131,7 +131,8 @@ def vessel_data(config: TrainDrive) -> TrainingData:
         _check_labelled(samples)
     wanted = FIELD_DIAMETERS if config.how.rescaled else None
     # These read their image and its labels, and check them.
-    sources = [[FundusSource(sample, wanted) for sample in samples] for samples in folders]
+    zoom = config.how.zoom
+    sources = [[FundusSource(sample, wanted, zoom) for sample in samples] for samples in folders]
     check_labels(fundus_input(sample) for sample in tests)
     every = [source for folder in sources for source in folder]
     # Parts of fundi say nothing of the size of a whole one.
@@ -143,7 +144,7 @@ def vessel_data(config: TrainDrive) -> TrainingData:
         if not config.samples:
             return []
         folder = write_drive_folder(config.output / drawn_name(), train=6, test=0, seed=1000)
-        return [FundusSource(one, wanted) for one in fundus_samples(folder, "train")]
+        return [FundusSource(one, wanted, zoom) for one in fundus_samples(folder, "train")]
 
     return TrainingData(
         "vessels", tuple(folder.resolve().name for folder in config.data), ("background", "vessel"),

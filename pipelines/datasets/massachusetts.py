@@ -1,6 +1,6 @@
 """Massachusetts Roads, in the layout of the University of Toronto."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,12 +18,14 @@ from pipelines.datasets.synthetic import write_roads_folder
 from pipelines.errors import DataError
 from pipelines.inputs.discovery import aerial_input, rasters_in
 from pipelines.inputs.label_checks import check_fits
-from pipelines.inputs.labels import Labelling, labelling_of
+from pipelines.inputs.labels import labelling_of
 from pipelines.inputs.naming import find_label
 from pipelines.inputs.opening import Reading
 from pipelines.inputs.scene_input import SceneInput
 from pipelines.sampling.sources import SceneSource
 from tiling.scenes.ground import PixelSize, pixel_size
+
+_READING = Reading(white_is_nodata=True)
 
 LAYOUT = "DIR/{train,valid,test}/sat/*.tiff with DIR/.../map/*.tif of the same names"
 
@@ -42,9 +44,8 @@ class RoadPair:
     image: Path
     label: Path
 
-    def scene_input(self, labelling: Labelling | None = None) -> SceneInput:
-        """The scene, to be opened with its label; by default that is a raster on its grid."""
-        reading = Reading(white_is_nodata=True, labelling=labelling or Labelling())
+    def scene_input(self, reading: Reading = _READING) -> SceneInput:
+        """The scene, to be opened with its label."""
         return aerial_input(str(self.image), self.label, reading)
 
 
@@ -93,16 +94,23 @@ def road_data(config: TrainRoads) -> TrainingData:
         SceneError: A scene or a label cannot be opened.
     """
     labelling = labelling_of(2, (), config)
+    told = _told(config)
+    reading = replace(_READING, labelling=labelling)
     folders = [
-        [pair.scene_input(labelling) for pair in road_pairs(folder, "train")]
-        for folder in config.data
+        [
+            pair.scene_input(
+                replace(reading, pixel_told=size, gsd=size and told[0], any_scale=True)
+            )
+            for pair in road_pairs(folder, "train")
+        ]
+        for folder, size in zip(config.data, told, strict=True)
     ]
     split = "test" if (config.data[0] / "test" / "sat").is_dir() else "valid"
-    tests = [pair.scene_input(labelling) for pair in road_pairs(config.data[0], split)]
+    tests = [pair.scene_input(reading) for pair in road_pairs(config.data[0], split)]
     sizes = [_checked_pixel_size(item) for items in folders for item in items]
     check_labels(tests)
     # Pixels of Massachusetts Roads are a metre wide, even where the coordinates were lost.
-    gsd = one_pixel_size(sizes) if any(sizes) else 1.0
+    gsd = told[0] or (one_pixel_size(sizes) if any(sizes) else 1.0)
 
     def draw() -> list[Source]:
         if not config.samples:
@@ -114,13 +122,51 @@ def road_data(config: TrainRoads) -> TrainingData:
 
     return TrainingData(
         "roads", tuple(folder.resolve().name for folder in config.data), ("background", "road"),
-        [[_example(item) for item in items] for items in folders],
+        [
+            [_example(item, _scales(size, told[0], config.how.zoom)) for item in items]
+            for items, size in zip(folders, told, strict=True)
+        ],
         split, tests, draw=draw, drawn_share=config.samples / 100, ground_sampling_distance=gsd,
+        shares=config.shares,
     )  # fmt: skip
 
 
-def _example(item: SceneInput) -> Example:
-    source = SceneSource(item)
+def _told(config: TrainRoads) -> list[float | None]:
+    """The pixel size of each folder that the configuration tells; None for the coordinates'."""
+    sizes: list[float | None] = [None] * len(config.data)
+    for name, values in (("--pixel-sizes", config.pixel_sizes), ("--shares", config.shares)):
+        if values is not None and len(values) != len(config.data):
+            raise DataError(
+                f"{name} has {len(values)} numbers, but there are {len(config.data)} folders of "
+                "--data; give one for each"
+            )
+    return sizes if config.pixel_sizes is None else [*config.pixel_sizes]
+
+
+_SEEN_FINER = 2.0
+"""How much finer, or coarser, than a network's own the pixels may be that a scene is cut at."""
+
+
+def _scales(own: float | None, network: float | None, zoom: float) -> tuple[float, float]:
+    """Smallest and largest factor by which a scene's pixels are enlarged in crops.
+
+    A scene of another pixel size may be predicted at the network's, or at its own where no
+    coordinates tell it; so crops are cut at all sizes between, if these are not too different.
+
+    Args:
+        own: Metres per pixel of the scene; None where nobody tells them.
+        network: Metres per pixel that the network sees.
+        zoom: Largest factor by which crops are enlarged or reduced besides.
+    """
+    if own is None or network is None:
+        return 1 / zoom, zoom
+    near = min(max(own, network / _SEEN_FINER), network * _SEEN_FINER)
+    seen = sorted((network, near))
+    return own / seen[1] / zoom, own / seen[0] * zoom
+
+
+def _example(item: SceneInput, scales: tuple[float, float]) -> Example:
+    source = SceneSource(item, scales)
     return Example(source, item, item.name, partial(checked_contents, source))
 
 

@@ -70,7 +70,7 @@ def evaluate(config: Evaluate, progress: Progress) -> Result:
     )
     comparison = None
     if others:
-        level = threshold_level(config.threshold)
+        level = threshold_level(config.one_threshold)
         comparison = compared(runs[0].name, first, runs[1].name, others[0], level, classes)
     report = build_report(
         first,

@@ -54,6 +54,7 @@ def score(
     progress: Callable[[int], None] = lambda windows: None,
     *,
     pixel_told: float | None = None,
+    own_threshold: float | None = None,
 ) -> SceneScores:
     """Counts what was written of a scene.
 
@@ -65,6 +66,7 @@ def score(
         settings: See `count`.
         progress: See `count`.
         pixel_told: See `count`.
+        own_threshold: See `count`.
 
     Raises:
         SceneError: A raster cannot be read.
@@ -74,7 +76,10 @@ def score(
     with ExitStack() as stack:
         paths = steps_in(files) or [files["probability"]]
         steps = [stack.enter_context(opened(path)) for path in paths]
-        return count(steps, label, second, settings, progress, pixel_told=pixel_told)
+        return count(
+            steps, label, second, settings, progress,
+            pixel_told=pixel_told, own_threshold=own_threshold,
+        )  # fmt: skip
 
 
 def count(
@@ -85,6 +90,7 @@ def count(
     progress: Callable[[int], None] = lambda windows: None,
     *,
     pixel_told: float | None = None,
+    own_threshold: float | None = None,
 ) -> SceneScores:
     """Counts a scene in one walk over it, in which each raster is read once.
 
@@ -95,6 +101,7 @@ def count(
         settings: What is scored: rho, threshold, topology.
         progress: Is told of each window of `AT_ONCE` pixels a side that is done, of each raster.
         pixel_told: Side of a pixel in metres, whatever the coordinates say; None measures it.
+        own_threshold: The scene's own, where each has its own.
 
     Raises:
         SceneError: A raster cannot be read.
@@ -104,10 +111,13 @@ def count(
     scene, margin = Window(0, 0, last.height, last.width), Disc(settings.rho).margin
     pixel = pixel_size(last, pixel_told)
     metres = pixel.side if pixel else None
-    counters = [_RasterCounter(levels, settings, metres, graded=levels.graded) for levels in steps]
+    counters = [
+        _RasterCounter(levels, settings, metres, own_threshold, graded=levels.graded)
+        for levels in steps
+    ]
     regions = ErrorRegions(Disc(settings.rho)) if last.crs is not None else None
-    level = threshold_level(settings.threshold)
-    of_second = _RasterCounter(last, settings, metres, graded=False)
+    level = threshold_level(settings.one_threshold if own_threshold is None else own_threshold)
+    of_second = _RasterCounter(last, settings, metres, own_threshold, graded=False)
     contents, contents_of_second = LabelContents(), LabelContents()
     for window in split(scene.height, scene.width, AT_ONCE):
         around = window.grown(margin).intersection(scene)
@@ -163,10 +173,17 @@ class _RasterCounter:
     """Counts one raster, its topology too where that is asked for."""
 
     def __init__(
-        self, levels: Levels, settings: ScoringSettings, metres: float | None, *, graded: bool
+        self,
+        levels: Levels,
+        settings: ScoringSettings,
+        metres: float | None,
+        own: float | None,
+        *,
+        graded: bool,
     ) -> None:
         self._counter = Counter(len(levels.classes) + 1, Disc(settings.rho))
-        self._threshold = threshold_level(settings.threshold)
+        self._threshold = threshold_level(settings.one_threshold if own is None else own)
+        self._own = own is not None
         self._graded = graded
         self._topology = (
             TopologyCounter(levels.height, levels.width, metres) if settings.topology else None
@@ -192,4 +209,5 @@ class _RasterCounter:
     def counts(self) -> SceneCounts:
         """What was counted."""
         topology = None if self._topology is None else self._topology.counts()
-        return self._counter.counts(topology, graded=self._graded)
+        level = self._threshold if self._own else None
+        return self._counter.counts(topology, graded=self._graded, level=level)

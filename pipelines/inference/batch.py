@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from pipelines.config.base import AUTO
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import PipelineError
 from pipelines.evaluation.scoring import score
@@ -126,6 +127,7 @@ def run_scene(
                     opened.second,
                     settings,
                     pixel_told=opened.pixel_told,
+                    own_threshold=prediction.threshold if settings.threshold == AUTO else None,
                 )
             return SceneOutcome(
                 item.name,
@@ -166,6 +168,11 @@ def check_models(models: Sequence[Model], settings: PredictionSettings) -> None:
         PipelineError: They cannot, or do not.
     """
     first = models[0]
+    if settings.threshold == AUTO and len(first.card.classes) > 2:
+        raise PipelineError(
+            f"{first.name}: finds {len(first.card.classes) - 1} classes, but --threshold auto "
+            "chooses for one; give a number"
+        )
     for model in models:
         if settings.steps is not None and settings.steps > 1 and model.network.one_shot:
             raise PipelineError(

@@ -1,20 +1,25 @@
 """From the finished parts of a scene to its files."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from math import ceil
 from pathlib import Path
+from statistics import geometric_mean
 
 import numpy as np
+import rasterio
 from numpy.typing import NDArray
 
+from pipelines.config.base import AUTO
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import DataError
 from pipelines.inference.products import OfMask, OfProbabilities, Request, products_of
 from pipelines.inputs.scene_input import Views
 from pipelines.models.weights import Model, steps_taken
 from pipelines.results.layout import named
-from tiling.blend import NODATA
+from pipelines.scores.expected import best_expected
+from tiling.blend import NODATA, TOP
 from tiling.masks.mask import Cleaning, class_mask, likeliest_class, threshold_level
 from tiling.scenes.resample import Resampling
 from tiling.sink import BLOCK, publish
@@ -26,6 +31,19 @@ _AT_ONCE = 4 * BLOCK
 """Side of the windows that are written at once, in pixels."""
 
 
+@dataclass(frozen=True)
+class Assembled:
+    """What was made of a scene.
+
+    Attributes:
+        files: See `named`.
+        threshold: The probability from which on a pixel of the mask is foreground.
+    """
+
+    files: dict[str, Path]
+    threshold: float
+
+
 def assemble(
     views: Views,
     store: PartStore,
@@ -34,7 +52,7 @@ def assemble(
     settings: PredictionSettings,
     *,
     png: bool = False,
-) -> dict[str, Path]:
+) -> Assembled:
     """Makes the files of a scene: either all of them appear, or none.
 
     Every window is blended once. Where the mask is cleaned, it is put aside until all of it is
@@ -48,9 +66,6 @@ def assemble(
         settings: What the prediction depends on.
         png: Whether there is to be a `mask.png` too: 0 and 255, nodata 0.
 
-    Returns:
-        The files, see `named`.
-
     Raises:
         SceneError: The scene cannot be read.
         SinkError: The disk refuses.
@@ -58,11 +73,12 @@ def assemble(
     """
     scene, classes = views.scene, models[0].card.classes[1:]
     least = _least_pixels(settings.min_size, views)
-    threshold = threshold_level(settings.threshold)
+    threshold = _threshold(views, store, models, settings)
+    level = threshold_level(threshold)
     products = products_of(
         Request(
             scene, views.control, classes, store.bands // len(classes), folder, store.folder,
-            settings, _tags(models, settings), png,
+            settings, _tags(models, settings, threshold), png,
         )
     )  # fmt: skip
     of_mask = [product for product in products if isinstance(product, OfMask)]
@@ -79,7 +95,7 @@ def assemble(
             for product in of_probabilities:
                 product.sink.write(window, product.values(blended))
             levels = blended.levels[-len(classes) :]
-            mask = class_mask(levels, threshold)
+            mask = class_mask(levels, level)
             if least > 1:
                 cleaning.add(window, mask, likeliest_class(levels))
             else:
@@ -87,7 +103,27 @@ def assemble(
         if least > 1:
             for window, mask in cleaning.cleaned():
                 write_mask(window, mask)
-    return named(publish(product.sink for product in products))
+    return Assembled(named(publish(product.sink for product in products)), threshold)
+
+
+def _threshold(
+    views: Views, store: PartStore, models: Sequence[Model], settings: PredictionSettings
+) -> float:
+    """The probability from which on a pixel of the scene's mask is foreground."""
+    if settings.threshold != AUTO:
+        return settings.threshold
+    scene, pixels = views.scene, np.zeros(NODATA + 1, np.int64)
+    for window in split(scene.height, scene.width, _AT_ONCE):
+        levels = _on_scene(views, store, window).levels[-1]
+        pixels += np.bincount(levels.ravel(), minlength=NODATA + 1)
+    weight = geometric_mean([model.card.foreground_weight for model in models])
+    return best_expected(pixels[:NODATA], weight) / TOP
+
+
+def threshold_of(mask: Path) -> float:
+    """The threshold that a mask was made with, from its tags."""
+    with rasterio.open(mask) as file:
+        return float(file.tags()["RURNET_THRESHOLD"])
 
 
 def _on_scene(views: Views, store: PartStore, window: Window) -> Blended:
@@ -114,7 +150,9 @@ def _on_scene(views: Views, store: PartStore, window: Window) -> Blended:
     return Blended(levels, probability)
 
 
-def _tags(models: Sequence[Model], settings: PredictionSettings) -> dict[str, str]:
+def _tags(
+    models: Sequence[Model], settings: PredictionSettings, threshold: float
+) -> dict[str, str]:
     """Where a raster comes from: RURNET_MODEL, RURNET_WEIGHTS_SHA256, RURNET_TILE, ..."""
     values = {
         "version": version("rurnet"),
@@ -123,7 +161,7 @@ def _tags(models: Sequence[Model], settings: PredictionSettings) -> dict[str, st
         "steps": steps_taken(models, settings.steps),
         "tile": settings.tile,
         "overlap": settings.overlap,
-        "threshold": settings.threshold,
+        "threshold": threshold,
         "min_size": settings.min_size,
         "tta": settings.tta,
         "bands": settings.bands,

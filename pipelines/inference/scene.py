@@ -13,7 +13,7 @@ from typing import Any
 
 from pipelines.config.base import AUTO
 from pipelines.config.inference import InferRoads, PredictionSettings
-from pipelines.inference.rasters import assemble
+from pipelines.inference.rasters import assemble, threshold_of
 from pipelines.inference.workers import Workers
 from pipelines.inputs.pixel_values import GIVE_RANGE_OR_AUTO, Look, looked_at
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
@@ -82,16 +82,20 @@ def predict_scene(
         store = work.store
         if work.finished:
             files = named(folder / name for name in work.manifest.outputs)
+            threshold = threshold_of(files["mask"])
         else:
             missing = store.missing()
             begun(sum(part.tile_count for part in missing))
             workers.compute(item, opened, store, missing, progress)
-            files = assemble(opened, store, folder, models, settings, png=item.png)
+            made = assemble(opened, store, folder, models, settings, png=item.png)
+            files, threshold = made.files, made.threshold
             work.finish(files)
         lines = None
         if isinstance(settings, InferRoads) and settings.lines:
             work.derive(file_names(settings.format))
-            lines = _lines(item, opened, models, settings, folder, files)
+            lines = _lines(item, opened, models, settings, threshold, folder, files)
+    if settings.threshold == AUTO:
+        _LOG.info("%s: foreground from probability %.3f on", item.name, threshold)
     seconds = time.perf_counter() - start
     return Prediction(
         files | lines.files if lines else files,
@@ -101,6 +105,7 @@ def predict_scene(
         seconds,
         look.remarks,
         lines.found if lines else None,
+        threshold,
     )
 
 
@@ -109,6 +114,7 @@ def _lines(
     opened: OpenedScene,
     models: Sequence[Model],
     settings: InferRoads,
+    threshold: float,
     folder: Path,
     files: Mapping[str, Path],
 ) -> Lines:
@@ -118,7 +124,7 @@ def _lines(
         files,
         partial(open_levels, classes=tuple(models[0].card.classes[1:])),
         settings,
-        settings.threshold,
+        threshold,
         folder,
         opened.pixel,
     )

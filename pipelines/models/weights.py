@@ -69,6 +69,12 @@ class WeightsCard:
     scores: dict[str, Any] = field(default_factory=dict)
     version: str = ""
 
+    @property
+    def foreground_weight(self) -> float:
+        """The weight of foreground pixels in the loss; 1 where the card does not tell it."""
+        weight = self.training.get("foreground_weight")
+        return float(weight) if isinstance(weight, int | float) else 1.0
+
 
 @dataclass(frozen=True)
 class Model:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.config.base import AUTO
 from pipelines.config.scoring import ScoringSettings
 from pipelines.models.weights import Model, steps_taken
 from pipelines.report.made_with import made_with
@@ -30,7 +31,7 @@ from pipelines.results.report import (
     Summary,
 )
 from pipelines.scores.counts import SceneCounts, combined
-from pipelines.scores.curve import Number, Values, mean_of_defined
+from pipelines.scores.curve import HALF, Number, Values, mean_of_defined
 from pipelines.scores.histogram import curve_of
 from pipelines.scores.intervals import Interval, intervals
 from pipelines.scores.relaxed import relaxed_curve_of
@@ -77,7 +78,7 @@ def build_report(
         comparison: Of two runs.
         failed: What failed besides the scenes among `outcomes`.
     """
-    level = threshold_level(settings.threshold)
+    level = None if settings.threshold == AUTO else threshold_level(settings.threshold)
     done = [outcome for outcome in outcomes if outcome.done]
     scored = [outcome.scores for outcome in done if outcome.scores is not None]
     counts = [one.counts for one in scored]
@@ -100,7 +101,7 @@ def build_report(
         mean=summary.mean,
         sd=summary.sd,
         intervals=summary.intervals,
-        second_observer=_second_observer(done, level, classes),
+        second_observer=_second_observer(done, level or HALF, classes),
         steps=_steps([one.steps for one in scored], step_seconds, level, classes),
         comparison=comparison,
         curve=_curve(combined(counts)) if counts else None,
@@ -128,12 +129,12 @@ def failures(outcomes: Sequence[SceneOutcome]) -> list[Failure]:
     return [Failure(one.source, one.error) for one in outcomes if one.error is not None]
 
 
-def _scores(counts: SceneCounts, level: int, classes: Sequence[str]) -> Scores[Number]:
+def _scores(counts: SceneCounts, level: int | None, classes: Sequence[str]) -> Scores[Number]:
     scores: Scores[Number] = plain(scores_of(counts, level, classes))
     return scores
 
 
-def _summary(counts: Sequence[SceneCounts], level: int, classes: Sequence[str]) -> Summary:
+def _summary(counts: Sequence[SceneCounts], level: int | None, classes: Sequence[str]) -> Summary:
     if not counts:
         return Summary(None, None, None, None)
     spread = per_scene(counts, level, classes)
@@ -174,7 +175,7 @@ def _model(models: Sequence[Model], settings: ScoringSettings) -> ModelUsed:
     )
 
 
-def _scene(outcome: SceneOutcome, level: int, classes: Sequence[str]) -> SceneEntry:
+def _scene(outcome: SceneOutcome, level: int | None, classes: Sequence[str]) -> SceneEntry:
     prediction, scores = outcome.prediction, outcome.scores
     return SceneEntry(
         name=outcome.name,
@@ -187,6 +188,7 @@ def _scene(outcome: SceneOutcome, level: int, classes: Sequence[str]) -> SceneEn
         parts=prediction.parts if prediction else None,
         parts_computed=prediction.computed if prediction else None,
         seconds=round(prediction.seconds, 3) if prediction else None,
+        threshold=prediction.threshold if prediction else None,
         files={kind: shown(path) for kind, path in outcome.files.items()},
         pixel_size=[outcome.pixel.height, outcome.pixel.width] if outcome.pixel else None,
         seen=outcome.seen,
@@ -202,7 +204,7 @@ def _scene(outcome: SceneOutcome, level: int, classes: Sequence[str]) -> SceneEn
 def _steps(
     scenes: Sequence[Sequence[SceneCounts]],
     seconds: Sequence[float],
-    level: int,
+    level: int | None,
     classes: Sequence[str],
 ) -> list[StepSummary]:
     """All scenes after each step; empty where steps were not kept of every scene with a label."""
@@ -222,7 +224,7 @@ def _steps(
 
 
 def _intervals(
-    counts: Sequence[SceneCounts], level: int, classes: Sequence[str]
+    counts: Sequence[SceneCounts], level: int | None, classes: Sequence[str]
 ) -> Mapping[str, Interval | None] | None:
     found = intervals(counts, level, classes)
     return _every(found) if found else None

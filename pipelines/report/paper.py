@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from pipelines.config.base import AUTO
 from pipelines.config.scoring import LabelSettings
 from pipelines.errors import DataError, PipelineError
 from pipelines.inputs.labels import labelling_of
@@ -82,6 +83,12 @@ def figures_of(run: Path, scenes: Sequence[str] = (), output: Path | None = None
     return written
 
 
+def _level_of(report: Report, scene: SceneEntry) -> int:
+    """The lowest level of a scene that is foreground."""
+    threshold = report.scoring.threshold
+    return threshold_level((scene.threshold or 0.5) if threshold == AUTO else threshold)
+
+
 def panel_figure(report: Report, scenes: Sequence[SceneEntry]) -> Figure | None:
     """Image, label, mask and agreement of scenes, a row for each; None without scenes.
 
@@ -92,9 +99,9 @@ def panel_figure(report: Report, scenes: Sequence[SceneEntry]) -> Figure | None:
     """
     if not scenes:
         return None
-    level = threshold_level(report.scoring.threshold)
     rows = [
-        _pictures(_layers(report, scene), level, _image_of(scene) is not None) for scene in scenes
+        _pictures(_layers(report, scene), _level_of(report, scene), _image_of(scene) is not None)
+        for scene in scenes
     ]
     titles = [title for title in _TITLES if any(title in row for row in rows)]
     ratios = [row["mask"].shape[0] / row["mask"].shape[1] for row in rows]

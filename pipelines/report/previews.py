@@ -18,6 +18,7 @@ from pipelines.results.outcome import SceneOutcome
 from pipelines.scores.counts import together
 from pipelines.scores.curve import Number
 from tiling.blend import NODATA, TOP
+from tiling.masks.mask import threshold_level as level_of
 from tiling.readers.files import open_scene
 
 MOST = 50
@@ -81,7 +82,7 @@ class Layers:
 def previews(
     outcomes: Sequence[SceneOutcome],
     f1: Mapping[str, Number],
-    threshold_level: int,
+    threshold_level: int | None,
     bands: Sequence[int] | None = None,
     others: Mapping[str, SceneOutcome] | None = None,
 ) -> list[Picture]:
@@ -93,7 +94,7 @@ def previews(
     Args:
         outcomes: Of each scene.
         f1: Of each scene that was done, by its name; None where it is undefined.
-        threshold_level: From this level on a pixel is foreground.
+        threshold_level: From this level on a pixel is foreground; None for the scenes' own.
         bands: Of the scenes, from 1; by default the first ones.
         others: Outcomes of a run that is compared with, by name.
     """
@@ -108,15 +109,20 @@ def previews(
     worst = sorted(done, key=rank)
     shown = worst[:MOST]
     budget = _BYTES // max(1, len(shown))
-    made = [
-        _picture(one, threshold_level, bands, budget, (others or {}).get(one.name)) for one in shown
-    ]
+
+    def level(outcome: SceneOutcome) -> int:
+        if threshold_level is None:
+            assert outcome.prediction is not None
+            return level_of(outcome.prediction.threshold)
+        return threshold_level
+
+    made = [_picture(one, level(one), bands, budget, (others or {}).get(one.name)) for one in shown]
     return [picture for picture in made if picture is not None]
 
 
 def _picture(
     outcome: SceneOutcome,
-    threshold_level: int,
+    level: int,
     bands: Sequence[int] | None,
     budget: int,
     other: SceneOutcome | None,
@@ -136,9 +142,9 @@ def _picture(
             scale=width / outcome.width,
             image=encoded(layers.image, quality=75),
             label=None if layers.label is None else encoded(layers.label),
-            steps=tuple(encoded(_coarse(step, threshold_level)) for step in layers.steps),
-            threshold_level=threshold_level,
-            other=None if layers.other is None else encoded(_coarse(layers.other, threshold_level)),
+            steps=tuple(encoded(_coarse(step, level)) for step in layers.steps),
+            threshold_level=level,
+            other=None if layers.other is None else encoded(_coarse(layers.other, level)),
         )
         parts = (picture.image, picture.label or b"", picture.other or b"", *picture.steps)
         size = sum(map(len, parts))

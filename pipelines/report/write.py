@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipelines.config.base import AUTO
 from pipelines.report.errors import write_errors
 from pipelines.report.figures import write_figures
 from pipelines.report.measured import FILES, measured_files
@@ -75,7 +76,8 @@ def _pictures(
     bands: Sequence[int] | None,
 ) -> list[Picture]:
     f1 = {scene.name: score_at(scene.scores, "foreground.f1") for scene in report.scenes}
-    level = threshold_level(report.scoring.threshold)
+    threshold = report.scoring.threshold
+    level = None if threshold == AUTO else threshold_level(threshold)
     return previews(outcomes, f1, level, bands, {other.name: other for other in others})
 
 

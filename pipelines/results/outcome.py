@@ -34,6 +34,7 @@ class Prediction:
         seconds: Wall time.
         remarks: What should be known of the scene's pixels, a line each.
         lines: What there is on the lines; None where none were asked for.
+        threshold: The probability from which on a pixel of the mask is foreground.
     """
 
     files: dict[str, Path]
@@ -43,6 +44,7 @@ class Prediction:
     seconds: float
     remarks: tuple[str, ...] = ()
     lines: LinesFound | None = None
+    threshold: float = 0.5
 
     @property
     def probability(self) -> Path:

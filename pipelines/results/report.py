@@ -62,14 +62,14 @@ class Scoring:
     """How the scores were computed.
 
     Attributes:
-        threshold: The chosen probability.
+        threshold: The chosen probability; "auto" where each scene has its own.
         rho: Pixels that relaxed scores forgive.
         ignore: Label values that were left out.
         counted: Which pixels were counted, in words.
         scored: Which files were scored, in words.
     """
 
-    threshold: float
+    threshold: float | Literal["auto"]
     rho: float
     ignore: Sequence[int]
     counted: str
@@ -263,6 +263,8 @@ class SceneEntry:
         lines: What there is on its lines; None where none were made.
         measurements: By name; None where nothing was measured.
         uncertain: Where the prediction is least certain, the worst place first.
+        threshold: The probability from which on a pixel of its mask is foreground; None where a
+            raster was only scored.
     """
 
     name: str
@@ -284,6 +286,7 @@ class SceneEntry:
     lines: LinesFound | None = None
     measurements: ByPath | None = None
     uncertain: Sequence[UncertainPlace] = ()
+    threshold: Number = None
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,6 @@ from tiling.window import Window
 
 _LOG = logging.getLogger("rurnet")
 
-_SCALES = (0.8, 1.25)
-"""Smallest and largest scale of a crop, against the fundus at its working diameter."""
-
 
 class FundusSource(CropSource):
     """Crops of a fundus image at about its working diameter.
@@ -29,6 +26,8 @@ class FundusSource(CropSource):
         sample: Image and annotations.
         diameters: See `pipelines.inputs.field_of_view.working_diameter`; None keeps images and
             crops as they are.
+        zoom: Largest factor by which crops are enlarged, or reduced, against the fundus at its
+            working diameter.
 
     Attributes:
         diameter: Diameter of the field of view, in pixels of `arrays`.
@@ -41,7 +40,9 @@ class FundusSource(CropSource):
         DataError: See `load_fundus`.
     """
 
-    def __init__(self, sample: FundusSample, diameters: tuple[int, int] | None) -> None:
+    def __init__(
+        self, sample: FundusSample, diameters: tuple[int, int] | None, zoom: float = 1.25
+    ) -> None:
         self.name = sample.name
         arrays = load_fundus(sample)
         field = arrays["valid"][0] > 0
@@ -49,7 +50,7 @@ class FundusSource(CropSource):
         self.whole = bool(field.all())
         scale = scale_seen(field, field.shape, diameters) if diameters else 1.0
         self.diameter = round(own * scale)
-        self.scales = _SCALES if diameters else (1.0, 1.0)
+        self.scales = (1 / zoom, zoom) if diameters else (1.0, 1.0)
         height, width = (
             max(1, round(side * self.diameter / own)) for side in arrays["image"].shape[1:]
         )

@@ -93,7 +93,7 @@ def resized(data: Mapping[Hashable, Any], height: int, width: int) -> Sample:
     # own size is closer to the original, by 0.004 to 0.006 of F1.
     foreground = area(label == 1) >= area(label != IGNORE_INDEX) / 2
     return {
-        "image": np.rint(image).astype(np.uint8),
+        "image": np.rint(image).astype(np.uint8) if data["image"].dtype == np.uint8 else image,
         "label": np.where(ignored, IGNORE_INDEX, foreground).astype(np.uint8)[None],
         "valid": at_size(valid, Image.Resampling.NEAREST)[None],
     }

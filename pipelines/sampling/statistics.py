@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from pipelines.inputs.labels import IGNORE_INDEX, MOST_VALUES, Labelling, Raster
 from pipelines.sampling.samples import KEYS, Sample, as_sample, padded, relabelled
 from pipelines.sampling.sources import CropSource, SceneSource
 from tiling.scenes.scene import Pixels, Valid
-from tiling.window import Window
+from tiling.window import Window, split
 
 TILE = 512
 """Side of the tiles that images are read in. Digests depend on it, and a training goes on only
@@ -169,7 +169,8 @@ def label_readings(source: SceneSource, labellings: Sequence[Labelling]) -> list
     image, label = source.scenes()
     bands = _BandSums()
     tallies = [_LabelTally(label.under(one), one.classes) for one in labellings]
-    for window in source.windows(TILE):
+    # Values and classes are of the scene's own pixels, whatever the network sees.
+    for window in split(image.height, image.width, TILE):
         pixels, valid = image.read(window)
         drawn = label.drawn(window)
         tile = as_sample(
@@ -183,7 +184,22 @@ def label_readings(source: SceneSource, labellings: Sequence[Labelling]) -> list
             tally.add_drawn(window, tile, drawn)
         if all(len(tally.values) > MOST_VALUES for tally in tallies):
             break
-    return [tally.reading(source.name, bands) for tally in tallies]
+    readings = [tally.reading(source.name, bands) for tally in tallies]
+    if source.shape() == (image.height, image.width):
+        return readings
+    labelled = tuple(
+        window
+        for window in source.windows(TILE)
+        if (source.read(window)["label"] != IGNORE_INDEX).any()
+    )
+    return [_tiled_otherwise(one, labelled) for one in readings]
+
+
+def _tiled_otherwise(reading: LabelReading, labelled: tuple[Window, ...]) -> LabelReading:
+    """The reading with the windows that the network sees."""
+    if reading.contents is None:
+        return reading
+    return replace(reading, contents=replace(reading.contents, labelled=labelled))
 
 
 def band_statistics(images: Sequence[Contents]) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -25,6 +25,7 @@ from PIL import Image
 from pipelines.inputs.labels import IGNORE_INDEX
 from pipelines.inputs.normalisation import normalised
 from pipelines.sampling.initial_masks import RandStartd
+from pipelines.sampling.restyling import RandRestyled
 from pipelines.sampling.samples import KEYS, TRAINING_KEYS, Sample, padded, resized
 
 
@@ -171,6 +172,7 @@ def augmentation(
     std: tuple[float, ...],
     *,
     light: bool = True,
+    restyled: float = 0.0,
     missing: float = 0.0,
     start: RandStartd | None = None,
 ) -> Compose:
@@ -180,6 +182,7 @@ def augmentation(
         mean: Mean of each band.
         std: Standard deviation of each band.
         light: Whether light, colour and sharpness change.
+        restyled: Share of the crops that look as another camera or region would show them.
         missing: Share of the crops in which a rectangle is missing.
         start: Makes masks to start from; None makes none.
     """
@@ -194,6 +197,7 @@ def augmentation(
     ]
     return Compose(
         [
+            *([RandRestyled(restyled)] if restyled else []),
             *([RandJPEGd(prob=0.1), RandIlluminationd(prob=0.3)] if light else []),
             *([RandMissingd(missing)] if missing else []),
             Normalised(mean, std),

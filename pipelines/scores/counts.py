@@ -18,6 +18,23 @@ from tiling.window import Window
 
 
 @dataclass(frozen=True)
+class OwnThreshold:
+    """The foreground as a whole at thresholds that scenes have for themselves.
+
+    Attributes:
+        level: The threshold, or the mean of several scenes' [...].
+        strict: Pixels by label, and by whether they are below or from the level on [..., 2, 2].
+        near: Pixels by whether a labelled one is near, and the same [..., 2, 2].
+        reached: Labelled pixels by whether one from the level on is near [..., 2].
+    """
+
+    level: NDArray[Any]
+    strict: NDArray[Any]
+    near: NDArray[Any]
+    reached: NDArray[Any]
+
+
+@dataclass(frozen=True)
 class SceneCounts:
     """Counts of a scene, or of several added up.
 
@@ -32,6 +49,7 @@ class SceneCounts:
         topology: `TopologyCounts` as numbers [..., fields]; None where not asked for.
         rho: What is near, in pixels.
         graded: Whether levels are probabilities; a drawing has no threshold that could be moved.
+        own: At the scenes' own thresholds; None where all have one.
     """
 
     strict: NDArray[Any]
@@ -41,6 +59,7 @@ class SceneCounts:
     topology: NDArray[Any] | None
     rho: float
     graded: bool
+    own: OwnThreshold | None = None
 
 
 def combined(counts: Sequence[SceneCounts], times: NDArray[Any] | None = None) -> SceneCounts:
@@ -56,6 +75,15 @@ def combined(counts: Sequence[SceneCounts], times: NDArray[Any] | None = None) -
         return np.tensordot(weights, np.stack(arrays).astype(np.float64), axes=1)
 
     topologies = [one.topology for one in counts if one.topology is not None]
+    owns = [one.own for one in counts if one.own is not None]
+    own = None
+    if len(owns) == len(counts):
+        own = OwnThreshold(
+            total([one.level for one in owns]) / weights.sum(axis=-1),
+            total([one.strict for one in owns]),
+            total([one.near for one in owns]),
+            total([one.reached for one in owns]),
+        )
     return SceneCounts(
         total([one.strict for one in counts]),
         total([one.near for one in counts]),
@@ -64,6 +92,7 @@ def combined(counts: Sequence[SceneCounts], times: NDArray[Any] | None = None) -
         total(topologies) if len(topologies) == len(counts) else None,
         counts[0].rho,
         all(one.graded for one in counts),
+        own,
     )
 
 
@@ -112,14 +141,31 @@ class Counter:
             strict.add(of_target[inside], truth[inside])
             relaxed.add(of_target, truth, window, around)
 
-    def counts(self, topology: TopologyCounts | None, *, graded: bool) -> SceneCounts:
-        """What was counted; see `SceneCounts` for the arguments."""
+    def counts(
+        self, topology: TopologyCounts | None, *, graded: bool, level: int | None = None
+    ) -> SceneCounts:
+        """What was counted.
+
+        Args:
+            topology: See `SceneCounts`.
+            graded: See `SceneCounts`.
+            level: The scene's own threshold; None where all scenes have one.
+        """
         strict = np.stack([histogram.counts for histogram in self._strict])
         confusion = self._confusion
         if self._classes == 2:
             by_label = strict[0]
             above = by_label[:, HALF:].sum(axis=1)
             confusion = np.stack([by_label.sum(axis=1) - above, above], axis=1)
+        own = None
+        if level is not None:
+            first = self._relaxed[0]
+            own = OwnThreshold(
+                np.asarray(level, np.float64),
+                _cut(strict[0], level),
+                _cut(first.near.counts, level),
+                _cut(first.reached, level),
+            )
         return SceneCounts(
             strict,
             np.stack([relaxed.near.counts for relaxed in self._relaxed]),
@@ -128,7 +174,13 @@ class Counter:
             None if topology is None else np.array(astuple(topology)),
             self._disc.rho,
             graded,
+            own,
         )
+
+
+def _cut(counts: NDArray[Any], level: int) -> NDArray[Any]:
+    """Counts by level [..., 255] as those below a level and those from it on [..., 2]."""
+    return np.stack([counts[..., :level].sum(axis=-1), counts[..., level:].sum(axis=-1)], axis=-1)
 
 
 def together(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:

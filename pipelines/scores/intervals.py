@@ -50,13 +50,13 @@ class Difference:
 
 
 def intervals(
-    counts: Sequence[SceneCounts], level: int, classes: Sequence[str] = ()
+    counts: Sequence[SceneCounts], level: int | None, classes: Sequence[str] = ()
 ) -> dict[str, Interval]:
     """95 % intervals of the pooled scores, by their path; none with fewer than two scenes.
 
     Args:
         counts: Of each scene.
-        level: The chosen threshold.
+        level: The chosen threshold; None for the scenes' own.
         classes: Names of the foreground classes.
     """
     if len(counts) < 2:

@@ -121,19 +121,28 @@ class Scores(Generic[Score]):
     topology: Topology[Score] | None
 
 
-def scores_of(counts: SceneCounts, level: int, classes: Sequence[str] = ()) -> Scores[Values]:
+def scores_of(
+    counts: SceneCounts, level: int | None, classes: Sequence[str] = ()
+) -> Scores[Values]:
     """Every score.
 
     Args:
         counts: Of any shape in front.
-        level: The chosen threshold, 1 to 254.
+        level: The chosen threshold, 1 to 254; None for the scenes' own.
         classes: Names of the foreground classes; needed where there are several.
     """
     whole = counts.strict[..., 0, :, :]
     # An array even where there is nothing in front, as all other scores are.
     pixels = np.asarray(whole.sum(axis=(-2, -1)), np.float64)
     near, reached = counts.near[..., 0, :, :], counts.reached[..., 0, :]
-    relaxed = relaxed_curve_of(near, reached)
+    chosen, cut = whole, level
+    relaxed, threshold = relaxed_curve_of(near, reached), np.full(pixels.shape, (level or 0) / TOP)
+    if cut is None:
+        own = counts.own
+        assert own is not None
+        # Of two levels, the second is what is foreground.
+        chosen, cut = own.strict, 1
+        relaxed, threshold = relaxed_curve_of(own.near, own.reached), own.level / TOP
     each = [
         _class_scores(counts, counts.strict[..., target, :, :])
         for target in range(counts.strict.shape[-3])
@@ -143,9 +152,7 @@ def scores_of(counts: SceneCounts, level: int, classes: Sequence[str] = ()) -> S
         pixels=pixels,
         foreground_share=ratio(whole[..., 1, :].sum(axis=-1).astype(np.float64), pixels),
         foreground=first.foreground,
-        at_threshold=AtThreshold(
-            **vars(foreground_at(whole, level)), threshold=np.full(pixels.shape, level / TOP)
-        ),
+        at_threshold=AtThreshold(**vars(foreground_at(chosen, cut)), threshold=threshold),
         best=first.best,
         break_even=first.break_even,
         roc_auc=first.roc_auc,
@@ -155,9 +162,9 @@ def scores_of(counts: SceneCounts, level: int, classes: Sequence[str] = ()) -> S
         classes=dict(zip(classes, each[1:], strict=True)) if len(each) > 1 else {},
         relaxed=Relaxed(
             counts.rho,
-            relaxed.precision()[..., level],
-            relaxed.recall()[..., level],
-            relaxed.f1()[..., level],
+            relaxed.precision()[..., cut],
+            relaxed.recall()[..., cut],
+            relaxed.f1()[..., cut],
             relaxed_curve_of(_movable(counts, near), _movable(counts, reached)).break_even().value,
         ),
         topology=None
@@ -196,7 +203,7 @@ def by_path(scores: Scores[Score] | None) -> dict[str, Score]:
 
 
 def per_scene(
-    counts: Sequence[SceneCounts], level: int, classes: Sequence[str] = ()
+    counts: Sequence[SceneCounts], level: int | None, classes: Sequence[str] = ()
 ) -> dict[str, Values]:
     """The scores of each scene [scenes] by their path, see `by_path`."""
     return by_path(scores_of(combined(counts, np.eye(len(counts))), level, classes))

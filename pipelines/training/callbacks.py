@@ -69,8 +69,12 @@ class LogLines(lightning.Callback):
         """Logs the scores of the held-out images."""
         if not trainer.is_global_zero:
             return
-        held_out = {key: float(trainer.callback_metrics[f"held_out/{key}"]) for key in _SCORED}
+        metrics = trainer.callback_metrics
+        held_out = [float(metrics[f"held_out/{key}"]) for key in _SCORED]
+        prefix = "held_out/break_even_"
+        each = [f"{float(metrics[key]):.3f}" for key in metrics if key.startswith(prefix)]
         _LOG.info(
-            "iteration %d of %s: held-out images have F1 %.3f, break-even %.3f",
-            trainer.global_step, trainer.max_steps, *held_out.values(),
+            "iteration %d of %s: held-out images have F1 %.3f, break-even %.3f%s",
+            trainer.global_step, trainer.max_steps, *held_out,
+            f" (by data set: {', '.join(each)})" if each else "",
         )  # fmt: skip

@@ -89,7 +89,8 @@ def train(
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     how = settings.how
-    module = SegmentationModule(settings, objective)
+    data_sets = 1 + max(tile.data_set for tile in held_out)
+    module = SegmentationModule(settings, objective, data_sets)
     checkpoints = folder / "checkpoints"
     interval = max(1, how.iterations // settings.scorings)
     best = BestCheckpoint(

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from types import TracebackType
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -29,8 +30,22 @@ _MOST_WORKERS = 4
 """Most processes that make crops by default; each holds the fundus images in memory."""
 
 
-Tile = tuple[CropSource, Window]
-"""An image, and a window of it that holds labelled pixels (see `Contents.labelled`)."""
+class Tile(NamedTuple):
+    """A tile of a held-out image.
+
+    Attributes:
+        source: The image.
+        window: A window of it that holds labelled pixels (see `Contents.labelled`).
+        data_set: Number of the data set that the image is of.
+    """
+
+    source: CropSource
+    window: Window
+    data_set: int = 0
+
+
+_AT_ONCE = 4
+"""Most held-out tiles of a batch."""
 
 
 class HeldOutTiles(Dataset[dict[str, Tensor]]):
@@ -64,13 +79,20 @@ class HeldOutTiles(Dataset[dict[str, Tensor]]):
         return len(self.tiles)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """One tile: image [c, s, s], label and valid [1, s, s]."""
-        source, window = self.tiles[index]
-        tile = source.tile(window, statistics.TILE)
+        """One tile: image [c, s, s], label and valid [1, s, s].
+
+        Of an image that is smaller than a tile it is smaller too: group norm sees what is missing.
+        """
+        source, window, data_set = self.tiles[index]
+        tile = source.tile(window, self.side(index))
         if index >= len(self.tiles) - self.blank:
             tile["label"] = np.full_like(tile["label"], IGNORE_INDEX)
         prepared: dict[str, Tensor] = self.prepare(tile)
-        return prepared
+        return {**prepared, "data_set": torch.tensor(data_set)}
+
+    def side(self, index: int) -> int:
+        """Side of a tile in pixels."""
+        return min(statistics.TILE, max(self.tiles[index].source.shape()))
 
 
 def schedule_of(settings: TrainingSettings) -> CropSchedule:
@@ -113,7 +135,12 @@ def crop_loader(
         weights,
         schedule_of(settings),
         augmentation(
-            objective.mean, objective.std, light=how.augmented, missing=how.missing, start=start
+            objective.mean,
+            objective.std,
+            light=how.augmented,
+            restyled=how.restyled,
+            missing=how.missing,
+            start=start,
         ),
         (distributed.process(), distributed.processes()),
     )
@@ -165,4 +192,17 @@ def held_out_loader(
 ) -> DataLoader[dict[str, Tensor]]:
     """Tiles of the held-out images, or this process's part of them, four at a time."""
     process = distributed.process(), distributed.processes()
-    return DataLoader(HeldOutTiles(held_out, objective.mean, objective.std, process), 4)
+    tiles = HeldOutTiles(held_out, objective.mean, objective.std, process)
+    return DataLoader(tiles, batch_sampler=_of_one_size(tiles))
+
+
+def _of_one_size(tiles: HeldOutTiles) -> list[list[int]]:
+    """Numbers of tiles, up to four of a size that follow one another."""
+    batches: list[list[int]] = []
+    for number in range(len(tiles)):
+        last = batches[-1] if batches else []
+        if last and len(last) < _AT_ONCE and tiles.side(last[0]) == tiles.side(number):
+            last.append(number)
+        else:
+            batches.append([number])
+    return batches

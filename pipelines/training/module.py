@@ -15,7 +15,7 @@ from pipelines.errors import TrainingError
 from pipelines.inputs.labels import IGNORE_INDEX
 from pipelines.sampling.batches import stream
 from pipelines.sampling.initial_masks import starting_mask
-from pipelines.scores.curve import HALF
+from pipelines.scores.curve import HALF, mean_of_defined
 from pipelines.scores.histogram import Histogram, curve_of, foreground_at
 from pipelines.training.objective import Objective
 from rurnet.loss import label_weight, multi_step_loss
@@ -34,9 +34,12 @@ class SegmentationModule(lightning.LightningModule):
     Args:
         settings: Settings of the training.
         objective: Objective of the training.
+        data_sets: How many data sets the held-out images are of.
     """
 
-    def __init__(self, settings: TrainingSettings, objective: Objective) -> None:
+    def __init__(
+        self, settings: TrainingSettings, objective: Objective, data_sets: int = 1
+    ) -> None:
         super().__init__()
         # A batch is worked through in parts, and the optimizer takes one step for all of them.
         self.automatic_optimization = False
@@ -47,6 +50,7 @@ class SegmentationModule(lightning.LightningModule):
         if objective.start is not None:
             self.network.load_state_dict(objective.start)
         self.counts = Histogram().counts
+        self.data_sets = data_sets
         weights = torch.tensor(objective.class_weights)
         self.register_buffer("class_weights", weights, persistent=False)
 
@@ -130,7 +134,7 @@ class SegmentationModule(lightning.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Starts a new count."""
-        self.histogram = Histogram()
+        self.histograms = [Histogram() for _ in range(self.data_sets)]
 
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
         """Counts the held-out tiles' pixels."""
@@ -138,17 +142,31 @@ class SegmentationModule(lightning.LightningModule):
         foreground = 1 - self.network(image)[-1].float().softmax(dim=1)[:, 0]
         levels = (foreground * 254).round().to(torch.uint8).cpu().numpy()
         label = batch["label"][:, 0].cpu().numpy()
-        self.histogram.add(levels, (label > 0) & (label != IGNORE_INDEX), label != IGNORE_INDEX)
+        counted = label != IGNORE_INDEX
+        for number, *tile in zip(batch["data_set"].tolist(), levels, label, counted, strict=True):
+            of_tile, labelled, there = tile
+            self.histograms[number].add(of_tile, (labelled > 0) & there, there)
 
     def on_validation_epoch_end(self) -> None:
-        """Logs F1 at probability 0.5 and break-even over the held-out images."""
-        ours = torch.from_numpy(self.histogram.counts).to(self.device)
-        self.counts = self._over_processes(ours, "sum").cpu().numpy()
-        f1 = float(foreground_at(self.counts, HALF).f1)
-        break_even = float(curve_of(self.counts).break_even().value)
-        # They are the same in all processes, but Lightning wants to hear it.
-        self.log("held_out/f1", f1, prog_bar=True, sync_dist=True)
-        self.log("held_out/break_even", break_even, prog_bar=True, sync_dist=True)
+        """Logs F1 at probability 0.5 and break-even: each data set's, and their mean.
+
+        A large data set must not hide what a small one of another place or camera loses.
+        """
+        ours = torch.from_numpy(np.stack([one.counts for one in self.histograms])).to(self.device)
+        counts = self._over_processes(ours, "sum").cpu().numpy()
+        self.counts = counts.sum(axis=0)
+        scores = {
+            "f1": foreground_at(counts, HALF).f1,
+            "break_even": curve_of(counts).break_even().value,
+        }
+        for name, values in scores.items():
+            # They are the same in all processes, but Lightning wants to hear it.
+            self.log(
+                f"held_out/{name}", float(mean_of_defined(values)), prog_bar=True, sync_dist=True
+            )
+            for number in range(self.data_sets if self.data_sets > 1 else 0):
+                if not np.isnan(values[number]):
+                    self.log(f"held_out/{name}_{number + 1}", float(values[number]), sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the held-out counts with the weights they belong to."""

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -10,7 +11,7 @@ from pathlib import Path
 from pipelines.config.inference import PredictionSettings
 from pipelines.config.training import TrainDrive, TrainRoads
 from pipelines.config.training_folder import TrainFolder
-from pipelines.datasets.examples import Source, TrainingData
+from pipelines.datasets.examples import Example, Source, TrainingData
 from pipelines.datasets.folder import folder_data
 from pipelines.datasets.fundus import vessel_data
 from pipelines.datasets.massachusetts import road_data
@@ -29,7 +30,7 @@ from pipelines.scores.histogram import curve_of, foreground_at
 from pipelines.scores.scores import Scores, plain
 from pipelines.training.fit import train
 from pipelines.training.leakage import check_apart
-from pipelines.training.loaders import schedule_of
+from pipelines.training.loaders import Tile, schedule_of
 from pipelines.training.mlflow_logger import check_mlflow
 from pipelines.training.objective import Objective, objective_of
 from pipelines.training.run_folder import (
@@ -209,10 +210,14 @@ def _trained(
     config = split.config
     _LOG.info("%s: %d images, %d held out", config.output, len(split.kept), len(split.held_out))
     sources: list[Source] = [one.source for one in split.kept]
-    shares = [(1 - data.drawn_share) / len(sources)] * len(sources)
+    shares = [(1 - data.drawn_share) * share for share in _shares(split, data)]
     shares += [data.drawn_share / max(1, len(drawn))] * len(drawn)
     held_out = [one.source for one in split.held_out]
-    tiles = [(source, window) for source in held_out for window in contents[source].labelled]
+    tiles = [
+        Tile(one.source, window, _folder_of(one, data))
+        for one in split.held_out
+        for window in contents[one.source].labelled
+    ]
     trained = train(config, objective, [*sources, *drawn], shares, tiles, config.output)
     path = config.output / f"{config.name}.safetensors"
     card = WeightsCard(
@@ -250,6 +255,20 @@ def _trained(
     if distributed.process() == 0:
         save(path, trained.network, card)
     return path
+
+
+def _folder_of(one: Example, data: TrainingData) -> int:
+    """Number of the folder that an image is in; 0 for validation images, which are in none."""
+    return next((n for n, folder in enumerate(data.folders) if one in folder), 0)
+
+
+def _shares(split: Split, data: TrainingData) -> list[float]:
+    """How often each kept image is drawn; all together 1."""
+    folders = [_folder_of(one, data) for one in split.kept]
+    images = Counter(folders)
+    wanted = [images[n] for n in range(len(data.folders))] if data.shares is None else data.shares
+    total = sum(share for n, share in enumerate(wanted) if images[n])
+    return [wanted[n] / total / images[n] for n in folders]
 
 
 def _check_foreground(split: Split, contents: Contained) -> None:

@@ -140,7 +140,7 @@ def _hold_out(
         left = count
         for subject in sorted(shuffled, key=met.__contains__):
             # At least one subject, even if it has more images than wanted.
-            if images[subject] <= left or not chosen:
+            if images[subject] <= left or (count and not chosen):
                 chosen.append(subject)
                 left -= images[subject]
         if len(chosen) == len(images):

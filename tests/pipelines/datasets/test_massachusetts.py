@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import rasterio
 
-from pipelines.datasets.massachusetts import road_pairs
+from pipelines.config.training import TrainRoads
+from pipelines.datasets.massachusetts import _scales, road_data, road_pairs
 from pipelines.datasets.synthetic import write_roads_folder
 from pipelines.errors import DataError
 from tiling.window import Window
@@ -93,3 +94,28 @@ def test_massachusetts_roads_itself():
             assert (raster.height, raster.width) == (1500, 1500)
     with rasterio.open(road_pairs(ROADS, "train")[0].image) as scene:
         assert scene.crs.to_epsg() == 26986
+
+
+def test_a_scene_is_cut_at_its_own_pixel_size_the_networks_and_all_between():
+    assert _scales(1.0, 1.0, 1.0) == (1.0, 1.0)
+    assert _scales(None, None, 1.25) == (0.8, 1.25)
+    assert _scales(0.8, 1.0, 1.0) == pytest.approx((0.8, 1.0))
+    assert _scales(1.5, 1.0, 1.0) == pytest.approx((1.0, 1.5))
+    # Pixels of 0.2 m are seen at 0.5 to 1 m, not at their own: no network of 1 m would be good.
+    assert _scales(0.2, 1.0, 1.25) == pytest.approx((0.16, 0.5))
+
+
+def test_folders_of_several_places_have_their_pixel_sizes_and_shares(folder):
+    config = TrainRoads(data=[folder, folder], pixel_sizes=[1, 0.5], shares=[3, 1], zoom=1.0)
+    data = road_data(config)
+    ours, others = (items[0].source for items in data.folders)
+    assert (data.ground_sampling_distance, list(data.shares)) == (1.0, [3.0, 1.0])
+    assert (ours.shape(), ours.scales) == ((96, 96), (1.0, 1.0))
+    assert (others.shape(), others.scales) == ((48, 48), (0.5, 1.0))
+
+
+@pytest.mark.parametrize("option", ["pixel_sizes", "shares"])
+def test_one_number_for_two_folders_is_refused(folder, option):
+    config = TrainRoads(data=[folder, folder], **{option: [1]})
+    with pytest.raises(DataError, match="has 1 numbers, but there are 2 folders of --data"):
+        road_data(config)

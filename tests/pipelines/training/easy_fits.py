@@ -6,6 +6,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from pipelines.config.training import TrainRoads
 from pipelines.sampling.statistics import band_statistics, contents_of
 from pipelines.training.fit import train
+from pipelines.training.loaders import Tile
 from pipelines.training.objective import Objective
 
 SIDE = 64
@@ -26,7 +27,7 @@ def trained(sources, folder, *, foreground_weight=1.0, **changed):
 
 
 def labelled_tiles(sources):
-    return [(source, window) for source in sources for window in contents_of(source).labelled]
+    return [Tile(source, window) for source in sources for window in contents_of(source).labelled]
 
 
 def same_weights(one, other):

@@ -184,3 +184,17 @@ def test_without_a_terminal_every_scoring_is_a_line_in_the_log(sources, tmp_path
     for line, iteration in zip(lines, (2, 4, 6), strict=True):
         assert f"iteration {iteration} of 6" in line
         assert "break-even" in line
+
+
+def test_every_data_set_counts_alike_in_the_choice_of_weights(sources, tmp_path, caplog):
+    config = settings(iterations=2, scorings=1)
+    arguments = {"in_channels": 3, "classes": 2, "steps": 2}
+    objective = Objective(arguments, (1.0, 1.0), 0.4, (100.0,) * 3, (50.0,) * 3)
+    ours, others = (labelled_tiles([source]) for source in sources[1:])
+    held_out = [*ours * 3, *(tile._replace(data_set=1) for tile in others)]
+    with caplog.at_level("INFO", "rurnet"):
+        train(config, objective, sources[:1], [1], held_out, tmp_path)
+    each = [scalars(tmp_path, f"held_out/break_even_{number}")[2] for number in (1, 2)]
+    assert each[0] != each[1]
+    assert scalars(tmp_path, "held_out/break_even")[2] == pytest.approx(np.mean(each), abs=1e-6)
+    assert f"(by data set: {each[0]:.3f}, {each[1]:.3f})" in caplog.text

@@ -1,4 +1,4 @@
-"""How many processes make crops."""
+"""How many processes make crops, and the tiles that choose the weights."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from pipelines.datasets.massachusetts import road_pairs
 from pipelines.datasets.synthetic import write_roads_folder
 from pipelines.sampling.sources import SceneSource
 from pipelines.sampling.statistics import contents_of
-from pipelines.training.loaders import crop_loader
+from pipelines.training.loaders import Tile, crop_loader, held_out_loader
 from pipelines.training.objective import objective_of
 
 
@@ -40,3 +40,20 @@ def test_a_gpu_has_as_many_as_its_share_of_the_cores_allows(
     objective = objective_of(config, "roads", 2, [contents_of(source)])
     loader = crop_loader(config, objective, [source], [1.0], lambda: 0)
     assert loader.num_workers == expected
+
+
+def test_small_images_are_scored_without_the_padding_of_a_tile(source, tmp_path):
+    folder = write_roads_folder(tmp_path, train=1, valid=0, size=100)
+    larger = SceneSource(road_pairs(folder, "train")[0].scene_input())
+    objective = objective_of(TrainRoads(), "roads", 2, [contents_of(source)])
+    tiles = [
+        Tile(one, window, number)
+        for number, one in enumerate((source, larger))
+        for window in contents_of(one).labelled
+    ]
+    (alone,) = held_out_loader(objective, tiles[:1])
+    assert alone["image"].shape == (1, 3, 64, 64)
+    batches = [*held_out_loader(objective, [*tiles[:1] * 5, *tiles[1:]])]
+    assert [batch["image"].shape[-2:] for batch in batches] == [(64, 64), (64, 64), (100, 100)]
+    assert [batch["data_set"].tolist() for batch in batches] == [[0] * 4, [0], [1]]
+    assert torch.equal(batches[1]["image"], alone["image"])
