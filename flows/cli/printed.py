@@ -18,14 +18,15 @@ from pipelines.results.result import Result
 def print_result(result: Result) -> None:
     """Prints what a run came to, and where its report lies."""
     out = Console(soft_wrap=True, highlight=False)
+    if result.nothing is not None:
+        out.print(result.nothing, markup=False)
+        return
     if result.estimates is not None:
         _print_estimates(out, result.estimates)
         return
     report = result.report
     if report.scenes:
         out.print(score_table(report))
-    elif not result.failed:
-        out.print("No scene to predict: the inbox is empty.")
     if report.comparison is not None:
         _print_comparison(out, report.comparison)
     if report.scenes and report.pooled is None:
@@ -37,7 +38,8 @@ def print_result(result: Result) -> None:
         out.print(f"Outside the area of interest, and so left out: {skipped}", markup=False)
     for path in result.trained:
         out.print(f"weights: {path}", markup=False)
-    out.print(f"report: {result.folder / 'report.html'}", markup=False)
+    if result.reported:
+        out.print(f"report: {result.folder / 'report.html'}", markup=False)
 
 
 def score_table(report: Report) -> Table:

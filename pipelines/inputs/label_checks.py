@@ -14,11 +14,15 @@ from pipelines.errors import LabelError
 from pipelines.inputs.class_nodata import swallowed
 from pipelines.inputs.labels import IGNORE_INDEX, Label, Labelling, RasterLabel
 from tiling.scenes.scene import Raster
+from tiling.window import split
 
 _LOG = logging.getLogger("rurnet")
 
 _TOLD = 0.01
 """Share of a label that is left out, from which on a log line says so."""
+
+_AT_ONCE = 2048
+"""Side of the windows in which a label is read, in pixels."""
 
 _WARNED = 0.5
 """Share from which on this line is a warning."""
@@ -124,8 +128,24 @@ class LabelContents:
         return self.left_out / max(1, self.background + self.foreground + self.left_out)
 
 
+def check_whole(label: Label, classes: int) -> None:
+    """Reads a label to its end, to find out before hours of work what would end them.
+
+    Args:
+        label: The label.
+        classes: How many classes it may hold, background included.
+
+    Raises:
+        LabelError: It holds a value that is no class, or see `check_contents`.
+    """
+    contents = LabelContents()
+    for window in split(label.height, label.width, _AT_ONCE):
+        contents.add(label.read(window))
+    check_contents(label, contents, classes)
+
+
 def check_contents(label: Label, contents: LabelContents, classes: int) -> None:
-    """Checks that something can be scored against a label; log lines tell what is odd about it.
+    """Checks that something can be scored against a label.
 
     Args:
         label: The label.
@@ -136,8 +156,7 @@ def check_contents(label: Label, contents: LabelContents, classes: int) -> None:
         LabelError: All of it is left out, or of two classes the background is missing, or nodata
             may have taken all of the foreground.
     """
-    share = contents.share_left_out
-    percent = f"{100 * share:.3g} %"
+    percent = f"{100 * contents.share_left_out:.3g} %"
     if not contents.background and not contents.foreground:
         raise LabelError(
             f"{label.name}: all of it is left out (by nodata, alpha, mask, or --ignore); "
@@ -149,12 +168,18 @@ def check_contents(label: Label, contents: LabelContents, classes: int) -> None:
         )
     if not contents.background and classes == 2:
         raise _without_background(label.name, f"{percent} of it is left out, and all the rest")
+
+
+def log_contents(label: Label, contents: LabelContents) -> None:
+    """Logs what is odd about a label that can be scored against."""
+    share = contents.share_left_out
     if not contents.foreground:
         _LOG.warning("%s: no foreground in it, so no score tells what was found", label.name)
     if share >= _TOLD:
         _LOG.log(
             logging.WARNING if share >= _WARNED else logging.INFO,
-            "%s: %s of it is left out (nodata, alpha, mask, or --ignore)", label.name, percent,
+            "%s: %.3g %% of it is left out (nodata, alpha, mask, or --ignore)",
+            label.name, 100 * share,
         )  # fmt: skip
 
 

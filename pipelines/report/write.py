@@ -4,8 +4,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.report.figures import write_figures
-from pipelines.report.page import render_page
 from pipelines.report.previews import Picture, previews
 from pipelines.report.table import as_csv
 from pipelines.results.outcome import SceneOutcome
@@ -30,6 +28,10 @@ def write_report(folder: Path, report: Report, outcomes: Sequence[SceneOutcome])
     Raises:
         PipelineError: The disk refuses.
     """
+    # Imported here: matplotlib takes a second, which the first tile need not wait for.
+    from pipelines.report.figures import write_figures
+    from pipelines.report.page import render_page
+
     html = folder / "report.html"
     with refusals_named(folder, "free some space for the report or choose another --output"):
         folder.mkdir(parents=True, exist_ok=True)
