@@ -97,8 +97,9 @@ def _in_words(
     lines += ["", *(f"- failed: {failure.error}" for failure in result.failed)]
     lines += [f"- left out: {skipped.error}" for skipped in report.skipped]
     lines += [
-        f"- dry run: {one.name}: {one.tiles} tiles, {one.parts} parts, {one.seconds:.0f} s, "
-        f"at most {one.memory / 1e9:.1f} GB of memory and {one.disk / 1e9:.2f} GB of disk"
+        f"- dry run: {one.name}: {one.left} of {one.tiles} tiles left, {one.parts} parts, "
+        + ("" if one.seconds is None else f"{one.seconds:.0f} s, ")
+        + f"at most {one.memory / 1e9:.1f} GB of memory and {one.disk / 1e9:.2f} GB of disk"
         for one in result.estimates or []
         if one.done
     ]

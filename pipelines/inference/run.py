@@ -122,7 +122,7 @@ def _infer(
     nothing = _nothing_in(config.scenes, inbox)
     items = [] if nothing else items_for(models)
     if config.dry_run:
-        estimates = estimate_batch(items, models, config)
+        estimates = estimate_batch(items, models, config, config.output)
         failed = [Failure(one.name, one.error) for one in estimates if one.error is not None]
         report = report_of([], models, config, failed=failed)
         return Result(

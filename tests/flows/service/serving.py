@@ -60,14 +60,14 @@ class Served:
     def prefect(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [PREFECT, *words], cwd=self.folder, env=self.environment,
-            capture_output=True, text=True, timeout=240,
+            capture_output=True, text=True, timeout=900,
         )  # fmt: skip
 
     def python(self, code: str) -> str:
         """What a script prints that uses the server."""
         done = subprocess.run(
             [sys.executable, "-c", code], cwd=self.folder, capture_output=True, text=True,
-            env={**self.environment, "PREFECT_API_URL": self.url}, timeout=120,
+            env={**self.environment, "PREFECT_API_URL": self.url}, timeout=300,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -205,7 +205,7 @@ def test_a_command_is_a_run_where_an_api_is_configured(served, roads_weights):
         [sys.executable, "-m", "flows.infer_roads", "inbox/roads/scene.tif", "missing.tif",
          "--model", str(roads_weights), "--tile", "128", "--overlap", "32", "--output", "here"],
         cwd=served.folder, env={**served.environment, "PREFECT_API_URL": served.url},
-        capture_output=True, text=True, timeout=240,
+        capture_output=True, text=True, timeout=900,
     )  # fmt: skip
     assert done.returncode == 1
     assert "error: missing.tif: no such file" in done.stderr
@@ -219,7 +219,7 @@ def test_a_command_is_a_run_where_an_api_is_configured(served, roads_weights):
 def test_a_second_serve_says_that_one_is_there(served):
     done = subprocess.run(
         [sys.executable, "-m", "flows.serve", "--port", str(served.port)],
-        cwd=served.folder, env=served.environment, capture_output=True, text=True, timeout=120,
+        cwd=served.folder, env=served.environment, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 1
     assert f"already served by process {served.process.pid}" in done.stderr
@@ -232,7 +232,7 @@ def test_without_a_server_the_short_name_says_how_to_start_one(tmp_path):
     (tmp_path / "home/rurnet-server.url").write_text(f"http://127.0.0.1:{free_port()}/api")
     done = subprocess.run(
         [PREFECT, "deployment", "run", "infer-roads"], cwd=tmp_path,
-        env=clean_environment(tmp_path / "home"), capture_output=True, text=True, timeout=120,
+        env=clean_environment(tmp_path / "home"), capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 1
     assert "python -m flows.serve" in done.stderr
