@@ -18,6 +18,7 @@ from flows.cli.progress import LogProgress, ManyProgress
 from flows.cli.signature import with_fields
 from flows.errors import ScenesFailedError, checked
 from flows.service.artifacts import Outcomes, leave_artifacts
+from flows.service.form import form_of
 from flows.service.kept import KeptDeployment
 from flows.service.logs import say_failures_in_one_line
 from flows.service.progress import ArtifactProgress, SceneTasks
@@ -100,4 +101,6 @@ def deployments() -> list[KeptDeployment]:
         )
         for flow in PREFECT_FLOWS.values()
     ]
+    for deployment in made:
+        deployment.show_form(form_of(FLOWS[deployment.name].config()))
     return cast(list[KeptDeployment], made)  # Coroutines only if called from one.

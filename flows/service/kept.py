@@ -17,6 +17,7 @@ from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.utilities.callables import ParameterSchema
 from pydantic import PrivateAttr
 
 _OF_A_PERSON = (
@@ -43,6 +44,10 @@ class KeptDeployment(RunnerDeployment):
     def remarks(self) -> list[str]:
         """What a person should know of the deployment since it was registered, line by line."""
         return self._remarks
+
+    def show_form(self, schema: dict[str, Any]) -> None:
+        """Sets the fields that Prefect's page shows; its own have neither help nor limits."""
+        self._parameter_openapi_schema = ParameterSchema(**schema)
 
     async def aapply(self, *ignored: Any, **settings: Any) -> UUID:
         """Registers the deployment with the server, or renews it there.

@@ -145,7 +145,7 @@ def test_tiles_outside_the_area_of_interest_are_not_counted(scene, model, tmp_pa
     [item] = road_inputs([str(scene)], None, reading)
     with item.open() as opened:
         grid = grid_of(opened.seen, SMALL)
-        there = sum(bool(opened.seen.read(tile)[1].any()) for tile in grid)
+        there = sum(bool(opened.seen.read(tile)[1].any()) for tile in grid.tiles())
     assert abs(estimated.tiles - there) <= (0 if gsd is None else 2)
     assert 0 < estimated.left == estimated.tiles < grid.tile_count
 
