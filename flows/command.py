@@ -1,9 +1,13 @@
 """The command line of a flow, from the words that were typed to the exit status."""
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
+
+# Looks through all installed packages for plugins of pydantic otherwise.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 from cyclopts import App, CycloptsError
 from pydantic import BaseModel, ValidationError
@@ -49,7 +53,7 @@ def command(flow: FlowEntry[Any], called: str, words: Sequence[str]) -> NoReturn
 def _options(flow: FlowEntry[Any], called: str, words: Sequence[str], errors: Console) -> BaseModel:
     """Returns the options; exits if one is wrong, or if only help was asked for."""
     config: type[BaseModel] = flow.config()
-    app = App(name=called, help=flow.help, version_flags=())
+    app = App(name=called, help=flow.help, version_flags=(), help_format="plaintext")
     app.default(with_fields(config, lambda values: values, flow.help))
     try:
         values = app(words, exit_on_error=False, print_error=False, result_action="return_value")
@@ -75,19 +79,20 @@ def _options(flow: FlowEntry[Any], called: str, words: Sequence[str], errors: Co
 
 def _run(flow: FlowEntry[Any], values: BaseModel, errors: Console) -> int:
     """Runs the flow, prints what came of it and returns the exit status."""
-    # Imported here: these load torch, which --help and a wrong option need not wait for.
+    # Imported here, or when there is a result: --help and a wrong option need not wait for them.
     from flows.cli.direct import OWN_ERRORS, run_directly
-    from flows.cli.printed import print_result
     from flows.errors import ScenesFailedError
 
     try:
         if prefect_is_configured():
-            from flows.service.deployments import PREFECT_FLOWS
+            from flows.service.deployments import run_as_prefect
 
-            result = PREFECT_FLOWS[flow.name](**values.model_dump())
+            result = run_as_prefect(flow.name, values)
         else:
             result = run_directly(flow, values, errors)
     except ScenesFailedError as error:
+        from flows.cli.printed import print_result
+
         print_result(error.result)
         for failure in error.result.failed:
             _say(errors, failure.error)
@@ -95,6 +100,8 @@ def _run(flow: FlowEntry[Any], values: BaseModel, errors: Console) -> int:
     except OWN_ERRORS as error:
         _say(errors, str(error))
         return 1
+    from flows.cli.printed import print_result
+
     print_result(result)
     return 0
 

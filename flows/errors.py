@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pipelines.results.result import Result
 
+_NAMED = 5
+"""Failures whose reasons are given in one message."""
+
 
 class FlowsError(Exception):
     """Root of what this package raises."""
@@ -18,10 +21,10 @@ class ScenesFailedError(FlowsError, RuntimeError):
     """
 
     def __init__(self, result: "Result") -> None:
-        failed = result.failed
-        reasons = "; ".join(failure.error for failure in failed)
-        super().__init__(f"{len(failed)} of {len(failed) + len(result.report.scenes)} "
-                         f"scenes failed: {reasons}")  # fmt: skip
+        reasons = [failure.error for failure in result.failed[:_NAMED]]
+        if more := len(result.failed) - len(reasons):
+            reasons.append(f"and {more} more, which the log names")
+        super().__init__("; ".join([result.done, *reasons]))
         self.result = result
 
 

@@ -8,12 +8,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, NoReturn
+from urllib.parse import urlparse
 
 from cyclopts import App, Parameter
 from rich.console import Console
 
 from flows.errors import FlowsError, ServerError
 from flows.service.api import DEFAULT_URL, prefect_home, prefect_is_configured
+from flows.service.reports import reports_served
 from flows.service.server import running_server
 from flows.table import FLOWS
 
@@ -51,7 +53,7 @@ def serve(
     if prefect_is_configured() and "PREFECT_API_URL" not in os.environ:
         _serve(limit)  # The profile's server.
         return
-    with running_server(url):
+    with running_server(url), reports_served((urlparse(url).port or 4200) + 1):
         # Before Prefect is imported: it reads this once.
         os.environ["PREFECT_API_URL"] = url
         # A training's lines belong to the log of its run.
@@ -73,6 +75,8 @@ def _serve(limit: int) -> None:
         runner = Runner(limit=limit, pause_on_shutdown=False)
         for deployment in deployments():
             runner.add_deployment(deployment)
+            for remark in deployment.remarks:
+                console.print(remark, markup=False, soft_wrap=True)
         console.print(
             f"Serving {', '.join(FLOWS)} at {os.environ.get('PREFECT_API_URL', 'the profile')}\n"
             "Run one with: prefect deployment run infer-roads   (Ctrl-C ends)"

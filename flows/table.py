@@ -46,6 +46,7 @@ def _infer_roads_config() -> "type[InferRoads]":
 
 
 def _infer_roads(config: "InferRoads", progress: "Progress") -> "Result":
+    _read_weights(config, progress)
     from pipelines.inference.run import infer_roads
 
     return infer_roads(config, progress)
@@ -58,9 +59,18 @@ def _infer_drive_config() -> "type[InferDrive]":
 
 
 def _infer_drive(config: "InferDrive", progress: "Progress") -> "Result":
+    _read_weights(config, progress)
     from pipelines.inference.run import infer_drive
 
     return infer_drive(config, progress)
+
+
+def _read_weights(config: "InferRoads | InferDrive", progress: "Progress") -> None:
+    """Checks what was asked for, and says what comes next: importing torch takes seconds."""
+    from pipelines.inference.asked import check_asked
+
+    check_asked(config)
+    progress.doing(f"reading weights {', '.join(config.model)}")
 
 
 def _train_roads_config() -> "type[TrainRoads]":

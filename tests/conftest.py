@@ -1,6 +1,6 @@
 """Fixtures for all tests: tiny rasters, small networks, and random weights."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.models import weights
 from pipelines.models.weights import Model, WeightsCard
 from pipelines.results.outcome import Prediction, SceneOutcome
+from pipelines.results.progress import Progress
 from pipelines.runtime.device import device_kind
 from rurnet.network import SegmentationNetwork
 from rurnet.registry import create
@@ -29,7 +30,7 @@ from tiling.readers.raster import without_georeferencing_warning
 from tiling.scenes.scene import Scene
 
 # Helpers beside the tests say which values differ, too.
-pytest.register_assert_rewrite("tests.pipelines", "tests.tiling")
+pytest.register_assert_rewrite("tests.flows", "tests.pipelines", "tests.tiling")
 
 # On a busy machine two threads wait for each other, and a tile takes seconds.
 torch.set_num_threads(1)
@@ -232,12 +233,16 @@ def predict() -> Predict:
 
 
 @dataclass
-class Told:
-    """A `pipelines.results.progress.Progress` that records its calls."""
+class Told(Progress):
+    """A `Progress` that records its calls."""
 
+    expected: dict[str, int | None] = field(default_factory=dict)
     scenes: dict[str, int] = field(default_factory=dict)
     done: int = 0
     outcomes: list[SceneOutcome] = field(default_factory=list)
+
+    def expect(self, tiles: Mapping[str, int | None]) -> None:
+        self.expected |= tiles
 
     def scene(self, name: str, tiles: int) -> None:
         self.scenes[name] = tiles

@@ -165,6 +165,22 @@ def working(
                 folder.rmdir()
 
 
+def refused(folder: Path, settings: Mapping[str, Any]) -> ManifestError | None:
+    """The error by which a run with these settings would end at once; None where there is none."""
+    old = Manifest.read(folder / MANIFEST) or _begun(folder)
+    if old is None or not (differences := _differences(old.settings, settings)):
+        return None
+    return ManifestError(
+        f"{folder}: what is there was made with {differences}; "
+        "give --overwrite to start afresh, or another --output"
+    )
+
+
+def _begun(folder: Path) -> Manifest | None:
+    """What a run was doing that was interrupted; None where it left no part."""
+    return Manifest.read(folder / PARTS / MANIFEST) if _parts_in(folder / PARTS) else None
+
+
 def _kept(
     folder: Path, now: Manifest, scene: Scene, grid: Grid, whole: Sequence[str | Path]
 ) -> Manifest | None:
@@ -174,14 +190,9 @@ def _kept(
         ManifestError: Settings differ.
     """
     ended = Manifest.read(folder / MANIFEST)
-    old = ended
-    if old is None and _parts_in(folder / PARTS):
-        old = Manifest.read(folder / PARTS / MANIFEST)
-    if old is not None and (differences := _differences(old.settings, now.settings)):
-        raise ManifestError(
-            f"{folder}: what is there was made with {differences}; "
-            "give --overwrite to start afresh, or another --output"
-        )
+    old = ended or _begun(folder)
+    if (error := refused(folder, now.settings)) is not None:
+        raise error
     if ended is not None:
         shutil.rmtree(folder / PARTS, ignore_errors=True)
     if old is None or not _whole(folder, old) or not _same_form(old, now):

@@ -38,5 +38,5 @@ def run_directly(flow: FlowEntry[Config], values: Config, errors: Console) -> Re
         lines = logging.StreamHandler(errors.file)
         lines.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
         logger.addHandler(lines)
-    with LogProgress(logger) as log:
+    with LogProgress(lambda: logger) as log:
         return checked(flow.run(values, log))

@@ -1,8 +1,6 @@
 """What a command prints of its result on standard output: tables, and where the files are."""
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
-from math import ceil
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,6 +13,7 @@ from pipelines.report.table import rows
 from pipelines.results.estimate import SceneEstimate
 from pipelines.results.report import Comparison, Report
 from pipelines.results.result import Result
+from pipelines.results.tally import duration
 
 _MEASURES = 6
 """Columns of measurements that a terminal has room for."""
@@ -23,6 +22,9 @@ _MEASURES = 6
 def print_result(result: Result) -> None:
     """Prints what a run came to, and where its report lies."""
     out = Console(soft_wrap=True, highlight=False)
+    if result.nothing is not None:
+        out.print(result.nothing, markup=False)
+        return
     if result.estimates is not None:
         _print_estimates(out, result.estimates)
         return
@@ -31,10 +33,12 @@ def print_result(result: Result) -> None:
         out.print(_measurement_table(report))
         if report.measurements.kind == "vessels":
             out.print(NO_DIAGNOSIS)
-    elif report.scenes:
+    elif report.pooled is not None:
         out.print(score_table(report))
-    elif not result.failed:
-        out.print("No scene to predict: the inbox is empty.")
+    elif report.scenes:
+        out.print(
+            f"{result.done}: {', '.join(scene.name for scene in report.scenes)}", markup=False
+        )
     if report.comparison is not None:
         _print_comparison(out, report.comparison)
     if report.scenes and report.pooled is None:
@@ -50,14 +54,21 @@ def print_result(result: Result) -> None:
         out.print(f"lines: {sum(others, first)}", markup=False)
     for path in result.trained:
         out.print(f"weights: {path}", markup=False)
-    out.print(f"report: {result.folder / 'report.html'}", markup=False)
+    if result.reported:
+        out.print(f"report: {result.folder / 'report.html'}", markup=False)
 
 
 def score_table(report: Report) -> Table:
-    """Returns the scores of a report, a row per scene."""
-    table = _table("scene", TERMINAL)
-    for name, scores in rows(report):
-        cells = (scores.get(path) for path in TERMINAL.values())
+    """Returns the scores of a report, a row per scene; a column with nothing in it is left out."""
+    found = rows(report)
+    shown = {
+        title: path
+        for title, path in TERMINAL.items()
+        if any(scores.get(path) is not None for _, scores in found)
+    }
+    table = _table("scene", shown)
+    for name, scores in found:
+        cells = (scores.get(path) for path in shown.values())
         table.add_row(escape(name), *(_number(cell) for cell in cells))
     return table
 
@@ -87,29 +98,47 @@ def _print_estimates(out: Console, estimates: Sequence[SceneEstimate]) -> None:
     for one in estimates:
         if one.skipped is not None:
             out.print(f"{one.name}: left out: {one.skipped}", markup=False)
+    if len(done := [one for one in estimates if one.done]) > 1:
+        out.print(_of_all(done), markup=False)
     measured = max((one.measured for one in estimates), default=0)
-    out.print(
-        f"Memory and disk at most; time of one process, from {measured} measured tiles. "
-        "Nothing was written."
+    timing = (
+        f"time of one process, from {measured} measured tiles"
+        if measured
+        else "--measure tells the time too"
     )
+    out.print(f"Memory and disk at most; {timing}. Nothing was written.")
+
+
+def _of_all(estimates: Sequence[SceneEstimate]) -> str:
+    """What a whole batch comes to, in a line."""
+    left, tiles = (sum(getattr(one, what) for one in estimates) for what in ("left", "tiles"))
+    said = [f"{len(estimates)} scenes: {left} of {tiles} tiles left"]
+    if all(one.seconds is not None for one in estimates):
+        said.append(duration(sum(one.seconds or 0 for one in estimates)))
+    # One scene after the other takes memory; the disk holds all of them.
+    said.append(f"{max(one.memory for one in estimates) / 1e9:.1f} GB of memory")
+    said.append(f"{sum(one.disk for one in estimates) / 1e9:.2f} GB of disk")
+    return ", ".join(said)
 
 
 def _estimate_table(estimates: Sequence[SceneEstimate]) -> Table:
     """Returns what there is to do, a row per scene that can be read."""
     table = _table(
-        "scene", ("size", "tiles", "parts", "done twice", "memory", "disk", "time"), no_wrap=True
+        "scene",
+        ("size", "tiles left", "parts", "done twice", "memory", "disk", "time"),
+        no_wrap=True,
     )
     for one in estimates:
         if one.done:
             table.add_row(
                 escape(one.name),
                 f"{one.width} x {one.height}",
-                str(one.tiles),
+                f"{one.left} of {one.tiles}",
                 str(one.parts),
                 f"{one.redundant:.1%}",
                 f"{one.memory / 1e9:.1f} GB",
                 f"{one.disk / 1e9:.2f} GB",
-                str(timedelta(seconds=ceil(one.seconds))),
+                "–" if one.seconds is None else duration(one.seconds),
             )
     return table
 

@@ -2,23 +2,30 @@
 
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import rich.progress
 from rich.console import Console
+from rich.markup import escape
+
+from pipelines.results.progress import Progress
+from pipelines.results.tally import Tally
 
 if TYPE_CHECKING:
     from pipelines.results.outcome import SceneOutcome
-    from pipelines.results.progress import Progress
 
 _LINE_EVERY_S = 15.0
 
+_ALL = "all scenes"
 
-class BarProgress:
-    """A bar per scene on a terminal; use it as a context.
+Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
+
+
+class BarProgress(Progress):
+    """A bar per scene on a terminal, and one of all scenes; use it as a context.
 
     It is shown only while a scene is predicted: a training before that has a bar of its own.
     """
@@ -27,14 +34,15 @@ class BarProgress:
         self._bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
             rich.progress.BarColumn(),
-            rich.progress.MofNCompleteColumn(),
-            rich.progress.TextColumn("tiles"),
+            rich.progress.TextColumn("{task.fields[said]}"),
             rich.progress.TimeElapsedColumn(),
-            rich.progress.TimeRemainingColumn(),
             console=console,
             transient=True,
         )
+        self._tally = Tally()
         self._tasks: dict[str, rich.progress.TaskID] = {}
+        self._all: rich.progress.TaskID | None = None
+        self._status = console.status("")
 
     def __enter__(self) -> Self:
         return self
@@ -45,36 +53,61 @@ class BarProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._status.stop()
         self._bar.stop()
 
+    def doing(self, what: str) -> None:
+        """See `Progress`."""
+        self._status.update(escape(what))
+        self._status.start()
+
+    def expect(self, tiles: Mapping[str, int | None]) -> None:
+        """See `Progress`."""
+        self._tally.expect(tiles)
+
     def scene(self, name: str, tiles: int) -> None:
-        """See `pipelines.results.progress.Progress`."""
-        self._tasks[name] = self._bar.add_task(name, total=tiles)
+        """See `Progress`."""
+        self._status.stop()
+        self._tally.begin(name, tiles)
+        if self._all is None and self._tally.standing().scenes > 1:
+            self._all = self._bar.add_task(_ALL, total=1.0, said="")
+        self._tasks[name] = self._bar.add_task(name, total=tiles, said="")
+        self._show(name)
         self._bar.start()
 
     def tiles(self, name: str, done: int) -> None:
-        """See `pipelines.results.progress.Progress`."""
-        self._bar.advance(self._tasks[name], done)
+        """See `Progress`."""
+        self._tally.add(name, done)
+        self._show(name)
 
     def finished(self, outcome: "SceneOutcome") -> None:
-        """See `pipelines.results.progress.Progress`."""
+        """See `Progress`."""
+        self._tally.finish(outcome.name)
         task = self._tasks.pop(outcome.name, None)
         if task is not None:
             if not self._tasks:
                 self._bar.stop()
             self._bar.remove_task(task)
 
+    def _show(self, name: str) -> None:
+        done, total = self._tally.done_of(name)
+        self._bar.update(self._tasks[name], completed=done, said=f"{done}/{total} tiles")
+        if self._all is not None:
+            standing = self._tally.standing()
+            self._bar.update(self._all, completed=standing.share, said=str(standing))
 
-class LogProgress:
+
+class LogProgress(Progress):
     """A line when a scene begins, one every few seconds, and one when it ends.
 
     Args:
-        logger: Where the lines go.
+        logger: Gives what a line of this moment goes to: a scene may have a log of its own.
     """
 
-    def __init__(self, logger: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> None:
+    def __init__(self, logger: Callable[[], Logger]) -> None:
         self._logger = logger
-        self._under_way: dict[str, _Scene] = {}
+        self._tally = Tally()
+        self._last_line: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -87,30 +120,43 @@ class LogProgress:
     ) -> None:
         """There is nothing to let go of."""
 
+    def doing(self, what: str) -> None:
+        """See `Progress`."""
+        self._logger().info("%s", what)
+
+    def expect(self, tiles: Mapping[str, int | None]) -> None:
+        """See `Progress`."""
+        self._tally.expect(tiles)
+
     def scene(self, name: str, tiles: int) -> None:
-        """See `pipelines.results.progress.Progress`."""
-        self._under_way[name] = _Scene(tiles)
-        self._logger.info("%s: %d tile%s", name, tiles, "" if tiles == 1 else "s")
+        """See `Progress`."""
+        self._tally.begin(name, tiles)
+        self._last_line[name] = time.monotonic()
+        standing = self._tally.standing()
+        of_all = f" ({standing})" if standing.scenes > 1 else ""
+        self._logger().info("%s: %d tile%s%s", name, tiles, "" if tiles == 1 else "s", of_all)
 
     def tiles(self, name: str, done: int) -> None:
-        """See `pipelines.results.progress.Progress`."""
-        scene = self._under_way[name]
-        scene.done += done
-        if time.monotonic() - scene.last_line >= _LINE_EVERY_S:
-            scene.last_line = time.monotonic()
-            self._logger.info("%s: %d of %d tiles", name, scene.done, scene.total)
+        """See `Progress`."""
+        self._tally.add(name, done)
+        if time.monotonic() - self._last_line[name] >= _LINE_EVERY_S:
+            self._last_line[name] = time.monotonic()
+            of_scene, total = self._tally.done_of(name)
+            self._logger().info(
+                "%s: %d of %d tiles; %s", name, of_scene, total, self._tally.standing()
+            )
 
     def finished(self, outcome: "SceneOutcome") -> None:
-        """See `pipelines.results.progress.Progress`."""
-        self._under_way.pop(outcome.name, None)
+        """See `Progress`."""
+        self._tally.finish(outcome.name)
         prediction = outcome.prediction
         if outcome.error is not None:
-            self._logger.error("%s", outcome.error)
+            self._logger().error("%s", outcome.error)
         elif outcome.skipped is not None:
-            self._logger.info("%s: left out: %s", outcome.name, outcome.skipped)
+            self._logger().info("%s: left out: %s", outcome.name, outcome.skipped)
         elif prediction is not None:
             there = prediction.parts - prediction.computed
-            self._logger.info(
+            self._logger().info(
                 "%s: predicted in %.1f s%s",
                 outcome.name,
                 prediction.seconds,
@@ -118,36 +164,43 @@ class LogProgress:
             )
 
 
-@dataclass
-class _Scene:
-    """A scene under way: tiles in all, tiles done, and when its last line was written."""
-
-    total: int
-    done: int = 0
-    last_line: float = field(default_factory=time.monotonic)
-
-
-class ManyProgress:
+class ManyProgress(Progress):
     """Passes everything on to several others.
 
     Args:
         progress: The others.
     """
 
-    def __init__(self, progress: "Sequence[Progress]") -> None:
+    def __init__(self, progress: Sequence[Progress]) -> None:
         self._all = progress
 
+    def doing(self, what: str) -> None:
+        """See `Progress`."""
+        for one in self._all:
+            one.doing(what)
+
+    def expect(self, tiles: Mapping[str, int | None]) -> None:
+        """See `Progress`."""
+        for one in self._all:
+            one.expect(tiles)
+
+    def around(self, name: str, work: "Callable[[], SceneOutcome]") -> "SceneOutcome":
+        """See `Progress`."""
+        for one in self._all:
+            work = partial(one.around, name, work)
+        return work()
+
     def scene(self, name: str, tiles: int) -> None:
-        """See `pipelines.results.progress.Progress`."""
+        """See `Progress`."""
         for one in self._all:
             one.scene(name, tiles)
 
     def tiles(self, name: str, done: int) -> None:
-        """See `pipelines.results.progress.Progress`."""
+        """See `Progress`."""
         for one in self._all:
             one.tiles(name, done)
 
     def finished(self, outcome: "SceneOutcome") -> None:
-        """See `pipelines.results.progress.Progress`."""
+        """See `Progress`."""
         for one in self._all:
             one.finished(outcome)

@@ -4,9 +4,6 @@ That import takes seconds, and `flows.plugin` runs in the middle of it.
 """
 
 import os
-import tomllib
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 DEFAULT_URL = "http://127.0.0.1:4200/api"
@@ -21,6 +18,8 @@ def prefect_is_configured() -> bool:
     """Whether a Prefect API is set in the environment or in the active profile."""
     if os.environ.get("PREFECT_API_URL"):
         return True
+    import tomllib  # Not before it is wanted: --help waits for this module.
+
     profiles = os.environ.get("PREFECT_PROFILES_PATH", prefect_home() / "profiles.toml")
     try:
         content = tomllib.loads(Path(profiles).expanduser().read_text(encoding="utf-8"))
@@ -50,6 +49,9 @@ def answers(url: str, timeout: float = 1.0) -> bool:
         url: `http://HOST:PORT/api`.
         timeout: Seconds to wait for the answer.
     """
+    import urllib.error
+    import urllib.request
+
     try:
         with urllib.request.urlopen(f"{url}/health", timeout=timeout) as reply:
             return bool(reply.status == 200 and reply.read(16).strip() == b"true")

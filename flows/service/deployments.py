@@ -5,39 +5,77 @@ process of a run finds it again.
 """
 
 import logging
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from prefect import Flow, get_run_logger
-from prefect.deployments.runner import RunnerDeployment
+from prefect.states import Completed, Failed, State
 from prefect.types.entrypoint import EntrypointType
 
 from flows.cli.process import let_readers_be_quiet, let_threads_wait_quietly
 from flows.cli.progress import LogProgress, ManyProgress
 from flows.cli.signature import with_fields
-from flows.errors import checked
-from flows.service.artifacts import ArtifactProgress, leave_artifacts
+from flows.errors import ScenesFailedError, checked
+from flows.service.artifacts import Outcomes, leave_artifacts
+from flows.service.form import form_of
+from flows.service.kept import KeptDeployment
+from flows.service.logs import say_failures_in_one_line
+from flows.service.progress import ArtifactProgress, SceneTasks
 from flows.table import FLOWS, Config, FlowEntry
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from pipelines.results.result import Result
 
 
 def _prefect_flow(entry: FlowEntry[Config]) -> "Flow[..., Result]":
     """Returns a Prefect flow whose parameters are the fields of the entry's configuration."""
 
-    def body(values: Config) -> "Result":
+    def body(values: Config) -> "State[Result]":
         let_threads_wait_quietly()
         let_readers_be_quiet()
         logging.getLogger("rurnet").setLevel(logging.INFO)
-        progress = ManyProgress([LogProgress(get_run_logger()), ArtifactProgress()])
-        result = entry.run(values, progress)
-        leave_artifacts(entry.name, result)
-        return checked(result)
+        log = get_run_logger()
+        log.info("results go to %s", Path(getattr(values, "output", ".")).resolve())
+        outcomes = Outcomes()
+        progress = ManyProgress(
+            [SceneTasks(), LogProgress(get_run_logger), ArtifactProgress(), outcomes]
+        )
+        from flows.cli.direct import OWN_ERRORS
+
+        say_failures_in_one_line(OWN_ERRORS)
+        # States, not exceptions: Prefect would log the traceback of those, with frames of its own.
+        try:
+            result = entry.run(values, progress)
+        except OWN_ERRORS as error:
+            log.error("%s", error)
+            return Failed(message=str(error), data=error)
+        leave_artifacts(entry.name, result, outcomes)
+        if result.nothing is not None:
+            return Completed(name="Nothing to do", message=result.nothing, data=result)
+        try:
+            checked(result)
+        except ScenesFailedError as error:
+            return Failed(message=str(error), data=error)
+        return Completed(message=result.done, data=result)
 
     function = with_fields(entry.config(), body, entry.help)
     function.__module__ = __name__
     function.__name__ = function.__qualname__ = entry.name.replace("-", "_")
     return Flow(function, name=entry.name, persist_result=False)
+
+
+def run_as_prefect(name: str, values: "BaseModel") -> "Result":
+    """Runs a flow in this process as a run of Prefect.
+
+    Raises:
+        ScenesFailedError: A scene failed.
+        Exception: One of ours: nothing was run.
+    """
+    state = PREFECT_FLOWS[name](**values.model_dump(), return_state=True)
+    return cast("Result", state.result())
 
 
 PREFECT_FLOWS = {name: _prefect_flow(entry) for name, entry in FLOWS.items()}
@@ -51,14 +89,18 @@ def __getattr__(attribute: str) -> "Flow[..., Result]":
         raise AttributeError(f"{__name__} has no attribute {attribute}") from None
 
 
-def deployments() -> list[RunnerDeployment]:
+def deployments() -> list[KeptDeployment]:
     """Returns one deployment per flow, of the same name."""
     made: list[Any] = [
-        flow.to_deployment(
+        KeptDeployment.from_flow(
+            flow,
             name=flow.name,
             description=flow.description,
+            version=version("rurnet"),
             entrypoint_type=EntrypointType.MODULE_PATH,
         )
         for flow in PREFECT_FLOWS.values()
     ]
-    return cast(list[RunnerDeployment], made)  # Coroutines only if called from one.
+    for deployment in made:
+        deployment.show_form(form_of(FLOWS[deployment.name].config()))
+    return cast(list[KeptDeployment], made)  # Coroutines only if called from one.

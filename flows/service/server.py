@@ -14,7 +14,7 @@ from urllib.parse import urlparse
 from flows.errors import ServerError
 from flows.service.api import answers, noted_url, prefect_home
 
-_START_WITHIN_S = 90.0
+_START_WITHIN_S = 300.0
 
 
 @contextmanager

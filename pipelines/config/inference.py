@@ -123,6 +123,10 @@ class RunSettings(Configuration):
         bool,
         Field(description="Only report what there is to do and how much memory and disk it takes."),
     ] = False
+    measure: Annotated[
+        bool,
+        Field(description="In a dry run, predict a few tiles of each scene to tell the time too."),
+    ] = False
 
 
 class PredictionSettings(RunSettings, ScoringSettings, ComputeSettings, ResultSettings):

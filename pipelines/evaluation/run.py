@@ -129,9 +129,10 @@ def _evaluated(
 ) -> list[SceneOutcome]:
     """The outcome of each scene of a run."""
     config = config.model_copy(update={"kind": _kind(run, classes, config)})
-    outcomes = []
-    for name, every in run.scenes.items():
-        files = chosen_rasters(every, config.kind)
+    progress.expect(dict.fromkeys(run.scenes))
+
+    def work(name: str) -> SceneOutcome:
+        files = chosen_rasters(run.scenes[name], config.kind)
         try:
             outcome = _scored(name, files, classes, config, progress)
         except Exception as error:  # Whatever it is, the other scenes go on.
@@ -139,8 +140,9 @@ def _evaluated(
             line = failure_line(source, error, config.output)
             outcome = SceneOutcome(name, source, error=line)
         progress.finished(outcome)
-        outcomes.append(outcome)
-    return outcomes
+        return outcome
+
+    return [progress.around(name, partial(work, name)) for name in run.scenes]
 
 
 def _scored(

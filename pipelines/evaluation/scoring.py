@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config.scoring import ScoringSettings
-from pipelines.inputs.label_checks import LabelContents, check_contents
+from pipelines.inputs.label_checks import LabelContents, check_contents, log_contents
 from pipelines.inputs.labels import IGNORE_INDEX, Label
 from pipelines.measurements.errors import ErrorRegions
 from pipelines.results.layout import steps_in
@@ -137,9 +137,10 @@ def count(
             of_second.add(as_levels(drawn_again, levels), drawn, window, around)
             progress(1)
     classes = len(last.classes) + 1
-    check_contents(label, contents, classes)
-    if second is not None:
-        check_contents(second, contents_of_second, classes)
+    labels = [(label, contents)] + ([] if second is None else [(second, contents_of_second)])
+    for one, holds in labels:
+        check_contents(one, holds, classes)
+        log_contents(one, holds, classes)
     counts = [counter.counts() for counter in counters]
     return SceneScores(
         counts[-1],

@@ -15,10 +15,12 @@ from pipelines.config.base import AUTO
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import PipelineError
 from pipelines.evaluation.scoring import score
-from pipelines.inference.scene import predict_scene
+from pipelines.inference.ahead import parts_left, tiles_ahead
+from pipelines.inference.asked import check_output
+from pipelines.inference.scene import grid_of, predict_scene
 from pipelines.inference.workers import Workers, workers_for
 from pipelines.inputs.discovery import check_names
-from pipelines.inputs.label_checks import check_fits
+from pipelines.inputs.label_checks import check_fits, check_whole
 from pipelines.inputs.labels import Labelling
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.models.weights import Model
@@ -52,18 +54,23 @@ def run_batch(
         unless all are: then the area is wrong.
 
     Raises:
-        PipelineError: Two scenes of one name, an unusable device, an unreachable scheduler, or
-            models or steps that do not fit: nothing was run.
+        PipelineError: Two scenes of one name, an unusable device or output folder, an unreachable
+            scheduler, or models or steps that do not fit: nothing was run.
     """
     check_names(items)
     check_models(models, settings)
+    check_output(output)
+    progress.expect(tiles_ahead(items, settings, output))
     with workers_for(models, settings) as workers:
 
         def run(item: SceneInput) -> SceneOutcome:
-            folder = output / item.name
-            outcome = run_scene(item, models, settings, folder, workers, progress)
-            progress.finished(outcome)
-            return outcome
+            def work() -> SceneOutcome:
+                folder = output / item.name
+                outcome = run_scene(item, models, settings, folder, workers, progress)
+                progress.finished(outcome)
+                return outcome
+
+            return progress.around(item.name, work)
 
         if workers.scenes == 1:
             return _some_inside([run(item) for item in items])
@@ -106,8 +113,12 @@ def run_scene(
         with item.open() as opened:
             log_remarks(opened)
             labels = [one for one in (opened.label, opened.second) if one is not None]
+            classes = len(models[0].card.classes)
             for label in labels:
                 check_fits(label, opened.scene)
+            if parts_left(folder, grid_of(opened.seen, settings), settings):
+                for label in labels:
+                    check_whole(label, classes)
             prediction = predict_scene(
                 item,
                 opened,

@@ -3,25 +3,34 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from math import ceil
+from pathlib import Path
+
+import torch
 
 from pipelines.config.inference import PredictionSettings
+from pipelines.inference.ahead import parts_left
 from pipelines.inference.batch import check_models, log_remarks
 from pipelines.inference.predictor import NetworkPredictor, predictor_for
-from pipelines.inference.scene import grid_of
+from pipelines.inference.scene import NOTED, fingerprint, grid_of, with_its_range
 from pipelines.inputs.discovery import check_names
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.models.weights import Model
 from pipelines.results.estimate import SceneEstimate
 from pipelines.results.failure import failure_line
+from pipelines.runtime.device import device_kind
 from pipelines.runtime.memory import peak_memory
+from pipelines.runtime.tensor_memory import most_held
 from tiling.blend import BlendWeights
-from tiling.errors import OutsideError
+from tiling.errors import ManifestError, OutsideError
 from tiling.grid import Grid
+from tiling.manifest import MANIFEST, PARTS, Manifest, refused
 from tiling.part import Block, Part
 from tiling.readers.raster import BLOCK_CACHE_BYTES
+from tiling.scenes.area import AreaScene
 from tiling.scenes.resample import Resampling
-from tiling.scenes.scene import Scene
+from tiling.scenes.scene import Scene, WrappedScene
 from tiling.stitch import TilePredictor, stitch
 from tiling.window import Window
 
@@ -32,10 +41,27 @@ _MEASURED_BATCHES = 2
 _PARTS_HELD = 2
 
 
+_SAMPLE = 64
+"""Side of the tile by which the memory of a network is told: it grows with the pixels."""
+
+
+_LIBRARIES = 2
+"""How much more than the tensors is held: libraries keep copies in layouts of their own."""
+
+
 def estimate_batch(
-    items: Sequence[SceneInput], models: Sequence[Model], settings: PredictionSettings
+    items: Sequence[SceneInput],
+    models: Sequence[Model],
+    settings: PredictionSettings,
+    output: Path,
 ) -> list[SceneEstimate]:
     """Estimates what every scene takes; nothing is written.
+
+    Args:
+        items: The scenes; their names differ.
+        models: What is to predict.
+        settings: What is asked for; `measure` tells the time too.
+        output: Where an earlier run may have left results.
 
     Raises:
         PipelineError: As in `pipelines.inference.batch.run_batch`.
@@ -43,12 +69,15 @@ def estimate_batch(
     check_names(items)
     check_models(models, settings)
     predictor = predictor_for(models, settings)
+    per_pixel = _held_per_pixel(models, settings)
     found = []
     for item in items:
         try:
             with item.open() as opened:
                 log_remarks(opened)
-                found.append(_estimate(item.name, opened, predictor, settings))
+                if (error := _refused(output / item.name, opened, models, settings)) is not None:
+                    raise error
+                found.append(_estimate(output / item.name, opened, predictor, settings, per_pixel))
         except OutsideError as error:
             found.append(SceneEstimate(item.name, skipped=str(error)))
         except Exception as error:
@@ -59,28 +88,94 @@ def estimate_batch(
     return found
 
 
+def _refused(
+    folder: Path, opened: OpenedScene, models: Sequence[Model], settings: PredictionSettings
+) -> ManifestError | None:
+    """The error by which a run would end at once, as what is there was made with other settings."""
+    if settings.overwrite:
+        return None
+    told = fingerprint(models, with_its_range(settings, opened), device_kind(settings.device))
+    # It says how the pixels were read, which are not looked at here.
+    kept = Manifest.read(folder / MANIFEST) or Manifest.read(folder / PARTS / MANIFEST)
+    if kept is not None and NOTED in kept.settings:
+        told[NOTED] = kept.settings[NOTED]
+    return refused(folder, told)
+
+
 def _estimate(
-    name: str,
+    folder: Path,
     opened: OpenedScene,
     predictor: NetworkPredictor,
     settings: PredictionSettings,
+    per_pixel: int,
 ) -> SceneEstimate:
     scene, seen = opened.scene, opened.seen
     grid = grid_of(seen, settings)
     parts = grid.parts(settings.part_size)
-    seconds, measured = _measured(seen, grid, predictor.scaled_from(opened.value_range))
+    left = tiles_in_area(opened, grid, parts_left(folder, grid, settings))
+    seconds, measured = None, 0
+    if settings.measure:
+        pace, measured = _measured(seen, grid, predictor.scaled_from(opened.value_range))
+        seconds = pace * left
+    else:
+        seen.read(_middle(grid))  # Whether it can be read at all.
     return SceneEstimate(
-        name,
+        folder.name,
         scene.height,
         scene.width,
-        grid.tile_count,
+        tiles_in_area(opened, grid, parts),
+        left,
         len(parts),
         sum(part.tile_count for part in parts) / grid.tile_count - 1,
-        _memory(scene, seen, grid, parts, predictor, settings),
+        _memory(scene, seen, grid, parts, predictor, settings, per_pixel),
         _disk(scene, grid, parts, predictor, settings),
-        seconds * grid.tile_count,
+        seconds,
         measured,
     )
+
+
+def tiles_in_area(opened: OpenedScene, grid: Grid, parts: Sequence[Part]) -> int:
+    """Counts the tiles that meet the area of interest; all of them where there is none."""
+    scene = opened.scene
+    while not isinstance(scene, AreaScene):
+        if not isinstance(scene, WrappedScene):
+            return sum(part.tile_count for part in parts)
+        scene = scene.scene
+    down, across = scene.height / opened.seen.height, scene.width / opened.seen.width
+    edges = scene.area.edges
+    left, right = edges[:, [0, 2]].min(axis=1), edges[:, [0, 2]].max(axis=1)
+    top, bottom = edges[:, [1, 3]].min(axis=1), edges[:, [1, 3]].max(axis=1)
+    count = 0
+    for part in parts:
+        for row, column in product(part.rows.origins, part.columns.origins):
+            first, start = int(row * down), int(column * across)
+            height = min(scene.height - first, ceil(grid.tile_height * down))
+            width = min(scene.width - start, ceil(grid.tile_width * across))
+            near = (left < start + width) & (right > start)
+            if (near & (top < first + height) & (bottom > first)).any():
+                # A side of the area may cross the tile.
+                count += bool(scene.area.inside(Window(first, start, height, width)).any())
+            else:
+                # All of the tile is inside, or none of it.
+                count += bool(scene.area.inside(Window(first, start, 1, 1)).any())
+    return count
+
+
+def _middle(grid: Grid) -> Window:
+    """The tile in the middle of a scene."""
+    row, column = grid.rows[len(grid.rows) // 2], grid.columns[len(grid.columns) // 2]
+    return Window(row, column, min(grid.tile_height, grid.height), min(grid.tile_width, grid.width))
+
+
+def _held_per_pixel(models: Sequence[Model], settings: PredictionSettings) -> int:
+    """Bytes that the largest network holds for each pixel of a tile."""
+
+    def held(model: Model) -> int:
+        shape = 1, len(model.card.mean), _SAMPLE, _SAMPLE
+        network = model.network.to("cpu")
+        return most_held(lambda: network(torch.zeros(shape), steps=settings.steps))
+
+    return ceil(max(held(model) for model in models) / _SAMPLE**2)
 
 
 def _measured(seen: Scene, grid: Grid, predictor: TilePredictor) -> tuple[float, int]:
@@ -109,9 +204,13 @@ def _memory(
     parts: Sequence[Part],
     predictor: NetworkPredictor,
     settings: PredictionSettings,
+    per_pixel_of_tile: int,
 ) -> int:
-    """What the process took to predict a few tiles, and what parts and rows come to."""
+    """What the process took to load the network, and what tiles, parts and rows come to."""
     so_far = peak_memory()
+    if settings.device == "cpu" or not torch.cuda.is_available():
+        under_way = predictor.lanes * predictor.batch * grid.tile_height * grid.tile_width
+        so_far += _LIBRARIES * per_pixel_of_tile * under_way
     pixels = max(part.extent.pixels for part in parts)
     per_pixel = predictor.bands * BlendWeights(grid).dtype.itemsize + 1
     width = max(part.extent.width for part in parts)

@@ -14,6 +14,7 @@ from pipelines.config.inference import (
     PredictionSettings,
 )
 from pipelines.errors import DataError, PipelineError
+from pipelines.inference.asked import check_asked
 from pipelines.inference.batch import run_batch
 from pipelines.inference.estimate import estimate_batch
 from pipelines.inference.measuring import measured
@@ -43,8 +44,7 @@ def infer_roads(config: InferRoads, progress: Progress) -> Result:
         WeightsError: The weights cannot be used for roads.
         PipelineError: Nothing was run: see `pipelines.inference.batch.run_batch`.
     """
-    if config.aoi is not None and not config.aoi.is_file():
-        raise DataError(f"{config.aoi}: no such file; check --aoi")
+    check_asked(config)
 
     def items(models: list[Model]) -> list[SceneInput]:
         card = models[0].card
@@ -74,6 +74,7 @@ def infer_drive(config: InferDrive, progress: Progress) -> Result:
         WeightsError: The weights cannot be used for vessels.
         PipelineError: Nothing was run: see `pipelines.inference.batch.run_batch`.
     """
+    check_asked(config)
     source = config.field_source
     if isinstance(source, Path) and not source.is_dir():
         raise DataError(
@@ -95,12 +96,16 @@ def infer_drive(config: InferDrive, progress: Progress) -> Result:
     return _infer(config, "vessels", FUNDUS_INBOX, items, progress)
 
 
-def _empty_inbox(scenes: list[str], inbox: str) -> bool:
-    """Whether only the default inbox was asked for, and is empty or missing."""
+def _nothing_in(scenes: list[str], inbox: str) -> str | None:
+    """Why there is nothing to do, where only the default inbox was asked for and it is empty."""
     folder = Path(inbox)
     if scenes != [inbox] or folder.is_file():
-        return False
-    return not any(path for path in folder.glob("*") if not path.name.startswith("."))
+        return None
+    if not folder.exists():
+        return f"Nothing was done: {folder} was not there. Put scenes there, or name some."
+    if any(path for path in folder.glob("*") if not path.name.startswith(".")):
+        return None
+    return f"Nothing was done: {folder} is empty. Put scenes there, or name some."
 
 
 def _infer(
@@ -116,15 +121,19 @@ def _infer(
     if config.noted_threshold:
         noted = fmean(model.card.threshold for model in models)
         config = config.model_copy(update={"threshold": noted, "noted_threshold": False})
-    empty = _empty_inbox(config.scenes, inbox)
-    items = [] if empty else items_for(models)
+    nothing = _nothing_in(config.scenes, inbox)
+    items = [] if nothing else items_for(models)
     if config.dry_run:
-        estimates = estimate_batch(items, models, config)
+        estimates = estimate_batch(items, models, config, config.output)
         failed = [Failure(one.name, one.error) for one in estimates if one.error is not None]
         report = report_of([], models, config, failed=failed)
-        return Result(report, config.output, failed, estimates=estimates)
-    if empty:
+        return Result(
+            report, config.output, failed, estimates=estimates, reported=False, nothing=nothing
+        )
+    if nothing:
         Path(inbox).mkdir(parents=True, exist_ok=True)
+        report = report_of([], models, config)
+        return Result(report, config.output, [], reported=False, nothing=nothing)
     told = config.disc if isinstance(config, InferDrive) else None
     discs = discs_of(told, [item.name for item in items])
     outcomes = run_batch(items, models, config, config.output, progress)
@@ -132,13 +141,14 @@ def _infer(
         outcomes = measured(outcomes, models[0].card.classes[1:], discs)
     report = report_of(outcomes, models, config, time.perf_counter() - start)
     if (config.output / "report.json").exists() and outcomes and not report.scenes:
-        return Result(report, config.output, report.failed)  # What is there tells of more.
+        # What is there tells of more.
+        return Result(report, config.output, report.failed, reported=False)
     try:
         write_report(config.output, report, outcomes)
     except PipelineError as error:
         # After the scenes' own failures: a full disk stops them first, and those say more.
         failed = [*report.failed, Failure(str(config.output), str(error))]
-        return Result(report, config.output, failed)
+        return Result(report, config.output, failed, reported=False)
     return Result(report, config.output, report.failed)
 
 

@@ -33,6 +33,9 @@ _LOG = logging.getLogger("rurnet")
 _ENGINE = 1
 """Raised when the same settings give other bytes than before."""
 
+NOTED = "outside range"
+"""What a fingerprint says besides, of a scene with values outside its range."""
+
 
 def predict_scene(
     item: SceneInput,
@@ -64,7 +67,7 @@ def predict_scene(
     """
     start = time.perf_counter()
     look = looked_at(opened, GIVE_RANGE_OR_AUTO, own_range=settings.value_range == AUTO)
-    settings = _with_its_range(settings, opened)
+    settings = with_its_range(settings, opened)
     for remark in look.remarks:
         _LOG.warning("%s", remark)
     missing: list[Part] = []
@@ -134,10 +137,10 @@ def _lines(
 
 def _noted(look: Look) -> dict[str, Any]:
     """What the fingerprint of a scene says besides, because its values were once not bounded."""
-    return {"outside range": "bounded"} if look.outside else {}
+    return {NOTED: "bounded"} if look.outside else {}
 
 
-def _with_its_range(settings: PredictionSettings, opened: OpenedScene) -> PredictionSettings:
+def with_its_range(settings: PredictionSettings, opened: OpenedScene) -> PredictionSettings:
     """The settings with the range that was found for a scene, or that the weights note."""
     if opened.value_range is None or settings.value_ends is not None:
         return settings

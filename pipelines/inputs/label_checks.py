@@ -14,11 +14,15 @@ from pipelines.errors import LabelError
 from pipelines.inputs.class_nodata import swallowed
 from pipelines.inputs.labels import IGNORE_INDEX, Label, Labelling, RasterLabel
 from tiling.scenes.scene import Raster
+from tiling.window import split
 
 _LOG = logging.getLogger("rurnet")
 
 _TOLD = 0.01
 """Share of a label that is left out, from which on a log line says so."""
+
+_AT_ONCE = 2048
+"""Side of the windows in which a label is read, in pixels."""
 
 _WARNED = 0.5
 """Share from which on this line is a warning."""
@@ -125,8 +129,24 @@ class LabelContents:
         return self.left_out / max(1, self.background + self.foreground + self.left_out)
 
 
+def check_whole(label: Label, classes: int) -> None:
+    """Reads a label to its end, to find out before hours of work what would end them.
+
+    Args:
+        label: The label.
+        classes: How many classes it may hold, background included.
+
+    Raises:
+        LabelError: It holds a value that is no class, or see `check_contents`.
+    """
+    contents = LabelContents()
+    for window in split(label.height, label.width, _AT_ONCE):
+        contents.add(label.read(window))
+    check_contents(label, contents, classes)
+
+
 def check_contents(label: Label, contents: LabelContents, classes: int) -> None:
-    """Checks that something can be scored against a label; log lines tell what is odd about it.
+    """Checks that something can be scored against a label.
 
     Args:
         label: The label.
@@ -137,8 +157,7 @@ def check_contents(label: Label, contents: LabelContents, classes: int) -> None:
         LabelError: All of it is left out, or of two classes the background is missing, or nodata
             may have taken all of the foreground.
     """
-    share = contents.share_left_out
-    percent = f"{100 * share:.3g} %"
+    percent = f"{100 * contents.share_left_out:.3g} %"
     values = label.foreground_values if classes == 2 else set[float]()
     if not contents.background and not contents.foreground:
         raise LabelError(
@@ -154,37 +173,40 @@ def check_contents(label: Label, contents: LabelContents, classes: int) -> None:
             f"{percent} of it is left out, and all the rest" if contents.left_out else "all of it"
         )
         raise _without_background(label, what, values)
+    if values == {1, IGNORE_INDEX}:
+        raise LabelError(
+            f"{label.name}: holds 0, 1 and {IGNORE_INDEX}, so whether {IGNORE_INDEX} is foreground "
+            f"is not clear; --ignore {IGNORE_INDEX} leaves it out; if it is foreground: rio calc "
+            f'--not-masked -t uint8 "(!= (read 1 1) 0)" {label.name} NEW.tif'
+        )
+
+
+def log_contents(label: Label, contents: LabelContents, classes: int) -> None:
+    """Logs what is odd about a label that can be scored against.
+
+    Args:
+        label: The label.
+        contents: What it holds.
+        classes: How many classes it may hold, background included.
+    """
+    share = contents.share_left_out
     if not contents.foreground:
         _LOG.warning("%s: no foreground in it, so no score tells what was found", label.name)
-    if len(values) > 1:
-        _check_one_foreground(label.name, values)
     if classes == 2:
+        if len(label.foreground_values) > 1:
+            held = ", ".join(f"{value:g}" for value in sorted(label.foreground_values))
+            _LOG.warning(
+                "%s: several values (%s, ...) count as foreground; if some are none, --ignore "
+                "leaves them out", label.name, held,
+            )  # fmt: skip
         for remark in remarks_on_share(label.name, contents.background, contents.foreground):
             _LOG.warning("%s", remark)
     if share >= _TOLD:
         _LOG.log(
             logging.WARNING if share >= _WARNED else logging.INFO,
-            "%s: %s of it is left out (nodata, alpha, mask, or --ignore)", label.name, percent,
+            "%s: %.3g %% of it is left out (nodata, alpha, mask, or --ignore)",
+            label.name, 100 * share,
         )  # fmt: skip
-
-
-def _check_one_foreground(name: str, values: AbstractSet[float]) -> None:
-    """Checks what several values of a foreground can mean; a log line names them.
-
-    Raises:
-        LabelError: They are a class, and 255 as for what is left out.
-    """
-    held = ", ".join(f"{value:g}" for value in sorted(values))
-    if values == {1, IGNORE_INDEX}:
-        raise LabelError(
-            f"{name}: holds 0, 1 and {IGNORE_INDEX}, so whether {IGNORE_INDEX} is foreground is "
-            f"not clear; --ignore {IGNORE_INDEX} leaves it out; if it is foreground: rio calc "
-            f'--not-masked -t uint8 "(!= (read 1 1) 0)" {name} NEW.tif'
-        )
-    _LOG.warning(
-        "%s: several values (%s, ...) count as foreground; if some are none, --ignore leaves "
-        "them out", name, held,
-    )  # fmt: skip
 
 
 def remarks_on_share(name: str, background: int, foreground: int) -> tuple[str, ...]:

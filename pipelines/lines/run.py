@@ -43,16 +43,20 @@ def vectorise_rasters(config: Vectorise, progress: Progress) -> Result:
         )
     with refusals_named(config.output, "choose another --output"):
         config.output.mkdir(parents=True, exist_ok=True)
-    outcomes = []
-    for name, every in runs[0].scenes.items():
+    scenes = runs[0].scenes
+    progress.expect(dict.fromkeys(scenes))
+
+    def work(name: str) -> SceneOutcome:
         try:
-            outcome = _vectorised(name, every, config, progress)
+            outcome = _vectorised(name, scenes[name], config, progress)
         except Exception as error:  # Whatever it is, the other scenes go on.
-            source = shown(every["probability"])
+            source = shown(scenes[name]["probability"])
             line = failure_line(source, error, config.output)
             outcome = SceneOutcome(name, source, error=line)
         progress.finished(outcome)
-        outcomes.append(outcome)
+        return outcome
+
+    outcomes = [progress.around(name, partial(work, name)) for name in scenes]
     scoring = ScoringSettings(threshold=config.threshold)
     seconds = time.perf_counter() - start
     report = build_report(outcomes, scoring, counted=THERE, seconds=seconds)

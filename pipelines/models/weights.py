@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.resources import files
 from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
@@ -17,13 +16,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 
 from pipelines.errors import WeightsError, first_few, shortened
+from pipelines.models.names import find, shipped
 from rurnet.errors import NetworkError
 from rurnet.network import SegmentationNetwork
 from rurnet.registry import create
 from tiling.disk import appearing
-
-SUFFIX = ".safetensors"
-
 
 _KEY = "rurnet"
 
@@ -95,12 +92,6 @@ class Model:
     source: str
 
 
-def shipped() -> list[str]:
-    """Returns the names of the weights that come with the package."""
-    folder = files("pipelines.models") / "shipped"
-    return sorted(p.name.removesuffix(SUFFIX) for p in folder.iterdir() if p.name.endswith(SUFFIX))
-
-
 def save(path: Path, network: SegmentationNetwork, card: WeightsCard) -> None:
     """Writes a weights file. It appears only when it is complete.
 
@@ -129,7 +120,7 @@ def load(name_or_path: str, task: Task | None = None, *, option: str = "--model"
         WeightsError: The file is not there, is damaged or lacks metadata, its tensors do not fit
             its network or hold what is no number, or it is for another task.
     """
-    path = _find(name_or_path)
+    path = find(name_or_path)
     card, state, digest = _read(path)
     if task is not None and card.task != task and "other" not in (task, card.task):
         fitting = [name for name in shipped() if name.startswith(task)]
@@ -172,19 +163,7 @@ def card_of(name_or_path: str) -> WeightsCard:
     Raises:
         WeightsError: The file is not there, is damaged or lacks metadata.
     """
-    return _read(_find(name_or_path))[0]
-
-
-def _find(name_or_path: str) -> Path:
-    path = Path(name_or_path)
-    if path.is_file():
-        return path
-    packaged = Path(str(files("pipelines.models") / "shipped" / f"{name_or_path}{SUFFIX}"))
-    if packaged.is_file():
-        return packaged
-    raise WeightsError(
-        f"{name_or_path}: neither a weights file nor one of the shipped {', '.join(shipped())}"
-    )
+    return _read(find(name_or_path))[0]
 
 
 def _read(path: Path) -> tuple[WeightsCard, dict[str, torch.Tensor], str]:

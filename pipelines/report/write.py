@@ -6,9 +6,7 @@ from pathlib import Path
 
 from pipelines.config.base import AUTO
 from pipelines.report.errors import write_errors
-from pipelines.report.figures import write_figures
 from pipelines.report.measured import FILES, measured_files
-from pipelines.report.page import render_page
 from pipelines.report.places import place_pictures
 from pipelines.report.previews import Picture, previews
 from pipelines.report.table import as_csv
@@ -43,6 +41,10 @@ def write_report(
     Raises:
         PipelineError: The disk refuses.
     """
+    # Imported here: matplotlib takes a second, which the first tile need not wait for.
+    from pipelines.report.figures import write_figures
+    from pipelines.report.page import render_page
+
     html = folder / "report.html"
     with refusals_named(folder, "free some space for the report or choose another --output"):
         folder.mkdir(parents=True, exist_ok=True)

@@ -11,12 +11,13 @@ class SceneEstimate:
         name: Of the scene.
         height: Rows.
         width: Columns.
-        tiles: Tiles of its grid.
+        tiles: Tiles of its grid; where there is an area of interest, those that meet it.
+        left: How many of them an earlier run has not done.
         parts: Parts it is cut into.
         redundant: Network work done twice, as a share of the whole.
         memory: Bytes that a process takes to compute it, at most.
         disk: Bytes of parts and results, at most: as if nothing were compressed.
-        seconds: Time of one process, from a few of its tiles.
+        seconds: Time of one process for the tiles that are left; None where none was measured.
         measured: How many tiles were measured.
         error: Why it cannot be read; None where it can.
         skipped: Why it will be left out; None where it will not.
@@ -26,11 +27,12 @@ class SceneEstimate:
     height: int = 0
     width: int = 0
     tiles: int = 0
+    left: int = 0
     parts: int = 0
     redundant: float = 0.0
     memory: int = 0
     disk: int = 0
-    seconds: float = 0.0
+    seconds: float | None = None
     measured: int = 0
     error: str | None = None
     skipped: str | None = None

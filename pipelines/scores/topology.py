@@ -13,7 +13,6 @@ from typing import Generic
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.morphology import skeletonize
 
 from pipelines.scores.apls import Number, Paths, apls, compare, graph_of
 from pipelines.scores.curve import Score, Values, ratio
@@ -224,6 +223,9 @@ def _of_part(
     metres: float | None,
 ) -> TopologyCounts:
     """Counts the skeletons `inside` what was read."""
+    # Imported here: it takes a second, and most runs predict only.
+    from skimage.morphology import skeletonize
+
     predicted, labelled = _foreground(prediction), _foreground(label)
     skeleton = skeletonize(predicted)[inside]
     label_skeleton = skeletonize(labelled)[inside]

@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 import pytest
+import yaml
 
 from flows.table import FLOWS
 
@@ -36,3 +37,12 @@ def test_the_names_of_flows_are_written_in_the_table_only():
             if isinstance(node, ast.Constant) and node.value in FLOWS
         }
         assert len(named) <= 1 or path.name == "table.py", path
+
+
+def test_prefect_yaml_deploys_every_flow_under_its_name():
+    file = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    assert [each["name"] for each in file["deployments"]] == list(FLOWS)
+    for each in file["deployments"]:
+        module, _, attribute = each["entrypoint"].rpartition(".")
+        assert module == "flows.service.deployments"
+        assert attribute == each["name"].replace("-", "_")

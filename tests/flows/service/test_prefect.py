@@ -1,82 +1,17 @@
-"""Real Prefect: a served deployment, run by its short name, and runs whose process is killed."""
+"""Real Prefect: served deployments, run by their short names."""
 
 import json
-import os
 import re
-import signal
-import socket
 import subprocess
 import sys
-import time
-from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
 from flows.service.api import answers
 from flows.table import FLOWS
 from pipelines.datasets.synthetic import write_drive_folder, write_road_scene
-
-ROOT = Path(__file__).resolve().parents[3]
-PREFECT = Path(sys.executable).parent / "prefect"
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-def clean_environment(home: Path) -> dict[str, str]:
-    unset = ("PREFECT_", "OMP_WAIT_POLICY")
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(unset)}
-    return {**kept, "PREFECT_HOME": str(home)}
-
-
-class Served:
-    """`python -m flows.serve` in a project folder of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        # GNU's OpenMP, that of torch on Linux, then tells its settings when it is loaded.
-        self.environment = clean_environment(folder / "home") | {"OMP_DISPLAY_ENV": "verbose"}
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}/api"
-        # The root of a project as Prefect sees it: its pyproject.toml switches the plugin on.
-        (folder / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
-        self.log = folder / "serve.log"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        before = self.log.read_text().count("Ctrl-C ends") if self.log.exists() else 0
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "flows.serve", "--port", str(self.port)],
-                cwd=self.folder, env=self.environment, stdout=log, stderr=subprocess.STDOUT,
-            )  # fmt: skip
-        end = time.monotonic() + 120
-        while self.log.read_text().count("Ctrl-C ends") == before:
-            assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < end, self.log.read_text()
-            time.sleep(0.3)
-
-    def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(60)
-
-    def prefect(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [PREFECT, *words], cwd=self.folder, env=self.environment,
-            capture_output=True, text=True, timeout=240,
-        )  # fmt: skip
-
-    def read(self, path: str, **filters: object) -> list[dict]:
-        from urllib.request import Request, urlopen
-
-        body = json.dumps(filters).encode()
-        headers = {"content-type": "application/json"}
-        with urlopen(Request(f"{self.url}/{path}", body, headers), timeout=20) as reply:
-            return json.load(reply)
+from tests.flows.service.serving import PREFECT, ROOT, Served, clean_environment, free_port
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +21,11 @@ def served(tmp_path_factory, roads_weights):
         folder / "inbox/roads/scene.tif", folder / "labels/scene.tif", size=300, seed=3
     )
     service = Served(folder)
-    service.start()
-    yield service
-    service.stop()
+    try:
+        service.start()
+        yield service
+    finally:
+        service.stop()
     assert not answers(service.url), "the server outlived flows.serve"
 
 
@@ -107,7 +44,31 @@ def test_the_short_name_runs_a_job_on_the_inbox_to_the_end(served, roads_weights
     f1 = report["pooled"]["foreground"]["f1"]
     assert table[-1]["scene"] == "pooled"
     assert table[-1]["F1"] == pytest.approx(f1, abs=1e-3)
+    assert "relaxed break-even" not in table[-1] or table[-1]["relaxed break-even"] is not None
     assert "report.html" in artifacts["infer-roads-report"]["data"]
+    page = served.folder / "outbox/roads/report.html"
+    [link] = re.findall(r"\((http://127.0.0.1.+)\)", artifacts["infer-roads-page"]["data"])
+    with urlopen(link, timeout=20) as reply:
+        assert reply.read() == page.read_bytes()
+    assert artifacts["infer-roads-worst"]["data"].startswith("data:image/webp;base64,")
+    progress = next(a for a in artifacts.values() if a["type"] == "progress")
+    assert progress["data"] == 100.0
+
+
+def runs_of_scenes(served) -> dict[str, tuple[str, str]]:
+    """State and message of each scene's task run, by its name, of the newest flow run."""
+    newest = newest_run(served)
+    tasks = served.read("task_runs/filter", flow_runs={"id": {"any_": [newest["id"]]}})
+    return {each["name"]: (each["state"]["name"], each["state"]["message"]) for each in tasks}
+
+
+def newest_run(served) -> dict:
+    return served.read("flow_runs/filter", sort="EXPECTED_START_TIME_DESC", limit=1)[0]
+
+
+def test_a_scene_is_a_task_run_of_its_name(served):
+    assert runs_of_scenes(served) == {"scene": ("Completed", "9 tiles")}
+    assert newest_run(served)["state"]["message"] == "1 of 1 scene done"
 
 
 @pytest.fixture(scope="module")
@@ -135,11 +96,30 @@ def test_threads_of_a_served_run_that_wait_leave_the_processor_to_others(served,
 def test_a_run_with_a_bad_scene_fails_and_says_which(served, roads_weights):
     done = served.prefect(
         "deployment", "run", "infer-roads/infer-roads", "--watch",
-        "-p", f'model=["{roads_weights}"]', "-p", 'scenes=["missing.tif"]',
+        "-p", f'model=["{roads_weights}"]', "-p", "tile=128", "-p", "overlap=32",
+        "-p", 'scenes=["inbox/roads/scene.tif", "missing.tif"]',
     )  # fmt: skip
     assert "Failed" in done.stdout, done.stdout + done.stderr
-    newest = served.read("flow_runs/filter", sort="EXPECTED_START_TIME_DESC", limit=1)[0]
-    assert "missing.tif: no such file" in newest["state"]["message"]
+    newest = newest_run(served)
+    assert newest["state"]["message"].startswith("1 of 2 scenes done; missing.tif: no such file")
+    states = runs_of_scenes(served)
+    assert states["scene"] == ("There already", "was done by an earlier run")
+    assert states["missing"][0] == "Failed"
+    assert states["missing"][1].startswith("missing.tif: no such file")
+    of_run = {"flow_run_id": {"any_": [newest["id"]]}}
+    lines = [line["message"] for line in served.read("logs/filter", logs=of_run)]
+    assert sum("missing.tif" in line for line in lines) == 2, lines  # Of the scene; of the run.
+    assert not any("Traceback" in line for line in lines)
+    assert f"results go to {served.folder / 'outbox/roads'}" in lines
+
+
+def test_an_empty_inbox_is_nothing_to_do_and_names_no_report(served):
+    (served.folder / "inbox/fundus").mkdir()
+    done = served.prefect("deployment", "run", "infer-drive", "--watch")
+    state = newest_run(served)["state"]
+    assert (state["type"], state["name"]) == ("COMPLETED", "Nothing to do"), done.stdout
+    assert state["message"].startswith("Nothing was done: inbox/fundus is empty")
+    assert not (served.folder / "outbox/fundus").exists()
 
 
 def test_every_flow_has_a_deployment_of_its_name_with_the_options_as_parameters(served):
@@ -151,12 +131,81 @@ def test_every_flow_has_a_deployment_of_its_name_with_the_options_as_parameters(
         assert set(properties) == set(flow.config().model_fields)
 
 
+SET_BY_A_PERSON = {
+    "parameters": {"steps": 2, "scenes": ["/nightly"]},
+    "tags": ["night"],
+    "paused": True,
+    "concurrency_limit": 1,
+    "schedules": [{"schedule": {"cron": "0 2 * * *"}, "active": False}],
+}
+
+
+def set_of(deployment: dict) -> dict:
+    """What `SET_BY_A_PERSON` has, as the server tells it."""
+    return {
+        **{name: deployment[name] for name in ("parameters", "tags", "paused")},
+        "concurrency_limit": deployment["global_concurrency_limit"]["limit"],
+        "schedules": [
+            {"schedule": {"cron": each["schedule"]["cron"]}, "active": each["active"]}
+            for each in deployment["schedules"]
+        ],
+    }
+
+
+REGISTER = """
+from flows.service.deployments import deployments
+for deployment in deployments():
+    deployment.apply()
+    print(*deployment.remarks)
+"""
+
+
+def test_what_a_person_set_stays_when_deployments_are_registered_again(served):
+    before = served.deployment("infer-drive")
+    served.send("PATCH", f"deployments/{before['id']}", SET_BY_A_PERSON)
+    served.send("PATCH", f"deployments/{before['id']}", {"description": "of an older release"})
+    served.python(REGISTER)
+    found = served.deployment("infer-drive")
+    assert found["id"] == before["id"]
+    assert set_of(found) == SET_BY_A_PERSON
+    assert found["description"] == FLOWS["infer-drive"].help
+
+
+def test_what_a_person_set_stays_when_prefect_yaml_is_deployed_to_a_pool_and_served_again(served):
+    served.prefect("work-pool", "create", "rurnet", "--type", "process")
+    before = served.deployment("infer-drive")
+    served.send("PATCH", f"deployments/{before['id']}", SET_BY_A_PERSON)
+    (served.folder / "prefect.yaml").write_text((ROOT / "prefect.yaml").read_text())
+    done = served.prefect("--no-prompt", "deploy", "--name", "infer-drive")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = served.deployment("infer-drive")
+    assert found["work_pool_name"] == "rurnet"
+    assert set_of(found) == SET_BY_A_PERSON
+    said = served.python(REGISTER)
+    assert (
+        "infer-drive: was run by the workers of the pool rurnet, is now run by flows.serve" in said
+    )
+    assert set_of(served.deployment("infer-drive")) == SET_BY_A_PERSON
+
+
+def test_parameters_that_a_release_no_longer_has_are_named_and_kept(served):
+    before = served.deployment("train-roads")
+    older = before["parameter_openapi_schema"]
+    older["properties"]["gone"] = {"type": "integer"}
+    served.send("PATCH", f"deployments/{before['id']}",
+                {"parameters": {"gone": 3}, "parameter_openapi_schema": older})  # fmt: skip
+    said = served.python(REGISTER)
+    assert "train-roads: parameters that were set for it or its schedules no longer fit" in said
+    assert "there is no gone" in said
+    assert served.deployment("train-roads")["parameters"] == {"gone": 3}
+
+
 def test_a_command_is_a_run_where_an_api_is_configured(served, roads_weights):
     done = subprocess.run(
         [sys.executable, "-m", "flows.infer_roads", "inbox/roads/scene.tif", "missing.tif",
          "--model", str(roads_weights), "--tile", "128", "--overlap", "32", "--output", "here"],
         cwd=served.folder, env={**served.environment, "PREFECT_API_URL": served.url},
-        capture_output=True, text=True, timeout=240,
+        capture_output=True, text=True, timeout=900,
     )  # fmt: skip
     assert done.returncode == 1
     assert "error: missing.tif: no such file" in done.stderr
@@ -170,7 +219,7 @@ def test_a_command_is_a_run_where_an_api_is_configured(served, roads_weights):
 def test_a_second_serve_says_that_one_is_there(served):
     done = subprocess.run(
         [sys.executable, "-m", "flows.serve", "--port", str(served.port)],
-        cwd=served.folder, env=served.environment, capture_output=True, text=True, timeout=120,
+        cwd=served.folder, env=served.environment, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 1
     assert f"already served by process {served.process.pid}" in done.stderr
@@ -183,7 +232,7 @@ def test_without_a_server_the_short_name_says_how_to_start_one(tmp_path):
     (tmp_path / "home/rurnet-server.url").write_text(f"http://127.0.0.1:{free_port()}/api")
     done = subprocess.run(
         [PREFECT, "deployment", "run", "infer-roads"], cwd=tmp_path,
-        env=clean_environment(tmp_path / "home"), capture_output=True, text=True, timeout=120,
+        env=clean_environment(tmp_path / "home"), capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 1
     assert "python -m flows.serve" in done.stderr
@@ -204,55 +253,3 @@ def test_a_training_runs_as_a_deployment_and_logs_how_it_gets_on(served):
     lines = [line["message"] for line in served.read("logs/filter")]
     assert any("held-out images have F1" in line for line in lines), lines
     assert "train-drive-scores" in {a["key"] for a in served.read("artifacts/filter")}
-
-
-@pytest.mark.soak
-def test_a_killed_run_is_crashed_and_gives_its_slot_back(tmp_path, roads_weights):
-    """Killed twice: the run's own process, and the whole service under a run."""
-    write_road_scene(tmp_path / "big.tif", None, size=3000, seed=4)
-    service = Served(tmp_path)
-    service.start()
-    slow = ("deployment", "run", "infer-roads", "-p", f'model=["{roads_weights}"]',
-            "-p", 'scenes=["big.tif"]', "-p", "tile=64", "-p", "overlap=48")  # fmt: skip
-    try:
-        assert service.prefect(*slow).returncode == 0
-        os.kill(_engine(service), signal.SIGKILL)
-        assert _state_of_newest(service, {"CRASHED"}, 60) == "CRASHED"
-
-        assert service.prefect(*slow).returncode == 0
-        engine = _engine(service)
-        service.process.kill()
-        os.kill(engine, signal.SIGKILL)
-        service.process.wait()
-        assert _state_of_newest(service, {"RUNNING"}, 5) == "RUNNING"
-        service.start()
-        assert _state_of_newest(service, {"CRASHED"}, 30) == "CRASHED"
-
-        (tmp_path / "inbox/roads").mkdir(parents=True)
-        done = service.prefect("deployment", "run", "infer-roads", "--watch",
-                               "-p", f'model=["{roads_weights}"]')  # fmt: skip
-        assert "Completed" in done.stdout, done.stdout + done.stderr
-    finally:
-        service.stop()
-        subprocess.run(["pkill", "-f", f"prefect server start.*{service.port}"], check=False)
-
-
-def _state_of_newest(service: Served, wanted: set[str], within: float) -> str:
-    end = time.monotonic() + within
-    while True:
-        runs = service.read("flow_runs/filter", sort="EXPECTED_START_TIME_DESC", limit=1)
-        if runs[0]["state"]["type"] in wanted or time.monotonic() > end:
-            return str(runs[0]["state"]["type"])
-        time.sleep(0.5)
-
-
-def _engine(service: Served) -> int:
-    """The process of the flow run that is going on: a child of the service."""
-    assert _state_of_newest(service, {"RUNNING"}, 90) == "RUNNING"
-    listed = subprocess.run(
-        ["ps", "--ppid", str(service.process.pid), "-o", "pid=,args="],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    engines = [line.split()[0] for line in listed.splitlines() if "server start" not in line]
-    assert engines, listed
-    return int(engines[-1])

@@ -3,6 +3,7 @@ import pytest
 import rasterio
 import torch
 
+from pipelines.errors import PipelineError
 from pipelines.inference.batch import run_batch
 from pipelines.inputs.discovery import road_inputs
 from pipelines.models.weights import load
@@ -238,3 +239,30 @@ def test_a_scene_that_finds_no_memory_fails_and_the_others_go_on(
     for name in ("probability.tif", "mask.tif"):
         expected = (run[1] / "a" / name).read_bytes()
         assert done.files[name.removesuffix(".tif")].read_bytes() == expected
+
+
+def test_tiles_of_all_scenes_are_counted_before_the_first_one(both, model, tmp_path, told):
+    run_batch(both, [model], SETTINGS, tmp_path / "out", told)
+    assert told.expected == told.scenes
+    assert sum(told.expected.values()) == told.done
+    again = type(told)()
+    run_batch(both, [model], SETTINGS, tmp_path / "out", again)
+    assert set(again.expected.values()) == {0}
+
+
+def test_a_label_that_cannot_be_scored_against_is_told_before_anything_is_predicted(
+    inputs, model, tmp_path, told, write_raster
+):
+    (tmp_path / "labels").mkdir()
+    write_raster(tmp_path / "labels/a.tif", np.full((1, 90, 100), 255, np.uint8))
+    items = road_inputs([str(inputs / "scenes/a.tif")], tmp_path / "labels")
+    [outcome] = run_batch(items, [model], SETTINGS, tmp_path / "out", told)
+    assert "no background is left" in outcome.error
+    assert told.scenes == {}
+
+
+def test_an_output_that_is_a_file_is_told_before_anything_is_read(both, model, tmp_path, told):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PipelineError, match="file: is a file, not a folder"):
+        run_batch(both, [model], SETTINGS, tmp_path / "file" / "out", told)
+    assert told.expected == {}

@@ -1,6 +1,8 @@
 """What a run would take, said before it is run."""
 
+import json
 from contextlib import suppress
+from pathlib import Path
 from threading import Event, Thread
 
 import numpy as np
@@ -11,9 +13,11 @@ from pipelines.config.inference import PredictionSettings
 from pipelines.errors import PipelineError
 from pipelines.inference.batch import run_batch
 from pipelines.inference.estimate import estimate_batch
+from pipelines.inference.scene import grid_of
 from pipelines.inputs.discovery import road_inputs
 from pipelines.inputs.opening import Reading
 from pipelines.models.weights import load
+from pipelines.results.progress import Silence
 
 SMALL = PredictionSettings(tile=64, overlap=16, part_size=160, batch=2, device="cpu", steps=1)
 
@@ -30,9 +34,9 @@ def scene(write_raster, tmp_path_factory):
     return write_raster(tmp_path_factory.mktemp("scenes") / "noise.tif", pixels)
 
 
-def estimate(scenes, model, reading=None, **changes):
+def estimate(scenes, model, reading=None, output=Path("nowhere"), **changes):
     items = road_inputs([str(scene) for scene in scenes], None, reading)
-    return estimate_batch(items, [model], SMALL.model_copy(update=changes))
+    return estimate_batch(items, [model], SMALL.model_copy(update=changes), output)
 
 
 def test_an_estimate_says_what_the_run_then_has(scene, model, tmp_path, told):
@@ -94,9 +98,56 @@ def test_a_resampled_scene_is_estimated_at_the_size_that_the_network_sees(scene,
 
 
 def test_time_is_that_of_all_tiles_at_the_measured_pace(scene, model):
-    [estimated] = estimate([scene], model)
+    [estimated] = estimate([scene], model, measure=True)
     assert 0 < estimated.measured <= estimated.tiles
     assert estimated.seconds > 0
+    [unmeasured] = estimate([scene], model)
+    assert (unmeasured.measured, unmeasured.seconds) == (0, None)
+
+
+class Killed(Silence):
+    """Stops a run after some of its tiles."""
+
+    def tiles(self, name, done):
+        raise KeyboardInterrupt
+
+
+def test_what_an_earlier_run_has_done_is_not_left(scene, model, tmp_path):
+    items = road_inputs([str(scene)], None)
+    with pytest.raises(KeyboardInterrupt):
+        run_batch(items, [model], SMALL, tmp_path, Killed())
+    [begun] = estimate([scene], model, output=tmp_path)
+    parts = len(list(tmp_path.rglob("*.npz")))
+    assert (parts > 0) == (begun.left < begun.tiles)
+    run_batch(items, [model], SMALL, tmp_path, Silence())
+    [done] = estimate([scene], model, output=tmp_path)
+    assert (done.left, done.tiles) == (0, begun.tiles)
+    [afresh] = estimate([scene], model, output=tmp_path, overwrite=True)
+    assert afresh.left == afresh.tiles
+    [other] = estimate([scene], model, output=tmp_path, threshold=0.4)
+    assert "threshold 0.5 (now 0.4)" in other.error
+
+
+@pytest.mark.parametrize("gsd", [None, 0.5, 2.0])
+def test_tiles_outside_the_area_of_interest_are_not_counted(scene, model, tmp_path, told, gsd):
+    with rasterio.open(scene) as raster:
+        # A triangle in the upper left, and a lake in it.
+        corners = [raster.transform * xy for xy in ((0, 0), (260, 0), (0, 200), (0, 0))]
+        lake = [raster.transform * xy for xy in ((8, 8), (60, 8), (8, 60), (8, 8))]
+        name = raster.crs.to_string()
+    area = tmp_path / "area.geojson"
+    area.write_text(json.dumps({
+        "type": "Polygon", "coordinates": [corners, lake],
+        "crs": {"type": "name", "properties": {"name": name}},
+    }))  # fmt: skip
+    reading = Reading(area=area, gsd=gsd)
+    [estimated] = estimate([scene], model, reading)
+    [item] = road_inputs([str(scene)], None, reading)
+    with item.open() as opened:
+        grid = grid_of(opened.seen, SMALL)
+        there = sum(bool(opened.seen.read(tile)[1].any()) for tile in grid.tiles())
+    assert abs(estimated.tiles - there) <= (0 if gsd is None else 2)
+    assert 0 < estimated.left == estimated.tiles < grid.tile_count
 
 
 @pytest.mark.parametrize("size", [(20, 30), (64, 64), (65, 400)])

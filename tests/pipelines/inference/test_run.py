@@ -144,23 +144,24 @@ def test_one_threshold_is_asked_for_not_two():
 
 
 @pytest.mark.parametrize(
-    ("infer", "config", "inbox", "outbox", "fixture"),
+    ("infer", "config", "inbox", "fixture"),
     [
-        (infer_roads, InferRoads, "inbox/roads", "outbox/roads", "roads_weights"),
-        (infer_drive, InferDrive, "inbox/fundus", "outbox/fundus", "vessels_weights"),
+        (infer_roads, InferRoads, "inbox/roads", "roads_weights"),
+        (infer_drive, InferDrive, "inbox/fundus", "vessels_weights"),
     ],
 )
-def test_an_empty_default_inbox_is_made_and_reported_as_nothing_to_do(
-    monkeypatch, request, tmp_path, infer, config, inbox, outbox, fixture
+def test_an_empty_default_inbox_is_made_and_said_to_be_empty_and_nothing_is_reported(
+    monkeypatch, request, tmp_path, infer, config, inbox, fixture
 ):
     weights = request.getfixturevalue(fixture)
     monkeypatch.chdir(tmp_path)
-    for _ in range(2):
-        run = Run(infer(config(model=[str(weights)], device="cpu"), Silence()))
+    for found in (f"{inbox} was not there", f"{inbox} is empty"):
+        result = infer(config(model=[str(weights)], device="cpu"), Silence())
+        assert found in result.nothing
+        assert not result.reported
+        assert result.failed == []
         assert (tmp_path / inbox).is_dir()
-        assert run.report["scenes"] == run.report["failed"] == []
-        assert run.report["pooled"] is None
-        assert (tmp_path / outbox / "report.html").is_file()
+        assert not (tmp_path / "outbox").exists()
         (tmp_path / inbox / ".gitkeep").touch()
 
 
