@@ -9,8 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from prefect import Flow, get_run_logger
-from prefect.states import Completed, Failed, State
+from prefect import Flow, State, get_run_logger
+from prefect.states import Completed, Failed
 from prefect.types.entrypoint import EntrypointType
 
 from flows.cli.process import let_readers_be_quiet, let_threads_wait_quietly

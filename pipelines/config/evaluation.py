@@ -1,15 +1,15 @@
 """Configuration of evaluation."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from pipelines.config.base import AUTO, NAMES, RANGE, ClassSettings, PixelSide, RangeSettings
-from pipelines.config.scoring import ScoringSettings
+from pipelines.config.base import NAMES, RANGE, ClassSettings, PixelSide, RangeSettings
+from pipelines.config.scoring import GivenThresholdSettings, ScoringSettings
 
 
-class Evaluate(ScoringSettings, RangeSettings, ClassSettings):
+class Evaluate(GivenThresholdSettings, ScoringSettings, RangeSettings, ClassSettings):
     """Score probability or mask rasters, ours or another tool's, against labels."""
 
     predictions: Annotated[
@@ -49,12 +49,3 @@ class Evaluate(ScoringSettings, RangeSettings, ClassSettings):
     ] = None  # fmt: skip
     pixel_size: PixelSide = None
     output: Annotated[Path, Field(description="Folder for the report.")] = Path("outbox/evaluation")
-
-    @model_validator(mode="after")
-    def _one_threshold(self) -> Self:
-        if self.threshold == AUTO:
-            raise ValueError(
-                "threshold auto is for inference, which knows the weights: give a number, for "
-                "example that of a scene in its report.json"
-            )
-        return self

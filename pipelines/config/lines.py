@@ -13,7 +13,7 @@ from pipelines.config.base import (
     PixelSide,
     RangeSettings,
 )
-from pipelines.config.scoring import ThresholdSettings
+from pipelines.config.scoring import GivenThresholdSettings
 
 
 class LineSettings(Configuration):
@@ -49,7 +49,7 @@ class LineSettings(Configuration):
     ] = "gpkg"
 
 
-class Vectorise(ThresholdSettings, LineSettings, RangeSettings, ClassSettings):
+class Vectorise(GivenThresholdSettings, LineSettings, RangeSettings, ClassSettings):
     """Turn masks or probabilities, ours or another tool's, into lines."""
 
     predictions: Annotated[

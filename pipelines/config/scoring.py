@@ -1,8 +1,8 @@
 """Settings of the scores."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipelines.config.base import AUTO, VALUES, Configuration
 
@@ -26,6 +26,19 @@ class ThresholdSettings(Configuration):
         if self.threshold == AUTO:
             raise ValueError("each scene has its own threshold")
         return self.threshold
+
+
+class GivenThresholdSettings(ThresholdSettings):
+    """The threshold of rasters that are there already, of whatever network."""
+
+    @model_validator(mode="after")
+    def _one_threshold(self) -> Self:
+        if self.threshold == AUTO:
+            raise ValueError(
+                "threshold auto is for inference, which knows the weights: give a number, for "
+                "example that of a scene in its report.json"
+            )
+        return self
 
 
 class LabelSettings(Configuration):

@@ -83,7 +83,7 @@ def _vectorised(
         files,
         opened,
         config,
-        config.threshold,
+        config.one_threshold,
         config.output / name,
         pixel,
         overwrite=config.overwrite,
