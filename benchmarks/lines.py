@@ -6,18 +6,18 @@ labels' width: F1 with the label, and the paths along them (APLS) against the la
 `python -m benchmarks.lines gaps RUN LABELS` makes lines of a run's rasters with and without
 bridges, draws them at the labels' width, and scores them against the labels.
 
-`python -m benchmarks.lines cost SCENE...` predicts scenes and makes lines of the results, each by a
-command of its own: seconds and peak memory.
+`python -m benchmarks.lines cost SCENE...` predicts scenes and makes lines of the results, each in a
+process of its own: seconds, those of all cores added up, and peak memory, reports included.
 """
 
 import argparse
-import os
-import subprocess
-import sys
+import resource
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +27,18 @@ from rich.console import Console
 from rich.table import Table
 from scipy.ndimage import distance_transform_edt
 
-from pipelines.config.lines import LineSettings
+from pipelines.config.inference import InferRoads
+from pipelines.config.lines import LineSettings, Vectorise
 from pipelines.evaluation.predictions import predicted_runs
+from pipelines.inference.run import infer_roads
 from pipelines.inputs.naming import find_label
 from pipelines.lines.features import Layer, Place, layers_of
 from pipelines.lines.rules import Rules, cleaned
+from pipelines.lines.run import vectorise_rasters
 from pipelines.lines.vectorise import opened
 from pipelines.results.levels import open_levels
+from pipelines.results.progress import Silence
+from pipelines.results.result import Result
 from pipelines.scores.topology import TopologyCounter, TopologyCounts
 from tiling.blend import NODATA
 from tiling.lines.walk import walked
@@ -175,23 +180,34 @@ def _relaxed(prediction: Mask, label: Mask) -> NDArray[np.float64]:
     )
 
 
-def of_cost(scenes: Sequence[str], options: Sequence[str]) -> Table:
+def of_cost(scenes: Sequence[str]) -> Table:
     """What predicting takes, and what lines take."""
-    table = Table("command", "seconds", "peak memory", box=None)
-    with tempfile.TemporaryDirectory() as folder:
-        for words in (
-            ["infer-roads", *scenes, "--output", f"{folder}/out", *options],
-            ["vectorise", f"{folder}/out", "--output", f"{folder}/lines"],
-        ):
-            start = time.perf_counter()
-            process = subprocess.Popen(
-                [sys.executable, "-m", "flows", *words], stderr=subprocess.DEVNULL
-            )
-            _, status, used = os.wait4(process.pid, 0)
-            assert status == 0, words
-            seconds = time.perf_counter() - start
-            table.add_row(words[0], f"{seconds:.1f}", f"{used.ru_maxrss / 1000:.0f} MB")
+    table = Table("", "seconds", "CPU seconds", "peak memory", box=None)
+    with (
+        tempfile.TemporaryDirectory() as name,
+        ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool,
+    ):
+        for title, work in (("predicting", _predict), ("lines", _vectorise)):
+            seconds, of_cores, memory = pool.submit(work, list(scenes), Path(name)).result()
+            table.add_row(title, f"{seconds:.1f}", f"{of_cores:.1f}", f"{memory / 1e6:.0f} MB")
     return table
+
+
+def _predict(scenes: list[str], folder: Path) -> tuple[float, float, int]:
+    return _taken(lambda: infer_roads(InferRoads(scenes=scenes, output=folder / "out"), Silence()))
+
+
+def _vectorise(_: list[str], folder: Path) -> tuple[float, float, int]:
+    config = Vectorise(predictions=[str(folder / "out")], output=folder / "lines")
+    return _taken(lambda: vectorise_rasters(config, Silence()))
+
+
+def _taken(work: Callable[[], Result]) -> tuple[float, float, int]:
+    """Seconds, those of all cores, and the peak memory of this process in bytes."""
+    begun, of_cores = time.perf_counter(), time.process_time()
+    assert not work().failed
+    seconds = time.perf_counter() - begun, time.process_time() - of_cores
+    return *seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def main() -> None:
@@ -209,13 +225,13 @@ def main() -> None:
     gaps.add_argument("--threshold", type=float, default=0.5)
     cost = commands.add_parser("cost")
     cost.add_argument("scenes", nargs="+")
-    known, others = parser.parse_known_args()
+    known = parser.parse_args()
     if known.what == "labels":
         table = of_labels(known.folder)
     elif known.what == "gaps":
         table = of_gaps(known.run, known.labels, known.threshold)
     else:
-        table = of_cost(known.scenes, others)
+        table = of_cost(known.scenes)
     Console().print(table)
 
 

@@ -229,7 +229,8 @@ def _likeliest(
 def _steps(way: NDArray[np.intp]) -> NDArray[np.float64]:
     """Length of the way that each pixel stands for [n]: half of both steps from it."""
     steps = np.hypot(*np.diff(way, axis=0).T)
-    return (np.append(steps, 0) + np.append(0, steps)) / 2
+    halves: NDArray[np.float64] = (np.append(steps, 0) + np.append(0, steps)) / 2
+    return halves
 
 
 def _built(network: Network, found: list[_Bridge]) -> Network:

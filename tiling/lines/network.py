@@ -120,7 +120,8 @@ class Network:
             for node, numbers in self.at.items()
             if len(numbers) == 2 and numbers[0] != numbers[1]
         }
-        edges, done = [], set()
+        edges: list[Edge] = []
+        done: set[int] = set()
         starts = [
             (number, node)
             for number, edge in self.edges.items()

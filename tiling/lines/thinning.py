@@ -113,8 +113,8 @@ def _too_deep(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     side = 2 * (WIDEST // 2) + 1  # Odd, so that it has a middle.
     if min(mask.shape) < side:
         return np.zeros_like(mask)
-    deep = minimum_filter(mask.view(np.uint8), side, mode="constant")
-    return deep.view(np.bool_)
+    deep: NDArray[np.bool_] = minimum_filter(mask, side, mode="constant")
+    return deep
 
 
 def _peeled(state: NDArray[np.uint8], there: Cells, stride: int) -> tuple[Cells, int]:
@@ -179,7 +179,8 @@ def _p_simple() -> NDArray[np.bool_]:
         else:
             found[code] = _is_simple(states)
     digits = np.arange(3**8)[:, None] // _THREES % 3
-    return found & ((digits != _BACKGROUND).sum(axis=1) > 1)
+    result: NDArray[np.bool_] = found & ((digits != _BACKGROUND).sum(axis=1) > 1)
+    return result
 
 
 def _is_simple(there: NDArray[np.int_]) -> bool:

@@ -173,10 +173,10 @@ def _one(found: list[tuple[Path, Values]]) -> tuple[Path, Values]:
 
 def _closed(path: Path, values: Values) -> tuple[Path, Values]:
     """A ring that was walked around once and a cell more at both ends, from its first cell on."""
-    path, values = path[1:-1], values[1:-1]
-    first = np.lexsort(path.T[::-1])[0]
-    path, values = (np.roll(rows, -first, axis=0) for rows in (path, values))
-    return np.concatenate([path, path[:1]]), np.concatenate([values, values[:1]])
+    first = np.lexsort(path[1:-1].T[::-1])[0]
+    from_first = np.roll(np.arange(1, len(path) - 1), -first)
+    around = np.append(from_first, from_first[0])
+    return path[around], values[around]
 
 
 def _pair(one: NDArray[np.int32], other: NDArray[np.int32]) -> tuple[Cell, Cell]:

@@ -61,7 +61,11 @@ def _of_window(window: Window, mask: NDArray[np.bool_]) -> Geometries:
         mask.astype(np.uint8), mask, connectivity=4,
         transform=Affine.translation(window.column, window.row),
     )  # fmt: skip
-    found = [shapely.Polygon(of["coordinates"][0], of["coordinates"][1:]) for of, _ in shapes]
+    found = []
+    for of, _ in shapes:
+        # As arrays: much faster than lists of pairs.
+        ring, *holes = (shapely.linearrings(np.array(corners)) for corners in of["coordinates"])
+        found.append(shapely.polygons(ring, holes or None))
     made = np.array(found, object)
     # Overlaid alone, rings that touch themselves come out as they do where pieces are joined.
     return shapely.get_parts(shapely.union_all(made[:, None], axis=1)) if found else made
