@@ -123,7 +123,7 @@ def test_a_large_scene_comes_in_reduced(outcome_of):
 @pytest.fixture
 def encoded_once(monkeypatch):
     """Files are encoded once where fifty scenes have the same."""
-    encode, made = pictures._encoded, {}
+    encode, made = pictures.encoded, {}
 
     def encoded(pixels, quality=None):
         key = pixels.shape, quality, hash(pixels.tobytes())
@@ -131,7 +131,7 @@ def encoded_once(monkeypatch):
             made[key] = encode(pixels, quality)
         return made[key]
 
-    monkeypatch.setattr(pictures, "_encoded", encoded)
+    monkeypatch.setattr(pictures, "encoded", encoded)
 
 
 def test_one_scene_may_be_larger_than_each_of_many(outcome_of, encoded_once):
