@@ -1,6 +1,7 @@
 """Measures what was predicted of a batch, from the rasters as written."""
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -31,8 +32,11 @@ def measured(
 
 
 def _measured(outcome: SceneOutcome, classes: Sequence[str], disc: Disc | None) -> SceneOutcome:
+    start = time.perf_counter()
     try:
-        return replace(outcome, measures=_measures(outcome, classes, disc))
+        measures = _measures(outcome, classes, disc)
+        _LOG.info("%s: measured in %.1f s", outcome.name, time.perf_counter() - start)
+        return replace(outcome, measures=measures)
     except Exception as error:  # The result is there all the same.
         remark = f"{outcome.source}: could not be measured ({error}); --no-measure leaves it out"
         _LOG.warning("%s", remark)

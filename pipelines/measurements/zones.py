@@ -4,6 +4,7 @@ import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ class Disc:
     y: float
     r: float
 
-    def zone(self, name: str, rows: NDArray, columns: NDArray) -> NDArray[np.bool_]:
+    def zone(self, name: str, rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[np.bool_]:
         """Whether places lie in one of `ZONES`."""
         away = np.hypot(rows - self.y, columns - self.x) / self.r
         begin, end = ZONES[name]
