@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipelines.results.progress import Progress
-from pipelines.results.tally import Tally
+from pipelines.results.tally import Tally, duration
 
 if TYPE_CHECKING:
     from pipelines.results.outcome import SceneOutcome
@@ -91,10 +91,12 @@ class BarProgress(Progress):
 
     def _show(self, name: str) -> None:
         done, total = self._tally.done_of(name)
-        self._bar.update(self._tasks[name], completed=done, said=f"{done}/{total} tiles")
+        standing, said = self._tally.standing(), f"{done}/{total} tiles"
         if self._all is not None:
-            standing = self._tally.standing()
             self._bar.update(self._all, completed=standing.share, said=str(standing))
+        elif standing.seconds_left is not None:
+            said += f", {duration(standing.seconds_left)} left"
+        self._bar.update(self._tasks[name], completed=done, said=said)
 
 
 class LogProgress(Progress):

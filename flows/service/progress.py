@@ -71,11 +71,13 @@ class ArtifactProgress(Progress):
     def expect(self, tiles: Mapping[str, int | None]) -> None:
         """See `Progress`."""
         self._tally.expect(tiles)
+        # Made here, and not in a scene's task: then it would be an artifact of that one.
+        self._update(at_once=True)
 
     def scene(self, name: str, tiles: int) -> None:
         """See `Progress`."""
         self._tally.begin(name, tiles)
-        self._update(at_once=self._artifact is None)
+        self._update()
 
     def tiles(self, name: str, done: int) -> None:
         """See `Progress`."""

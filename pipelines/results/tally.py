@@ -30,7 +30,9 @@ class Standing:
     seconds_left: float | None
 
     def __str__(self) -> str:
-        number = min(self.finished + 1, self.scenes)
+        if self.finished == self.scenes:
+            return f"{self.finished} of {self.scenes} scenes, 100 % of all tiles"
+        number = self.finished + 1
         said = f"scene {number} of {self.scenes}, {int(100 * self.share)} % of all tiles"
         if self.seconds_left is not None:
             said += f", {duration(self.seconds_left)} left"

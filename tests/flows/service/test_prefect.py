@@ -53,6 +53,7 @@ def test_the_short_name_runs_a_job_on_the_inbox_to_the_end(served, roads_weights
     assert artifacts["infer-roads-worst"]["data"].startswith("data:image/webp;base64,")
     progress = next(a for a in artifacts.values() if a["type"] == "progress")
     assert progress["data"] == 100.0
+    assert progress["task_run_id"] is None  # It is the run's, not a scene's.
 
 
 def runs_of_scenes(served) -> dict[str, tuple[str, str]]:

@@ -51,6 +51,7 @@ def test_all_tiles_done_are_not_100_percent_while_a_scene_is_left():
     assert tally.standing().share == 0.99
     tally.finish("b")
     assert tally.standing().share == 1
+    assert str(tally.standing()) == "2 of 2 scenes, 100 % of all tiles"
 
 
 def test_a_failed_scene_leaves_nothing_to_wait_for():
