@@ -111,10 +111,9 @@ def _in_words(
 
 def _picture_of(outcome: "SceneOutcome", result: "Result") -> str | None:
     """A scene with what was found in it, as the URL of an image; None where there is none."""
-    from pipelines.report.previews import previews
-    from tiling.masks.mask import threshold_level
+    from pipelines.report.previews import level_shown, previews
 
-    level = threshold_level(result.report.scoring.threshold)
+    level = level_shown(result.report.scoring.threshold)
     bands = result.report.settings.get("bands")
     chosen = [int(band) for band in bands.split(",")] if bands else None
     for picture in previews([outcome], {outcome.name: None}, level, chosen):

@@ -74,7 +74,7 @@ def run_as_prefect(name: str, values: "BaseModel") -> "Result":
         ScenesFailedError: A scene failed.
         Exception: One of ours: nothing was run.
     """
-    state = PREFECT_FLOWS[name](**values.model_dump(), return_state=True)
+    state: Any = PREFECT_FLOWS[name](**values.model_dump(), return_state=True)
     return cast("Result", state.result())
 
 

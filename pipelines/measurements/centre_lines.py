@@ -134,8 +134,8 @@ def centre_lines(mask: NDArray[np.bool_], tolerance: float = 0.5) -> CentreLines
     nodes = np.stack(places, axis=-1)[used]
     return CentreLines(
         [
-            _line(pair, _smooth(one, tolerance), nodes, degrees, radius)
-            for pair, one in zip(pairs.tolist(), pixels, strict=True)
+            _line((start, end), _smooth(one, tolerance), nodes, degrees, radius)
+            for (start, end), one in zip(pairs.tolist(), pixels, strict=True)
         ],
         nodes,
         degrees,

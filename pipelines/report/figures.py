@@ -89,8 +89,9 @@ def curve_figure(report: Report) -> Figure | None:
             if abs(threshold - 0.5) > 0.003 and there[nearest]:
                 _mark(axes, recall[nearest], precision[nearest], "s", color, "threshold 0.50")
         if report.second_observer is not None:
-            second = report.second_observer.pooled.foreground
-            if second.recall is not None and second.precision is not None:
+            drawn_again = report.second_observer.pooled
+            second = drawn_again and drawn_again.foreground
+            if second and second.recall is not None and second.precision is not None:
                 _mark(axes, second.recall, second.precision, "*", THIRD, "second observer")
         axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1), aspect="equal")
         axes.set_anchor("N")

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipelines.config.base import AUTO
 from pipelines.inputs.labels import IGNORE_INDEX, open_label
 from pipelines.results.layout import steps_in
 from pipelines.results.levels import at_size
@@ -77,6 +78,11 @@ class Layers:
     label: NDArray[np.uint8] | None
     steps: Sequence[NDArray[np.uint8]]
     other: NDArray[np.uint8] | None
+
+
+def level_shown(threshold: float | Literal["auto"]) -> int | None:
+    """The lowest level that is foreground in pictures; None where each scene has its own."""
+    return None if threshold == AUTO else level_of(threshold)
 
 
 def previews(

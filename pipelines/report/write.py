@@ -4,18 +4,16 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.config.base import AUTO
 from pipelines.report.errors import write_errors
 from pipelines.report.measured import FILES, measured_files
 from pipelines.report.places import place_pictures
-from pipelines.report.previews import Picture, previews
+from pipelines.report.previews import Picture, level_shown, previews
 from pipelines.report.table import as_csv
 from pipelines.results.outcome import SceneOutcome
 from pipelines.results.report import Report, as_json
 from pipelines.runtime.disk import refusals_named
 from pipelines.scores.scores import score_at
 from tiling.disk import appearing
-from tiling.masks.mask import threshold_level
 
 
 def write_report(
@@ -78,8 +76,7 @@ def _pictures(
     bands: Sequence[int] | None,
 ) -> list[Picture]:
     f1 = {scene.name: score_at(scene.scores, "foreground.f1") for scene in report.scenes}
-    threshold = report.scoring.threshold
-    level = None if threshold == AUTO else threshold_level(threshold)
+    level = level_shown(report.scoring.threshold)
     return previews(outcomes, f1, level, bands, {other.name: other for other in others})
 
 

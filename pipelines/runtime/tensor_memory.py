@@ -9,11 +9,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
-class _Held(TorchDispatchMode):
+class _Held(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of all tensors that are made and not yet gone."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.most = 0
         self._now = 0
         self._users: dict[int, list[int]] = {}  # Of each storage: tensors that use it, and bytes.
@@ -55,4 +55,5 @@ def most_held(compute: Callable[[], object]) -> int:
     """
     with torch.inference_mode(), _Held() as held:
         compute()
-    return held.most
+    most: int = held.most
+    return most
