@@ -89,7 +89,7 @@ def drawn(lines: Layer, width: float, shape: tuple[int, ...]) -> Mask:
 
 def topology(prediction: Mask, label: Mask, pixel: PixelSize) -> TopologyCounts:
     """What paths and centre lines are counted to."""
-    counter = TopologyCounter(*label.shape, pixel.side)
+    counter = TopologyCounter(label.shape[0], label.shape[1], pixel.side)
     counter.add(Window(0, 0, *label.shape), prediction, label)
     return counter.counts()
 

@@ -67,7 +67,8 @@ class Rasters:
     def foreground(self, window: Window) -> NDArray[np.bool_]:
         """Where the mask is [h, w]."""
         levels = _highest(self.mask.read(window))
-        return (levels >= self.threshold) & (levels != NODATA)
+        there: NDArray[np.bool_] = (levels >= self.threshold) & (levels != NODATA)
+        return there
 
     def levels(self, window: Window) -> NDArray[np.uint8]:
         """Probabilities, then those of the steps [1 + steps, h, w]; 255 where none is known."""
