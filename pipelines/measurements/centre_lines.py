@@ -134,7 +134,7 @@ def centre_lines(mask: NDArray[np.bool_], tolerance: float = 0.5) -> CentreLines
     nodes = np.stack(places, axis=-1)[used]
     return CentreLines(
         [
-            _line(pair, _smooth(one, tolerance), nodes, degrees, radius)
+            _line((pair[0], pair[1]), _smooth(one, tolerance), nodes, degrees, radius)
             for pair, one in zip(pairs.tolist(), pixels, strict=True)
         ],
         nodes,
