@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from pipelines.measurements.certainty import least_certain
 from pipelines.measurements.measured import SceneMeasures
-from pipelines.measurements.network import network
-from pipelines.measurements.vessels import vessel_tree
+from pipelines.measurements.network import Network, network
+from pipelines.measurements.vessels import VesselTree, vessel_tree
 from pipelines.measurements.zones import Disc
 from pipelines.results.levels import open_levels
 from pipelines.results.outcome import SceneOutcome
@@ -45,6 +45,7 @@ def _measured(outcome: SceneOutcome, classes: Sequence[str], disc: Disc | None) 
 
 def _measures(outcome: SceneOutcome, classes: Sequence[str], disc: Disc | None) -> SceneMeasures:
     with open_levels(outcome.files["mask"], "mask", classes=tuple(classes)) as mask:
+        lines: Network | VesselTree
         if outcome.field is None:
             lines = network(mask, outcome.pixel.side if outcome.pixel else None)
         else:

@@ -1,6 +1,5 @@
 """Where a prediction is least certain."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +76,7 @@ def _by_square(values: NDArray[np.generic], side: int) -> NDArray[np.float64]:
     return np.asarray(sums, np.float64)
 
 
-def _apart(mean: NDArray[np.float64], side: int, scene: Window, most: int) -> Sequence[Place]:
+def _apart(mean: NDArray[np.float64], side: int, scene: Window, most: int) -> list[Place]:
     """The highest values, none beside another."""
     free = mean.copy()
     found: list[Place] = []

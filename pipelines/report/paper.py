@@ -12,6 +12,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -73,7 +74,7 @@ def figures_of(run: Path, scenes: Sequence[str] = (), output: Path | None = None
     folder = output or (run if run.is_dir() else run.parent) / "figures"
     panel = panel_figure(report, _chosen(report, scenes))
     drawn = {name: draw(report) for name, draw in FIGURES.items()} | {"panel": panel}
-    written = []
+    written: list[Path] = []
     with refusals_named(folder, "choose another --output"):
         folder.mkdir(parents=True, exist_ok=True)
         for name, figure in drawn.items():
@@ -101,9 +102,9 @@ def panel_figure(report: Report, scenes: Sequence[SceneEntry]) -> Figure | None:
     side = _WIDTH / len(titles)
     with matplotlib.rc_context(STYLE):
         figure = Figure(
-            figsize=(_WIDTH, side * sum(ratios) + 0.25 + 0.05 * len(rows)), layout="constrained"
+            figsize=(_WIDTH, side * sum(ratios) + 0.25 + 0.05 * len(rows)),
+            layout=ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0),
         )
-        figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)  # type: ignore[union-attr]
         grid = figure.subplots(len(rows), len(titles), squeeze=False, height_ratios=ratios)
         for axes, row, scene in zip(grid, rows, scenes, strict=True):
             for place, title in zip(axes, titles, strict=True):
@@ -160,8 +161,8 @@ def _layers(report: Report, scene: SceneEntry) -> Layers:
     named = (
         report.model.classes[1:] if report.model else (settings.get("classes") or "one").split(",")
     )
-    labels = LabelSettings(**{name: settings.get(name) for name in ("label_width",)}).model_copy(
-        update={"align_labels": bool(settings.get("align_labels"))}
+    labels = LabelSettings.model_validate(
+        {name: settings[name] for name in LabelSettings.model_fields if name in settings}
     )
     bands = settings.get("bands")
     outcome = SceneOutcome(
