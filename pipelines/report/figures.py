@@ -88,11 +88,11 @@ def curve_figure(report: Report) -> Figure | None:
             nearest = int(np.abs(_floats(curve.threshold) - 0.5).argmin())
             if abs(threshold - 0.5) > 0.003 and there[nearest]:
                 _mark(axes, recall[nearest], precision[nearest], "s", color, "threshold 0.50")
-        if report.second_observer is not None:
-            drawn_again = report.second_observer.pooled
-            second = drawn_again and drawn_again.foreground
-            if second and second.recall is not None and second.precision is not None:
-                _mark(axes, second.recall, second.precision, "*", THIRD, "second observer")
+        second = None if report.second_observer is None else report.second_observer.pooled
+        if second is not None:
+            own = second.foreground
+            if own.recall is not None and own.precision is not None:
+                _mark(axes, own.recall, own.precision, "*", THIRD, "second observer")
         axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1), aspect="equal")
         axes.set_anchor("N")
         _legend_below(figure, columns=2)

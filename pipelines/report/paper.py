@@ -168,8 +168,8 @@ def _layers(report: Report, scene: SceneEntry) -> Layers:
     named = (
         report.model.classes[1:] if report.model else (settings.get("classes") or "one").split(",")
     )
-    labels = LabelSettings(
-        label_width=settings.get("label_width"), align_labels=bool(settings.get("align_labels"))
+    labels = LabelSettings.model_validate(
+        {name: settings[name] for name in LabelSettings.model_fields if name in settings}
     )
     bands = settings.get("bands")
     outcome = SceneOutcome(
