@@ -6,13 +6,13 @@ Imports next to nothing.
 import os
 from pathlib import Path
 
-from pipelines.config.inference import BatchSettings, InferRoads
+from pipelines.config.inference import InferDrive, InferRoads
 from pipelines.errors import DataError, PipelineError
 from pipelines.models.names import find
 from tiling.scenes.names import kind_of
 
 
-def check_asked(config: BatchSettings) -> None:
+def check_asked(config: InferRoads | InferDrive) -> None:
     """Whether the files and folders that were named are there.
 
     Raises:
