@@ -74,7 +74,7 @@ def network(mask: Levels, side: float | None) -> Network:
 
     The length is that of the skeleton's steps, each times 0.948 (Kulpa, "Area and perimeter
     measurement of blobs in discrete binary pictures", 1977), so that it is right on average over
-    all directions; a single line may be 5 % off.
+    all directions; a single line may be up to 8 % off.
 
     Args:
         mask: Levels; all above 0 is foreground.
