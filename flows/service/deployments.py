@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from prefect import Flow, get_run_logger
-from prefect.states import Completed, Failed, State
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
 from prefect.types.entrypoint import EntrypointType
 
 from flows.cli.process import let_readers_be_quiet, let_threads_wait_quietly
@@ -74,7 +75,7 @@ def run_as_prefect(name: str, values: "BaseModel") -> "Result":
         ScenesFailedError: A scene failed.
         Exception: One of ours: nothing was run.
     """
-    state = PREFECT_FLOWS[name](**values.model_dump(), return_state=True)
+    state: Any = PREFECT_FLOWS[name](**values.model_dump(), return_state=True)
     return cast("Result", state.result())
 
 
