@@ -9,12 +9,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
-class _Held(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Held(TorchDispatchMode):  # type: ignore[no-untyped-call, unused-ignore]
     """Counts the bytes of all tensors that are made and not yet gone."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.most = 0
+        super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
+        self.most: int = 0
         self._now = 0
         self._users: dict[int, list[int]] = {}  # Of each storage: tensors that use it, and bytes.
 
@@ -53,7 +53,7 @@ def most_held(compute: Callable[[], object]) -> int:
 
     What libraries hold besides, to compute faster, is not counted.
     """
-    with torch.inference_mode(), _Held() as held:
+    held = _Held()
+    with torch.inference_mode(), held:
         compute()
-    most: int = held.most
-    return most
+    return held.most
