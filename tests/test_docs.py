@@ -50,7 +50,7 @@ def test_options_that_are_named_exist(page):
     others = {
         "watch", "cron", "logdir", "nthreads", "nproc-per-node", "rounds", "free", "measure",
         "crop", "seeds", "batches", "scales", "split", "images", "weights", "nodata",
-        "unset-nodata", "not-masked", "dtype", "type", "pool", "prompt", "all", "beside",
+        "unset-nodata", "not-masked", "dtype", "type", "pool", "prompt", "all", "beside", "weight",
     }  # fmt: skip
     for option in re.findall(r"(?<![\w-])--([a-z][a-z0-9-]+)", page.read_text()):
         assert option.removeprefix("no-") in fields | others, option

@@ -1,6 +1,7 @@
 """Weights files: safetensors whose metadata hold everything that is needed to use them.
 
-No pickle. `roads-dru4`, `roads-unet-gn` and `vessels-dru4` come with the package.
+No pickle. `roads-dru4`, `roads-dru4-world`, `roads-unet-gn` and `vessels-dru4` come with the
+package.
 """
 
 import hashlib
