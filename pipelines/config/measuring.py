@@ -12,7 +12,7 @@ _NUMBER = r"\d+(\.\d+)?"
 class MeasureSettings(Configuration):
     """Whether results are measured."""
 
-    measure: Annotated[
+    measurements: Annotated[
         bool,
         Field(description="Measure what was found (lengths, widths, vessels) and look for the "
               "least certain places, for the report."),

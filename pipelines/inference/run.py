@@ -137,7 +137,7 @@ def _infer(
     told = config.disc if isinstance(config, InferDrive) else None
     discs = discs_of(told, [item.name for item in items])
     outcomes = run_batch(items, models, config, config.output, progress)
-    if config.measure:
+    if config.measurements:
         outcomes = measured(outcomes, models[0].card.classes[1:], discs)
     report = report_of(outcomes, models, config, time.perf_counter() - start)
     if (config.output / "report.json").exists() and outcomes and not report.scenes:

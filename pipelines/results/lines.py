@@ -27,7 +27,7 @@ class LinesFound:
         length = f"{self.pixels:.0f} pixels"
         if self.kilometres is not None:
             length = f"{self.kilometres:.1f} km"
-        return f"{length} of lines, {self.junctions} junctions, {self.bridged} gaps bridged"
+        return f"{length} of lines (junctions: {self.junctions}, bridged gaps: {self.bridged})"
 
     def __add__(self, other: "LinesFound") -> "LinesFound":
         both = None
