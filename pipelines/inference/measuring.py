@@ -38,7 +38,9 @@ def _measured(outcome: SceneOutcome, classes: Sequence[str], disc: Disc | None) 
         _LOG.info("%s: measured in %.1f s", outcome.name, time.perf_counter() - start)
         return replace(outcome, measures=measures)
     except Exception as error:  # The result is there all the same.
-        remark = f"{outcome.source}: could not be measured ({error}); --no-measurements leaves it out"
+        remark = (
+            f"{outcome.source}: could not be measured ({error}); --no-measurements leaves it out"
+        )
         _LOG.warning("%s", remark)
         return replace(outcome, remarks=(*outcome.remarks, remark))
 
