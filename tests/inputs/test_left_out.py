@@ -29,7 +29,7 @@ PRECISION = 3 / 5
 
 @pytest.fixture(autouse=True)
 def _no_page(monkeypatch):
-    monkeypatch.setattr("pipelines.report.write.render_page", lambda *shown: "")
+    monkeypatch.setattr("pipelines.report.page.render_page", lambda *shown: "")
 
 
 @pytest.fixture
