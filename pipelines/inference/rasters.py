@@ -21,6 +21,7 @@ from pipelines.results.layout import named
 from pipelines.scores.expected import best_expected
 from tiling.blend import NODATA, TOP
 from tiling.masks.mask import Cleaning, class_mask, likeliest_class, threshold_level
+from tiling.readers.raster import without_georeferencing_warning
 from tiling.scenes.resample import Resampling
 from tiling.sink import BLOCK, publish
 from tiling.spool import Spool
@@ -122,7 +123,7 @@ def _threshold(
 
 def threshold_of(mask: Path) -> float:
     """The threshold that a mask was made with, from its tags."""
-    with rasterio.open(mask) as file:
+    with without_georeferencing_warning(), rasterio.open(mask) as file:
         return float(file.tags()["RURNET_THRESHOLD"])
 
 

@@ -111,7 +111,9 @@ class RasterScene(BaseFileScene):
         self.doubtful = tuple(band for band in alphas if band not in self._alphas)
         self._model = self._colour_model(bands, meaning)
         if self._model is None:
-            colours = in_order([one for one in meaning if one not in self._alphas], meaning)
+            colours = [one for one in meaning if one not in self._alphas]
+            if not _chooses_bands(self.name):
+                colours = in_order(colours, meaning)
             if not colours and (bands is None or isinstance(bands, int)):
                 raise only_alpha(self.name)
             self._bands = chosen_bands(
@@ -258,3 +260,8 @@ def _bands_with_masks(bands: Sequence[int], flags: Sequence[list[MaskFlags]]) ->
         return [bands[0]]
     own = [band for band, of_band in zip(bands, flags, strict=True) if not of_band]
     return own if len(own) == len(bands) else []
+
+
+def _chooses_bands(name: str) -> bool:
+    """Whether a name says which bands are meant, and in which order."""
+    return name.lower().startswith("vrt://") and "bands=" in name.partition("?")[2]

@@ -94,7 +94,7 @@ def test_a_label_whose_palette_is_the_other_way_round_is_named(roads, drive, lab
     turned = Image.fromarray(drawn.astype(np.uint8), "P")
     turned.putpalette([255, 255, 255, 0, 0, 0])
     turned.save(data / label)
-    assert f"{data / label}: its palette shows 0 in white" in refused(data)
+    assert f"{data / label}: its palette shows 0 in a colour and the rest in black" in refused(data)
 
 
 def test_held_out_images_without_foreground_are_named(roads):

@@ -1,6 +1,7 @@
 """Before a training begins, every image and label is read once.
 
-Of each image, 16 rows in the middle are read besides, which tell copies of it.
+Of each image, 16 rows and a square of 256 pixels in the middle are read besides, which tell copies
+of it.
 """
 
 from collections import Counter
@@ -18,6 +19,11 @@ from pipelines.training.run import train_folder, train_roads, train_vessels
 from tiling.readers.raster import RasterScene
 
 FEW = {"workers": 0, "steps": 2, "scorings": 1, "iterations": 2}
+
+
+def for_copies(height, width):
+    """The share of an image that is read to tell its copies."""
+    return 16 / height + min(256, height) * min(256, width) / (height * width)
 
 
 class Begun(Exception):
@@ -52,8 +58,8 @@ def test_roads(read, tmp_path):
     root = write_roads_folder(tmp_path / "roads", train=3, valid=1, size=64)
     with pytest.raises(Begun):
         train_roads(TrainRoads(data=[root], output=tmp_path / "out", samples=0, **FEW), Silence())
-    images = dict.fromkeys(root.glob("train/sat/*"), 1 + 16 / 64)
-    images |= dict.fromkeys(root.glob("valid/sat/*"), 16 / 64)
+    images = dict.fromkeys(root.glob("train/sat/*"), 1 + for_copies(64, 64))
+    images |= dict.fromkeys(root.glob("valid/sat/*"), for_copies(64, 64))
     labels = dict.fromkeys([*root.glob("train/map/*"), *root.glob("valid/map/*")], 1)
     assert dict(read) == images | labels
 
@@ -66,9 +72,9 @@ def test_fundi(read, tmp_path):
         train_vessels(TrainDrive(data=[root], output=tmp_path / "out", samples=0, **FEW), Silence())
     labels = [*root.glob("training/1st_manual/*"), *root.glob("test/*_manual/*")]
     # The image is looked at as a whole for the field of view, or for whether the mask is one.
-    images = dict.fromkeys(root.glob("training/images/*"), 2 + 16 / 584)
+    images = dict.fromkeys(root.glob("training/images/*"), 2 + for_copies(584, 565))
     masks = dict.fromkeys(root.glob("*/mask/*"), 1)
-    images |= dict.fromkeys(root.glob("test/images/*"), 1 + 16 / 584)
+    images |= dict.fromkeys(root.glob("test/images/*"), 1 + for_copies(584, 565))
     assert dict(read) == pytest.approx(dict.fromkeys(labels, 1) | images | masks)
 
 
@@ -92,6 +98,8 @@ def test_images_of_ones_own(read, write_raster, tmp_path, values, classes):
         )
     expected = dict.fromkeys(tmp_path.glob("*labels/*.tif"), 1.0)
     for kind, share in (("", 1), ("valid-", 1), ("test-", 0)):
-        expected |= dict.fromkeys(tmp_path.glob(f"{kind}images/*.tif"), share + 16 / 600)
+        expected |= dict.fromkeys(
+            tmp_path.glob(f"{kind}images/*.tif"), share + for_copies(600, 530)
+        )
     assert len(expected) == 12
     assert dict(read) == pytest.approx(expected)

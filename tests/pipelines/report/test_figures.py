@@ -69,7 +69,8 @@ def test_half_is_marked_beside_another_chosen_threshold(report, changed):
 def test_a_point_without_a_value_is_not_marked(report, changed):
     lacking = ("break_even.value", "relaxed.precision", "relaxed.recall", "relaxed.break_even")
     report = changed(report, {f"pooled.{path}": None for path in lacking})
-    assert labels(curve_figure(report)) == ["strict", "chosen threshold 0.50", "relaxed, 2 px"]
+    wanted = ["strict", "chosen threshold 0.50", "relaxed, 2 px", "second observer"]
+    assert labels(curve_figure(report)) == wanted
 
 
 def test_empty_bins_are_left_out_of_the_reliability_diagram(report):
