@@ -31,7 +31,7 @@ F1 = 2 * 3 / (4 + 5)
 
 @pytest.fixture(autouse=True)
 def _no_page(monkeypatch):
-    monkeypatch.setattr("pipelines.report.write.render_page", lambda *shown: "")
+    monkeypatch.setattr("pipelines.report.page.render_page", lambda *shown: "")
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def test_a_data_set_is_trained_on_as_it_was_downloaded(drawn, layout):
 def test_labels_of_a_data_set_are_found_by_inference_and_evaluation(
     drawn, monkeypatch, tmp_path, layout
 ):
-    monkeypatch.setattr("pipelines.report.write.render_page", lambda *shown: "")
+    monkeypatch.setattr("pipelines.report.page.render_page", lambda *shown: "")
     folder = drawn(layout)
     sample = fundus_samples(folder, "train")[0]
     [item, *_] = fundus_inputs([str(sample.image.parent)], sample.label.parent)

@@ -28,7 +28,7 @@ RECALL = 1 / 2
 
 @pytest.fixture(autouse=True)
 def _no_page(monkeypatch):
-    monkeypatch.setattr("pipelines.report.write.render_page", lambda report, pictures: "")
+    monkeypatch.setattr("pipelines.report.page.render_page", lambda *shown: "")
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def test_one_file_of_vectors_is_of_all_scenes(scene, write_raster, tmp_path):
 def test_a_prediction_is_scored_against_lines(scene, write_raster, monkeypatch, tmp_path):
     pages = []
     monkeypatch.setattr(
-        "pipelines.report.write.render_page",
+        "pipelines.report.page.render_page",
         lambda report, pictures, places: pages.append(pictures) or "",
     )
     found = ROAD.copy()

@@ -10,7 +10,7 @@ from tests.pipelines.evaluation.reported import drawing, guess
 def _only_pages_that_are_looked_at(request, monkeypatch):
     """Drawing one takes half a second."""
     if "page" not in request.fixturenames:
-        monkeypatch.setattr("pipelines.report.write.render_page", lambda *shown: "")
+        monkeypatch.setattr("pipelines.report.page.render_page", lambda *shown: "")
 
 
 @pytest.fixture
