@@ -159,5 +159,5 @@ def check_labels(items: Iterable[SceneInput], found: str) -> None:
         with item.open() as opened:
             for label in (opened.label, opened.second):
                 if label is not None:
-                    check_fits(label, opened.scene)
+                    check_fits(label, opened.scene, alignable=opened.field is None)
                     check_two_classes(label, found)

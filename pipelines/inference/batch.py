@@ -114,7 +114,7 @@ def run_scene(
             log_remarks(opened)
             labels = [one for one in (opened.label, opened.second) if one is not None]
             for label in labels:
-                check_fits(label, opened.scene)
+                check_fits(label, opened.scene, alignable=opened.field is None)
             if parts_left(folder, grid_of(opened.seen, settings), settings):
                 for label in labels:
                     check_whole(label, models[0].card.classes)

@@ -50,26 +50,32 @@ _ONE_BAND = (
 )
 
 
-def check_fits(label: Raster, scene: Raster) -> None:
+def check_fits(label: Raster, scene: Raster, *, alignable: bool = True) -> None:
     """Checks that a label lies on a scene pixel by pixel; labels are not reprojected unasked.
+
+    Args:
+        label: The label.
+        scene: The scene.
+        alignable: Whether --align-labels may be advised; labels of fundi are never aligned.
 
     Raises:
         LabelError: It has another size, CRS or place.
     """
     made_for_it = "give the label made for it"
+    aligned = "--align-labels brings it there"
     if (label.height, label.width) != (scene.height, scene.width):
         raise LabelError(
             f"{label.name}: {label.width} x {label.height} pixels, but "
-            f"{scene.name} has {scene.width} x {scene.height}; {made_for_it}, or, if its "
-            "coordinates are right, --align-labels brings it there"
+            f"{scene.name} has {scene.width} x {scene.height}; {made_for_it}"
+            + (f", or, if its coordinates are right, {aligned}" if alignable else "")
         )
     if label.crs is None or scene.crs is None:
         return
     if _horizontal(label.crs) != _horizontal(scene.crs):
         raise LabelError(
             f"{label.name}: its CRS is {label.crs}, but that of {scene.name} is {scene.crs}; "
-            f"--align-labels brings it there, as does rio warp --like {scene.name} {label.name} "
-            "NEW.tif"
+            + (f"{aligned}, as does " if alignable else "what brings it there: ")
+            + f"rio warp --like {scene.name} {label.name} NEW.tif"
         )
     corners = np.array([[0, label.width, 0, label.width], [0, 0, label.height, label.height]])
     corners = np.concatenate([corners, np.ones((1, 4))])
@@ -78,8 +84,8 @@ def check_fits(label: Raster, scene: Raster) -> None:
     if off > 0.5:
         raise LabelError(
             f"{label.name}: its corners lie up to {off:.1f} pixels away from those of "
-            f"{scene.name}; {made_for_it}, mend its transform, or, if that is right, "
-            "--align-labels brings it there"
+            f"{scene.name}; {made_for_it}, or mend its transform"
+            + (f"; if that is right, {aligned}" if alignable else "")
         )
 
 

@@ -106,7 +106,7 @@ def load_fundus(sample: FundusSample) -> Sample:
         whole = Window(0, 0, scene.height, scene.width)
         vessels = np.full((scene.height, scene.width), IGNORE_INDEX, np.uint8)
         if opened.label is not None:
-            check_fits(opened.label, scene)
+            check_fits(opened.label, scene, alignable=False)
             drawn = opened.label.drawn(whole)
             values = opened.label.values_in(*drawn)
             opened.label.check_palette(values)
@@ -119,7 +119,7 @@ def load_fundus(sample: FundusSample) -> Sample:
             for remark in remarks_on_share(opened.label.name, contents):
                 _LOG.warning("%s", remark)
         if opened.second is not None:
-            check_fits(opened.second, scene)
+            check_fits(opened.second, scene, alignable=False)
             check_two_classes(opened.second, VESSEL)
         pixels, field = scene.read(whole)
         return as_sample(bytes_on_8_bits(pixels), field, vessels)
