@@ -53,7 +53,8 @@ class LabelSettings(Configuration):
     align_labels: Annotated[
         bool,
         Field(description="Bring labels of another CRS, size or place to the grid of their scene: "
-              "each pixel takes the label's nearest one. By default such labels are refused."),
+              "each pixel takes the label's nearest one. By default such labels are refused, and "
+              "those of fundus images always are."),
     ] = False  # fmt: skip
 
     @property

@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from pipelines.inputs.label_checks import (
+    TRAINED_ALL_THE_SAME,
+    LabelContents,
     check_fits,
     check_kept,
+    check_share,
+    check_two_classes,
     check_values,
     remarks_on_share,
 )
@@ -112,12 +116,16 @@ def one_pixel_size(sizes: Sequence[PixelSize | None]) -> float | None:
     return round(fmean(known), 6)
 
 
-def checked_contents(source: SceneSource) -> Contents:
+def checked_contents(source: SceneSource, found: str) -> Contents:
     """Reads a whole scene and its label, and checks that the label holds two classes.
+
+    Args:
+        source: The scene.
+        found: Name of the foreground.
 
     Raises:
         SceneError: Scene or label cannot be read.
-        LabelError: The label does not hold two classes.
+        LabelError: The label does not hold two classes, or see `check_share`.
     """
     (reading,) = label_readings(source, [Labelling()])
     label = source.scenes()[1]
@@ -125,28 +133,31 @@ def checked_contents(source: SceneSource) -> Contents:
     check_kept(label, reading.values)
     assert reading.contents is not None
     opened = source.opened()
-    background, foreground = reading.contents.classes.tolist()
+    drawn = LabelContents(*reading.contents.classes.tolist())
+    check_share(label.name, drawn, found, TRAINED_ALL_THE_SAME)
     for remark in (
         *opened.remarks,
         *looked_at(opened, SAVE_AS_BYTES).remarks,
-        *remarks_on_share(label.name, background, foreground),
+        *remarks_on_share(label.name, drawn),
     ):
         _LOG.warning("%s", remark)
     return reading.contents
 
 
-def check_labels(items: Iterable[SceneInput]) -> None:
+def check_labels(items: Iterable[SceneInput], found: str) -> None:
     """Checks that labels lie on their images pixel by pixel, and hold two classes.
+
+    Args:
+        items: The images.
+        found: Name of the foreground.
 
     Raises:
         SceneError: An image or a label cannot be opened or read.
-        LabelError: A label does not.
+        LabelError: A label does not, or see `check_two_classes`.
     """
     for item in items:
         with item.open() as opened:
             for label in (opened.label, opened.second):
                 if label is not None:
-                    check_fits(label, opened.scene)
-                    values = label.values()
-                    check_values(label.name, values, Labelling())
-                    check_kept(label, values)
+                    check_fits(label, opened.scene, alignable=opened.field is None)
+                    check_two_classes(label, found)

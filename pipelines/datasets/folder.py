@@ -12,7 +12,13 @@ from pipelines.errors import DataError, LabelError
 from pipelines.inputs.class_nodata import NOT_KNOWN
 from pipelines.inputs.discovery import aerial_input, check_names, expanded, rasters_in
 from pipelines.inputs.fundus import subject_of
-from pipelines.inputs.label_checks import check_fits, check_kept, check_values, remarks_on_share
+from pipelines.inputs.label_checks import (
+    LabelContents,
+    check_fits,
+    check_kept,
+    check_values,
+    remarks_on_share,
+)
 from pipelines.inputs.labels import IGNORE_INDEX, Labelling, labelling_of, open_label
 from pipelines.inputs.naming import find_label, is_vector_file
 from pipelines.inputs.normalisation import ValueRange
@@ -137,7 +143,8 @@ def _example(one: _Labelled, reading: Reading, group_by: str | None) -> Example:
     contents = one.under(reading.labelling.classes).contents
     assert contents is not None  # Its values were checked.
     if len(contents.classes) == 2:
-        for remark in remarks_on_share(str(one.image.label), *contents.classes.tolist()):
+        drawn = LabelContents(*contents.classes.tolist())
+        for remark in remarks_on_share(str(one.image.label), drawn):
             _LOG.warning("%s", remark)
     subject = subject_of(item.name, group_by)
     return Example(SceneSource(item), item, subject, partial(_same, contents))

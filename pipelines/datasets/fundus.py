@@ -12,7 +12,7 @@ from pipelines.errors import DataError
 from pipelines.inputs.discovery import fundus_input
 from pipelines.inputs.fundus import FundusSample, images_in, sample_of, subject_of
 from pipelines.inputs.opening import Reading
-from pipelines.sampling.fundi import FundusSource
+from pipelines.sampling.fundi import VESSEL, FundusSource
 from pipelines.sampling.statistics import contents_of
 from tiling.scenes.names import stem_of
 
@@ -133,7 +133,7 @@ def vessel_data(config: TrainDrive) -> TrainingData:
     # These read their image and its labels, and check them.
     zoom = config.how.zoom
     sources = [[FundusSource(sample, wanted, zoom) for sample in samples] for samples in folders]
-    check_labels(fundus_input(sample) for sample in tests)
+    check_labels((fundus_input(sample) for sample in tests), VESSEL)
     every = [source for folder in sources for source in folder]
     # Parts of fundi say nothing of the size of a whole one.
     diameters = [one.diameter for one in every if not one.whole] or [one.diameter for one in every]
@@ -147,7 +147,7 @@ def vessel_data(config: TrainDrive) -> TrainingData:
         return [FundusSource(one, wanted, zoom) for one in fundus_samples(folder, "train")]
 
     return TrainingData(
-        "vessels", tuple(folder.resolve().name for folder in config.data), ("background", "vessel"),
+        "vessels", tuple(folder.resolve().name for folder in config.data), ("background", VESSEL),
         [[Example(source, fundus_input(sample, reading), subject_of(sample.name, config.group_by),
                   partial(contents_of, source))
           for source, sample in zip(of_folder, samples, strict=True)]

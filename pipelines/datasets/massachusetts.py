@@ -27,6 +27,8 @@ from tiling.scenes.ground import PixelSize, pixel_size
 
 _READING = Reading(white_is_nodata=True)
 
+_CLASSES = ("background", "road")
+
 LAYOUT = "DIR/{train,valid,test}/sat/*.tiff with DIR/.../map/*.tif of the same names"
 
 
@@ -108,7 +110,7 @@ def road_data(config: TrainRoads) -> TrainingData:
     split = "test" if (config.data[0] / "test" / "sat").is_dir() else "valid"
     tests = [pair.scene_input(reading) for pair in road_pairs(config.data[0], split)]
     sizes = [_checked_pixel_size(item) for items in folders for item in items]
-    check_labels(tests)
+    check_labels(tests, _CLASSES[1])
     # Pixels of Massachusetts Roads are a metre wide, even where the coordinates were lost.
     gsd = told[0] or (one_pixel_size(sizes) if any(sizes) else 1.0)
 
@@ -121,7 +123,7 @@ def road_data(config: TrainRoads) -> TrainingData:
         return [SceneSource(pair.scene_input()) for pair in road_pairs(folder, "train")]
 
     return TrainingData(
-        "roads", tuple(folder.resolve().name for folder in config.data), ("background", "road"),
+        "roads", tuple(folder.resolve().name for folder in config.data), _CLASSES,
         [
             [_example(item, _scales(size, told[0], config.how.zoom)) for item in items]
             for items, size in zip(folders, told, strict=True)
@@ -167,7 +169,7 @@ def _scales(own: float | None, network: float | None, zoom: float) -> tuple[floa
 
 def _example(item: SceneInput, scales: tuple[float, float]) -> Example:
     source = SceneSource(item, scales)
-    return Example(source, item, item.name, partial(checked_contents, source))
+    return Example(source, item, item.name, partial(checked_contents, source, _CLASSES[1]))
 
 
 def _checked_pixel_size(item: SceneInput) -> PixelSize | None:

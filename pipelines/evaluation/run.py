@@ -180,6 +180,10 @@ def _scored(
             rasters = max(1, len(steps_in(files))) + (second is not None)
             windows = list(split(levels.height, levels.width, AT_ONCE))
             progress.scene(name, rasters * len(windows))
+            scores = score(
+                files, opened, label, second, config, partial(progress.tiles, name),
+                pixel_told=config.pixel_size,
+            )  # fmt: skip
             return SceneOutcome(
                 name,
                 shown(raster),
@@ -191,9 +195,6 @@ def _scored(
                 labelling=labelling,
                 open_raster=opened,
                 pixel=pixel_size(levels, config.pixel_size),
-                remarks=remarks,
-                scores=score(
-                    files, opened, label, second, config, partial(progress.tiles, name),
-                    pixel_told=config.pixel_size,
-                ),
-            )  # fmt: skip
+                remarks=(*remarks, *scores.remarks),
+                scores=scores,
+            )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config.scoring import ScoringSettings
-from pipelines.inputs.label_checks import LabelContents, check_contents, log_contents
+from pipelines.inputs.label_checks import LabelContents, check_contents, remarks_on_contents
 from pipelines.inputs.labels import IGNORE_INDEX, Label
 from pipelines.measurements.errors import ErrorRegions
 from pipelines.results.layout import steps_in
@@ -136,11 +136,12 @@ def count(
             contents_of_second.add(drawn_again[window.slices(around)])
             of_second.add(as_levels(drawn_again, levels), drawn, window, around)
             progress(1)
-    classes = len(last.classes) + 1
+    classes = ("background", *last.classes)
+    remarks: list[str] = []
     labels = [(label, contents)] + ([] if second is None else [(second, contents_of_second)])
     for one, holds in labels:
         check_contents(one, holds, classes)
-        log_contents(one, holds, classes)
+        remarks += remarks_on_contents(one, holds, classes)
     counts = [counter.counts() for counter in counters]
     return SceneScores(
         counts[-1],
@@ -148,6 +149,7 @@ def count(
         tuple(counts) if len(counts) > 1 else (),
         contents.share_left_out,
         None if regions is None else _errors(regions, last, pixel),
+        tuple(remarks),
     )
 
 

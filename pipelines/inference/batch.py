@@ -113,12 +113,11 @@ def run_scene(
         with item.open() as opened:
             log_remarks(opened)
             labels = [one for one in (opened.label, opened.second) if one is not None]
-            classes = len(models[0].card.classes)
             for label in labels:
-                check_fits(label, opened.scene)
+                check_fits(label, opened.scene, alignable=opened.field is None)
             if parts_left(folder, grid_of(opened.seen, settings), settings):
                 for label in labels:
-                    check_whole(label, classes)
+                    check_whole(label, models[0].card.classes)
             prediction = predict_scene(
                 item,
                 opened,
@@ -151,7 +150,7 @@ def run_scene(
                 label=None if opened.label is None else opened.label.name,
                 pixel=opened.pixel,
                 seen=(opened.seen.height, opened.seen.width),
-                remarks=(*opened.remarks, *prediction.remarks),
+                remarks=(*opened.remarks, *prediction.remarks, *(scores.remarks if scores else ())),
                 field=opened.field,
                 labelling=Labelling() if opened.label is None else opened.label.labelling,
                 scores=scores,

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +13,9 @@ from rasterio.crs import CRS
 
 from pipelines.errors import LabelError
 from pipelines.inputs.class_nodata import swallowed
-from pipelines.inputs.labels import IGNORE_INDEX, Label, Labelling, RasterLabel
+from pipelines.inputs.labels import IGNORE_INDEX, MOST_VALUES, Label, Labelling, RasterLabel
 from tiling.scenes.scene import Raster
+from tiling.scenes.vector import is_vector
 from tiling.window import split
 
 _LOG = logging.getLogger("rurnet")
@@ -27,32 +29,53 @@ _AT_ONCE = 2048
 _WARNED = 0.5
 """Share from which on this line is a warning."""
 
+_THIN = ("road", "vessel")
+"""Classes that cover little of a whole image."""
+
+_INVERTED = 0.75
+"""Share of these from which on a label is drawn the other way round.
+
+Of 186 public labels of roads and vessels none has more than 20 %: the other way round, 80 %.
+"""
+
+SCORED_ALL_THE_SAME = "evaluate --classes foreground scores it all the same"
+"""What to do where a label that is refused for its share of foreground is right."""
+
+TRAINED_ALL_THE_SAME = "train_folder takes it all the same"
+"""The same in training."""
+
 _ONE_BAND = (
     'keep the band that holds the drawing, 0 being the background: rio calc --not-masked "(read 1 '
     '1)" {label} NEW.tif, or (read 1 2) for the second band'
 )
 
 
-def check_fits(label: Raster, scene: Raster) -> None:
+def check_fits(label: Raster, scene: Raster, *, alignable: bool = True) -> None:
     """Checks that a label lies on a scene pixel by pixel; labels are not reprojected unasked.
+
+    Args:
+        label: The label.
+        scene: The scene.
+        alignable: Whether --align-labels may be advised; labels of fundi are never aligned.
 
     Raises:
         LabelError: It has another size, CRS or place.
     """
     made_for_it = "give the label made for it"
+    aligned = "--align-labels brings it there"
     if (label.height, label.width) != (scene.height, scene.width):
         raise LabelError(
             f"{label.name}: {label.width} x {label.height} pixels, but "
-            f"{scene.name} has {scene.width} x {scene.height}; {made_for_it}, or, if its "
-            "coordinates are right, --align-labels brings it there"
+            f"{scene.name} has {scene.width} x {scene.height}; {made_for_it}"
+            + (f", or, if its coordinates are right, {aligned}" if alignable else "")
         )
     if label.crs is None or scene.crs is None:
         return
     if _horizontal(label.crs) != _horizontal(scene.crs):
         raise LabelError(
             f"{label.name}: its CRS is {label.crs}, but that of {scene.name} is {scene.crs}; "
-            f"--align-labels brings it there, as does rio warp --like {scene.name} {label.name} "
-            "NEW.tif"
+            + (f"{aligned}, as does " if alignable else "what brings it there: ")
+            + f"rio warp --like {scene.name} {label.name} NEW.tif"
         )
     corners = np.array([[0, label.width, 0, label.width], [0, 0, label.height, label.height]])
     corners = np.concatenate([corners, np.ones((1, 4))])
@@ -61,8 +84,8 @@ def check_fits(label: Raster, scene: Raster) -> None:
     if off > 0.5:
         raise LabelError(
             f"{label.name}: its corners lie up to {off:.1f} pixels away from those of "
-            f"{scene.name}; {made_for_it}, mend its transform, or, if that is right, "
-            "--align-labels brings it there"
+            f"{scene.name}; {made_for_it}, or mend its transform"
+            + (f"; if that is right, {aligned}" if alignable else "")
         )
 
 
@@ -124,17 +147,22 @@ class LabelContents:
         self.foreground += classes.size - background - left_out
 
     @property
+    def share_of_foreground(self) -> float:
+        """Of the pixels that are not left out, 0 to 1."""
+        return self.foreground / max(1, self.background + self.foreground)
+
+    @property
     def share_left_out(self) -> float:
         """0 to 1."""
         return self.left_out / max(1, self.background + self.foreground + self.left_out)
 
 
-def check_whole(label: Label, classes: int) -> None:
+def check_whole(label: Label, classes: Sequence[str]) -> None:
     """Reads a label to its end, to find out before hours of work what would end them.
 
     Args:
         label: The label.
-        classes: How many classes it may hold, background included.
+        classes: Names of the classes that it may hold, background first.
 
     Raises:
         LabelError: It holds a value that is no class, or see `check_contents`.
@@ -145,20 +173,44 @@ def check_whole(label: Label, classes: int) -> None:
     check_contents(label, contents, classes)
 
 
-def check_contents(label: Label, contents: LabelContents, classes: int) -> None:
+def check_two_classes(label: RasterLabel, found: str) -> None:
+    """Reads a label of a training once, and checks that it holds two classes.
+
+    Args:
+        label: The label, under a labelling of two classes.
+        found: Name of its foreground.
+
+    Raises:
+        LabelError: It does not, or see `RasterLabel.check_palette`, `check_kept`, `check_share`.
+    """
+    values: set[float] = set()
+    contents = LabelContents()
+    for window in split(label.height, label.width, _AT_ONCE):
+        drawn = label.drawn(window)
+        values |= label.values_in(*drawn)
+        if len(values) > MOST_VALUES:
+            break
+        contents.add(label.classes(*drawn))
+    label.check_palette(values)
+    check_values(label.name, values, Labelling())
+    check_kept(label, values)
+    check_share(label.name, contents, found, TRAINED_ALL_THE_SAME)
+
+
+def check_contents(label: Label, contents: LabelContents, classes: Sequence[str]) -> None:
     """Checks that something can be scored against a label.
 
     Args:
         label: The label.
         contents: What it holds.
-        classes: How many classes it may hold, background included.
+        classes: Names of the classes that it may hold, background first.
 
     Raises:
         LabelError: All of it is left out, or of two classes the background is missing, or nodata
-            may have taken all of the foreground.
+            may have taken all of the foreground, or see `check_share`.
     """
     percent = f"{100 * contents.share_left_out:.3g} %"
-    values = label.foreground_values if classes == 2 else set[float]()
+    values = label.foreground_values if len(classes) == 2 else set[float]()
     if not contents.background and not contents.foreground:
         raise LabelError(
             f"{label.name}: all of it is left out (by nodata, alpha, mask, or --ignore); "
@@ -168,7 +220,7 @@ def check_contents(label: Label, contents: LabelContents, classes: int) -> None:
         raise swallowed(
             label.name, label.doubtful_nodata, LabelError, f"--ignore {label.doubtful_nodata:g}"
         )
-    if not contents.background and classes == 2:
+    if not contents.background and len(classes) == 2:
         what = (
             f"{percent} of it is left out, and all the rest" if contents.left_out else "all of it"
         )
@@ -179,52 +231,85 @@ def check_contents(label: Label, contents: LabelContents, classes: int) -> None:
             f"is not clear; --ignore {IGNORE_INDEX} leaves it out; if it is foreground: rio calc "
             f'--not-masked -t uint8 "(!= (read 1 1) 0)" {label.name} NEW.tif'
         )
+    if len(classes) == 2:
+        check_share(label.name, contents, classes[1], SCORED_ALL_THE_SAME)
 
 
-def log_contents(label: Label, contents: LabelContents, classes: int) -> None:
-    """Logs what is odd about a label that can be scored against.
+def remarks_on_contents(
+    label: Label, contents: LabelContents, classes: Sequence[str]
+) -> tuple[str, ...]:
+    """Returns what a person should know of a label that can be scored against, and logs it.
 
     Args:
         label: The label.
         contents: What it holds.
-        classes: How many classes it may hold, background included.
+        classes: Names of the classes that it may hold, background first.
     """
-    share = contents.share_left_out
+    remarks = []
     if not contents.foreground:
-        _LOG.warning("%s: no foreground in it, so no score tells what was found", label.name)
-    if classes == 2:
+        remarks.append(f"{label.name}: no foreground in it, so no score tells what was found")
+    if len(classes) == 2:
         if len(label.foreground_values) > 1:
             held = ", ".join(f"{value:g}" for value in sorted(label.foreground_values))
-            _LOG.warning(
-                "%s: several values (%s, ...) count as foreground; if some are none, --ignore "
-                "leaves them out", label.name, held,
-            )  # fmt: skip
-        for remark in remarks_on_share(label.name, contents.background, contents.foreground):
-            _LOG.warning("%s", remark)
-    if share >= _TOLD:
-        _LOG.log(
-            logging.WARNING if share >= _WARNED else logging.INFO,
-            "%s: %.3g %% of it is left out (nodata, alpha, mask, or --ignore)",
-            label.name, 100 * share,
-        )  # fmt: skip
+            remarks.append(
+                f"{label.name}: several values ({held}, ...) count as foreground; if some are "
+                "none, --ignore leaves them out"
+            )
+        remarks += remarks_on_share(label.name, contents)
+    share = contents.share_left_out
+    left_out = f"{label.name}: {100 * share:.3g} % of it is left out (nodata, alpha, mask, or "
+    left_out += "--ignore)"
+    if share >= _WARNED:
+        remarks.append(left_out)
+    elif share >= _TOLD:
+        _LOG.info("%s", left_out)
+    for remark in remarks:
+        _LOG.warning("%s", remark)
+    return tuple(remarks)
 
 
-def remarks_on_share(name: str, background: int, foreground: int) -> tuple[str, ...]:
+def remarks_on_share(name: str, contents: LabelContents) -> tuple[str, ...]:
     """Returns what a person should know of a label of two classes: at most one line.
 
     Args:
         name: The label's name.
-        background: Pixels of the background.
-        foreground: Pixels of the foreground.
+        contents: What it holds.
     """
-    if foreground <= background or not background:
+    # A label without background is that of a tile of something large.
+    if not contents.foreground > contents.background > 0:
         return ()
-    share = foreground / (background + foreground)
     return (
-        f"{name}: {100 * share:.3g} % of it is foreground, so it may be drawn the other way "
-        "round: 0 is the background. If so: rio calc --not-masked -t uint8 "
-        f'"(== (read 1 1) 0)" {name} NEW.tif',
+        f"{name}: {100 * contents.share_of_foreground:.3g} % of it is foreground, so it may be "
+        f"drawn the other way round: 0 is the background. If so: {_turned(name)}",
     )
+
+
+def check_share(name: str, contents: LabelContents, found: str, otherwise: str) -> None:
+    """Checks that a label of roads or vessels is not drawn the other way round.
+
+    Args:
+        name: The label's name.
+        contents: What it holds.
+        found: Name of its foreground.
+        otherwise: What to do where the label is right.
+
+    Raises:
+        LabelError: Three quarters of it are foreground, of what covers little of any image.
+    """
+    inverted = contents.background and contents.share_of_foreground >= _INVERTED
+    if found in _THIN and inverted:
+        raise LabelError(
+            f"{name}: {100 * contents.share_of_foreground:.3g} % of it is {found}, so it is drawn "
+            f"the other way round: 0 is the background. {_turned(name)}. If it is right, "
+            f"{otherwise}"
+        )
+
+
+def _turned(name: str) -> str:
+    """How to exchange foreground and background of a label."""
+    if is_vector(name):
+        return "Draw what is to be found as lines or polygons"
+    return f'rio calc --not-masked -t uint8 "(== (read 1 1) 0)" {name} NEW.tif'
 
 
 def check_kept(label: RasterLabel, values: AbstractSet[float]) -> None:

@@ -93,6 +93,7 @@ class SceneScores:
         steps: Of the prediction after each recurrent step; empty where steps were not kept.
         label_left_out: Share of the label's pixels that are left out, 0 to 1.
         errors: Where the two disagree; None where the scene has no coordinates.
+        remarks: What a person should know of the labels, line by line.
     """
 
     counts: SceneCounts
@@ -100,6 +101,7 @@ class SceneScores:
     steps: tuple[SceneCounts, ...] = ()
     label_left_out: float = 0.0
     errors: SceneErrors | None = None
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,16 @@ import numpy as np
 from pipelines.inputs.discovery import fundus_input
 from pipelines.inputs.field_of_view import field_diameter, scale_seen
 from pipelines.inputs.fundus import FundusSample
-from pipelines.inputs.label_checks import check_fits, check_kept, check_values
+from pipelines.inputs.label_checks import (
+    TRAINED_ALL_THE_SAME,
+    LabelContents,
+    check_fits,
+    check_kept,
+    check_share,
+    check_two_classes,
+    check_values,
+    remarks_on_share,
+)
 from pipelines.inputs.labels import IGNORE_INDEX, Labelling
 from pipelines.inputs.normalisation import bytes_on_8_bits
 from pipelines.inputs.pixel_values import SAVE_AS_BYTES, looked_at
@@ -15,6 +24,9 @@ from pipelines.sampling.samples import Sample, as_sample, resized
 from pipelines.sampling.sources import CropSource
 from pipelines.sampling.transforms import RandScaledCropd
 from tiling.window import Window
+
+VESSEL = "vessel"
+"""Name of what labels of fundi show."""
 
 _LOG = logging.getLogger("rurnet")
 
@@ -82,7 +94,8 @@ def load_fundus(sample: FundusSample) -> Sample:
 
     Raises:
         SceneError: The image cannot be read, or has other bands than three.
-        LabelError: A label, or the second observer's, has another size or a third value.
+        LabelError: A label, or the second observer's, has another size or a third value, or see
+            `check_share`.
         DataError: The mask of the field of view cannot be read, or has another size; or most
             values lie outside the range of their type.
     """
@@ -93,17 +106,20 @@ def load_fundus(sample: FundusSample) -> Sample:
         whole = Window(0, 0, scene.height, scene.width)
         vessels = np.full((scene.height, scene.width), IGNORE_INDEX, np.uint8)
         if opened.label is not None:
-            check_fits(opened.label, scene)
+            check_fits(opened.label, scene, alignable=False)
             drawn = opened.label.drawn(whole)
             values = opened.label.values_in(*drawn)
             opened.label.check_palette(values)
             check_values(opened.label.name, values, Labelling())
             check_kept(opened.label, values)
             vessels = opened.label.classes(*drawn)
+            contents = LabelContents()
+            contents.add(vessels)
+            check_share(opened.label.name, contents, VESSEL, TRAINED_ALL_THE_SAME)
+            for remark in remarks_on_share(opened.label.name, contents):
+                _LOG.warning("%s", remark)
         if opened.second is not None:
-            check_fits(opened.second, scene)
-            values = opened.second.values()
-            check_values(opened.second.name, values, Labelling())
-            check_kept(opened.second, values)
+            check_fits(opened.second, scene, alignable=False)
+            check_two_classes(opened.second, VESSEL)
         pixels, field = scene.read(whole)
         return as_sample(bytes_on_8_bits(pixels), field, vessels)

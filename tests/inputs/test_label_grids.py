@@ -6,9 +6,15 @@ from affine import Affine
 from rasterio.transform import array_bounds
 from rasterio.warp import calculate_default_transform, reproject
 
+from pipelines.config.inference import InferDrive
+from pipelines.datasets.synthetic import draw_fundus
 from pipelines.errors import LabelError
+from pipelines.inference.run import infer_drive
+from pipelines.inputs.fundus import FundusSample
 from pipelines.inputs.label_checks import check_fits
 from pipelines.inputs.labels import IGNORE_INDEX, Labelling, open_label
+from pipelines.results.progress import Silence
+from pipelines.sampling.fundi import load_fundus
 from tiling.errors import SceneError
 from tiling.readers.raster import RasterScene
 from tiling.window import Window, split
@@ -99,3 +105,25 @@ def test_a_vrt_names_the_source_that_is_missing(write_raster, tmp_path):
         open_label(tmp_path / "m.vrt", Labelling()),
     ):
         pass
+
+
+def test_a_label_of_a_fundus_is_not_said_to_be_alignable(write_raster, vessels_weights, tmp_path):
+    image, vessels, _ = draw_fundus(5)
+    height, width = vessels.shape
+    sample = FundusSample(
+        "e", write_raster(tmp_path / "e.tif", image),
+        label=write_raster(tmp_path / "labels" / "e.tif", vessels[None, :-1].astype(np.uint8)),
+    )  # fmt: skip
+    said = (
+        f"{width} x {height - 1} pixels, but {sample.image} has {width} x {height}; give the label "
+        "made for it"
+    )
+    with pytest.raises(LabelError) as raised:
+        load_fundus(sample)
+    assert str(raised.value) == f"{sample.label}: {said}"
+    config = InferDrive(
+        scenes=[str(sample.image)], labels=tmp_path / "labels", output=tmp_path / "out",
+        model=[str(vessels_weights)], steps=1, scale=1.0,
+    )  # fmt: skip
+    [failed] = infer_drive(config, Silence()).report.failed
+    assert failed.error == f"{sample.label}: {said}"

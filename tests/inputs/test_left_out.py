@@ -134,7 +134,7 @@ def test_a_training_refuses_a_label_without_background(write_raster, tmp_path):
     with pytest.raises(LabelError, match=r"b\.png: all of it that is not left out is foreground"):
         folder_data(config)
     with pytest.raises(LabelError, match=r"b\.png: .* no background is left"):
-        check_labels([aerial_input(str(tmp_path / "images" / "b.tif"), path, Reading())])
+        check_labels([aerial_input(str(tmp_path / "images" / "b.tif"), path, Reading())], "road")
     calc(path, 2)
     assert folder_data(config).classes == ("background", "foreground")
 

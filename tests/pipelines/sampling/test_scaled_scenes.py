@@ -76,8 +76,8 @@ def test_crops_look_for_the_roads_that_can_be_seen(tmp_path, write_raster):
 
 
 def test_the_contents_of_a_scaled_scene_are_of_its_own_pixels_and_its_tiles_of_the_seen(striped):
-    whole = checked_contents(striped(Reading()))
-    scaled = checked_contents(striped(Reading(pixel_told=0.5, gsd=2.0)))
+    whole = checked_contents(striped(Reading()), "road")
+    scaled = checked_contents(striped(Reading(pixel_told=0.5, gsd=2.0)), "road")
     assert scaled.classes.tolist() == whole.classes.tolist() == [108 * 120, 12 * 120]
     assert (scaled.pixels, scaled.digest) == (whole.pixels, whole.digest)
     assert whole.labelled == (Window(0, 0, SIDE, SIDE),)
