@@ -37,7 +37,7 @@ def _networks(called: str, words: Sequence[str]) -> None:
 
 
 def _export(called: str, words: Sequence[str]) -> None:
-    from pipelines.export import main
+    from pipelines.export.__main__ import main
 
     main(called, words)
 
@@ -70,7 +70,7 @@ def _install_completion(_: str, words: Sequence[str]) -> None:
 TOOLS = {
     "serve": Tool("Serve every flow as a Prefect deployment until interrupted.", _serve),
     "networks": Tool("List the networks with their size, cost and speed here.", _networks),
-    "export": Tool("Write weights as an ONNX file, which needs no torch.", _export),
+    "export": Tool("Write weights for other programs: as ONNX, .pt2, MONAI bundle.", _export),
     "figures": Tool("Draw the figures of a run for a paper, as PDF, SVG and PNG.", _figures),
     "demo": Tool("Draw a sample scene, find its roads and score them.", _demo),
     "--install-completion": Tool("Let bash, zsh or fish complete commands and options.",

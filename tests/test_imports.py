@@ -13,14 +13,14 @@ FLOORS = (
     {"rurnet", "tiling"},
     {"pipelines.errors", "pipelines.config"},
     {"pipelines.inputs", "pipelines.models", "pipelines.runtime"},
-    {"pipelines.export", "pipelines.sampling", "pipelines.scores"},
+    {"pipelines.sampling", "pipelines.scores"},
     {"pipelines.measurements"},
     {"pipelines.datasets", "pipelines.results"},
     {"pipelines.report"},
     {"pipelines.evaluation"},
     {"pipelines.lines"},
     {"pipelines.inference"},
-    {"pipelines.training"},
+    {"pipelines.export", "pipelines.training"},
     {"flows"},
 )
 """The packages, lowest first: each imports from the floors below its own and from itself."""

@@ -49,7 +49,7 @@ def test_an_unknown_command_is_status_2_and_one_line(tmp_path):
     [
         (("infer-roads", "--tile", "8"), "See rurnet infer-roads --help"),
         (("networks", "dru-5"), "rurnet networks: error: unknown network dru-5"),
-        (("export", "roads-dru4"), "required: FILE.onnx"),
+        (("export", "roads-dru4"), "required: NAME"),
         (("demo", "--fast"), "rurnet demo: error: unrecognized arguments: --fast"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",

@@ -13,12 +13,13 @@ import pytest
 import torch
 
 from pipelines.errors import PipelineError
-from pipelines.export import export_onnx, exported
+from pipelines.export.onnx_file import export_onnx
+from pipelines.export.program import exported
 from pipelines.models.weights import Model, WeightsCard, load
 from rurnet.errors import NetworkError
 from rurnet.registry import create
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 NETWORKS = {
     "dru-0": {"channels": [8, 16], "steps": 2},
@@ -173,7 +174,7 @@ def _tuples(card):
     ("weights", "name", "said"),
     [
         ("no-such-weights", "a.onnx", "neither a weights file nor one of the shipped"),
-        ("roads-dru4", "a.safetensors", "ends in .onnx"),
+        ("roads-dru4", "a.safetensors", "ends in .onnx, .pt2 or .bundle"),
         ("roads-dru4", "folder.onnx", "is a folder"),
     ],
 )
@@ -222,5 +223,7 @@ def test_an_export_that_fails_leaves_the_earlier_file(tmp_path, monkeypatch):
 
 
 def test_onnx_is_imported_only_when_it_is_needed():
-    program = "import pipelines.export, sys; assert not {'onnx', 'onnxscript'} & {*sys.modules}"
+    program = (
+        "import pipelines.export.__main__, sys; assert not {'onnx', 'onnxscript'} & {*sys.modules}"
+    )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
