@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipelines.config.training_folder import TrainFolder
 from pipelines.datasets.examples import Example, TrainingData, one_pixel_size
-from pipelines.errors import DataError, LabelError
+from pipelines.errors import DataError, LabelError, first_few
 from pipelines.inputs.class_nodata import NOT_KNOWN
 from pipelines.inputs.discovery import aerial_input, check_names, expanded, rasters_in
 from pipelines.inputs.fundus import subject_of
@@ -20,7 +20,7 @@ from pipelines.inputs.label_checks import (
     remarks_on_share,
 )
 from pipelines.inputs.labels import IGNORE_INDEX, Labelling, labelling_of, open_label
-from pipelines.inputs.naming import find_label, is_vector_file
+from pipelines.inputs.naming import find_label, is_vector_file, passed_over
 from pipelines.inputs.normalisation import ValueRange
 from pipelines.inputs.opening import Reading
 from pipelines.inputs.pixel_values import GIVE_RANGE, looked_at
@@ -116,6 +116,7 @@ def folder_data(config: TrainFolder) -> TrainingData:
     for one in (*trained_on, *choosing):
         check_values(str(one.image.label), one.two.values, labelling)
         check_values(str(one.image.label), one.under(len(classes)).values, labelling)
+    _name_unmeasured([*train, *valid])
     gsd = one_pixel_size([image.pixel for image in (*train, *valid)])
     reading = Reading(
         first.bands, gsd, pixel_told=config.pixel_size, labelling=labelling, value_range=ends
@@ -172,8 +173,8 @@ def _images(
         label = None if labels is None else find_label(labels, stem_of(path), other_than=path)
         if labels is not None and label is None:
             raise LabelError(
-                f"{path}: no label of its name in {labels}; add or rename it, or take the image "
-                "away"
+                f"{path}: no label of its name in {labels}{passed_over(labels, stem_of(path))}; "
+                "add or rename it, or take the image away"
             )
         items.append(aerial_input(path, label, Reading()))
         with open_scene(path, bands=None) as scene, open_label(label, labelling, scene) as drawn:
@@ -220,6 +221,17 @@ def _check_alike(images: Sequence[_Image]) -> None:
                 "which is another scale; give all images the same, e.g. rio convert --dtype uint8 "
                 f"--scale-ratio 0.0625 {one.path} NEW.tif for values up to 4080"
             )
+
+
+def _name_unmeasured(images: Sequence[_Image]) -> None:
+    """Logs which images have pixels of no known size."""
+    unknown = [image.path for image in images if image.pixel is None]
+    if unknown:
+        _LOG.warning(
+            "%s: pixels have no size in metres, so the weights note no ground sampling distance, "
+            "and scenes are predicted as they are; tell the size with --pixel-size",
+            first_few(unknown),
+        )
 
 
 def _check_kept(seen: Sequence[_Labelled]) -> None:

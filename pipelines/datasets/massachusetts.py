@@ -19,7 +19,7 @@ from pipelines.errors import DataError
 from pipelines.inputs.discovery import aerial_input, rasters_in
 from pipelines.inputs.label_checks import check_fits
 from pipelines.inputs.labels import labelling_of
-from pipelines.inputs.naming import find_label
+from pipelines.inputs.naming import find_label, passed_over
 from pipelines.inputs.opening import Reading
 from pipelines.inputs.scene_input import SceneInput
 from pipelines.sampling.sources import SceneSource
@@ -79,7 +79,8 @@ def road_pairs(folder: Path, split: str) -> list[RoadPair]:
     if unlabelled:
         raise DataError(
             f"{unlabelled[0]}: no label of its name in {folder / split / 'map'}, though others "
-            "have one; add it, or take the scene away"
+            f"have one{passed_over(folder / split / 'map', unlabelled[0].stem, ('{stem}',))}; "
+            "add it, or take the scene away"
         )
     return pairs
 

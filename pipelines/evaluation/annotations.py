@@ -14,7 +14,7 @@ from pipelines.config.evaluation import Evaluate
 from pipelines.errors import LabelError
 from pipelines.inputs.field_masks import check_field, read_field
 from pipelines.inputs.field_of_view import field_remarks
-from pipelines.inputs.naming import FIELD, FIRST, SECOND, find_label, name_of
+from pipelines.inputs.naming import FIELD, FIRST, SECOND, find_label, name_of, passed_over
 from pipelines.results.levels import RasterLevels, at_size
 from tiling.errors import TilingError
 from tiling.readers.files import open_scene
@@ -55,8 +55,9 @@ def annotations_of(name: str, raster: Path | str, config: Evaluate) -> Annotatio
         if path is None:
             called = dict.fromkeys(name_of(pattern, name) for pattern in names)
             raise LabelError(
-                f"{name}: no {what} of this name in {folder} ({', '.join(called)}); add "
-                "or rename it, or score without this raster"
+                f"{name}: no {what} of this name in {folder} ({', '.join(called)})"
+                f"{passed_over(folder, name, names)}; add or rename it, or score without this "
+                "raster"
             )
         return path
 

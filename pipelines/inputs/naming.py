@@ -1,13 +1,14 @@
 """Names of files: which may be images, which may be labels, and which belong together."""
 
 import glob
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.errors import LabelError
+from pipelines.errors import LabelError, first_few
 from tiling.readers.files import EXTENSIONS
 from tiling.scenes.names import extension_of, stem_of
-from tiling.scenes.vector import VECTORS, is_vector
+from tiling.scenes.vector import LESS_USUAL, VECTORS, is_vector
 
 LABEL_EXTENSIONS = (*EXTENSIONS, *VECTORS)
 """Extensions of labels: whatever can be read."""
@@ -17,6 +18,13 @@ IMAGE_EXTENSIONS = tuple(one for one in EXTENSIONS if one != ".gif")
 """Extensions of scenes and photographs. A GIF has 256 colours at most, so it is a drawing: DRIVE
 keeps its labels as such, and no data set its images."""
 
+
+_GEOJSON = re.compile(
+    rb'"type"\s*:\s*"(FeatureCollection|Feature|GeometryCollection|(Multi)?(LineString|Polygon))"'
+)
+
+_AT_ITS_START = 4096
+"""Bytes of a JSON file in which its type is looked for."""
 
 OTHER_IMAGES = (
     ".webp", ".jfif", ".tga", ".heic", ".heif", ".avif", ".jxl", ".psd", ".dng", ".ecw", ".sid",
@@ -57,23 +65,53 @@ def find_label(
     if is_vector_file(folder):
         return folder
     itself = None if other_than is None else Path(other_than).resolve()
-    for name in names:
-        wanted = name_of(name, stem)
-        # The glob alone would take roads.2.tif for a label of roads.tif.
-        fitting = [
-            path
-            for path in sorted(folder.glob(f"{glob.escape(wanted)}.*"))
-            if stem_of(path.name) == wanted
-            and extension_of(path.name) in LABEL_EXTENSIONS
-            and path.resolve() != itself
-        ]
-        if len(fitting) > 1:
-            raise LabelError(
-                f"{' and '.join(map(str, fitting))} are both of {stem}; take one away or rename it"
-            )
-        if fitting:
-            return fitting[0]
+    named = [[one for one in _named(folder, name_of(name, stem)) if one.resolve() != itself]
+             for name in names]  # fmt: skip
+    for extensions in (LABEL_EXTENSIONS, LESS_USUAL):
+        for files in named:
+            fitting = [one for one in files if _is_of(one, extensions)]
+            if len(fitting) > 1:
+                raise LabelError(
+                    f"{' and '.join(map(str, fitting))} are both of {stem}; take one away or "
+                    "rename it"
+                )
+            if fitting:
+                return fitting[0]
     return None
+
+
+def passed_over(folder: Path, stem: str, names: Sequence[str] = FIRST) -> str:
+    """Returns which files have a label's name but are none, for the message that there is none.
+
+    Args:
+        folder: See `find_label`.
+        stem: See `find_label`.
+        names: See `find_label`.
+    """
+    others = [one.name for name in names for one in _named(folder, name_of(name, stem))
+              if not _is_of(one, (*LABEL_EXTENSIONS, *LESS_USUAL))]  # fmt: skip
+    if not others:
+        return ""
+    return (
+        f" (passed over: {first_few(others)}, which can be no label: neither an image nor vectors "
+        f"as {', '.join((*VECTORS, *LESS_USUAL))}, of which .json must be GeoJSON)"
+    )
+
+
+def _named(folder: Path, wanted: str) -> list[Path]:
+    """The files in a folder that have a stem."""
+    # The glob alone would take roads.2.tif for a label of roads.tif.
+    found = sorted(folder.glob(f"{glob.escape(wanted)}.*"))
+    return [path for path in found if stem_of(path.name) == wanted]
+
+
+def _is_of(path: Path, extensions: Sequence[str]) -> bool:
+    """Whether a file has one of some extensions; of JSON only GeoJSON counts."""
+    extension = extension_of(path.name)
+    if extension == ".json" and extension in extensions:
+        with path.open("rb") as file:
+            return _GEOJSON.search(file.read(_AT_ITS_START)) is not None
+    return extension in extensions
 
 
 def is_vector_file(path: Path | None) -> bool:

@@ -176,9 +176,9 @@ def _remarks_on_gap(file: FileScene) -> tuple[str, ...]:
         return ()
     value = ",".join(f"{value:g}" for value in pixels.ravel())
     return (
-        f"{file.name}: {100 * file.gap.share:.3g} % of it is covered by none of its sources, but "
-        f"counts as pixels of {value}; to make them missing, with all pixels of the sources that "
-        f"are 0: {file.gap.remedy}",
+        f"{file.name}: {100 * file.gap.share:.3g} % of it {file.gap.cause}, but counts as pixels "
+        f"of {value}; to make them missing, with all pixels of {file.gap.of_file} that are 0: "
+        f"{file.gap.remedy}",
     )
 
 

@@ -187,3 +187,24 @@ def test_weights_note_the_ground_that_they_were_trained_at(
     )
     found = folder_data(config).ground_sampling_distance
     assert found == (gsd and pytest.approx(gsd, rel=5e-3))
+
+
+@pytest.mark.parametrize(("known", "told", "named"), [("", None, "a.tif, b.tif"),
+                                                      ("b", None, "a.tif"), ("", 0.3, None),
+                                                      ("ab", None, None)])  # fmt: skip
+def test_images_of_unknown_size_are_named_in_training(
+    write_raster, tmp_path, caplog, known, told, named
+):
+    label = np.zeros((1, 16, 16), np.uint8)
+    label[0, :4] = 1
+    for name in "ab":
+        crs = "EPSG:32632" if name in known else None
+        write_raster(tmp_path / f"images/{name}.tif", np.ones((3, 16, 16), np.uint8), crs=crs)
+        write_raster(tmp_path / f"labels/{name}.tif", label, crs=crs)
+    folder_data(
+        TrainFolder(images=tmp_path / "images", labels=tmp_path / "labels", pixel_size=told)
+    )
+    said = [one.message for one in caplog.records if "have no size in metres" in one.message]
+    assert [one.split(": pixels")[0].replace(f"{tmp_path}/images/", "") for one in said] == (
+        [named] if named else []
+    )

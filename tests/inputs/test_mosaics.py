@@ -5,6 +5,7 @@ import shlex
 
 import numpy as np
 import pytest
+import rasterio
 from affine import Affine
 from rasterio.rio.main import main_group
 
@@ -139,3 +140,34 @@ def test_the_files_of_a_mosaic_are_in_the_fingerprint(tiles, tmp_path, made):
     path = made(tmp_path / ("i.gti" if made is index else "m.vrt"), tiles)
     with opened_scene(str(path), None, Reading()) as opened:
         assert {str(tile) for tile in tiles.values()} < set(fingerprint(opened.scene)["files"])
+
+
+def sparse(path, written, **profile):
+    """A GeoTIFF of 4 x 3 blocks, of which some are written."""
+    with rasterio.open(
+        path, "w", driver="GTiff", width=256, height=192, count=3, dtype="uint8", tiled=True,
+        blockxsize=64, blockysize=64, crs="EPSG:32632", SPARSE_OK=True,
+        transform=Affine(1, 0, 500_000, 0, -1, 5_000_000), **profile,
+    ) as raster:  # fmt: skip
+        for column, row in written:
+            block = np.full((3, 64, 64), 90, np.uint8)
+            raster.write(block, window=Window(row * 64, column * 64, 64, 64).as_rasterio())
+    return path
+
+
+@pytest.mark.parametrize("interleave", ["pixel", "band"])
+def test_blocks_that_were_never_written_are_named_and_the_remedy_works(tmp_path, interleave):
+    written = [(column, row) for column in range(4) for row in range(3) if column != row]
+    path = sparse(tmp_path / "a b.tif", written, interleave=interleave)
+    [remark], missing = remarks_and_missing(path)
+    assert missing == 0
+    assert f"{path}: 25 % of it was never written (a sparse GeoTIFF), but counts as" in remark
+    assert "pixels of 0,0,0" in remark
+    with pytest.raises(SystemExit, match="0"):
+        main_group(shlex.split(remark.split("that are 0: ")[1])[1:])
+    assert remarks_and_missing(path) == ((), 0.25)
+
+
+def test_a_file_that_is_written_whole_is_not_remarked_on(tmp_path):
+    written = [(column, row) for column in range(4) for row in range(3)]
+    assert remarks_and_missing(sparse(tmp_path / "a.tif", written)) == ((), 0)

@@ -18,6 +18,7 @@ from pipelines.evaluation.run import evaluate
 from pipelines.inputs.discovery import road_inputs
 from pipelines.inputs.label_checks import check_fits
 from pipelines.inputs.labels import Labelling, open_label
+from pipelines.inputs.naming import find_label
 from pipelines.inputs.opening import Reading
 from pipelines.results.progress import Silence
 from tiling.errors import SceneError
@@ -241,3 +242,24 @@ def test_what_cannot_be_drawn_says_what_to_do(scene, write_raster, tmp_path):
     )  # fmt: skip
     with pytest.raises(SceneError, match=r"c\.gpkg: 2 layers \(c, other\), but one is wanted"):
         drawn(layers, scene)
+
+
+@pytest.mark.parametrize(("suffix", "driver"), [(".json", "GeoJSON"), (".kml", "KML"),
+                                                (".shp.zip", "ESRI Shapefile")])  # fmt: skip
+def test_less_usual_vectors_are_labels_where_there_are_no_others(scene, tmp_path, suffix, driver):
+    labels = tmp_path / "labels"
+    save(labels / f"a{suffix}", LINE, crs="EPSG:4326", driver=driver)
+    found = find_label(labels, "a")
+    assert found == labels / f"a{suffix}"
+    np.testing.assert_array_equal(drawn(found, scene), ROAD)
+    usual = save(labels / "a.geojson", LINE)
+    assert find_label(labels, "a") == usual
+
+
+def test_what_is_no_label_is_named(scene, tmp_path):
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.json").write_text('{"type": "Catalog"}')
+    (tmp_path / "labels" / "a.dxf").write_text("")
+    config = TrainFolder(images=tmp_path / "images", labels=tmp_path / "labels")
+    with pytest.raises(LabelError, match=r"no label of its name .*passed over: a\.dxf, a\.json,"):
+        folder_data(config)

@@ -11,6 +11,7 @@ import rasterio
 
 from tiling.readers.bands import TYPES, Bands
 from tiling.readers.raster import GDAL_ERRORS, RasterScene, without_georeferencing_warning
+from tiling.scenes.mosaic import vrt_of
 from tiling.scenes.scene import Pixels, Valid
 from tiling.window import Window
 
@@ -95,10 +96,10 @@ def depends_on_windows(name: str) -> bool:
         with without_georeferencing_warning(), rasterio.open(name) as dataset:
             if dataset.driver != "VRT":
                 return bool(dataset.driver == "GTI")
-            description = dataset.tags(ns="xml:VRT")["xml:VRT"]
+            description = vrt_of(dataset)
     except (*GDAL_ERRORS, KeyError):
         return False
-    return _resamples(ET.fromstring(description), Path(name).parent)
+    return _resamples(description, Path(name).parent)
 
 
 def _may_be_virtual(name: str) -> bool:

@@ -1,4 +1,7 @@
-"""Mosaics (VRTs, tile indexes): the files that they are made of, and what none of them covers."""
+"""Mosaics (VRTs, tile indexes): the files that they are made of, and what none of them covers.
+
+So are sparse GeoTIFFs: their blocks that were never written are a mosaic's gaps.
+"""
 
 import shlex
 from collections.abc import Sequence
@@ -26,17 +29,21 @@ _PLACES_APART = 512
 
 @dataclass(frozen=True)
 class Gap:
-    """What no source of a mosaic covers.
+    """What no source of a mosaic covers, or what of a GeoTIFF was never written.
 
     Attributes:
         share: Of the pixels, 0 to 1.
         place: One of these pixels.
         remedy: How to declare them missing.
+        cause: Why they are none, for people.
+        of_file: Whose pixels the remedy makes missing too, where they are 0.
     """
 
     share: float
     place: Window
     remedy: str
+    cause: str = "is covered by none of its sources"
+    of_file: str = "the sources"
 
 
 @dataclass(frozen=True)
@@ -70,11 +77,47 @@ def mosaic_of(dataset: DatasetReader) -> Mosaic:
         return Mosaic(files, _gap_of_vrt(dataset))
     if dataset.driver == "GTI":
         return _of_index(dataset, files)
-    return Mosaic(files)
+    return Mosaic(files, _gap_of_blocks(dataset) if dataset.driver == "GTiff" else None)
+
+
+def vrt_of(dataset: DatasetReader) -> ElementTree.Element:
+    """The description of an open VRT, whatever its name is."""
+    return ElementTree.fromstring(dataset.tags(ns="xml:VRT")["xml:VRT"])
+
+
+def _gap_of_blocks(dataset: DatasetReader) -> Gap | None:
+    """Looks for blocks of a GeoTIFF that were never written, which GDAL reads as 0."""
+    if dataset.nodata is not None or not Path(dataset.name).is_file():
+        return None  # Over a network, each look may fetch a part of the file's directory.
+    height, width = dataset.block_shapes[0]
+    down, across = -(-dataset.height // height), -(-dataset.width // width)
+    rows, columns = (_evenly(count, min(count, _MOST_PLACES)) for count in (down, across))
+    empty = [
+        (row, column)
+        for row in rows
+        for column in columns
+        if dataset.get_tag_item(f"BLOCK_OFFSET_{column}_{row}", "TIFF", bidx=1) is None
+    ]
+    if not empty:
+        return None
+    row, column = empty[len(empty) // 2]
+    return Gap(
+        len(empty) / (len(rows) * len(columns)),
+        Window(row * height, column * width, 1, 1),
+        f"rio edit-info --nodata 0 {shlex.quote(dataset.name)}",
+        "was never written (a sparse GeoTIFF)",
+        "the file",
+    )
+
+
+def _evenly(length: int, count: int) -> list[int]:
+    """So many of the numbers from 0 to `length` - 1."""
+    places: list[int] = np.linspace(0, length - 1, count).round().astype(int).tolist()
+    return places
 
 
 def _gap_of_vrt(dataset: DatasetReader) -> Gap | None:
-    band = ElementTree.fromstring(dataset.tags(ns="xml:VRT")["xml:VRT"]).find("VRTRasterBand")
+    band = vrt_of(dataset).find("VRTRasterBand")
     sources = [] if band is None else [one for one in band if one.tag.endswith("Source")]
     if not sources:
         return None
@@ -132,7 +175,7 @@ def _cells(
 def _of_index(dataset: DatasetReader, files: Sequence[str]) -> Mosaic:
     """Asks a tile index for its files, place by place: GDAL lists none."""
     rows, columns = (
-        np.linspace(0, length - 1, min(length, number)).round().astype(int)
+        _evenly(length, min(length, int(number)))
         for length in (dataset.height, dataset.width)
         for number in [np.clip(length // _PLACES_APART, _FEWEST_PLACES, _MOST_PLACES)]
     )
@@ -145,7 +188,7 @@ def _of_index(dataset: DatasetReader, files: Sequence[str]) -> Mosaic:
             here = [one.text or "" for one in ElementTree.fromstring(found or "<none/>")]
             tiles |= dict.fromkeys(here)
             if not here:
-                empty.append((int(row), int(column)))
+                empty.append((row, column))
     gap = None
     if empty:
         gap = Gap(

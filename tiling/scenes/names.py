@@ -95,9 +95,10 @@ def shown(name: str | Path) -> str:
 
 
 def extension_of(name: str) -> str:
-    """The extension of a file's name in lower case: `.ppm.gz` is one."""
+    """The extension of a file's name in lower case: `.ppm.gz` is one, as is `.shp.zip`."""
     suffixes = [one.lower() for one in PurePosixPath(name).suffixes]
-    return "".join(suffixes[-2:] if suffixes[-1:] == [".gz"] else suffixes[-1:])
+    double = suffixes[-1:] == [".gz"] or suffixes[-2:] == [".shp", ".zip"]
+    return "".join(suffixes[-2:] if double else suffixes[-1:])
 
 
 def stem_of(name: str) -> str:

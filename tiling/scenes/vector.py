@@ -16,11 +16,15 @@ from rasterio.warp import transform, transform_bounds
 from tiling.errors import SceneError
 from tiling.scenes.area import Area, Ring, ring_edges
 from tiling.scenes.ground import pixel_size
+from tiling.scenes.names import extension_of
 from tiling.scenes.scene import BaseFileScene, Pixels, Raster, Valid, first_line
 from tiling.window import Window
 
 VECTORS = (".gpkg", ".geojson", ".fgb", ".shp")
 """Extensions of files of vectors that are looked for in folders."""
+
+LESS_USUAL = (".json", ".kml", ".shp.zip")
+"""Extensions of those that are taken where there is none of `VECTORS`; JSON holds all sorts."""
 
 LINES = "lines"
 """The layer that counts where a file has several: that of the lines in GeoPackages of ours."""
@@ -38,7 +42,7 @@ _MOST_DEGREES = 540
 
 def is_vector(path: str | Path) -> bool:
     """Whether a name is that of a file of vectors."""
-    return Path(path).suffix.lower() in VECTORS
+    return extension_of(Path(path).name) in (*VECTORS, *LESS_USUAL)
 
 
 class VectorScene(BaseFileScene):
@@ -48,7 +52,8 @@ class VectorScene(BaseFileScene):
     computed in the raster's own pixel coordinates, so a pixel is the same in any window.
 
     Args:
-        path: GeoPackage, GeoJSON, FlatGeobuf or shapefile, with one layer, or one named "lines".
+        path: GeoPackage, GeoJSON, FlatGeobuf, KML or (zipped) shapefile, with one layer, or one
+            named "lines".
         on: The raster whose grid is wanted.
         width: Of lines, in metres; None where there are polygons only.
         told: Side of the raster's pixels in metres, whatever its coordinates say; None measures it.
