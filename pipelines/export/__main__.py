@@ -9,7 +9,7 @@ from pathlib import Path
 from pipelines.errors import PipelineError
 from pipelines.export.bundle import SUFFIX as BUNDLE
 from pipelines.export.bundle import export_bundle
-from pipelines.export.check import HEIGHT, WIDTH
+from pipelines.export.check import SIDE
 from pipelines.export.onnx_file import SUFFIX as ONNX
 from pipelines.export.onnx_file import export_onnx
 from pipelines.export.program_file import SUFFIX as PROGRAM
@@ -66,7 +66,7 @@ def _compared(difference: float | None) -> str:
         return "not compared with our own probabilities: pip install onnxruntime to do so"
     return (
         f"its probabilities differ from ours by at most {difference:.1e} on a drawn tile of "
-        f"{WIDTH} x {HEIGHT} pixels"
+        f"{SIDE} x {SIDE} pixels"
     )
 
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from pipelines.errors import PipelineError
 from pipelines.export.bundle_configs import inference_config, metadata_config
-from pipelines.export.check import Exported, check
+from pipelines.export.check import SIDE, Exported, check
 from pipelines.export.program import exported, metadata
 from pipelines.export.program_file import save_program
 from pipelines.models.weights import Model
@@ -72,20 +72,21 @@ def export_bundle(model: Model, path: Path, *, steps: int | None = None) -> floa
                 partial / "configs" / "metadata.json",
                 metadata_config(model, metadata(model, steps), _versions()),
             )
-            difference = check(path, model, steps, load_bundle(partial))
+            difference = check(path, model, steps, _loaded(partial))
             partial.rename(path)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return difference
 
 
-def load_bundle(folder: Path) -> Exported:
-    """Returns what runs the network of a bundle, with its sliding window, by way of MONAI."""
+def _loaded(folder: Path) -> Exported:
+    """Returns what runs the network of a bundle on a tile of `SIDE`, by way of MONAI."""
     from monai.bundle import ConfigParser
 
     parser = ConfigParser()
     parser.read_config(folder / "configs" / "inference.json")
     parser["bundle_root"] = str(folder)
+    parser["tile"] = SIDE  # A larger one would be filled up by reflection.
     inferer = parser.get_parsed_content("inferer")
     network = parser.get_parsed_content("network_def")
 

@@ -60,12 +60,17 @@ def inference_config(mode: str, classes: int) -> dict[str, Any]:
         "rise": "$max(1, @overlap)",
         "ramp": "$lambda side: -(-torch.minimum(torch.arange(1, side + 1), "
         "torch.arange(side, 0, -1)).clamp(max=@rise) * min(@rise, 64) // @rise)",
+        # An image smaller than a tile is reflected below and to the right.
+        "reflected": "$lambda side: (lambda at: torch.minimum(at, 2 * side - 1 - at))"
+        "(torch.arange(max(@tile, side)) % (2 * side))",
+        "filled": "$lambda image: "
+        "image[:, :, @reflected(image.shape[2])][..., @reflected(image.shape[3])]",
         # The half keeps rounding from moving tiles: MONAI takes an overlap as a share of the tile.
         "inferer": "$torch.no_grad()(lambda image, network: "
-        "monai.inferers.sliding_window_inference(image, "
-        "[min(@tile, side) for side in image.shape[2:]], @batch, network, "
-        "overlap=max(0, @overlap - 0.5) / @tile, roi_weight_map=torch.outer("
-        "*(@ramp(min(@tile, side)) for side in image.shape[2:])).float()))",
+        "monai.inferers.sliding_window_inference(@filled(image), [@tile, @tile], @batch, network, "
+        "overlap=max(0, @overlap - 0.5) / @tile, "
+        "roi_weight_map=torch.outer(@ramp(@tile), @ramp(@tile)).float()"
+        ")[..., : image.shape[2], : image.shape[3]])",
         "level": "$max(1, math.ceil(@threshold * 254 - 1e-9))",
         "levels": "$lambda probability: (probability * 254 + 0.5).floor()",
         "foreground": "$lambda levels: levels.amax(0) * (254 - @level) >= "

