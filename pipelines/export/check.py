@@ -64,4 +64,5 @@ def _ours(model: Model, steps: int | None, pixels: NDArray[np.uint8]) -> NDArray
         fixed = predictor(pixels[None], np.ones((1, *pixels.shape[1:]), bool))
     finally:
         torch.set_num_threads(threads)
-    return (fixed[0] / ONE).astype(np.float32)
+    probability: NDArray[np.float32] = (fixed[0] / ONE).astype(np.float32)
+    return probability
