@@ -46,11 +46,12 @@ def test_options_that_are_named_exist(page):
     }
     fields |= {name.removeprefix("--") for name in TOOLS}
     fields |= set(serve.__annotations__) | {"help"}
-    # What prefect, tensorboard, dask, torchrun, rio and our benchmarks take.
+    # What prefect, tensorboard, dask, torchrun, rio, MONAI and our benchmarks take.
     others = {
         "watch", "cron", "logdir", "nthreads", "nproc-per-node", "rounds", "free", "measure",
         "crop", "seeds", "batches", "scales", "split", "images", "weights", "nodata",
         "unset-nodata", "not-masked", "dtype", "type", "pool", "prompt", "all", "beside", "weight",
+        "bundle_root", "config_file", "dataset_dir", "output_dir",
     }  # fmt: skip
-    for option in re.findall(r"(?<![\w-])--([a-z][a-z0-9-]+)", page.read_text()):
+    for option in re.findall(r"(?<![\w-])--([a-z][a-z0-9_-]+)", page.read_text()):
         assert option.removeprefix("no-") in fields | others, option
