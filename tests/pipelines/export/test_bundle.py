@@ -50,7 +50,7 @@ def folder(model, tmp_path_factory):
     """A bundle, and two images: one larger than a tile, one lower than one."""
     root = tmp_path_factory.mktemp("bundle")
     difference = export_bundle(model, root / "roads.bundle")
-    assert 0 < difference < 1e-4
+    assert difference < 1e-5
     (root / "images").mkdir()
     for name, size in (("large", (100, 150)), ("low", (20, 90))):
         pixels = np.moveaxis(draw_road_scene(*size, seed=1)[0], 0, -1)
@@ -130,7 +130,7 @@ def test_the_metadata_hold_what_monais_schema_requires(model, folder):
 
 def test_torch_alone_reads_a_program_and_its_metadata(model, tmp_path):
     path = tmp_path / "new" / "roads.pt2"
-    assert 0 < export_program(model, path) < 1e-4
+    assert export_program(model, path) < 1e-5
     program = (
         "import torch, json\n"
         "extra = {'rurnet': '', 'steps': '', 'digest': ''}\n"
@@ -150,7 +150,7 @@ def test_torch_alone_reads_a_program_and_its_metadata(model, tmp_path):
     ("export", "name"), [(export_program, "a.pt2"), (export_bundle, "a.bundle")], ids=str
 )
 def test_what_differs_from_our_own_output_gets_no_name(export, name, model, tmp_path, monkeypatch):
-    monkeypatch.setattr(check, "BOUND", 1e-12)
+    monkeypatch.setattr(check, "BOUND", -1.0)
     with pytest.raises(PipelineError, match="not written, because its probabilities differ"):
         export(model, tmp_path / name)
     assert list(tmp_path.iterdir()) == []
