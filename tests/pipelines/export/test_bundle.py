@@ -147,7 +147,7 @@ def test_torch_alone_reads_a_program_and_its_metadata(model, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("export", "name"), [(export_program, "a.pt2"), (export_bundle, "a.bundle")], ids=str
+    ("export", "name"), [(export_program, "a.pt2"), (export_bundle, "a.bundle")]
 )
 def test_what_differs_from_our_own_output_gets_no_name(export, name, model, tmp_path, monkeypatch):
     monkeypatch.setattr(check, "BOUND", -1.0)
