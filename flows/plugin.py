@@ -8,12 +8,12 @@ imported (entry point group `prefect.plugins`, switched on in pyproject.toml).
 
 import os
 import sys
-from functools import wraps
 from typing import Any
 
 from prefect.plugins import register_hook
 
 from flows.service.api import answers, server_url
+from flows.service.wrapping import Method, wrap_once
 
 
 @register_hook
@@ -46,15 +46,11 @@ def _take_short_names() -> None:
     """Lets `read_deployment_by_name` of both clients take a name without a slash."""
     from prefect.client.orchestration import PrefectClient, SyncPrefectClient
 
+    def with_short_names(original: Method) -> Method:
+        def read(self: Any, name: str) -> Any:
+            return original(self, name if "/" in name else f"{name}/{name}")
+
+        return read
+
     for client in (PrefectClient, SyncPrefectClient):
-        original = client.read_deployment_by_name
-        if getattr(original, "takes_short_names", False):
-            continue
-
-        # A default value, as a closure would see the last `original` of this loop.
-        @wraps(original)
-        def read(self: Any, name: str, _original: Any = original) -> Any:
-            return _original(self, name if "/" in name else f"{name}/{name}")
-
-        vars(read)["takes_short_names"] = True
-        setattr(client, "read_deployment_by_name", read)  # noqa: B010
+        wrap_once(client, "read_deployment_by_name", with_short_names)

@@ -162,6 +162,7 @@ def every_module_of(package):
     ("statement", "absent"),
     [
         ("import pipelines.inference.scene", HEAVY),
+        ("import pipelines.inference.run", HEAVY | {"shapely", "pyogrio", "skimage"}),
         # What a Dask worker is sent: inputs, and functions of this module.
         ("import pipelines.inputs.discovery, pipelines.inference.workers", HEAVY | {"skimage"}),
         (every_module_of("rurnet"), HEAVY | {"rasterio", "tifffile"}),
@@ -173,8 +174,8 @@ def every_module_of(package):
         ("import flows.service.deployments", HEAVY - {"prefect"} | {"torch", "rasterio"}),
     ],
     ids=[
-        "pipelines.inference.scene", "pipelines.inference.workers", "rurnet", "tiling", "flows",
-        "flows.command", "flows.service.deployments",
+        "pipelines.inference.scene", "pipelines.inference.run", "pipelines.inference.workers",
+        "rurnet", "tiling", "flows", "flows.command", "flows.service.deployments",
     ],
 )  # fmt: skip
 def test_a_process_starts_without_what_it_does_not_need(statement, absent):

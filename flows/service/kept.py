@@ -5,7 +5,6 @@ says: nothing, so that the nightly job never runs again.
 """
 
 import asyncio
-from functools import wraps
 from http import HTTPStatus
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -19,6 +18,8 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.utilities.callables import ParameterSchema
 from pydantic import PrivateAttr
+
+from flows.service.wrapping import Method, wrap_once
 
 _OF_A_PERSON = (
     "schedules",
@@ -119,12 +120,11 @@ def keep_what_is_left_out() -> dict[str, str]:
     Returns:
         Values that the file takes: the folder in which runs work, and the version.
     """
-    told = {"folder": str(Path.cwd()), "version": package_version("rurnet")}
-    original = PrefectClient.update_deployment
-    if getattr(original, "keeps", False):
-        return told
+    wrap_once(PrefectClient, "update_deployment", _keeping)
+    return {"folder": str(Path.cwd()), "version": package_version("rurnet")}
 
-    @wraps(original)
+
+def _keeping(original: Method) -> Method:
     async def update(self: PrefectClient, identity: UUID, deployment: DeploymentUpdate) -> None:
         given = deployment.model_dump(include=set(_OF_A_PERSON))
         # `paused` is False, not None, where the file says nothing.
@@ -132,9 +132,7 @@ def keep_what_is_left_out() -> dict[str, str]:
         said = {name: getattr(deployment, name) for name in deployment.model_fields_set - kept}
         await original(self, identity, DeploymentUpdate(**said))
 
-    vars(update)["keeps"] = True
-    setattr(PrefectClient, "update_deployment", update)  # noqa: B010
-    return told
+    return update
 
 
 def _who(work_pool: str | None) -> str:

@@ -27,6 +27,20 @@ PixelSide = Annotated[
 ]
 """An option that tells the size of pixels."""
 
+RasterKind = Annotated[
+    Literal["auto", "probability", "mask"],
+    Field(description="Content of the predicted rasters; auto decides by their values."),
+]
+"""An option that tells what rasters hold."""
+
+LevelRange = Annotated[
+    str | None,
+    Field(pattern=f"^({RANGE})$", description="Pixel values of probability 0 and 1, for "
+          "example 0,100. By default those that the raster declares, or else 0,255 for "
+          "integers and 0,1 for floats."),
+]  # fmt: skip
+"""An option that tells what values of rasters stand for."""
+
 
 class Configuration(BaseModel):
     """Base of all configurations: frozen, with finite numbers only and no unknown names."""

@@ -1,11 +1,18 @@
 """Configuration of evaluation."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from pipelines.config.base import NAMES, RANGE, ClassSettings, PixelSide, RangeSettings
+from pipelines.config.base import (
+    NAMES,
+    ClassSettings,
+    LevelRange,
+    PixelSide,
+    RangeSettings,
+    RasterKind,
+)
 from pipelines.config.scoring import GivenThresholdSettings, ScoringSettings
 
 
@@ -32,16 +39,8 @@ class Evaluate(GivenThresholdSettings, ScoringSettings, RangeSettings, ClassSett
     images: Annotated[
         Path | None, Field(description="Folder of the images, to show in the report.")
     ] = None
-    kind: Annotated[
-        Literal["auto", "probability", "mask"],
-        Field(description="Content of the predicted rasters; auto decides by their values."),
-    ] = "auto"
-    value_range: Annotated[
-        str | None,
-        Field(pattern=f"^({RANGE})$", description="Pixel values of probability 0 and 1, for "
-              "example 0,100. By default those that the raster declares, or else 0,255 for "
-              "integers and 0,1 for floats."),
-    ] = None  # fmt: skip
+    kind: RasterKind = "auto"
+    value_range: LevelRange = None
     classes: Annotated[
         str | None,
         Field(pattern=f"^({NAMES})$", description="Names of the foreground classes, for "

@@ -7,11 +7,12 @@ from pydantic import Field
 
 from pipelines.config.base import (
     NAMES,
-    RANGE,
     ClassSettings,
     Configuration,
+    LevelRange,
     PixelSide,
     RangeSettings,
+    RasterKind,
 )
 from pipelines.config.scoring import GivenThresholdSettings
 
@@ -57,16 +58,8 @@ class Vectorise(GivenThresholdSettings, LineSettings, RangeSettings, ClassSettin
         Field(min_length=1, description="Masks or probability rasters, a folder of them, or a "
               "folder of our own results."),
     ] = ["outbox/roads"]  # fmt: skip
-    kind: Annotated[
-        Literal["auto", "probability", "mask"],
-        Field(description="Content of the rasters; auto decides by their values."),
-    ] = "auto"
-    value_range: Annotated[
-        str | None,
-        Field(pattern=f"^({RANGE})$", description="Pixel values of probability 0 and 1, for "
-              "example 0,100. By default those that the raster declares, or else 0,255 for "
-              "integers and 0,1 for floats."),
-    ] = None  # fmt: skip
+    kind: RasterKind = "auto"
+    value_range: LevelRange = None
     classes: Annotated[
         str | None,
         Field(pattern=f"^({NAMES})$", description="Names of the foreground classes, for "

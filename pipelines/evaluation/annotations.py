@@ -89,7 +89,8 @@ def image_of(
         source = _inputs_of(raster.parent.parent / "report.json")[name]
         with open_scene(source, bands=None) as scene:
             return source if (scene.height, scene.width) == shape else None
-    except Exception:  # Not of ours, or moved since: a picture is nothing to fail for.
+    except (OSError, ValueError, LookupError, TypeError, TilingError):
+        # Not of ours, or moved since: a picture is nothing to fail for.
         return None
 
 

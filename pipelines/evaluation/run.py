@@ -2,9 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 
 from pipelines.config.evaluation import Evaluate
 from pipelines.errors import DataError, PredictionError
@@ -22,19 +20,18 @@ from pipelines.evaluation.predictions import (
     last_step,
     predicted_runs,
 )
+from pipelines.evaluation.scenes import Rasters, each_scene, make_output
 from pipelines.evaluation.scoring import AT_ONCE, score
 from pipelines.inputs.label_checks import check_fits
 from pipelines.inputs.labels import labelling_of, open_label
 from pipelines.inputs.naming import is_vector_file
 from pipelines.report.build import IN_FIELD, THERE, build_report, failures
 from pipelines.report.write import write_report
-from pipelines.results.failure import failure_line
 from pipelines.results.layout import steps_in
 from pipelines.results.levels import Kind, open_levels
 from pipelines.results.outcome import OpenRaster, SceneOutcome
 from pipelines.results.progress import Progress
 from pipelines.results.result import Result
-from pipelines.runtime.disk import refusals_named
 from tiling.masks.mask import threshold_level
 from tiling.scenes.ground import pixel_size
 from tiling.scenes.names import shown
@@ -60,7 +57,7 @@ def evaluate(config: Evaluate, progress: Progress) -> Result:
         if folder is not None and not folder.is_dir() and not whole:
             raise DataError(f"{folder}: no such folder; check --{option}")
     runs = predicted_runs(config.predictions)
-    _make(config.output)
+    make_output(config.output)
     classes = config.class_names or _classes(runs[0], config)
     # The second run is scored without its steps and without the second observer.
     settings = [config, config.model_copy(update={"second": None})]
@@ -83,12 +80,6 @@ def evaluate(config: Evaluate, progress: Progress) -> Result:
     )
     write_report(config.output, report, first, others[0] if others else ())
     return Result(report, config.output, report.failed)
-
-
-def _make(folder: Path) -> None:
-    """Makes the output's folder, before an hour of scoring ends with one that cannot be made."""
-    with refusals_named(folder, "choose another --output"):
-        folder.mkdir(parents=True, exist_ok=True)
 
 
 def _classes(run: PredictedRun, config: Evaluate) -> tuple[str, ...]:
@@ -129,25 +120,16 @@ def _evaluated(
 ) -> list[SceneOutcome]:
     """The outcome of each scene of a run."""
     config = config.model_copy(update={"kind": _kind(run, classes, config)})
-    progress.expect(dict.fromkeys(run.scenes))
 
-    def work(name: str) -> SceneOutcome:
-        files = chosen_rasters(run.scenes[name], config.kind)
-        try:
-            outcome = _scored(name, files, classes, config, progress)
-        except Exception as error:  # Whatever it is, the other scenes go on.
-            source = shown(files["probability"])
-            line = failure_line(source, error, config.output)
-            outcome = SceneOutcome(name, source, error=line)
-        progress.finished(outcome)
-        return outcome
+    def work(name: str, files: Rasters) -> SceneOutcome:
+        return _scored(name, files, classes, config, progress)
 
-    return [progress.around(name, partial(work, name)) for name in run.scenes]
+    return each_scene(run, config.kind, work, config.output, progress)
 
 
 def _scored(
     name: str,
-    files: Mapping[str, Path | str],
+    files: Rasters,
     classes: tuple[str, ...],
     config: Evaluate,
     progress: Progress,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from pipelines.config.scoring import ScoringSettings
 from pipelines.inputs.label_checks import LabelContents, check_contents, remarks_on_contents
 from pipelines.inputs.labels import IGNORE_INDEX, Label
-from pipelines.measurements.errors import ErrorRegions
 from pipelines.results.layout import steps_in
 from pipelines.results.outcome import SceneErrors, SceneScores
 from pipelines.scores.counts import Counter, SceneCounts, together
@@ -22,6 +21,9 @@ from tiling.masks.mask import threshold_level
 from tiling.scenes.ground import PixelSize, pixel_size
 from tiling.scenes.scene import Raster
 from tiling.window import Window, split
+
+if TYPE_CHECKING:
+    from pipelines.measurements.errors import ErrorRegions
 
 AT_ONCE = 2048
 """Side of the windows that scoring reads, in pixels."""
@@ -115,7 +117,7 @@ def count(
         _RasterCounter(levels, settings, metres, own_threshold, graded=levels.graded)
         for levels in steps
     ]
-    regions = ErrorRegions(Disc(settings.rho)) if last.crs is not None else None
+    regions = _regions(settings.rho) if last.crs is not None else None
     level = threshold_level(settings.one_threshold if own_threshold is None else own_threshold)
     of_second = _RasterCounter(last, settings, metres, own_threshold, graded=False)
     contents, contents_of_second = LabelContents(), LabelContents()
@@ -153,7 +155,14 @@ def count(
     )
 
 
-def _errors(regions: ErrorRegions, raster: Raster, pixel: PixelSize | None) -> SceneErrors:
+def _regions(rho: float) -> "ErrorRegions":
+    # shapely and scipy take a while: where nothing is scored they are not needed.
+    from pipelines.measurements.errors import ErrorRegions
+
+    return ErrorRegions(Disc(rho))
+
+
+def _errors(regions: "ErrorRegions", raster: Raster, pixel: PixelSize | None) -> SceneErrors:
     assert raster.crs is not None
     return SceneErrors(regions.found(), raster.crs.to_wkt(), raster.transform, pixel)
 

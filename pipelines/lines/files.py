@@ -47,7 +47,8 @@ def noted(path: Path) -> dict[str, Any] | None:
         else:
             text = path.with_name(f"{STEM}.json").read_text(encoding="utf-8")
         note: dict[str, Any] = json.loads(text)
-    except Exception:  # Whatever is wrong with it: it is written anew.
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError):
+        # Cut off, or of another tool: it is written anew. pyogrio's errors are RuntimeErrors.
         return None
     return note
 

@@ -2,24 +2,21 @@
 
 import logging
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from pipelines.config.lines import Vectorise
 from pipelines.config.scoring import ScoringSettings
 from pipelines.errors import DataError
-from pipelines.evaluation.predictions import chosen_rasters, predicted_runs
+from pipelines.evaluation.predictions import predicted_runs
+from pipelines.evaluation.scenes import Rasters, each_scene, make_output
 from pipelines.lines.vectorise import vectorise
 from pipelines.report.build import THERE, build_report, shown_settings
 from pipelines.report.write import write_report
-from pipelines.results.failure import failure_line
 from pipelines.results.levels import open_levels
 from pipelines.results.outcome import SceneOutcome
 from pipelines.results.progress import Progress
 from pipelines.results.result import Result
-from pipelines.runtime.disk import refusals_named
 from tiling.lines.walk import AT_ONCE
 from tiling.scenes.ground import pixel_size
 from tiling.scenes.names import shown
@@ -41,22 +38,12 @@ def vectorise_rasters(config: Vectorise, progress: Progress) -> Result:
         raise DataError(
             f"{', '.join(config.predictions)}: two runs of the same scenes; give one of them"
         )
-    with refusals_named(config.output, "choose another --output"):
-        config.output.mkdir(parents=True, exist_ok=True)
-    scenes = runs[0].scenes
-    progress.expect(dict.fromkeys(scenes))
+    make_output(config.output)
 
-    def work(name: str) -> SceneOutcome:
-        try:
-            outcome = _vectorised(name, scenes[name], config, progress)
-        except Exception as error:  # Whatever it is, the other scenes go on.
-            source = shown(scenes[name]["probability"])
-            line = failure_line(source, error, config.output)
-            outcome = SceneOutcome(name, source, error=line)
-        progress.finished(outcome)
-        return outcome
+    def work(name: str, files: Rasters) -> SceneOutcome:
+        return _vectorised(name, files, config, progress)
 
-    outcomes = [progress.around(name, partial(work, name)) for name in scenes]
+    outcomes = each_scene(runs[0], config.kind, work, config.output, progress)
     scoring = ScoringSettings(threshold=config.threshold)
     seconds = time.perf_counter() - start
     report = build_report(outcomes, scoring, counted=THERE, seconds=seconds)
@@ -65,10 +52,7 @@ def vectorise_rasters(config: Vectorise, progress: Progress) -> Result:
     return Result(report, config.output, report.failed)
 
 
-def _vectorised(
-    name: str, every: Mapping[str, Path | str], config: Vectorise, progress: Progress
-) -> SceneOutcome:
-    files = chosen_rasters(every, config.kind)
+def _vectorised(name: str, files: Rasters, config: Vectorise, progress: Progress) -> SceneOutcome:
     opened = partial(
         open_levels, kind=config.kind, value_range=config.value_ends, classes=config.class_names
     )

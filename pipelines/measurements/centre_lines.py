@@ -11,11 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import splev, splprep
 from scipy.ndimage import distance_transform_edt
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
-from skimage.morphology import skeletonize
 
 from pipelines.scores.apls import Graph, graph_of
 
@@ -111,6 +109,8 @@ def centre_lines(mask: NDArray[np.bool_], tolerance: float = 0.5) -> CentreLines
         tolerance: How far, in pixels, the smooth lines may lie from the skeleton's (root mean
             square).
     """
+    from skimage.morphology import skeletonize
+
     radius = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     graph = graph_of(_without_spurs(skeletonize(mask), radius))
     bare = np.ones(graph.start.size, bool)
@@ -193,6 +193,8 @@ def _nodes(graph: Graph, bare: NDArray[np.bool_]) -> NDArray[np.intp]:
 
 def _without_spurs(skeleton: NDArray[np.bool_], radius: Values) -> NDArray[np.bool_]:
     """The skeleton without side lines that hardly leave the vessel that they start in."""
+    from skimage.morphology import skeletonize
+
     while True:
         graph = graph_of(skeleton)
         ends = np.bincount(np.concatenate([graph.start, graph.end]), minlength=len(graph.points))
@@ -223,6 +225,8 @@ class _Curve:
 
 def _smooth(pixels: Points, tolerance: float) -> _Curve:
     """The curve through pixels [n, 2]."""
+    from scipy.interpolate import splev, splprep
+
     steps = np.hypot(*np.diff(pixels, axis=0).T)
     place = np.concatenate([[0], np.cumsum(steps)])
     if len(pixels) < _FEWEST:

@@ -6,7 +6,6 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.morphology import skeletonize
 
 from pipelines.scores.counts import together
 from tiling.blend import NODATA
@@ -83,6 +82,8 @@ def network(mask: Levels, side: float | None) -> Network:
     Raises:
         SceneError: The mask cannot be read.
     """
+    from skimage.morphology import skeletonize
+
     scene = Window(0, 0, mask.height, mask.width)
     pixels = foreground = 0
     steps = 0.0

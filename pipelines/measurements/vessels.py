@@ -1,6 +1,6 @@
 """What is measured of the vessels of a fundus. Definitions and sources: docs/measurements.md."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import degrees, nan
 from typing import Literal
@@ -75,6 +75,12 @@ class Segment:
     column: float
 
 
+NodeKind = Literal["end", "joint", "bifurcation", "crossing"]
+
+_KINDS: Mapping[int, NodeKind] = {1: "end", 2: "joint", 3: "bifurcation"}
+"""By the number of segments; of more it is a crossing."""
+
+
 @dataclass(frozen=True)
 class Node:
     """Where vessels end or meet.
@@ -86,7 +92,7 @@ class Node:
         angle: Between the two thinner vessels of a bifurcation, in degrees; else nan.
     """
 
-    kind: Literal["end", "joint", "bifurcation", "crossing"]
+    kind: NodeKind
     row: float
     column: float
     angle: float
@@ -226,8 +232,8 @@ def _nodes(found: CentreLines, segments: Sequence[Segment], ahead: float) -> lis
         row, column = place
         near = _LEFT * radius_at(found.radius, place[None])[0]
         angle = _angle(of_node, near, near + ahead) if len(of_node) == 3 else nan
-        kind = {1: "end", 2: "joint", 3: "bifurcation"}.get(len(of_node), "crossing")
-        nodes.append(Node(kind, float(row), float(column), angle))  # type: ignore[arg-type]
+        kind = _KINDS.get(len(of_node), "crossing")
+        nodes.append(Node(kind, float(row), float(column), angle))
     return nodes
 
 

@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.report.errors import write_errors
 from pipelines.report.measured import FILES, measured_files
 from pipelines.report.places import place_pictures
 from pipelines.report.previews import Picture, level_shown, previews
@@ -40,6 +39,7 @@ def write_report(
         PipelineError: The disk refuses.
     """
     # Imported here: matplotlib takes a second, which the first tile need not wait for.
+    from pipelines.report.errors import write_errors
     from pipelines.report.figures import write_figures
     from pipelines.report.page import render_page
 

@@ -4,19 +4,22 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from affine import Affine
-from shapely.affinity import affine_transform
-from shapely.geometry import MultiPolygon
 
 from pipelines.inputs.labels import Labelling
 from pipelines.inputs.scene_input import FieldUsed
-from pipelines.measurements.errors import ErrorRegion
-from pipelines.measurements.measured import SceneMeasures
 from pipelines.results.levels import RasterLevels, open_levels
 from pipelines.results.lines import LinesFound
 from pipelines.scores.counts import SceneCounts
 from tiling.scenes.ground import PixelSize
+
+if TYPE_CHECKING:
+    from shapely.geometry import MultiPolygon
+
+    from pipelines.measurements.errors import ErrorRegion
+    from pipelines.measurements.measured import SceneMeasures
 
 OpenRaster = Callable[[Path | str], AbstractContextManager[RasterLevels]]
 """Opens a predicted raster as levels."""
@@ -68,17 +71,19 @@ class SceneErrors:
         pixel: Size of a pixel on the ground; None where nothing tells it.
     """
 
-    regions: Sequence[ErrorRegion]
+    regions: "Sequence[ErrorRegion]"
     crs: str
     transform: Affine
     pixel: PixelSize | None
 
-    def placed(self, region: ErrorRegion) -> MultiPolygon:
+    def placed(self, region: "ErrorRegion") -> "MultiPolygon":
         """The outline of a region in the scene's coordinates."""
+        from shapely.affinity import affine_transform
+
         placed: MultiPolygon = affine_transform(region.outline, self.transform.to_shapely())
         return placed
 
-    def square_metres(self, region: ErrorRegion) -> float | None:
+    def square_metres(self, region: "ErrorRegion") -> float | None:
         """The area of a region on the ground."""
         return None if self.pixel is None else region.pixels * self.pixel.side**2
 
@@ -149,7 +154,7 @@ class SceneOutcome:
     field: FieldUsed | None = None
     scores: SceneScores | None = None
     lines: LinesFound | None = None
-    measures: SceneMeasures | None = None
+    measures: "SceneMeasures | None" = None
     error: str | None = None
     skipped: str | None = None
 

@@ -1,21 +1,16 @@
 """Nodata values that are classes: one rule for labels and for predictions."""
 
-import json
-
 import numpy as np
 import pytest
 import rasterio
 from PIL import Image
 from rasterio.rio.main import main_group
 
-from pipelines.config.evaluation import Evaluate
 from pipelines.config.training_folder import TrainFolder
 from pipelines.datasets.folder import folder_data
 from pipelines.errors import LabelError
-from pipelines.evaluation.run import evaluate
 from pipelines.inputs.labels import Labelling, open_label
 from pipelines.results.levels import open_levels
-from pipelines.results.progress import Silence
 from tiling.readers.raster import without_georeferencing_warning
 from tiling.window import Window
 
@@ -29,26 +24,6 @@ F1 = 2 * 3 / (4 + 5)
 """Of 4 rows 3 are found, of the 5 that are found 2 are wrong."""
 
 
-@pytest.fixture(autouse=True)
-def _no_page(monkeypatch):
-    monkeypatch.setattr("pipelines.report.page.render_page", lambda *shown: "")
-
-
-@pytest.fixture
-def scored(tmp_path):
-    """Evaluates the rasters in `found` against those in `labels`."""
-
-    def run(**options):
-        config = Evaluate(
-            predictions=[str(tmp_path / "found")], labels=tmp_path / "labels",
-            output=tmp_path / "out", topology=False, **options,
-        )  # fmt: skip
-        evaluate(config, Silence())
-        return json.loads((tmp_path / "out" / "report.json").read_text())
-
-    return run
-
-
 def rio(*arguments):
     """What a message advises to type."""
     with without_georeferencing_warning():
@@ -59,11 +34,11 @@ def rio(*arguments):
 @pytest.mark.parametrize("of_found", [None, 0, 7])
 @pytest.mark.parametrize("white", [1, 255])
 def test_nodata_0_is_background_in_labels_and_in_masks(
-    write_raster, scored, tmp_path, of_label, of_found, white
+    write_raster, evaluated, tmp_path, of_label, of_found, white
 ):
     write_raster(tmp_path / "labels" / "a.tif", DRAWN * white, nodata=of_label)
     write_raster(tmp_path / "found" / "a.tif", FOUND * white, nodata=of_found)
-    report = scored()
+    report = evaluated()
     assert report["pooled"]["foreground"]["f1"] == pytest.approx(F1)
     assert report["pooled"]["pixels"] == SIDE * SIDE
     assert report["scenes"][0]["label_left_out"] == 0
@@ -71,26 +46,26 @@ def test_nodata_0_is_background_in_labels_and_in_masks(
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_nodata_0_is_probability_0_and_a_line_says_so(
-    write_raster, scored, tmp_path, caplog, dtype
+    write_raster, evaluated, tmp_path, caplog, dtype
 ):
     probability = FOUND * (200 if dtype == "uint8" else 0.8)
     write_raster(tmp_path / "labels" / "a.tif", DRAWN)
     write_raster(tmp_path / "found" / "a.tif", probability.astype(dtype), nodata=0)
-    assert scored()["pooled"]["foreground"]["f1"] == pytest.approx(F1)
+    assert evaluated()["pooled"]["foreground"]["f1"] == pytest.approx(F1)
     assert "a.tif: nodata 0 is probability 0 as well" in caplog.text
 
 
 def test_nodata_of_the_highest_probability_is_left_out_and_a_line_says_so(
-    write_raster, scored, tmp_path, caplog
+    write_raster, evaluated, tmp_path, caplog
 ):
     probability = np.where(FOUND, 255, 90).astype(np.uint8)
     probability[0, 13] = 200
     write_raster(tmp_path / "labels" / "a.tif", DRAWN)
     path = write_raster(tmp_path / "found" / "a.tif", probability, nodata=255)
-    assert scored()["pooled"]["pixels"] == 35 * SIDE
+    assert evaluated()["pooled"]["pixels"] == 35 * SIDE
     assert f"if they are foreground: rio edit-info --unset-nodata {path}" in caplog.text
     rio("edit-info", "--unset-nodata", str(path))
-    assert scored()["pooled"]["pixels"] == SIDE * SIDE
+    assert evaluated()["pooled"]["pixels"] == SIDE * SIDE
 
 
 def in_format(write_raster, path, pixels, nodata):
@@ -105,65 +80,65 @@ def in_format(write_raster, path, pixels, nodata):
 @pytest.mark.parametrize("suffix", [".tif", ".png", ".gif"])
 @pytest.mark.parametrize("which", ["label", "prediction"])
 def test_a_nodata_value_of_the_foreground_is_refused_with_a_remedy_that_works(
-    write_raster, scored, tmp_path, which, suffix
+    write_raster, evaluated, tmp_path, which, suffix
 ):
     odd, plain = ("labels", "found") if which == "label" else ("found", "labels")
     pixels = {"labels": DRAWN * 255, "found": FOUND * 255}
     path = in_format(write_raster, tmp_path / odd / f"a{suffix}", pixels[odd], 255)
     write_raster(tmp_path / plain / "a.tif", pixels[plain])
-    [failed] = scored()["failed"]
+    [failed] = evaluated()["failed"]
     white = 1 if suffix == ".gif" else 255  # Its colours are numbered.
     said = f"a{suffix}: holds 0 and {white} alone, but declares {white} as nodata"
     assert said in failed["error"]
     assert f"rio edit-info --unset-nodata {path}" in failed["error"]
     assert "\n" not in failed["error"]
     rio("edit-info", "--unset-nodata", str(path))
-    assert scored()["pooled"]["foreground"]["f1"] == pytest.approx(F1)
+    assert evaluated()["pooled"]["foreground"]["f1"] == pytest.approx(F1)
 
 
 def test_a_mask_without_foreground_that_has_missing_pixels_is_scored_as_the_message_says(
-    write_raster, scored, tmp_path
+    write_raster, evaluated, tmp_path
 ):
     found = np.zeros((1, SIDE, SIDE), np.uint8)
     found[0, :5] = 255
     write_raster(tmp_path / "labels" / "a.tif", DRAWN)
     write_raster(tmp_path / "found" / "a.tif", found, nodata=255)
-    [failed] = scored()["failed"]
+    [failed] = evaluated()["failed"]
     assert failed["error"].endswith("if not, --value-range 0,1")
-    report = scored(value_range="0,1")
+    report = evaluated(value_range="0,1")
     assert report["pooled"]["pixels"] == 35 * SIDE
     assert report["pooled"]["foreground"]["recall"] == 0
 
 
 def test_a_label_without_foreground_that_has_missing_pixels_is_scored_as_the_message_says(
-    write_raster, scored, tmp_path
+    write_raster, evaluated, tmp_path
 ):
     label = np.zeros((1, SIDE, SIDE), np.uint8)
     label[0, :5] = 255
     write_raster(tmp_path / "labels" / "a.tif", label, nodata=255)
     write_raster(tmp_path / "found" / "a.tif", FOUND)
-    [failed] = scored()["failed"]
+    [failed] = evaluated()["failed"]
     assert failed["error"].endswith("if not, --ignore 255")
-    report = scored(ignore="255")
+    report = evaluated(ignore="255")
     assert report["pooled"]["pixels"] == 35 * SIDE
     assert report["scenes"][0]["label_left_out"] == 0.125
 
 
 def test_nodata_255_beside_a_foreground_of_1_is_missing_and_ours_may_be_empty(
-    write_raster, scored, tmp_path
+    write_raster, evaluated, tmp_path
 ):
     with_border = FOUND.copy()
     with_border[0, :5] = 255
     write_raster(tmp_path / "labels" / "a.tif", DRAWN)
     path = write_raster(tmp_path / "found" / "a.tif", with_border, nodata=255)
-    report = scored()
+    report = evaluated()
     assert report["pooled"]["pixels"] == 35 * SIDE
     assert report["pooled"]["foreground"]["f1"] == pytest.approx(F1)
     with_border[with_border == 1] = 0
     write_raster(path, with_border, nodata=255)
     with rasterio.open(path, "r+") as raster:
         raster.set_band_description(1, "class")
-    assert scored()["failed"] == []
+    assert evaluated()["failed"] == []
 
 
 @pytest.mark.parametrize("opened", ["label", "levels"])

@@ -2,22 +2,18 @@
 
 import gzip
 import io
-import json
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.config.evaluation import Evaluate
 from pipelines.datasets.fundus import fundus_samples
 from pipelines.errors import DataError
-from pipelines.evaluation.run import evaluate
 from pipelines.inputs.discovery import expanded, fundus_inputs, rasters_in
 from pipelines.inputs.fundus import images_in
 from pipelines.inputs.labels import Labelling, open_label
 from pipelines.inputs.naming import SECOND, find_label
 from pipelines.results.levels import open_levels
-from pipelines.results.progress import Silence
 from pipelines.sampling.fundi import load_fundus
 from rurnet.loss import IGNORE_INDEX
 from tiling.errors import SceneError
@@ -126,9 +122,8 @@ def test_a_data_set_is_trained_on_as_it_was_downloaded(drawn, layout):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_labels_of_a_data_set_are_found_by_inference_and_evaluation(
-    drawn, monkeypatch, tmp_path, layout
+    drawn, evaluated, tmp_path, layout
 ):
-    monkeypatch.setattr("pipelines.report.page.render_page", lambda *shown: "")
     folder = drawn(layout)
     sample = fundus_samples(folder, "train")[0]
     [item, *_] = fundus_inputs([str(sample.image.parent)], sample.label.parent)
@@ -138,12 +133,7 @@ def test_labels_of_a_data_set_are_found_by_inference_and_evaluation(
         assert (opened.second is not None) == (LAYOUTS[layout][2] is not None)
     save(tmp_path / "found" / f"{item.name}.png", FIRST)
     second = sample.second and sample.second.parent
-    config = Evaluate(
-        predictions=[str(tmp_path / "found")], labels=sample.label.parent, second=second,
-        output=tmp_path / "out", topology=False,
-    )  # fmt: skip
-    evaluate(config, Silence())
-    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    report = evaluated(labels=sample.label.parent, second=second)
     assert report["failed"] == []
     assert report["pooled"]["foreground"]["f1"] == 1
     if second is not None:

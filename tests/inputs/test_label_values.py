@@ -1,6 +1,5 @@
 """Labels whose values mean something else than 0 for background and one value for foreground."""
 
-import json
 import shlex
 import shutil
 import warnings
@@ -10,13 +9,10 @@ import pytest
 from PIL import Image
 from rasterio.rio.main import main_group
 
-from pipelines.config.evaluation import Evaluate
 from pipelines.config.training_folder import TrainFolder
 from pipelines.datasets.folder import folder_data
 from pipelines.errors import LabelError
-from pipelines.evaluation.run import evaluate
 from pipelines.inputs.labels import Labelling, open_label
-from pipelines.results.progress import Silence
 
 HEIGHT, WIDTH = 40, 50
 ROAD = np.zeros((HEIGHT, WIDTH), np.uint8)
@@ -26,26 +22,13 @@ FOUND[0, 12:14] = 1
 RECALL = 1 / 2
 
 
-@pytest.fixture(autouse=True)
-def _no_page(monkeypatch):
-    monkeypatch.setattr("pipelines.report.page.render_page", lambda *shown: "")
-
-
 @pytest.fixture
-def scored(write_raster, tmp_path):
+def scored(evaluated, write_raster, tmp_path):
     """Evaluates a prediction against the label that lies in `labels`."""
     (tmp_path / "labels").mkdir()
     write_raster(tmp_path / "found" / "a.tif", FOUND)
 
-    def run(**options):
-        config = Evaluate(
-            predictions=[str(tmp_path / "found")], labels=tmp_path / "labels",
-            output=tmp_path / "out", topology=False, **options,
-        )  # fmt: skip
-        evaluate(config, Silence())
-        return json.loads((tmp_path / "out" / "report.json").read_text())
-
-    return run
+    return evaluated
 
 
 def follow(message, path):

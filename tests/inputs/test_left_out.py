@@ -1,6 +1,5 @@
 """Labels of which much is left out, or in which one class alone is left."""
 
-import json
 from shutil import move
 
 import numpy as np
@@ -8,15 +7,12 @@ import pytest
 from PIL import Image
 from rasterio.rio.main import main_group
 
-from pipelines.config.evaluation import Evaluate
 from pipelines.config.training_folder import TrainFolder
 from pipelines.datasets.examples import check_labels
 from pipelines.datasets.folder import folder_data
 from pipelines.errors import LabelError
-from pipelines.evaluation.run import evaluate
 from pipelines.inputs.discovery import aerial_input
 from pipelines.inputs.opening import Reading
-from pipelines.results.progress import Silence
 from tiling.readers.raster import without_georeferencing_warning
 
 SIDE = 40
@@ -27,26 +23,13 @@ FOUND[0, 10:13] = FOUND[0, 30:32] = 255
 PRECISION = 3 / 5
 
 
-@pytest.fixture(autouse=True)
-def _no_page(monkeypatch):
-    monkeypatch.setattr("pipelines.report.page.render_page", lambda *shown: "")
-
-
 @pytest.fixture
-def scored(write_raster, tmp_path):
+def scored(evaluated, write_raster, tmp_path):
     """Evaluates a prediction against the label that lies in `labels`."""
 
-    def run(**options):
-        (tmp_path / "labels").mkdir(exist_ok=True)
-        write_raster(tmp_path / "found" / "a.tif", FOUND)
-        config = Evaluate(
-            predictions=[str(tmp_path / "found")], labels=tmp_path / "labels",
-            output=tmp_path / "out", topology=False, **options,
-        )  # fmt: skip
-        evaluate(config, Silence())
-        return json.loads((tmp_path / "out" / "report.json").read_text())
-
-    return run
+    (tmp_path / "labels").mkdir()
+    write_raster(tmp_path / "found" / "a.tif", FOUND)
+    return evaluated
 
 
 def in_alpha(path):
