@@ -224,10 +224,14 @@ def _check_alike(images: Sequence[_Image]) -> None:
 
 
 def _name_unmeasured(images: Sequence[_Image]) -> None:
-    """Logs which images have pixels of no known size."""
+    """Logs which images have pixels of no known size.
+
+    Where none has a size, they may be photographs, for which that is as it should be: no warning.
+    """
     unknown = [image.path for image in images if image.pixel is None]
     if unknown:
-        _LOG.warning(
+        _LOG.log(
+            logging.INFO if len(unknown) == len(images) else logging.WARNING,
             "%s: pixels have no size in metres, so the weights note no ground sampling distance, "
             "and scenes are predicted as they are; tell the size with --pixel-size",
             first_few(unknown),

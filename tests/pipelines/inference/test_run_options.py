@@ -94,7 +94,7 @@ def test_a_run_that_can_predict_nothing_leaves_the_report_that_is_there(
     told = {"scenes": [str(road_folder / "sat")], "model": [str(roads_weights)], "tile": 256}
     infer_roads(InferRoads(**told, output=tmp_path), Silence())
     before = {path: path.read_bytes() for path in tmp_path.glob("*.*")}
-    assert len(before) == 3
+    assert tmp_path / "report.html" in before
     again = infer_roads(InferRoads(**told, output=tmp_path, save_steps=True), Silence())
     assert again.report.scenes == []
     assert len(again.failed) > 0
