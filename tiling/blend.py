@@ -93,7 +93,10 @@ class BlendWeights:
         for first in range(0, window.height, _ROWS_AT_ONCE):
             rows = slice(first, first + _ROWS_AT_ONCE)
             whole = self._whole(window, rows)
-            result[:, rows] = (sums[:, rows] * float(TOP) + whole // 2) / whole
+            quotient = sums[:, rows] * float(TOP)
+            quotient += np.floor(whole / 2)
+            quotient /= whole
+            result[:, rows] = quotient
         return result
 
     def probability(self, sums: Sums, window: Window) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
 """Overviews of classes: rasters of half the size in which thin lines neither vanish nor widen."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,17 +44,35 @@ def halved(read: Callable[[Window], Classes], height: int, width: int, window: W
     inside = blocks.intersection(Window(0, 0, height, width))
     classes = np.full((blocks.height, blocks.width), NODATA, np.uint8)
     classes[inside.slices(blocks)] = read(inside)
-    corners = classes.reshape(wider.height, 2, wider.width, 2).transpose(1, 3, 0, 2)
-    foreground = (corners != 0) & (corners != NODATA)
-    result = np.where((corners == NODATA).all(axis=(0, 1)), np.uint8(NODATA), np.uint8(0))
-    if foreground.any():
-        count = foreground.sum(axis=(0, 1), dtype=np.uint8)
-        there = (corners != NODATA).sum(axis=(0, 1), dtype=np.uint8)
-        tie = foreground[:, 1].all(axis=0) | foreground[1].all(axis=0)
-        sure = (2 * count > there) | tie
-        kept = _thinned(count > 0, sure, wider)
-        result[kept] = _most_frequent(corners[:, :, kept].reshape(4, -1))
+    # Above left, above right, below left, below right: four rasters side by side are many times
+    # faster than one with axes of two.
+    corners = [classes[down::2, right::2] for down in (0, 1) for right in (0, 1)]
+    there = [corner != NODATA for corner in corners]
+    foreground = [_is_foreground(corner) for corner in corners]
+    result = np.where(there[0] | there[1] | there[2] | there[3], np.uint8(0), np.uint8(NODATA))
+    any_foreground = foreground[0] | foreground[1] | foreground[2] | foreground[3]
+    if any_foreground.any():
+        tie = foreground[3] & (foreground[1] | foreground[2])
+        sure = (2 * _count(foreground) > _count(there)) | tie
+        kept = _thinned(any_foreground, sure, wider)
+        highest = max(int((c * f).max()) for c, f in zip(corners, foreground, strict=True))
+        result[kept] = (
+            _most_frequent(np.stack([corner[kept] for corner in corners])) if highest > 1 else 1
+        )
     return np.ascontiguousarray(result[window.slices(wider)])
+
+
+def _is_foreground(classes: Classes) -> NDArray[np.bool_]:
+    """Which pixels are of a class other than the background [h, w]."""
+    # One comparison for two: 0 wraps to the highest number, above NODATA - 1.
+    return (classes - np.uint8(1)) < np.uint8(NODATA - 1)
+
+
+def _count(corners: Sequence[NDArray[np.bool_]]) -> NDArray[np.uint8]:
+    """How many corners of each block are set [h, w]."""
+    numbers = [corner.view(np.uint8) for corner in corners]
+    count: NDArray[np.uint8] = numbers[0] + numbers[1] + numbers[2] + numbers[3]
+    return count
 
 
 def _most_frequent(corners: Classes) -> Classes:
