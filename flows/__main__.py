@@ -30,6 +30,12 @@ def _serve(called: str, words: Sequence[str]) -> None:
     main(called, words)
 
 
+def _status(called: str, words: Sequence[str]) -> None:
+    from flows.status import main
+
+    sys.exit(main(called, words))
+
+
 def _networks(called: str, words: Sequence[str]) -> None:
     from rurnet.__main__ import main
 
@@ -69,6 +75,7 @@ def _install_completion(_: str, words: Sequence[str]) -> None:
 
 TOOLS = {
     "serve": Tool("Serve every flow as a Prefect deployment until interrupted.", _serve),
+    "status": Tool("Print the ledger of an outbox, and what a rerun would do.", _status),
     "networks": Tool("List the networks with their size, cost and speed here.", _networks),
     "export": Tool("Write weights for other programs: as ONNX, .pt2, MONAI bundle.", _export),
     "figures": Tool("Draw the figures of a run for a paper, as PDF, SVG and PNG.", _figures),

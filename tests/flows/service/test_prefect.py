@@ -119,7 +119,9 @@ def test_an_empty_inbox_is_nothing_to_do_and_names_no_report(served):
     done = served.prefect("deployment", "run", "infer-drive", "--watch")
     state = newest_run(served)["state"]
     assert (state["type"], state["name"]) == ("COMPLETED", "Nothing to do"), done.stdout
-    assert state["message"].startswith("Nothing was done: inbox/fundus is empty")
+    assert state["message"].startswith(
+        "Nothing was done: no scenes in inbox/fundus, which is empty"
+    )
     assert not (served.folder / "outbox/fundus").exists()
 
 
