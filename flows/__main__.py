@@ -31,7 +31,7 @@ def _serve(called: str, words: Sequence[str]) -> None:
 
 
 def _status(called: str, words: Sequence[str]) -> None:
-    from flows.status import main
+    from flows.cli.status import main
 
     sys.exit(main(called, words))
 

@@ -77,8 +77,8 @@ class Job:
     def around(self, name: str, work: Callable[[], SceneOutcome]) -> SceneOutcome:
         """Does a scene's work, unless another run has it, and notes what came of it."""
         one = self.sources[name]
-        look = self._look(name)
-        if (why := self.ledger.claim(name, look, self.made_with, self.run)) is not None:
+        look, before = self._look(name), self.plan.lines[name]
+        if (why := self.ledger.claim(name, look, self.made_with, self.run, before)) is not None:
             self.taken[name] = Failure(one.shown, f"{one.shown}: {why}")
             return SceneOutcome(name, one.shown, skipped=why)
         outcome = work()
@@ -146,6 +146,8 @@ class Job:
             if line.state in ("failed", "quarantined"):
                 yield SceneOutcome(name, line.source, error=line.reason)
             elif line.state in ("done", "left out"):
+                if name not in kept and self.ledger.is_at_work(line.run):
+                    continue  # That run keeps it when it ends, and reports then.
                 outcome = None
                 if name in kept:
                     with suppress(ValueError):

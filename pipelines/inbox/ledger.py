@@ -138,7 +138,9 @@ class Ledger:
             if line is not None and not self._is_at_work(line):
                 _update(database, name, state="waiting", reason=reason)
 
-    def claim(self, name: str, look: Look, made_with: str, run: str) -> str | None:
+    def claim(
+        self, name: str, look: Look, made_with: str, run: str, planned: Line | None = None
+    ) -> str | None:
         """Takes a scene for a run, so that no other run does it at the same time.
 
         Args:
@@ -146,6 +148,7 @@ class Ledger:
             look: Of its files, as they are now.
             made_with: Stands for the options and weights of the run.
             run: Who takes it.
+            planned: What the ledger said of it when that was decided; None takes it all the same.
 
         Returns:
             None where it was taken; else who has it, in words.
@@ -156,6 +159,8 @@ class Ledger:
                 return "is not in the ledger"
             if line.run != run and self._is_at_work(line):
                 return f"is being done by run {line.run}"
+            if planned is not None and (line.run, line.began) != (planned.run, planned.began):
+                return f"was begun by run {line.run} in the meantime"
             same = line.made_with == made_with and line.look == _plain(look)
             _update(
                 database, name, state="running", look=json.dumps(look), made_with=made_with,

@@ -64,6 +64,15 @@ def test_a_scene_that_a_run_has_is_not_given_to_another_until_that_one_is_gone(l
     assert (ledger.lines()["a"].state, ledger.lines()["a"].run) == ("running", "second")
 
 
+def test_a_scene_that_another_run_has_done_since_it_was_planned_is_not_done_again(ledger):
+    planned = ledger.lines()["a"]
+    assert ledger.claim("a", LOOK, "x", "first", planned) is None
+    ledger.settle("a", "first", "done")
+    said = ledger.claim("a", LOOK, "x", "second", planned)
+    assert said == "was begun by run first in the meantime"
+    assert ledger.claim("a", LOOK, "x", "second", ledger.lines()["a"]) is None
+
+
 def test_the_file_of_a_killed_run_is_removed_by_the_next_one(tmp_path):
     (tmp_path / ".run-killed").touch()
     with running(tmp_path, "next"):
@@ -97,8 +106,8 @@ def write_many(folder, run, names):
 
 def test_two_processes_lose_no_line(tmp_path):
     spawning = multiprocessing.get_context("spawn")
-    own = {run: [f"{run}{n}" for n in range(60)] for run in ("one", "two")}
-    shared = [f"both{n}" for n in range(60)]
+    own = {run: [f"{run}{n}" for n in range(12)] for run in ("one", "two")}
+    shared = [f"both{n}" for n in range(12)]
     both = [
         spawning.Process(target=write_many, args=(tmp_path, run, [*names, *shared]))
         for run, names in own.items()

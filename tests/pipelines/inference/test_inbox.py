@@ -1,7 +1,6 @@
 """Jobs over an inbox that grows."""
 
 import json
-import multiprocessing
 import os
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from pipelines.inbox import looks
 from pipelines.inbox.ledger import Ledger, running
 from pipelines.results.report import as_json, from_json
+from tests.pipelines.inference.commands import SMALL, Command
 from tests.pipelines.inference.inboxes import break_five, copied, run_job, scene, settled
 
 GOOD = [f"s{number}" for number in range(4)]
@@ -28,11 +28,6 @@ def first(write_raster, roads_weights, tmp_path_factory):
 def job(first, tmp_path):
     """A copy of that folder. What its ledger says of the files it copied with their times."""
     return copied(first[0], tmp_path / "job")
-
-
-@pytest.fixture
-def no_pause(monkeypatch):
-    monkeypatch.setattr(looks, "_APART_S", 0.0)
 
 
 def states(folder):
@@ -152,7 +147,6 @@ def test_a_scene_that_is_still_written_waits_and_is_named(
     growing = scene(write_raster, tmp_path / "inbox" / "growing.tif", 2)
     content = growing.read_bytes()
     growing.write_bytes(content[:-100])
-    monkeypatch.setattr(looks.time, "sleep", lambda _: growing.write_bytes(content))
     monkeypatch.setattr(
         "pipelines.inbox.job.still_written",
         lambda seen, again: looks.still_written(
@@ -219,23 +213,19 @@ def test_an_empty_inbox_is_no_failure_and_leaves_nothing(roads_weights, tmp_path
     assert not (tmp_path / "outbox").exists()
 
 
-def work(folder, weights):
-    run_job(folder, weights)
-
-
 def test_two_jobs_on_one_outbox_share_the_scenes_and_lose_none(
     write_raster, roads_weights, tmp_path
 ):
     names = {f"n{number}" for number in range(12)}
     for seed, name in enumerate(sorted(names)):
         scene(write_raster, tmp_path / "inbox" / f"{name}.tif", seed)
-    spawning = multiprocessing.get_context("spawn")
-    both = [spawning.Process(target=work, args=(tmp_path, roads_weights)) for _ in range(2)]
-    for process in both:
-        process.start()
-    for process in both:
-        process.join()
-        assert process.exitcode == 0
+    words = (tmp_path / "inbox", "--inbox", "--output", tmp_path / "outbox", *SMALL,
+             "--model", roads_weights)  # fmt: skip
+    folders = tmp_path / "one", tmp_path / "two"
+    for folder in folders:
+        folder.mkdir()
+    with Command(folders[0], *words) as one, Command(folders[1], *words) as two:
+        assert (one.end(), two.end()) == (0, 0), one.errors + two.errors
     lines = Ledger(tmp_path / "outbox").lines()
     assert {name: line.state for name, line in lines.items()} == dict.fromkeys(names, "done")
     assert {line.attempts for line in lines.values()} == {1}  # No scene was done twice.

@@ -98,7 +98,3 @@ def _rerun(ledger: Ledger) -> str:
     there = plan(found_again(ledger), ledger, attempts)
     where = ", ".join(one.source for one in watched)
     return f"A rerun over {where}: {there}"
-
-
-if __name__ == "__main__":
-    sys.exit(main("python -m flows.status", sys.argv[1:]))

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from flows.status import main
+from flows.cli.status import main
 from pipelines.inbox.ledger import Ledger, Watched, running
 from pipelines.inbox.looks import look_at
 from tests.flows.test_rurnet import rurnet
