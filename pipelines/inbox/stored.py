@@ -62,10 +62,11 @@ def from_text(text: str) -> SceneOutcome:
 
 
 def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        if (name := type(value).__name__) == "ErrorRegion":
-            return {_KIND: name, "kind": value.kind, "pixels": value.pixels,
-                    "outline": value.outline.wkb_hex}  # fmt: skip
+    name = type(value).__name__
+    if name == "ErrorRegion":
+        outline = value.outline.wkb_hex
+        return {_KIND: name, "kind": value.kind, "pixels": value.pixels, "outline": outline}
+    if is_dataclass(value):
         assert name in _CLASSES, name
         kept = [field.name for field in fields(value) if field.name not in _NOT_STORED]
         return {_KIND: name, **{each: _plain(getattr(value, each)) for each in kept}}

@@ -45,10 +45,10 @@ class Result:
 
     def _done_in(self, run: "ThisRun") -> str:
         there, failed = len(self.report.scenes), len(self.report.failed)
-        done = len(set(run.tried) & {scene.name for scene in self.report.scenes})
+        computed = sum(bool(scene.parts_computed) for scene in self.report.scenes)
         said = [
-            f"{done} scene{'' if done == 1 else 's'} done in this run",
-            f"{there} of {there + failed} in {self.folder}",
+            f"{computed} scene{'' if computed == 1 else 's'} computed in this run",
+            f"{there} of {there + failed} done in {self.folder}",
         ]
         if self.report.skipped:
             said.append(f"{len(self.report.skipped)} outside the area of interest")

@@ -52,7 +52,7 @@ def test_what_is_good_is_done_and_what_is_broken_is_named_with_its_reason(first)
         manifest = json.loads((folder / "outbox" / name / "manifest.json").read_text())
         assert lines[name].samples == manifest["input"]["samples"][:16]
         assert lines[name].run == result.report.this_run.id
-    assert result.done == f"4 scenes done in this run, 4 of 9 in {folder / 'outbox'}"
+    assert result.done == f"4 scenes computed in this run, 4 of 9 done in {folder / 'outbox'}"
 
 
 def test_a_report_over_runs_is_read_back_as_it_was(first):
@@ -239,7 +239,7 @@ def test_of_a_hundred_scenes_five_are_broken(write_raster, roads_weights, tmp_pa
         scene(write_raster, tmp_path / "inbox" / f"s{number:02}.tif", number)
     broken = break_five(write_raster, tmp_path / "inbox")
     first = run_job(tmp_path, roads_weights)
-    assert first.done == f"95 scenes done in this run, 95 of 100 in {tmp_path / 'outbox'}"
+    assert first.done == f"95 scenes computed in this run, 95 of 100 done in {tmp_path / 'outbox'}"
     for result in (first, *(run_job(tmp_path, roads_weights) for _ in range(2))):
         assert {failure.input for failure in result.failed} == {
             str(tmp_path / "inbox" / f"{name}.tif") for name in broken
