@@ -69,9 +69,7 @@ class Job:
     def nothing(self) -> str:
         """Why there is nothing to do, in words."""
         said = [f"Nothing was done: nothing new among {len(self.sources)} scenes ({self.plan})"]
-        said += [f"waiting: {', '.join(one.input for one in self.waiting.values())}"] * bool(
-            self.waiting
-        )
+        said += [one.error for one in (*self.waiting.values(), *self.taken.values())]
         return "; ".join(said) + "."
 
     def around(self, name: str, work: Callable[[], SceneOutcome]) -> SceneOutcome:

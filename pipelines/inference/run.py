@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from glob import glob
 from importlib.metadata import version
@@ -30,7 +30,7 @@ from pipelines.inputs.labels import Labelling, labelling_of
 from pipelines.inputs.normalisation import WantedRange
 from pipelines.inputs.opening import Reading
 from pipelines.inputs.scene_input import SceneInput
-from pipelines.measurements.zones import discs_of
+from pipelines.measurements.zones import Disc, discs_of
 from pipelines.models.weights import Model, Task, load
 from pipelines.report.build import IN_FIELD, THERE, build_report, failures
 from pipelines.report.write import write_report
@@ -157,9 +157,14 @@ def _infer(
             Path(inbox).mkdir(parents=True, exist_ok=True)
         report = report_of([], models, config)
         return Result(report, config.output, [], reported=False, nothing=nothing)
+    discs = discs_of(
+        config.disc if isinstance(config, InferDrive) else None, [item.name for item in items]
+    )
     if config.inbox:
-        return _infer_inbox(config, models, items, progress, start)
-    outcomes = _measured(run_batch(items, models, config, config.output, progress), models, config)
+        return _infer_inbox(config, models, items, discs, progress, start)
+    outcomes = run_batch(items, models, config, config.output, progress)
+    if config.measurements:
+        outcomes = measured(outcomes, models[0].card.classes[1:], discs)
     report = report_of(outcomes, models, config, time.perf_counter() - start)
     if (config.output / "report.json").exists() and outcomes and not report.scenes:
         # What is there tells of more.
@@ -171,6 +176,7 @@ def _infer_inbox(
     config: InferRoads | InferDrive,
     models: list[Model],
     items: list[SceneInput],
+    discs: Mapping[str, Disc],
     progress: Progress,
     start: float,
 ) -> Result:
@@ -179,12 +185,15 @@ def _infer_inbox(
     check_output(config.output)
     by_name = {item.name: item for item in items}
     with job_over(config, items, _made_with(config, models), progress.run) as job:
-        if not job.due:
+        due = [by_name[name] for name in job.due]
+        now = []
+        if due:
+            now = run_scenes(due, models, config, config.output, Noting(job, progress))
+        if not (now := job.ended(now)):
             report = replace(report_of([], models, config), this_run=job.this_run())
             return Result(report, config.output, [], reported=False, nothing=job.nothing)
-        due = [by_name[name] for name in job.due]
-        now = run_scenes(due, models, config, config.output, Noting(job, progress))
-        now = _measured(job.ended(now), models, config)
+        if config.measurements:
+            now = measured(now, models[0].card.classes[1:], discs)
         with job.reporting(now) as every:
             every = some_inside(every)
             report = report_of(every, models, config, time.perf_counter() - start)
@@ -202,17 +211,6 @@ def _made_with(config: InferRoads | InferDrive, models: Sequence[Model]) -> str:
         "version": version("rurnet"),
     }
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _measured(
-    outcomes: list[SceneOutcome], models: Sequence[Model], config: InferRoads | InferDrive
-) -> list[SceneOutcome]:
-    """The outcomes, with what is measured of each scene where that is asked for."""
-    if not config.measurements:
-        return outcomes
-    told = config.disc if isinstance(config, InferDrive) else None
-    discs = discs_of(told, [outcome.name for outcome in outcomes])
-    return measured(outcomes, models[0].card.classes[1:], discs)
 
 
 def _reported(

@@ -199,6 +199,8 @@ def test_a_scene_that_another_run_has_is_left_to_it(write_raster, roads_weights,
     with running(outbox, "other"):
         ledger.claim("a", {}, "x", "other")
         result = run_job(tmp_path, roads_weights)
+        again = run_job(tmp_path, roads_weights)
+    assert "1 done already, 1 being done by another run" in again.nothing
     assert result.report.this_run.tried == ["b"]
     assert [one.name for one in result.report.scenes] == ["b"]
 
