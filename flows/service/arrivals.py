@@ -31,7 +31,7 @@ def main(called: str, words: Sequence[str]) -> NoReturn:
         called: How the command is typed, for its help and its errors.
         words: What was typed after that.
     """
-    app = App(name=called, help=__doc__, version_flags=())
+    app = App(name=called, help=__doc__, version_flags=(), suppress_keyboard_interrupt=False)
     app.default(watch)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.default_int_handler)
