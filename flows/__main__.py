@@ -30,6 +30,18 @@ def _serve(called: str, words: Sequence[str]) -> None:
     main(called, words)
 
 
+def _status(called: str, words: Sequence[str]) -> None:
+    from flows.cli.status import main
+
+    sys.exit(main(called, words))
+
+
+def _watch(called: str, words: Sequence[str]) -> None:
+    from flows.service.arrivals import main
+
+    main(called, words)
+
+
 def _networks(called: str, words: Sequence[str]) -> None:
     from rurnet.__main__ import main
 
@@ -57,8 +69,9 @@ def _demo(called: str, words: Sequence[str]) -> None:
 def _install_completion(_: str, words: Sequence[str]) -> None:
     from flows.cli.completion import files, install_completion
     from flows.serve import serve
+    from flows.service.arrivals import watch
 
-    described = {"serve": serve}
+    described: dict[str, Callable[..., object]] = {"serve": serve, "watch": watch}
     tools = {
         name: (tool.help, described.get(name, files))
         for name, tool in TOOLS.items()
@@ -69,6 +82,8 @@ def _install_completion(_: str, words: Sequence[str]) -> None:
 
 TOOLS = {
     "serve": Tool("Serve every flow as a Prefect deployment until interrupted.", _serve),
+    "status": Tool("Print the ledger of an outbox, and what a rerun would do.", _status),
+    "watch": Tool("Run the job of an inbox when scenes arrive there, through Prefect.", _watch),
     "networks": Tool("List the networks with their size, cost and speed here.", _networks),
     "export": Tool("Write weights for other programs: as ONNX, .pt2, MONAI bundle.", _export),
     "figures": Tool("Draw the figures of a run for a paper, as PDF, SVG and PNG.", _figures),

@@ -16,6 +16,7 @@ FLOORS = (
     {"pipelines.sampling", "pipelines.scores"},
     {"pipelines.measurements"},
     {"pipelines.datasets", "pipelines.results"},
+    {"pipelines.inbox"},
     {"pipelines.report"},
     {"pipelines.evaluation"},
     {"pipelines.lines"},

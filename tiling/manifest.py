@@ -165,6 +165,18 @@ def working(
                 folder.rmdir()
 
 
+def finished(folder: Path) -> Manifest | None:
+    """The manifest of a finished result whose files are all there; None where there is none.
+
+    Raises:
+        ManifestError: It cannot be read.
+    """
+    manifest = Manifest.read(folder / MANIFEST)
+    if manifest is None or not manifest.outputs or not _whole(folder, manifest):
+        return None
+    return manifest
+
+
 def refused(folder: Path, settings: Mapping[str, Any]) -> ManifestError | None:
     """The error by which a run with these settings would end at once; None where there is none."""
     old = Manifest.read(folder / MANIFEST) or _begun(folder)

@@ -29,6 +29,19 @@ def print_result(result: Result) -> None:
         _print_estimates(out, result.estimates)
         return
     report = result.report
+    if report.this_run is None:
+        _print_scenes(out, result)
+    else:
+        # Of all scenes of the outbox, which may be thousands, the report tells.
+        out.print(result.done, markup=False)
+    for path in result.trained:
+        out.print(f"weights: {path}", markup=False)
+    if result.reported:
+        out.print(f"report: {result.folder / 'report.html'}", markup=False)
+
+
+def _print_scenes(out: Console, result: Result) -> None:
+    report = result.report
     if report.pooled is None and report.measurements is not None:
         out.print(_measurement_table(report))
         if report.measurements.kind == "vessels":
@@ -52,10 +65,6 @@ def print_result(result: Result) -> None:
     if lines:
         first, *others = lines
         out.print(f"lines: {sum(others, first)}", markup=False)
-    for path in result.trained:
-        out.print(f"weights: {path}", markup=False)
-    if result.reported:
-        out.print(f"report: {result.folder / 'report.html'}", markup=False)
 
 
 def score_table(report: Report) -> Table:

@@ -176,6 +176,11 @@ class ManyProgress(Progress):
     def __init__(self, progress: Sequence[Progress]) -> None:
         self._all = progress
 
+    @property
+    def run(self) -> str | None:
+        """See `Progress`."""
+        return next((one.run for one in self._all if one.run is not None), None)
+
     def doing(self, what: str) -> None:
         """See `Progress`."""
         for one in self._all:

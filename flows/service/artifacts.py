@@ -91,7 +91,9 @@ def _in_words(
         lines += [f"Report: `{page}`", ""]
     for path in result.trained:
         lines += [f"Weights: `{path.resolve()}`", ""]
-    if result.estimates is None and result.nothing is None:
+    if report.this_run is not None and result.nothing is None:
+        lines.append(f"{result.done}.")
+    elif result.estimates is None and result.nothing is None:
         lines.append(f"{len(report.scenes)} done, {len(result.failed)} failed, "
                      f"{len(report.skipped)} left out.")  # fmt: skip
     lines += ["", *(f"- failed: {failure.error}" for failure in result.failed)]

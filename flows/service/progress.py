@@ -9,6 +9,7 @@ from uuid import UUID
 from prefect import State, Task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from pipelines.results.progress import Progress
@@ -22,6 +23,12 @@ _UPDATE_EVERY_S = 2.0
 
 class SceneTasks(Progress):
     """Makes a task run of each scene: it has the scene's name, state, log and times."""
+
+    @property
+    def run(self) -> str | None:
+        """Identifier of the flow run."""
+        identifier: str | None = flow_run.id
+        return identifier
 
     def around(self, name: str, work: "Callable[[], SceneOutcome]") -> "SceneOutcome":
         """See `Progress`."""

@@ -129,6 +129,22 @@ class RunSettings(Configuration):
     ] = False
 
 
+class InboxSettings(Configuration):
+    """Settings of a job over a folder that grows."""
+
+    inbox: Annotated[
+        bool,
+        Field(description="Do what is new or changed since earlier runs, and keep a ledger in "
+              "the output folder: scenes that are still being written wait, those that keep "
+              "failing are left alone, and the report tells of all scenes of that folder."),
+    ] = False  # fmt: skip
+    attempts: Annotated[
+        int,
+        Field(ge=1, description="With inbox: failures after which a scene is left alone, until "
+              "it changes or is named itself."),
+    ] = 3  # fmt: skip
+
+
 class PredictionSettings(RunSettings, ScoringSettings, ComputeSettings, ResultSettings):
     """All four parts together. pydantic lists the fields of the last base first."""
 
@@ -152,7 +168,7 @@ class PredictionSettings(RunSettings, ScoringSettings, ComputeSettings, ResultSe
             name
             for part in (
                 ComputeSettings, ScoringSettings, RunSettings, BatchSettings, LineSettings,
-                VesselMeasureSettings,
+                VesselMeasureSettings, InboxSettings,
             )
             for name in part.model_fields
         } - set(ThresholdSettings.model_fields)  # fmt: skip
@@ -161,6 +177,18 @@ class PredictionSettings(RunSettings, ScoringSettings, ComputeSettings, ResultSe
         return self.model_dump(
             mode="json", exclude={*others, "noted_threshold", "any_scale", "lines"}
         )
+
+    def of_the_report(self) -> dict[str, Any]:
+        """Returns all settings that change what a report says of a scene, as JSON values by name.
+
+        Scenes are reported together only if these agree.
+        """
+        others = {
+            name
+            for part in (ComputeSettings, RunSettings, InboxSettings)
+            for name in part.model_fields
+        }
+        return self.model_dump(mode="json", exclude={*others, "scenes", "output", "figures"})
 
 
 class BatchSettings(Configuration):
@@ -172,7 +200,7 @@ class BatchSettings(Configuration):
     model: list[str]
 
 
-class InferRoads(PredictionSettings, LineSettings, MeasureSettings, BatchSettings):
+class InferRoads(PredictionSettings, LineSettings, MeasureSettings, InboxSettings, BatchSettings):
     """Find the roads in aerial scenes."""
 
     scenes: Annotated[
@@ -213,7 +241,7 @@ class InferRoads(PredictionSettings, LineSettings, MeasureSettings, BatchSetting
     lines: Annotated[bool, Field(description="Write the roads as lines too, for a GIS.")] = False
 
 
-class InferDrive(PredictionSettings, VesselMeasureSettings, BatchSettings):
+class InferDrive(PredictionSettings, VesselMeasureSettings, InboxSettings, BatchSettings):
     """Find the vessels in fundus images."""
 
     scenes: Annotated[

@@ -28,7 +28,7 @@ from pipelines.results.failure import failure_line
 from pipelines.results.levels import open_levels
 from pipelines.results.outcome import SceneOutcome
 from pipelines.results.progress import Progress
-from tiling.errors import OutsideError
+from tiling.errors import ManifestError, OutsideError, SinkError
 
 _LOG = logging.getLogger("rurnet")
 
@@ -57,6 +57,21 @@ def run_batch(
         PipelineError: Two scenes of one name, an unusable device or output folder, an unreachable
             scheduler, or models or steps that do not fit: nothing was run.
     """
+    return some_inside(run_scenes(items, models, settings, output, progress))
+
+
+def run_scenes(
+    items: Sequence[SceneInput],
+    models: Sequence[Model],
+    settings: PredictionSettings,
+    output: Path,
+    progress: Progress,
+) -> list[SceneOutcome]:
+    """Does what `run_batch` does, for scenes that are not all: there may be others inside the area.
+
+    Raises:
+        PipelineError: See `run_batch`.
+    """
     check_names(items)
     check_models(models, settings)
     check_output(output)
@@ -73,18 +88,18 @@ def run_batch(
             return progress.around(item.name, work)
 
         if workers.scenes == 1:
-            return _some_inside([run(item) for item in items])
+            return [run(item) for item in items]
         pool = ThreadPoolExecutor(workers.scenes, thread_name_prefix="scene")
         try:
             # Each with the context of this thread: Prefect keeps its run there.
             futures = [pool.submit(copy_context().run, run, item) for item in items]
-            return _some_inside([future.result() for future in futures])
+            return [future.result() for future in futures]
         finally:
             # Interrupted, it does not wait: scenes under way end when their workers are gone.
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _some_inside(outcomes: list[SceneOutcome]) -> list[SceneOutcome]:
+def some_inside(outcomes: list[SceneOutcome]) -> list[SceneOutcome]:
     """The outcomes; where the area meets none of the scenes, those outside of it are failures."""
     if any(outcome.done for outcome in outcomes):
         return outcomes
@@ -160,7 +175,8 @@ def run_scene(
         return SceneOutcome(item.name, item.source, skipped=str(error))
     except Exception as error:  # Whatever it is, the other scenes go on.
         line = failure_line(item.source, error, folder.parent)
-        return SceneOutcome(item.name, item.source, error=line)
+        of_scene = not isinstance(error, SinkError | ManifestError)
+        return SceneOutcome(item.name, item.source, error=line, of_scene=of_scene)
 
 
 def log_remarks(opened: OpenedScene) -> None:

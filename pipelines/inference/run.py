@@ -1,7 +1,12 @@
 """Inference over a batch of scenes, from configuration to report."""
 
+import hashlib
+import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from glob import glob
+from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
 
@@ -14,24 +19,27 @@ from pipelines.config.inference import (
     PredictionSettings,
 )
 from pipelines.errors import DataError, PipelineError
-from pipelines.inference.asked import check_asked
-from pipelines.inference.batch import run_batch
+from pipelines.inbox.job import Noting, job_over
+from pipelines.inference.asked import check_asked, check_output
+from pipelines.inference.batch import run_batch, run_scenes, some_inside
 from pipelines.inference.estimate import estimate_batch
 from pipelines.inference.measuring import measured
 from pipelines.inference.predictor import predictor_for
-from pipelines.inputs.discovery import fundus_inputs, road_inputs
+from pipelines.inputs.discovery import check_names, fundus_inputs, rasters_in, road_inputs
 from pipelines.inputs.labels import Labelling, labelling_of
 from pipelines.inputs.normalisation import WantedRange
 from pipelines.inputs.opening import Reading
 from pipelines.inputs.scene_input import SceneInput
-from pipelines.measurements.zones import discs_of
+from pipelines.measurements.zones import Disc, discs_of
 from pipelines.models.weights import Model, Task, load
-from pipelines.report.build import IN_FIELD, THERE, build_report
+from pipelines.report.build import IN_FIELD, THERE, build_report, failures
 from pipelines.report.write import write_report
 from pipelines.results.outcome import SceneOutcome
 from pipelines.results.progress import Progress
-from pipelines.results.report import Failure, Report
+from pipelines.results.report import Report
 from pipelines.results.result import Result
+from pipelines.results.this_run import Failure
+from tiling.scenes.names import kind_of, shown
 
 
 def infer_roads(config: InferRoads, progress: Progress) -> Result:
@@ -46,7 +54,7 @@ def infer_roads(config: InferRoads, progress: Progress) -> Result:
     """
     check_asked(config)
 
-    def items(models: list[Model]) -> list[SceneInput]:
+    def items(models: list[Model], scenes: list[str]) -> list[SceneInput]:
         card = models[0].card
         reading = Reading(
             bands=config.band_indexes or len(card.mean),
@@ -59,7 +67,7 @@ def infer_roads(config: InferRoads, progress: Progress) -> Result:
             labelling=_labelling(config, models),
             value_range=_value_range(config, models),
         )
-        return road_inputs(config.scenes, config.labels, reading)
+        return road_inputs(scenes, config.labels, reading)
 
     return _infer(config, "roads", ROADS_INBOX, items, progress)
 
@@ -81,7 +89,7 @@ def infer_drive(config: InferDrive, progress: Progress) -> Result:
             f"{source}: no such folder of masks; check --field, or give whole or derived"
         )
 
-    def items(models: list[Model]) -> list[SceneInput]:
+    def items(models: list[Model], scenes: list[str]) -> list[SceneInput]:
         card = models[0].card
         reading = Reading(
             bands=config.band_indexes or len(card.mean),
@@ -91,28 +99,41 @@ def infer_drive(config: InferDrive, progress: Progress) -> Result:
             labelling=_labelling(config, models),
             value_range=_value_range(config, models),
         )
-        return fundus_inputs(config.scenes, config.labels, reading)
+        return fundus_inputs(scenes, config.labels, reading)
 
     return _infer(config, "vessels", FUNDUS_INBOX, items, progress)
 
 
-def _nothing_in(scenes: list[str], inbox: str) -> str | None:
-    """Why there is nothing to do, where only the default inbox was asked for and it is empty."""
-    folder = Path(inbox)
-    if scenes != [inbox] or folder.is_file():
-        return None
-    if not folder.exists():
-        return f"Nothing was done: {folder} was not there. Put scenes there, or name some."
-    if any(path for path in folder.glob("*") if not path.name.startswith(".")):
-        return None
-    return f"Nothing was done: {folder} is empty. Put scenes there, or name some."
+def _beginning(config: InferRoads | InferDrive) -> list[str]:
+    """The scenes that are asked for; of an inbox job without folders and globs that are empty."""
+
+    def is_empty(source: str) -> bool:
+        if kind_of(source) == "glob":
+            return not glob(source)
+        return Path(source).is_dir() and not rasters_in(Path(source))
+
+    return [one for one in config.scenes if not (config.inbox and is_empty(one))]
+
+
+def _nothing_in(scenes: list[str], asked: list[str], inbox: str) -> str | None:
+    """Why there is nothing to do: inboxes are empty, or the default one is, or is not there."""
+    folder, why = Path(inbox), "which is empty"
+    if scenes:
+        if scenes != [inbox] or folder.is_file():
+            return None
+        if not folder.exists():
+            why = "which was not there"
+        elif any(path for path in folder.glob("*") if not path.name.startswith(".")):
+            return None
+    said = " and ".join(map(shown, asked))
+    return f"Nothing was done: no scenes in {said}, {why}. Put scenes there, or name some."
 
 
 def _infer(
     config: InferRoads | InferDrive,
     task: Task,
     inbox: str,
-    items_for: Callable[[list[Model]], list[SceneInput]],
+    items_for: Callable[[list[Model], list[str]], list[SceneInput]],
     progress: Progress,
 ) -> Result:
     start = time.perf_counter()
@@ -121,8 +142,9 @@ def _infer(
     if config.noted_threshold:
         noted = fmean(model.card.threshold for model in models)
         config = config.model_copy(update={"threshold": noted, "noted_threshold": False})
-    nothing = _nothing_in(config.scenes, inbox)
-    items = [] if nothing else items_for(models)
+    scenes = _beginning(config)
+    nothing = _nothing_in(scenes, config.scenes, inbox)
+    items = [] if nothing else items_for(models, scenes)
     if config.dry_run:
         estimates = estimate_batch(items, models, config, config.output)
         failed = [Failure(one.name, one.error) for one in estimates if one.error is not None]
@@ -131,11 +153,15 @@ def _infer(
             report, config.output, failed, estimates=estimates, reported=False, nothing=nothing
         )
     if nothing:
-        Path(inbox).mkdir(parents=True, exist_ok=True)
+        if config.scenes == [inbox]:
+            Path(inbox).mkdir(parents=True, exist_ok=True)
         report = report_of([], models, config)
         return Result(report, config.output, [], reported=False, nothing=nothing)
-    told = config.disc if isinstance(config, InferDrive) else None
-    discs = discs_of(told, [item.name for item in items])
+    discs = discs_of(
+        config.disc if isinstance(config, InferDrive) else None, [item.name for item in items]
+    )
+    if config.inbox:
+        return _infer_inbox(config, models, items, discs, progress, start)
     outcomes = run_batch(items, models, config, config.output, progress)
     if config.measurements:
         outcomes = measured(outcomes, models[0].card.classes[1:], discs)
@@ -143,13 +169,64 @@ def _infer(
     if (config.output / "report.json").exists() and outcomes and not report.scenes:
         # What is there tells of more.
         return Result(report, config.output, report.failed, reported=False)
+    return _reported(config, report, outcomes, report.failed)
+
+
+def _infer_inbox(
+    config: InferRoads | InferDrive,
+    models: list[Model],
+    items: list[SceneInput],
+    discs: Mapping[str, Disc],
+    progress: Progress,
+    start: float,
+) -> Result:
+    """Does what earlier runs have left; the report is that of the whole outbox."""
+    check_names(items)
+    check_output(config.output)
+    by_name = {item.name: item for item in items}
+    with job_over(config, items, _made_with(config, models), progress.run) as job:
+        due = [by_name[name] for name in job.due]
+        now = []
+        if due:
+            now = run_scenes(due, models, config, config.output, Noting(job, progress))
+        if not (now := job.ended(now)):
+            report = replace(report_of([], models, config), this_run=job.this_run())
+            return Result(report, config.output, [], reported=False, nothing=job.nothing)
+        if config.measurements:
+            now = measured(now, models[0].card.classes[1:], discs)
+        with job.reporting(now) as every:
+            every = some_inside(every)
+            report = report_of(every, models, config, time.perf_counter() - start)
+            report = replace(report, this_run=job.this_run())
+            names = {one.name for one in now}
+            failed = failures([one for one in every if one.name in names])
+            return _reported(config, report, every, failed)
+
+
+def _made_with(config: InferRoads | InferDrive, models: Sequence[Model]) -> str:
+    """Stands for all that a report of several runs must have in common."""
+    values = {
+        **config.of_the_report(),
+        "model": [f"{model.name} {model.digest}" for model in models],
+        "version": version("rurnet"),
+    }
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _reported(
+    config: InferRoads | InferDrive,
+    report: Report,
+    outcomes: Sequence[SceneOutcome],
+    failed: Sequence[Failure],
+) -> Result:
+    """Writes the report; where the disk refuses that, it is one more failure."""
     try:
         write_report(config.output, report, outcomes)
     except PipelineError as error:
         # After the scenes' own failures: a full disk stops them first, and those say more.
-        failed = [*report.failed, Failure(str(config.output), str(error))]
+        failed = [*failed, Failure(str(config.output), str(error))]
         return Result(report, config.output, failed, reported=False)
-    return Result(report, config.output, report.failed)
+    return Result(report, config.output, failed)
 
 
 def report_of(

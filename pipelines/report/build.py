@@ -21,7 +21,6 @@ from pipelines.results.report import (
     Comparison,
     CurvePoints,
     DrawnScene,
-    Failure,
     ModelUsed,
     Report,
     SceneEntry,
@@ -30,6 +29,7 @@ from pipelines.results.report import (
     StepSummary,
     Summary,
 )
+from pipelines.results.this_run import Failure
 from pipelines.scores.counts import SceneCounts, combined
 from pipelines.scores.curve import HALF, Number, Values, mean_of_defined
 from pipelines.scores.histogram import curve_of

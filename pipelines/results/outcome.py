@@ -135,6 +135,7 @@ class SceneOutcome:
         lines: What there is on its lines; None where none were made.
         measures: None where nothing was measured.
         error: Why the scene failed; None where it did not.
+        of_scene: Whether that has to do with the scene, and not with the folder of its results.
         skipped: Why it was left out, though nothing is wrong with it; None where it was not.
     """
 
@@ -156,6 +157,7 @@ class SceneOutcome:
     lines: LinesFound | None = None
     measures: "SceneMeasures | None" = None
     error: str | None = None
+    of_scene: bool = True
     skipped: str | None = None
 
     @property

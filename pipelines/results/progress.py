@@ -13,6 +13,11 @@ class Progress:
     This one shows nothing; others show what they override.
     """
 
+    @property
+    def run(self) -> str | None:
+        """Name of the run; None where nobody has given it one."""
+        return None
+
     def doing(self, what: str) -> None:
         """This is being done before the first scene begins."""
 

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from pipelines.inputs.scene_input import FieldUsed
 from pipelines.results.lines import LinesFound
+from pipelines.results.this_run import Failure, ThisRun
 from pipelines.scores.curve import Number
 from pipelines.scores.intervals import Interval
 from pipelines.scores.scores import Scores
@@ -19,19 +20,6 @@ SCHEMA = 2
 
 ByPath = Mapping[str, Number]
 """A number for each of `pipelines.scores.scores.PATHS`."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Something that could not be done.
-
-    Attributes:
-        input: What was asked for: a path or URL.
-        error: Why it failed, and what to do.
-    """
-
-    input: str
-    error: str
 
 
 @dataclass(frozen=True)
@@ -339,6 +327,7 @@ class Report:
         failed: What was not done.
         skipped: What was left out because it lies outside the area of interest.
         made_with: Command, versions, machine.
+        this_run: What of all this the run did that wrote it; None where that is everything.
     """
 
     schema: int
@@ -361,6 +350,7 @@ class Report:
     skipped: Sequence[Failure]
     made_with: MadeWith
     measurements: Measured | None = None
+    this_run: ThisRun | None = None
 
 
 def from_json(contents: Mapping[str, Any]) -> Report:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipelines.results.estimate import SceneEstimate
-    from pipelines.results.report import Failure, Report
+    from pipelines.results.report import Report
+    from pipelines.results.this_run import Failure, ThisRun
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,27 @@ class Result:
     @property
     def done(self) -> str:
         """How many scenes are done, in words."""
+        if self.report.this_run is not None:
+            return self._done_in(self.report.this_run)
         there, left_out = len(self.report.scenes), len(self.report.skipped)
         every = there + left_out + len(self.failed)
         outside = f", {left_out} outside the area of interest" if left_out else ""
         return f"{there} of {every} scene{'' if every == 1 else 's'} done{outside}"
+
+    def _done_in(self, run: "ThisRun") -> str:
+        there, failed = len(self.report.scenes), len(self.report.failed)
+        computed = sum(bool(scene.parts_computed) for scene in self.report.scenes)
+        said = [
+            f"{computed} scene{'' if computed == 1 else 's'} computed in this run",
+            f"{there} of {there + failed} done in {self.folder}",
+        ]
+        if self.report.skipped:
+            said.append(f"{len(self.report.skipped)} outside the area of interest")
+        if run.waiting:
+            said.append(f"{len(run.waiting)} waiting: {', '.join(o.input for o in run.waiting)}")
+        if run.quarantined:
+            said.append(f"{len(run.quarantined)} quarantined")
+        return ", ".join(said)
 
     @property
     def weights(self) -> Path | None:

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from urllib.request import urlopen
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from flows.service.api import answers
 from flows.table import FLOWS
 from pipelines.datasets.synthetic import write_drive_folder, write_road_scene
+from pipelines.inbox.ledger import Ledger
 from tests.flows.service.serving import PREFECT, ROOT, Served, clean_environment, free_port
 
 
@@ -119,8 +121,44 @@ def test_an_empty_inbox_is_nothing_to_do_and_names_no_report(served):
     done = served.prefect("deployment", "run", "infer-drive", "--watch")
     state = newest_run(served)["state"]
     assert (state["type"], state["name"]) == ("COMPLETED", "Nothing to do"), done.stdout
-    assert state["message"].startswith("Nothing was done: inbox/fundus is empty")
+    assert state["message"].startswith(
+        "Nothing was done: no scenes in inbox/fundus, which is empty"
+    )
     assert not (served.folder / "outbox/fundus").exists()
+
+
+def test_a_scene_that_arrives_in_a_watched_folder_is_done_by_the_job(served):
+    folder = served.folder / "arrivals"
+    folder.mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-m", "flows", "watch", str(folder), "--every", "0.5"],
+        cwd=served.folder, env={**served.environment, "PREFECT_API_URL": served.url},
+        stdout=subprocess.PIPE, text=True,
+    ) as watching:  # fmt: skip
+        try:
+            assert "Made the automation" in watching.stdout.readline()
+            assert "Watching" in watching.stdout.readline()
+            write_road_scene(folder / "late.tif", served.folder / "late-label.tif", 64, seed=5)
+            assert watching.stdout.readline() == f"1 arrived: {folder / 'late.tif'}\n"
+        finally:
+            watching.terminate()
+    assert watching.returncode == 0
+    mask = served.folder / "outbox/roads/late/mask.tif"
+    wait_until(lambda: mask.is_file() and newest_run(served)["state"]["type"] == "COMPLETED")
+    run = newest_run(served)
+    assert run["parameters"]["scenes"] == [str(folder)]
+    assert run["state"]["message"].startswith(
+        "1 scene computed in this run, 1 of 1 done in outbox/roads"
+    )
+    line = Ledger(served.folder / "outbox/roads").lines()["late"]
+    assert (line.state, line.run) == ("done", run["id"])
+
+
+def wait_until(moment):
+    end = time.monotonic() + 240
+    while not moment():
+        assert time.monotonic() < end
+        time.sleep(0.5)
 
 
 def test_every_flow_has_a_deployment_of_its_name_with_the_options_as_parameters(served):

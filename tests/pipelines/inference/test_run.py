@@ -155,7 +155,10 @@ def test_an_empty_default_inbox_is_made_and_said_to_be_empty_and_nothing_is_repo
 ):
     weights = request.getfixturevalue(fixture)
     monkeypatch.chdir(tmp_path)
-    for found in (f"{inbox} was not there", f"{inbox} is empty"):
+    for found in (
+        f"no scenes in {inbox}, which was not there",
+        f"no scenes in {inbox}, which is empty",
+    ):
         result = infer(config(model=[str(weights)], device="cpu"), Silence())
         assert found in result.nothing
         assert not result.reported

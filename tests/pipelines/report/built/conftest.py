@@ -22,6 +22,7 @@ from pipelines.report.build import THERE, build_report
 from pipelines.report.write import write_report
 from pipelines.results.outcome import SceneScores
 from pipelines.results.progress import Silence
+from pipelines.results.this_run import Failure, ThisRun
 from tiling.masks.mask import threshold_level
 
 HEIGHT, WIDTH = 80, 120
@@ -94,10 +95,12 @@ def whole(outcomes, config, model, tmp_path_factory):
     """The report, as it is built; the run is compared with the second observer."""
     drawn = [replace(one, scores=SceneScores(one.scores.second)) for one in outcomes if one.scores]
     comparison = compared("ours", outcomes, "drawn", drawn, threshold_level(0.6), CLASSES)
-    return build_report(
+    report = build_report(
         outcomes, config, [model], counted=THERE, classes=CLASSES, seconds=12.34,
         step_seconds=STEPS, comparison=comparison,
     )  # fmt: skip
+    left = [Failure("late.tif", "is still written")]
+    return replace(report, this_run=ThisRun("run", [AWKWARD], left, left))
 
 
 @pytest.fixture(scope="session")
