@@ -30,6 +30,12 @@ def _serve(called: str, words: Sequence[str]) -> None:
     main(called, words)
 
 
+def _deploy(called: str, words: Sequence[str]) -> None:
+    from flows.deploy import main
+
+    main(called, words)
+
+
 def _networks(called: str, words: Sequence[str]) -> None:
     from rurnet.__main__ import main
 
@@ -56,9 +62,10 @@ def _demo(called: str, words: Sequence[str]) -> None:
 
 def _install_completion(_: str, words: Sequence[str]) -> None:
     from flows.cli.completion import files, install_completion
+    from flows.deploy import deploy
     from flows.serve import serve
 
-    described = {"serve": serve}
+    described = {"serve": serve, "deploy": deploy}
     tools = {
         name: (tool.help, described.get(name, files))
         for name, tool in TOOLS.items()
@@ -69,6 +76,7 @@ def _install_completion(_: str, words: Sequence[str]) -> None:
 
 TOOLS = {
     "serve": Tool("Serve every flow as a Prefect deployment until interrupted.", _serve),
+    "deploy": Tool("Have the workers of a Prefect pool run every flow.", _deploy),
     "networks": Tool("List the networks with their size, cost and speed here.", _networks),
     "export": Tool("Write weights for other programs: as ONNX, .pt2, MONAI bundle.", _export),
     "figures": Tool("Draw the figures of a run for a paper, as PDF, SVG and PNG.", _figures),

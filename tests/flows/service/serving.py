@@ -63,6 +63,12 @@ class Served:
             capture_output=True, text=True, timeout=900,
         )  # fmt: skip
 
+    def rurnet(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "flows", *words], cwd=self.folder, env=self.environment,
+            capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+
     def python(self, code: str) -> str:
         """What a script prints that uses the server."""
         done = subprocess.run(

@@ -172,10 +172,23 @@ def test_what_a_person_set_stays_when_deployments_are_registered_again(served):
     assert found["description"] == FLOWS["infer-drive"].help
 
 
-def test_what_a_person_set_stays_when_prefect_yaml_is_deployed_to_a_pool_and_served_again(served):
-    served.prefect("work-pool", "create", "rurnet", "--type", "process")
+def test_what_a_person_set_stays_when_flows_are_deployed_to_a_pool_and_served_again(served):
+    """By our command, which makes the pool, then by Prefect's with `prefect.yaml`."""
     before = served.deployment("infer-drive")
     served.send("PATCH", f"deployments/{before['id']}", SET_BY_A_PERSON)
+    said = served.rurnet("deploy", "--pool", "rurnet").stdout
+    assert "pool rurnet: made, of type process" in said
+    assert "was run by flows.serve, is now run by the workers of the pool rurnet" in said
+    found = served.deployment("infer-drive")
+    assert found["work_pool_name"] == "rurnet"
+    assert set_of(found) == SET_BY_A_PERSON
+    [step] = found["pull_steps"]
+    assert step == {
+        "prefect.deployments.steps.set_working_directory": {"directory": str(served.folder)}
+    }
+    refused = served.rurnet("deploy", "--pool", "rurnet", "--type", "docker")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("error: pool rurnet: is there and runs process, not docker")
     (served.folder / "prefect.yaml").write_text((ROOT / "prefect.yaml").read_text())
     done = served.prefect("--no-prompt", "deploy", "--name", "infer-drive")
     assert done.returncode == 0, done.stdout + done.stderr
