@@ -36,6 +36,12 @@ def _deploy(called: str, words: Sequence[str]) -> None:
     main(called, words)
 
 
+def _notify(called: str, words: Sequence[str]) -> None:
+    from flows.notify import main
+
+    main(called, words)
+
+
 def _networks(called: str, words: Sequence[str]) -> None:
     from rurnet.__main__ import main
 
@@ -63,9 +69,10 @@ def _demo(called: str, words: Sequence[str]) -> None:
 def _install_completion(_: str, words: Sequence[str]) -> None:
     from flows.cli.completion import files, install_completion
     from flows.deploy import deploy
+    from flows.notify import notify
     from flows.serve import serve
 
-    described = {"serve": serve, "deploy": deploy}
+    described = {"serve": serve, "deploy": deploy, "notify": notify}
     tools = {
         name: (tool.help, described.get(name, files))
         for name, tool in TOOLS.items()
@@ -77,6 +84,7 @@ def _install_completion(_: str, words: Sequence[str]) -> None:
 TOOLS = {
     "serve": Tool("Serve every flow as a Prefect deployment until interrupted.", _serve),
     "deploy": Tool("Have the workers of a Prefect pool run every flow.", _deploy),
+    "notify": Tool("Tell a webhook, Slack or an e-mail address of runs that fail.", _notify),
     "networks": Tool("List the networks with their size, cost and speed here.", _networks),
     "export": Tool("Write weights for other programs: as ONNX, .pt2, MONAI bundle.", _export),
     "figures": Tool("Draw the figures of a run for a paper, as PDF, SVG and PNG.", _figures),

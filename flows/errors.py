@@ -32,6 +32,10 @@ class ServerError(FlowsError, ConnectionError):
     """The Prefect server cannot be started or found."""
 
 
+class NotifyError(FlowsError, ValueError):
+    """A notification cannot be set up as it was asked for."""
+
+
 def checked(result: "Result") -> "Result":
     """Returns the result if no scene failed.
 

@@ -64,6 +64,7 @@ def serve(
 def _serve(limit: int) -> None:
     from prefect.runner import Runner
 
+    from flows.service.alerts import end_dead_runs
     from flows.service.cleanup import crash_abandoned_runs
     from flows.service.deployments import deployments
 
@@ -71,6 +72,7 @@ def _serve(limit: int) -> None:
     with _only_one():
         for name in crash_abandoned_runs(list(FLOWS)):
             console.print(f"{name}: its process is gone; marked as crashed")
+        end_dead_runs()
         # `prefect.serve` would do this too, but its message has no address and no short names.
         runner = Runner(limit=limit, pause_on_shutdown=False)
         for deployment in deployments():

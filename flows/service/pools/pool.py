@@ -10,6 +10,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.workers.utilities import get_default_base_job_template_for_infrastructure_type
 
 from flows.errors import ServerError
+from flows.service.alerts import end_dead_runs
 from flows.service.deployments import deployments
 from flows.service.pools.templates import DATA, job_template, worker_type
 from flows.table import FLOWS
@@ -32,6 +33,7 @@ def deploy_to_pool(
     Raises:
         ServerError: The pool is there and is of another kind.
     """
+    end_dead_runs()
     type_there = asyncio.run(_pool_type(pool, kind, image, gpus, say))
     in_containers = type_there in _IN_CONTAINERS
     for deployment in deployments():
