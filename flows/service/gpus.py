@@ -5,7 +5,9 @@ There is a limit for each GPU, named after it. So it holds for all runs of a mac
 between two runs (a limit of 2), or take one out of use (a limit of 0).
 """
 
+import logging
 import os
+import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -95,6 +97,8 @@ def _held(gpus: Sequence[str], count: int, say: Callable[[str], None]) -> Iterat
                 if _entered(stack, mine):
                     yield mine
                     return
+            time.sleep(random.random())  # Several asked for the same.
+            continue
         if not said:
             say(f"waits for a GPU: all {len(gpus)} are other runs', or out of use")
             said = True
@@ -103,6 +107,7 @@ def _held(gpus: Sequence[str], count: int, say: Callable[[str], None]) -> Iterat
 
 def _entered(stack: ExitStack, gpus: Sequence[str]) -> bool:
     """Takes a slot of each of the GPUs, or none if another run was faster."""
+    logging.getLogger("prefect._internal.concurrency").addFilter(_is_no_refusal)
     try:
         stack.enter_context(
             concurrency(
@@ -122,15 +127,22 @@ def _entered(stack: ExitStack, gpus: Sequence[str]) -> bool:
     return True
 
 
+def _is_no_refusal(record: logging.LogRecord) -> bool:
+    """Keeps out of logs that another run was faster: it is raised as well."""
+    return not str(record.msg).startswith("Service %r failed to process item")
+
+
 def free_gpus(gpus: Sequence[str], slots: Mapping[str, tuple[int, int]]) -> list[str]:
-    """Returns the GPUs that have a free slot, those with the fewest runs first.
+    """Returns the GPUs that have a free slot, those with the fewest runs first, else in any order.
+
+    Runs that begin at the same time mostly choose different ones then.
 
     Args:
         gpus: Their identifiers.
         slots: For each, how many are taken, and how many there are.
     """
     free = [gpu for gpu in gpus if slots[gpu][0] < slots[gpu][1]]
-    return sorted(free, key=lambda gpu: slots[gpu][0])
+    return sorted(random.sample(free, len(free)), key=lambda gpu: slots[gpu][0])
 
 
 def _make_limits(client: SyncPrefectClient, gpus: Sequence[str]) -> None:
