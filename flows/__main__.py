@@ -31,15 +31,24 @@ def _serve(called: str, words: Sequence[str]) -> None:
 
 
 def _deploy(called: str, words: Sequence[str]) -> None:
-    from flows.deploy import main
+    from flows.operations.deploy import deploy
+    from flows.operations.tool import run_tool
 
-    main(called, words)
+    run_tool(deploy, called, words)
 
 
 def _notify(called: str, words: Sequence[str]) -> None:
-    from flows.notify import main
+    from flows.operations.notify import notify
+    from flows.operations.tool import run_tool
 
-    main(called, words)
+    run_tool(notify, called, words)
+
+
+def _slurm_workers(called: str, words: Sequence[str]) -> None:
+    from flows.operations.slurm_workers import slurm_workers
+    from flows.operations.tool import run_tool
+
+    run_tool(slurm_workers, called, words)
 
 
 def _networks(called: str, words: Sequence[str]) -> None:
@@ -68,11 +77,17 @@ def _demo(called: str, words: Sequence[str]) -> None:
 
 def _install_completion(_: str, words: Sequence[str]) -> None:
     from flows.cli.completion import files, install_completion
-    from flows.deploy import deploy
-    from flows.notify import notify
+    from flows.operations.deploy import deploy
+    from flows.operations.notify import notify
+    from flows.operations.slurm_workers import slurm_workers
     from flows.serve import serve
 
-    described = {"serve": serve, "deploy": deploy, "notify": notify}
+    described = {
+        "serve": serve,
+        "deploy": deploy,
+        "notify": notify,
+        "slurm-workers": slurm_workers,
+    }
     tools = {
         name: (tool.help, described.get(name, files))
         for name, tool in TOOLS.items()
@@ -85,6 +100,7 @@ TOOLS = {
     "serve": Tool("Serve every flow as a Prefect deployment until interrupted.", _serve),
     "deploy": Tool("Have the workers of a Prefect pool run every flow.", _deploy),
     "notify": Tool("Tell a webhook, Slack or an e-mail address of runs that fail.", _notify),
+    "slurm-workers": Tool("Start a Dask cluster whose workers are jobs of Slurm.", _slurm_workers),
     "networks": Tool("List the networks with their size, cost and speed here.", _networks),
     "export": Tool("Write weights for other programs: as ONNX, .pt2, MONAI bundle.", _export),
     "figures": Tool("Draw the figures of a run for a paper, as PDF, SVG and PNG.", _figures),

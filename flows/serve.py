@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from typing import Annotated, NoReturn
 from urllib.parse import urlparse
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 from rich.console import Console
 
-from flows.errors import FlowsError, ServerError
+from flows.errors import ServerError
+from flows.operations.tool import run_tool
 from flows.service.api import DEFAULT_URL, prefect_home, prefect_is_configured
 from flows.service.reports import reports_served
 from flows.service.server import running_server
@@ -27,16 +28,7 @@ def main(called: str, words: Sequence[str]) -> NoReturn:
         called: How the command is typed, for its help and its errors.
         words: What was typed after that.
     """
-    app = App(name=called, help=__doc__, version_flags=())
-    app.default(serve)
-    try:
-        app(words)
-    except FlowsError as error:
-        Console(stderr=True).print(f"error: {error}", markup=False)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(0)
-    sys.exit(0)
+    run_tool(serve, called, words)
 
 
 def serve(

@@ -39,15 +39,18 @@ def test_commands_and_deployments_that_are_named_exist(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_options_that_are_named_exist(page):
-    from flows.deploy import deploy
-    from flows.notify import notify
+    from flows.operations.deploy import deploy
+    from flows.operations.notify import notify
+    from flows.operations.slurm_workers import slurm_workers
     from flows.serve import serve
 
     fields = {
         field.replace("_", "-") for flow in FLOWS.values() for field in flow.config().model_fields
     }
     fields |= {name.removeprefix("--") for name in TOOLS}
-    fields |= {name for tool in (serve, deploy, notify) for name in tool.__annotations__} | {"help"}
+    tools = (serve, deploy, notify, slurm_workers)
+    fields |= {name.replace("_", "-") for tool in tools for name in tool.__annotations__}
+    fields |= {"help"}
     # What prefect, tensorboard, dask, torchrun, rio, MONAI and our benchmarks take.
     others = {
         "watch", "cron", "logdir", "nthreads", "nproc-per-node", "rounds", "free", "measure",

@@ -1,32 +1,14 @@
 """`rurnet notify`: who is told when a run fails, or was to begin and did not."""
 
 import sys
-from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Literal
 
-from cyclopts import App, Parameter, validators
+from cyclopts import Parameter, validators
 from rich.console import Console
 
-from flows.deploy import find_server
-from flows.errors import FlowsError, NotifyError
-
-
-def main(called: str, words: Sequence[str]) -> NoReturn:
-    """Runs the command line to its end and exits.
-
-    Args:
-        called: How the command is typed, for its help and its errors.
-        words: What was typed after that.
-    """
-    app = App(name=called, help=__doc__, version_flags=(), help_format="plaintext")
-    app.default(notify)
-    try:
-        app(words)
-    except FlowsError as error:
-        Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)
-        sys.exit(1)
-    sys.exit(0)
+from flows.errors import NotifyError
+from flows.service.api import find_server
 
 
 def notify(
