@@ -82,7 +82,7 @@ def _install_completion(_: str, words: Sequence[str]) -> None:
     from flows.operations.slurm_workers import slurm_workers
     from flows.serve import serve
 
-    described = {
+    described: dict[str, Callable[..., object]] = {
         "serve": serve,
         "deploy": deploy,
         "notify": notify,

@@ -111,6 +111,7 @@ def end_dead_runs() -> None:
     action = ChangeFlowRunState(
         state=StateType.CRASHED,
         name="Crashed",
+        force=False,
         message=(
             "The process that ran it has been silent for ten minutes (killed, or the machine "
             "went down). Run it again: it goes on with what is missing."
