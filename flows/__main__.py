@@ -31,15 +31,38 @@ def _serve(called: str, words: Sequence[str]) -> None:
 
 
 def _status(called: str, words: Sequence[str]) -> None:
-    from flows.cli.status import main
+    from flows.operations.status import status
+    from flows.operations.tool import run_tool
 
-    sys.exit(main(called, words))
+    run_tool(status, called, words)
 
 
 def _watch(called: str, words: Sequence[str]) -> None:
-    from flows.service.arrivals import main
+    from flows.operations.tool import run_tool
+    from flows.operations.watch import watch
 
-    main(called, words)
+    run_tool(watch, called, words)
+
+
+def _deploy(called: str, words: Sequence[str]) -> None:
+    from flows.operations.deploy import deploy
+    from flows.operations.tool import run_tool
+
+    run_tool(deploy, called, words)
+
+
+def _notify(called: str, words: Sequence[str]) -> None:
+    from flows.operations.notify import notify
+    from flows.operations.tool import run_tool
+
+    run_tool(notify, called, words)
+
+
+def _slurm_workers(called: str, words: Sequence[str]) -> None:
+    from flows.operations.slurm_workers import slurm_workers
+    from flows.operations.tool import run_tool
+
+    run_tool(slurm_workers, called, words)
 
 
 def _networks(called: str, words: Sequence[str]) -> None:
@@ -68,10 +91,21 @@ def _demo(called: str, words: Sequence[str]) -> None:
 
 def _install_completion(_: str, words: Sequence[str]) -> None:
     from flows.cli.completion import files, install_completion
+    from flows.operations.deploy import deploy
+    from flows.operations.notify import notify
+    from flows.operations.slurm_workers import slurm_workers
+    from flows.operations.status import status
+    from flows.operations.watch import watch
     from flows.serve import serve
-    from flows.service.arrivals import watch
 
-    described: dict[str, Callable[..., object]] = {"serve": serve, "watch": watch}
+    described: dict[str, Callable[..., object]] = {
+        "serve": serve,
+        "status": status,
+        "watch": watch,
+        "deploy": deploy,
+        "notify": notify,
+        "slurm-workers": slurm_workers,
+    }
     tools = {
         name: (tool.help, described.get(name, files))
         for name, tool in TOOLS.items()
@@ -84,6 +118,9 @@ TOOLS = {
     "serve": Tool("Serve every flow as a Prefect deployment until interrupted.", _serve),
     "status": Tool("Print the ledger of an outbox, and what a rerun would do.", _status),
     "watch": Tool("Run the job of an inbox when scenes arrive there, through Prefect.", _watch),
+    "deploy": Tool("Have the workers of a Prefect pool run every flow.", _deploy),
+    "notify": Tool("Tell a webhook, Slack or an e-mail address of runs that fail.", _notify),
+    "slurm-workers": Tool("Start a Dask cluster whose workers are jobs of Slurm.", _slurm_workers),
     "networks": Tool("List the networks with their size, cost and speed here.", _networks),
     "export": Tool("Write weights for other programs: as ONNX, .pt2, MONAI bundle.", _export),
     "figures": Tool("Draw the figures of a run for a paper, as PDF, SVG and PNG.", _figures),

@@ -32,6 +32,14 @@ class ServerError(FlowsError, ConnectionError):
     """The Prefect server cannot be started or found."""
 
 
+class ClusterError(FlowsError, RuntimeError):
+    """The workers of a cluster cannot be started."""
+
+
+class NotifyError(FlowsError, ValueError):
+    """A notification cannot be set up as it was asked for."""
+
+
 def checked(result: "Result") -> "Result":
     """Returns the result if no scene failed.
 

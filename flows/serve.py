@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from typing import Annotated, NoReturn
 from urllib.parse import urlparse
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 from rich.console import Console
 
-from flows.errors import FlowsError, ServerError
+from flows.errors import ServerError
+from flows.operations.tool import run_tool
 from flows.service.api import DEFAULT_URL, prefect_home, prefect_is_configured
 from flows.service.reports import reports_served
 from flows.service.server import running_server
@@ -27,16 +28,7 @@ def main(called: str, words: Sequence[str]) -> NoReturn:
         called: How the command is typed, for its help and its errors.
         words: What was typed after that.
     """
-    app = App(name=called, help=__doc__, version_flags=())
-    app.default(serve)
-    try:
-        app(words)
-    except FlowsError as error:
-        Console(stderr=True).print(f"error: {error}", markup=False)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(0)
-    sys.exit(0)
+    run_tool(serve, called, words)
 
 
 def serve(
@@ -64,6 +56,7 @@ def serve(
 def _serve(limit: int) -> None:
     from prefect.runner import Runner
 
+    from flows.service.alerts import end_dead_runs
     from flows.service.cleanup import crash_abandoned_runs
     from flows.service.deployments import deployments
 
@@ -71,6 +64,7 @@ def _serve(limit: int) -> None:
     with _only_one():
         for name in crash_abandoned_runs(list(FLOWS)):
             console.print(f"{name}: its process is gone; marked as crashed")
+        end_dead_runs()
         # `prefect.serve` would do this too, but its message has no address and no short names.
         runner = Runner(limit=limit, pause_on_shutdown=False)
         for deployment in deployments():

@@ -62,3 +62,7 @@ class UnforeseenError(PipelineError, RuntimeError):
 
 class DeviceMemoryError(PipelineError, MemoryError):
     """Not even the smallest batch fits into the memory of the device."""
+
+
+class DeviceLostError(PipelineError, RuntimeError):
+    """A GPU answers no more, or refuses to go on."""

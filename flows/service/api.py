@@ -6,6 +6,8 @@ That import takes seconds, and `flows.plugin` runs in the middle of it.
 import os
 from pathlib import Path
 
+from flows.errors import ServerError
+
 DEFAULT_URL = "http://127.0.0.1:4200/api"
 
 
@@ -57,3 +59,20 @@ def answers(url: str, timeout: float = 1.0) -> bool:
             return bool(reply.status == 200 and reply.read(16).strip() == b"true")
     except (urllib.error.URLError, OSError, ValueError):
         return False
+
+
+def find_server() -> None:
+    """Points Prefect, which must not be imported yet, to the server of `rurnet serve` or a profile.
+
+    Raises:
+        ServerError: There is none.
+    """
+    if prefect_is_configured():
+        return
+    url = server_url()
+    if not answers(url):
+        raise ServerError(
+            f"no Prefect server answers at {url}; start `rurnet serve` or `prefect server start` "
+            "in another terminal, or set PREFECT_API_URL, then run this again"
+        )
+    os.environ["PREFECT_API_URL"] = url

@@ -5,6 +5,7 @@ process of a run finds it again.
 """
 
 import logging
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -19,6 +20,7 @@ from flows.cli.signature import with_fields
 from flows.errors import ScenesFailedError, checked
 from flows.service.artifacts import Outcomes, leave_artifacts
 from flows.service.form import form_of
+from flows.service.gpus import own_gpus, wanted_gpus
 from flows.service.kept import KeptDeployment
 from flows.service.logs import say_failures_in_one_line
 from flows.service.progress import ArtifactProgress, SceneTasks
@@ -48,7 +50,8 @@ def _prefect_flow(entry: FlowEntry[Config]) -> "Flow[..., Result]":
         say_failures_in_one_line(OWN_ERRORS)
         # States, not exceptions: Prefect would log the traceback of those, with frames of its own.
         try:
-            result = entry.run(values, progress)
+            with own_gpus(partial(wanted_gpus, values), log.info):
+                result = entry.run(values, progress)
         except OWN_ERRORS as error:
             log.error("%s", error)
             return Failed(message=str(error), data=error)

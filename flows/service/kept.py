@@ -40,6 +40,7 @@ class KeptDeployment(RunnerDeployment):
     """
 
     _remarks: list[str] = PrivateAttr(default_factory=list)
+    _pull_steps: list[dict[str, Any]] | None = PrivateAttr(default=None)
 
     @property
     def remarks(self) -> list[str]:
@@ -49,6 +50,19 @@ class KeptDeployment(RunnerDeployment):
     def show_form(self, schema: dict[str, Any]) -> None:
         """Sets the fields that Prefect's page shows; its own have neither help nor limits."""
         self._parameter_openapi_schema = ParameterSchema(**schema)
+
+    def run_by(self, pool: str, folder: str, variables: dict[str, Any]) -> None:
+        """Has the deployment run by the workers of a pool.
+
+        Args:
+            pool: Its name.
+            folder: In which runs work: there are inbox and outbox.
+            variables: Of the pool's job template. Others that a person set stay.
+        """
+        self.work_pool_name = pool
+        self.job_variables = variables
+        step = {"prefect.deployments.steps.set_working_directory": {"directory": folder}}
+        self._pull_steps = [step]
 
     async def aapply(self, *ignored: Any, **settings: Any) -> UUID:
         """Registers the deployment with the server, or renews it there.
@@ -68,7 +82,11 @@ class KeptDeployment(RunnerDeployment):
             if found is not None:
                 await self._renew(client, found)
                 return found.id
-        return await super().aapply(*ignored, **settings)
+            made = await super().aapply(*ignored, **settings)
+            if self._pull_steps is not None:
+                # A deployment that is made takes them only with a storage of code.
+                await client.update_deployment(made, DeploymentUpdate(pull_steps=self._pull_steps))
+            return made
 
     def apply(self, *ignored: Any, **settings: Any) -> UUID:
         """See `aapply`; Prefect's own would not call it."""
@@ -88,6 +106,9 @@ class KeptDeployment(RunnerDeployment):
             )
             # The steps by which a pool's worker finds the code.
             renewed |= {"work_pool_name": self.work_pool_name, "pull_steps": None}
+        if self._pull_steps is not None:
+            renewed["pull_steps"] = self._pull_steps
+            renewed["job_variables"] = {**found.job_variables, **self.job_variables}
         schema = self._parameter_openapi_schema.model_dump(exclude_unset=True)
         try:
             await client.update_deployment(

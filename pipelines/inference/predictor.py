@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from pipelines.config.inference import PredictionSettings
-from pipelines.errors import DeviceMemoryError, WeightsError
+from pipelines.errors import DeviceLostError, DeviceMemoryError, WeightsError, shortened
 from pipelines.inference.augmentation import TURNS
 from pipelines.inputs.normalisation import ValueRange, normalised, on_8_bits
 from pipelines.models.weights import Model, steps_taken
-from pipelines.runtime.device import choose_device, cpu_threads, out_of_memory
+from pipelines.runtime.device import choose_device, cpu_threads, device_lost, out_of_memory
 from rurnet.network import SegmentationNetwork
 from tiling.blend import quantise
 from tiling.errors import ProbabilityError
@@ -91,6 +91,7 @@ class NetworkPredictor:
                 those of the type: 0 to 255, 0 to 65535, 0 to 32767, 0 to 1.
 
         Raises:
+            DeviceLostError: The device failed, or is gone.
             DeviceMemoryError: Not even two tiles fit into the device's memory.
             WeightsError: The networks' probabilities are no finite numbers.
         """
@@ -111,6 +112,11 @@ class NetworkPredictor:
                     f"{self.device}: give others"
                 ) from error
             except RuntimeError as error:
+                if device_lost(error):
+                    raise DeviceLostError(
+                        f"device {self.device}: lost ({shortened(error)}); look at nvidia-smi, "
+                        "then run again: it goes on with what is missing, on a GPU that works"
+                    ) from error
                 if not out_of_memory(error):
                     raise
                 self._halve(size, error)

@@ -37,6 +37,14 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
+def device_lost(error: BaseException) -> bool:
+    """Returns whether torch raised this error because a GPU failed or is gone.
+
+    The process can use none any more: CUDA says the same of all that follows.
+    """
+    return isinstance(error, torch.AcceleratorError) and not out_of_memory(error)
+
+
 def device_kind(name: str) -> str:
     """Returns the model of the device and the version of torch: equal results need both equal.
 

@@ -5,8 +5,11 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from queue import Queue
 from urllib.request import Request, urlopen
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -63,6 +66,12 @@ class Served:
             capture_output=True, text=True, timeout=900,
         )  # fmt: skip
 
+    def rurnet(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "flows", *words], cwd=self.folder, env=self.environment,
+            capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+
     def python(self, code: str) -> str:
         """What a script prints that uses the server."""
         done = subprocess.run(
@@ -83,6 +92,36 @@ class Served:
 
     def deployment(self, name: str) -> dict:
         return next(d for d in self.read("deployments/filter") if d["name"] == name)
+
+
+class Listener:
+    """A webhook on loopback that remembers what it was sent."""
+
+    def __enter__(self) -> "Listener":
+        sent: Queue[tuple[str, dict]] = Queue()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                content = self.rfile.read(int(self.headers["content-length"]))
+                sent.put((self.path, json.loads(content)))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self._sent, self._server = sent, ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def next(self) -> tuple[str, dict]:
+        """The path and the content of what came next."""
+        return self._sent.get(timeout=60)
 
 
 def state_of_newest(service: Served, wanted: set[str], within: float) -> str:

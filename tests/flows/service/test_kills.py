@@ -64,3 +64,24 @@ def test_a_schedule_fires_after_two_restarts(tmp_path):
         pytest.fail(service.log.read_text())
     finally:
         service.stop()
+
+
+@pytest.mark.soak
+def test_a_run_whose_process_is_gone_is_ended_though_nobody_serves(tmp_path, roads_weights):
+    """The server lives on: it has heard nothing of the run for ten minutes."""
+    write_road_scene(tmp_path / "big.tif", None, size=3000, seed=4)
+    service = Served(tmp_path)
+    service.start()
+    slow = ("deployment", "run", "infer-roads", "-p", f'model=["{roads_weights}"]',
+            "-p", 'scenes=["big.tif"]', "-p", "tile=64", "-p", "overlap=48")  # fmt: skip
+    try:
+        assert service.prefect(*slow).returncode == 0
+        engine = engine_of(service)
+        time.sleep(20)  # It has said that it is there.
+        service.process.kill()
+        os.kill(engine, signal.SIGKILL)
+        service.process.wait()
+        assert state_of_newest(service, {"CRASHED"}, 900) == "CRASHED"
+    finally:
+        service.stop()
+        subprocess.run(["pkill", "-f", f"prefect server start.*{service.port}"], check=False)

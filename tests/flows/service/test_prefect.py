@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from urllib.request import urlopen
 
 import pytest
@@ -13,7 +14,14 @@ from flows.service.api import answers
 from flows.table import FLOWS
 from pipelines.datasets.synthetic import write_drive_folder, write_road_scene
 from pipelines.inbox.ledger import Ledger
-from tests.flows.service.serving import PREFECT, ROOT, Served, clean_environment, free_port
+from tests.flows.service.serving import (
+    PREFECT,
+    ROOT,
+    Listener,
+    Served,
+    clean_environment,
+    free_port,
+)
 
 
 @pytest.fixture(scope="module")
@@ -96,14 +104,52 @@ def test_threads_of_a_served_run_that_wait_leave_the_processor_to_others(served,
     assert set(spins) <= {"0"}
 
 
-def test_a_run_with_a_bad_scene_fails_and_says_which(served, roads_weights):
+@pytest.fixture(scope="module")
+def told(served):
+    """What a webhook was sent since `rurnet notify` had it told of failures."""
+    with Listener() as listener:
+        done = served.rurnet("notify", "--on", "failure", "--webhook", f"{listener.url}/s3cret")
+        assert "made: automation 'rurnet: failure to webhook'" in done.stdout, done.stderr
+        yield listener
+
+
+@pytest.fixture(scope="module")
+def failed(served, roads_weights, told):
+    """A run on two scenes, of which one is missing."""
     done = served.prefect(
         "deployment", "run", "infer-roads/infer-roads", "--watch",
         "-p", f'model=["{roads_weights}"]', "-p", "tile=128", "-p", "overlap=32",
         "-p", 'scenes=["inbox/roads/scene.tif", "missing.tif"]',
     )  # fmt: skip
     assert "Failed" in done.stdout, done.stdout + done.stderr
-    newest = newest_run(served)
+    return newest_run(served)
+
+
+def test_a_webhook_is_told_of_a_failed_run_and_its_address_is_in_no_log(served, failed, told):
+    path, sent = told.next()
+    assert path == "/s3cret"
+    assert {name: sent[name] for name in ("flow", "id", "state", "message")} == {
+        "flow": "infer-roads",
+        "id": failed["id"],
+        "state": "Failed",
+        "message": failed["state"]["message"],
+    }
+    logs = [served.log, served.folder / "home/rurnet-server.log"]
+    assert not any("s3cret" in log.read_text() for log in logs)
+    [block] = served.read("block_documents/filter", block_documents={
+        "name": {"like_": "rurnet-failure"}})  # fmt: skip
+    assert "s3cret" not in json.dumps(block)
+
+
+def test_the_server_ends_runs_whose_process_is_gone(served):
+    """The automation is there once, however often it is asked for; see `make soak` for its work."""
+    served.python("from flows.service.alerts import end_dead_runs; end_dead_runs()")
+    named = [each["name"] for each in served.read("automations/filter")]
+    assert named.count("rurnet: end runs whose process is gone") == 1
+
+
+def test_a_run_with_a_bad_scene_fails_and_says_which(served, failed):
+    newest = failed
     assert newest["state"]["message"].startswith("1 of 2 scenes done; missing.tif: no such file")
     states = runs_of_scenes(served)
     assert states["scene"] == ("There already", "was done by an earlier run")
@@ -210,10 +256,23 @@ def test_what_a_person_set_stays_when_deployments_are_registered_again(served):
     assert found["description"] == FLOWS["infer-drive"].help
 
 
-def test_what_a_person_set_stays_when_prefect_yaml_is_deployed_to_a_pool_and_served_again(served):
-    served.prefect("work-pool", "create", "rurnet", "--type", "process")
+def test_what_a_person_set_stays_when_flows_are_deployed_to_a_pool_and_served_again(served):
+    """By our command, which makes the pool, then by Prefect's with `prefect.yaml`."""
     before = served.deployment("infer-drive")
     served.send("PATCH", f"deployments/{before['id']}", SET_BY_A_PERSON)
+    said = served.rurnet("deploy", "--pool", "rurnet").stdout
+    assert "pool rurnet: made, of type process" in said
+    assert "was run by flows.serve, is now run by the workers of the pool rurnet" in said
+    found = served.deployment("infer-drive")
+    assert found["work_pool_name"] == "rurnet"
+    assert set_of(found) == SET_BY_A_PERSON
+    [step] = found["pull_steps"]
+    assert step == {
+        "prefect.deployments.steps.set_working_directory": {"directory": str(served.folder)}
+    }
+    refused = served.rurnet("deploy", "--pool", "rurnet", "--type", "docker")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("error: pool rurnet: is there and runs process, not docker")
     (served.folder / "prefect.yaml").write_text((ROOT / "prefect.yaml").read_text())
     done = served.prefect("--no-prompt", "deploy", "--name", "infer-drive")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -276,6 +335,52 @@ def test_without_a_server_the_short_name_says_how_to_start_one(tmp_path):
     assert done.returncode == 1
     assert "python -m flows.serve" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+TWO_GPUS = """#!/bin/sh
+echo 'GPU 0: NVIDIA (UUID: GPU-aaaa)'
+echo 'GPU 1: NVIDIA (UUID: GPU-bbbb)'
+"""
+
+HOLD = """
+import os, sys
+from flows.service.gpus import own_gpus
+with own_gpus(lambda gpus: min(1, gpus), lambda line: print(line, flush=True)):
+    print(os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_runs_have_different_gpus_and_one_more_waits_until_one_is_free(served):
+    program = served.folder / "driver/nvidia-smi"
+    program.parent.mkdir()
+    program.write_text(TWO_GPUS)
+    program.chmod(0o755)
+    environment = {
+        **served.environment,
+        "PREFECT_API_URL": served.url,
+        "PATH": f"{program.parent}:{served.environment['PATH']}",
+    }
+    with ExitStack() as stack:
+
+        def run():
+            process = subprocess.Popen(
+                [sys.executable, "-c", HOLD], cwd=served.folder, env=environment, text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            )  # fmt: skip
+            stack.callback(process.communicate)
+            return process
+
+        def said(process):
+            return process.stdout.readline().strip()
+
+        first, second = run(), run()
+        assert {said(first), said(second)} == {"computes on GPU-aaaa", "computes on GPU-bbbb"}
+        own = said(first)
+        third = run()
+        assert said(third) == "waits for a GPU: all 2 are other runs', or out of use"
+        first.communicate("\n", timeout=60)
+        assert said(third) == f"computes on {own}"
 
 
 @pytest.mark.soak

@@ -1,12 +1,10 @@
 """`rurnet status OUTBOX`: what jobs with --inbox have seen and done there, and what is left."""
 
-import argparse
-import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from pipelines.errors import PipelineError
+from flows.errors import FlowsError
 from pipelines.inbox.ledger import LEDGER, Ledger, Line
 
 _ORDER = (
@@ -17,41 +15,23 @@ _ORDER = (
 _HEAD = ("scene", "state", "tries", "seen", "ended", "hash", "run", "reason")
 
 
-def main(called: str, words: Sequence[str]) -> int:
-    """Prints the ledger of an outbox.
+def status(outbox: Path, /) -> None:
+    """Prints the ledger of the output folder of jobs that were run with --inbox.
 
-    Args:
-        called: How the command is typed, for its help and its errors.
-        words: What was typed after that.
-
-    Returns:
-        The exit status: 1 if there is no ledger.
+    It says too what a rerun would do.
     """
-    parser = argparse.ArgumentParser(called, description=__doc__)
-    parser.add_argument("outbox", metavar="OUTBOX", type=Path, help="output folder of the jobs")
-    outbox: Path = parser.parse_args(words).outbox
     if not (outbox / LEDGER).is_file():
-        print(
-            f"error: {outbox}: no ledger there; give the output folder of a job that was run with "
-            "--inbox",
-            file=sys.stderr,
+        raise FlowsError(
+            f"{outbox}: no ledger there; give the output folder of a job that was run with --inbox"
         )
-        return 1
-    try:
-        ledger = Ledger(outbox)
-        lines = ledger.lines()
-        states = {name: _state(ledger, line) for name, line in lines.items()}
-        print("\n".join(_table(lines, states)))
-        counted = Counter(states.values())
-        print()
-        print(
-            f"{len(lines)} scenes: " + ", ".join(f"{counted[s]} {s}" for s in _ORDER if counted[s])
-        )
-        print(_rerun(ledger))
-    except PipelineError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    ledger = Ledger(outbox)
+    lines = ledger.lines()
+    states = {name: _state(ledger, line) for name, line in lines.items()}
+    print("\n".join(_table(lines, states)))
+    counted = Counter(states.values())
+    print()
+    print(f"{len(lines)} scenes: " + ", ".join(f"{counted[s]} {s}" for s in _ORDER if counted[s]))
+    print(_rerun(ledger))
 
 
 def _state(ledger: Ledger, line: Line) -> str:

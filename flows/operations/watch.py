@@ -4,45 +4,22 @@ An event of Prefect is sent for them, and an automation of Prefect that runs the
 if it is not there yet. Whoever brings the scenes may send the same event instead.
 """
 
-import signal
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 from rich.console import Console
 
-from flows.errors import FlowsError, ServerError
-from flows.service.api import answers, prefect_is_configured, server_url
+from flows.errors import FlowsError
+from flows.service.api import find_server
 
 if TYPE_CHECKING:
     from pipelines.inbox.ledger import Look
 
 ARRIVED = "rurnet.scenes.arrived"
 """The event: scenes have been written whole."""
-
-
-def main(called: str, words: Sequence[str]) -> NoReturn:
-    """Runs the command line to its end and exits.
-
-    Args:
-        called: How the command is typed, for its help and its errors.
-        words: What was typed after that.
-    """
-    app = App(name=called, help=__doc__, version_flags=(), suppress_keyboard_interrupt=False)
-    app.default(watch)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.default_int_handler)
-    try:
-        app(words)
-    except FlowsError as error:
-        Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(0)
-    sys.exit(0)
 
 
 def watch(
@@ -57,7 +34,7 @@ def watch(
     """
     if not folder.is_dir():
         raise FlowsError(f"{folder}: no such folder; make it, or check the path")
-    _find_server()
+    find_server()
     console = Console(soft_wrap=True, highlight=False)
     if _made_automation(folder, job):
         console.print(
@@ -84,22 +61,6 @@ def _settled(folder: Path, every: float) -> Iterator[Mapping[str, "Look"]]:
         yield {source: look for source, look in now.items() if before.get(source) == look}
         before = now
         time.sleep(every)
-
-
-def _find_server() -> None:
-    """Points Prefect to the server of `flows.serve`, where none is configured.
-
-    Raises:
-        ServerError: There is none.
-    """
-    import os
-
-    if prefect_is_configured():
-        return
-    url = server_url()
-    if not answers(url):
-        raise ServerError("no Prefect server is running; start rurnet serve in another terminal")
-    os.environ["PREFECT_API_URL"] = url  # Before Prefect is imported: it reads this once.
 
 
 def _resource(folder: Path) -> str:

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from flows.cli.status import main
+from flows.errors import FlowsError
+from flows.operations.status import status
 from pipelines.inbox.ledger import Ledger, Watched, running
 from pipelines.inbox.looks import look_at
 from tests.flows.test_rurnet import rurnet
@@ -42,7 +43,7 @@ def rows(text):
 
 
 def test_it_prints_every_scene_with_its_state_tries_and_reason(outbox, capsys):
-    assert main("rurnet status", [str(outbox)]) == 0
+    status(outbox)
     said = capsys.readouterr().out
     found = rows(said)
     assert list(found) == ["wet", "killed", "late", "cut", "bad"]
@@ -55,7 +56,7 @@ def test_it_prints_every_scene_with_its_state_tries_and_reason(outbox, capsys):
 
 def test_it_says_what_a_rerun_would_do(outbox, capsys):
     os.utime(outbox.parent / "inbox" / "cut.tif", (1, 1))
-    main("rurnet status", [str(outbox)])
+    status(outbox)
     assert capsys.readouterr().out.splitlines()[-1] == (
         f"A rerun over {outbox.parent / 'inbox'}: 2 new, 1 changed, 1 to try again, "
         "1 quarantined, 1 done already"
@@ -64,15 +65,15 @@ def test_it_says_what_a_rerun_would_do(outbox, capsys):
 
 def test_it_tells_a_run_that_goes_on_from_one_that_was_killed(outbox, capsys):
     with running(outbox, "r2"):
-        main("rurnet status", [str(outbox)])
+        status(outbox)
     said = capsys.readouterr().out
     assert rows(said)["killed"].split()[1] == "running"
     assert said.splitlines()[-1].endswith("1 being done by another run")
 
 
-def test_a_folder_without_a_ledger_is_named(tmp_path, capsys):
-    assert main("rurnet status", [str(tmp_path)]) == 1
-    assert capsys.readouterr().err.startswith(f"error: {tmp_path}: no ledger there; give")
+def test_a_folder_without_a_ledger_is_named(tmp_path):
+    with pytest.raises(FlowsError, match=f"^{tmp_path}: no ledger there; give"):
+        status(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,0 +1,34 @@
+"""The command line of a function that is no flow, from the words typed to the exit status."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from cyclopts import App
+from rich.console import Console
+
+from flows.errors import FlowsError
+from pipelines.errors import PipelineError
+
+
+def run_tool(function: Callable[..., None], called: str, words: Sequence[str]) -> NoReturn:
+    """Runs a function with the options that were typed, and exits.
+
+    The exit status is 0 if all went well or the command was interrupted, and 1 if it was refused,
+    with one line on standard error.
+
+    Args:
+        function: Its parameters are the options, its docstring is the help.
+        called: How the command is typed.
+        words: What was typed after that.
+    """
+    app = App(name=called, version_flags=(), help_format="plaintext")
+    app.default(function)
+    try:
+        app(words)
+    except (FlowsError, PipelineError) as error:
+        Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        pass
+    sys.exit(0)
