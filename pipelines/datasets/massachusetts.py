@@ -119,7 +119,7 @@ def road_data(config: TrainRoads) -> TrainingData:
         if not config.samples:
             return []
         folder = write_roads_folder(
-            config.output / drawn_name(), train=6, valid=0, size=768, seed=1000
+            config.output / drawn_name(), train=6, valid=0, size=_DRAWN_SIZE, seed=1000
         )
         return [SceneSource(pair.scene_input()) for pair in road_pairs(folder, "train")]
 
@@ -145,6 +145,9 @@ def _told(config: TrainRoads) -> list[float | None]:
             )
     return sizes if config.pixel_sizes is None else [*config.pixel_sizes]
 
+
+_DRAWN_SIZE = 768
+"""Side of a drawn scene, in pixels."""
 
 _SEEN_FINER = 2.0
 """How much finer, or coarser, than a network's own the pixels may be that a scene is cut at."""

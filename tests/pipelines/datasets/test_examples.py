@@ -160,6 +160,7 @@ def test_images_of_one_name_are_not_trained_on_and_held_out(drive):
 
 
 def test_each_process_draws_in_a_folder_of_its_own(roads, monkeypatch):
+    monkeypatch.setattr("pipelines.datasets.massachusetts._DRAWN_SIZE", 64)
     data = road_data(TrainRoads(data=[roads], output=roads.parent / "out", samples=20))
     for number in (0, 1):
         monkeypatch.setenv("RANK", str(number))

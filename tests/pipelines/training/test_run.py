@@ -12,7 +12,7 @@ from PIL import Image
 from pipelines.config.inference import InferDrive
 from pipelines.config.training import TrainDrive, TrainRoads
 from pipelines.datasets import massachusetts
-from pipelines.datasets.synthetic import draw_fundus, write_drive_folder, write_roads_folder
+from pipelines.datasets.synthetic import draw_fundus, write_drive_folder
 from pipelines.errors import DataError
 from pipelines.inference.run import infer_drive
 from pipelines.models.weights import load
@@ -93,10 +93,7 @@ def test_settings_are_noted_as_they_were_resolved(unbroken):
 def test_drawn_images_are_mixed_in_and_a_test_split_goes_before_valid(
     roads, tmp_path, monkeypatch, numbers
 ):
-    def smaller(folder, **arguments):
-        return write_roads_folder(folder, **{**arguments, "size": 64})
-
-    monkeypatch.setattr(massachusetts, "write_roads_folder", smaller)
+    monkeypatch.setattr(massachusetts, "_DRAWN_SIZE", 64)
     data = tmp_path / "data"
     shutil.copytree(roads, data)
     (data / "valid").rename(data / "test")

@@ -137,7 +137,10 @@ def test_two_trainings_are_not_in_one_folder(copied, roads, numbers):
     assert numbers == []
 
 
-def test_drawn_images_and_weights_of_an_earlier_name_are_cleared_away_too(copied, roads):
+def test_drawn_images_and_weights_of_an_earlier_name_are_cleared_away_too(
+    copied, roads, monkeypatch
+):
+    monkeypatch.setattr("pipelines.datasets.massachusetts._DRAWN_SIZE", 96)
     config = roads_config(roads, copied, name="other", iterations=12)
     train_roads(config, Silence())
     assert (copied / "roads.safetensors").is_file()
