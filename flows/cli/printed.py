@@ -52,6 +52,10 @@ def print_result(result: Result) -> None:
     if lines:
         first, *others = lines
         out.print(f"lines: {sum(others, first)}", markup=False)
+    for ending in result.endings:
+        out.print(f"training: {ending.said}", markup=False)
+        for advice in ending.advice:
+            out.print(f"  {advice}", markup=False)
     for path in result.trained:
         out.print(f"weights: {path}", markup=False)
     if result.reported:
