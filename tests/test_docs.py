@@ -51,7 +51,8 @@ def test_options_that_are_named_exist(page):
         "watch", "cron", "logdir", "nthreads", "nproc-per-node", "rounds", "free", "measure",
         "crop", "seeds", "batches", "scales", "split", "images", "weights", "nodata",
         "unset-nodata", "not-masked", "dtype", "type", "pool", "prompt", "all", "beside", "weight",
-        "bundle_root", "config_file", "dataset_dir", "output_dir", "host", "nworkers", "memory-limit", "nanny",
+        "bundle_root", "config_file", "dataset_dir", "output_dir", "host",
+            "nworkers", "memory-limit",
     }  # fmt: skip
     for option in re.findall(r"(?<![\w-])--([a-z][a-z0-9_-]+)", page.read_text()):
         assert option.removeprefix("no-") in fields | others, option

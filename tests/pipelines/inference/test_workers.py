@@ -13,22 +13,29 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
 from distributed import Client
+from distributed.core import Status
 
 from pipelines.config.inference import PredictionSettings
 from pipelines.datasets.synthetic import write_road_scene
+from pipelines.errors import PipelineError
+from pipelines.inference import workers
 from pipelines.inference.batch import run_batch
+from pipelines.inference.cluster.client import team_of
+from pipelines.inference.cluster.team import Member, Team, check_member, marked_output
 from pipelines.inputs.discovery import road_inputs
 from pipelines.inputs.opening import Reading, opened_scene
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.models.weights import load
-from pipelines.results.progress import Silence
+from pipelines.results.progress import Progress, Silence
 from tests.pipelines.inference.commands import (
     CUT,
     GUARD_S,
@@ -271,7 +278,7 @@ def test_the_parts_of_a_killed_worker_are_done_by_the_others(cluster, words, alo
 def opened_and_noted(log: Path, scene: str) -> AbstractContextManager[OpenedScene]:
     """Opens a scene, and notes which process did."""
     with log.open("a", encoding="utf-8") as file:
-        file.write(f"{os.getpid()}\n")
+        file.write(f"{os.getpid()} {scene}\n")
     return opened_scene(scene, None, Reading())
 
 
@@ -291,8 +298,10 @@ def test_a_worker_opens_a_scene_once_for_all_its_parts_and_anew_for_the_next_run
 
     write_road_scene(path, None, size=250, seed=3)
     before = rasters_of(spread, "before")
-    openings = Counter(log.read_text().split())
-    assert openings.pop(str(os.getpid())) == 2  # Its tiles are counted before the batch begins.
+    openings = Counter(log.read_text().splitlines())
+    assert (
+        openings.pop(f"{os.getpid()} {path}") == 2
+    )  # Its tiles are counted before the batch begins.
     assert len(openings) in (1, 2)
     assert set(openings.values()) == {1}
     # Written over in place: a file that is open still would show some of the old pixels.
@@ -311,11 +320,101 @@ def test_a_worker_with_other_weights_under_the_name_is_refused(
     models = [load(str(path))]
     shutil.copy(vessels_weights, path)
     settings = PredictionSettings(tile=64, overlap=16, steps=1, scheduler=cluster.address)
-    [outcome] = run_batch(
-        road_inputs([str(scene)], None), models, settings, tmp_path / "out", Silence()
+    items = road_inputs([str(scene)], None)
+    with pytest.raises(PipelineError) as caught:
+        run_batch(items, models, settings, tmp_path / "out", Silence())
+    assert str(caught.value).startswith(f"{path}: worker tcp://127.0.0.1:")
+    assert "has other weights under this name" in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_workers_that_do_not_share_the_output_are_refused(cluster, roads_weights, tmp_path):
+    """As where another machine has no such folder."""
+    models = [load(str(roads_weights))]
+    with Client(cluster.address) as client:
+        with pytest.raises(
+            PipelineError, match=r"^tcp://127\.0\.0\.1:\d+: a worker that does not see"
+        ):
+            team_of(client, models, PredictionSettings(device="cpu"), tmp_path / "gone" / "marker")
+        with marked_output(tmp_path / "new" / "out") as marker:
+            team = team_of(client, models, PredictionSettings(device="cpu"), marker)
+            assert (team.marker, team.release) == (marker, version("rurnet"))
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_worker_of_another_release_is_refused(tmp_path):
+    team = Team((("a", "1"),), PredictionSettings(), "cpu", "2.0", tmp_path / "marker")
+    member = Member("cpu", "2.0", ("1",), shares=True)
+    check_member("tcp://host:1", member, team)
+    with pytest.raises(
+        PipelineError, match=r"tcp://host:1: a worker of release 1\.9 .* this is 2\.0"
+    ):
+        check_member("tcp://host:1", replace(member, release="1.9"), team)
+    with pytest.raises(PipelineError, match="computes on cuda, the others on cpu"):
+        check_member("tcp://host:1", replace(member, device="cuda"), team)
+
+
+def test_each_worker_opens_each_scene_once(cluster, roads_weights, tmp_path):
+    log, items = tmp_path / "log", []
+    for seed, name in enumerate("abc"):
+        write_road_scene(tmp_path / f"{name}.tif", None, size=250, seed=seed)
+        opening = partial(opened_and_noted, log, str(tmp_path / f"{name}.tif"))
+        items.append(SceneInput(str(tmp_path / f"{name}.tif"), name, opening))
+    settings = PredictionSettings(
+        tile=64, overlap=16, steps=1, part_size=64, device="cpu", scheduler=cluster.address
     )
-    assert f"{path}: a worker has other weights under this name" in outcome.error
-    assert not (tmp_path / "out/scene").exists()
+    outcomes = run_batch(items, [load(str(roads_weights))], settings, tmp_path / "out", Silence())
+    assert [one.error for one in outcomes] == [None, None, None]
+    openings = Counter(line for line in log.read_text().splitlines())
+    own = {
+        line: times for line, times in openings.items() if not line.startswith(f"{os.getpid()} ")
+    }
+    assert {line.split()[1] for line in own} == {item.source for item in items}
+    assert set(own.values()) == {1}
+
+
+def paused(dask_worker):
+    """What Dask does where a worker's memory is full."""
+    dask_worker.status = Status.paused
+
+
+@pytest.mark.parametrize("how", ["hangs", pytest.param("is paused", marks=pytest.mark.soak)])
+def test_parts_of_a_worker_that_hangs_are_done_by_another(
+    cluster, scene, roads_weights, alone, tmp_path, monkeypatch, how
+):
+    """Neither dead, nor at work: its connection is open."""
+    monkeypatch.setattr(workers, "_STUCK_S", 2.0)
+    monkeypatch.setattr(workers, "_LOOK_EVERY_S", 0.5)
+    frozen = cluster.add("frozen")
+    with Client(cluster.address) as client:
+        client.wait_for_workers(3, timeout=GUARD_S)
+        names = {
+            w["name"]: one for one, w in client.scheduler_info(n_workers=-1)["workers"].items()
+        }
+
+        stopped = []
+
+        class Stopping(Progress):
+            def tiles(self, name: str, done: int) -> None:
+                if stopped or not client.processing().get(names["frozen"]):
+                    return
+                stopped.append(name)
+                if how == "hangs":
+                    frozen.send_signal(signal.SIGSTOP)
+                else:
+                    client.run(paused, workers=[names["frozen"]])
+
+        settings = PredictionSettings(
+            tile=64, overlap=16, steps=1, part_size=128, device="cpu", scheduler=cluster.address
+        )
+        models = [load(str(roads_weights))]
+        [outcome] = run_batch(
+            road_inputs([str(scene)], None), models, settings, tmp_path, Stopping()
+        )
+    frozen.kill()
+    assert stopped
+    assert outcome.error is None
+    assert finished(tmp_path / "scene", alone)
 
 
 @pytest.fixture(params=["nobody", "no workers", "no address"])
