@@ -94,7 +94,9 @@ def _open_gzipped(path: str | Path, *, bands: Bands, types: Sequence[str]) -> Fi
     """Opens a file that was compressed with gzip; GDAL unpacks it as it reads."""
     if not Path(path).is_file():
         raise SceneError(f"{path}: no such file; check the path")
-    scene = RasterScene(f"/vsigzip/{Path(path).resolve()}", bands=bands, types=types)
+    unpacked = f"/vsigzip/{Path(path).resolve()}"
+    check_sources(unpacked)
+    scene = RasterScene(unpacked, bands=bands, types=types)
     scene.files = [str(path)]
     return scene
 

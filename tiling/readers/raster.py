@@ -29,7 +29,7 @@ from tiling.readers.colours import (
 )
 from tiling.readers.containers import check_has_bands, only_alpha, pages_of
 from tiling.readers.nodata import missing
-from tiling.readers.sources import check_size, check_sources, check_tiles
+from tiling.readers.sources import check_size, check_tiles
 from tiling.scenes.control import GroundControl, control_of
 from tiling.scenes.mosaic import Gap, mosaic_of
 from tiling.scenes.names import file_behind, is_local, shown
@@ -81,7 +81,6 @@ class RasterScene(BaseFileScene):
         self._lock = threading.Lock()
         if is_local(self._source) and not Path(path).exists():
             raise SceneError(f"{path}: no such file; check the path")
-        check_sources(self._source)
         dataset = self._dataset()
         check_tiles(self.name, dataset)
         check_size(self.name, dataset.height, dataset.width)

@@ -97,51 +97,73 @@ def _check(name: str, owner: str, roots: list[str] | None, met: set[str]) -> Non
         return
     if roots is not None and "<VRTDataset" not in name:
         _check_inside(name, owner, roots)
-    tree, folder = _description(name)
-    if tree is None:
+    written = _written(name)
+    if written is None:
         return
-    for source, raw in _sources(tree, folder):
+    folder = Path() if "<VRTDataset" in name else Path(name).parent
+    if roots is not None and written:
+        # Before GDAL opens it: that may open the sources too.
+        for source, _ in _sources(_parsed(name, written), folder):
+            _check_inside(source, owner, roots)
+    tree = _as_understood(name)
+    for source, raw in () if tree is None else _sources(tree, folder):
         if raw:
             _check_beside(source, folder, name)
         _check(source, owner, roots, met)
 
 
-def _description(name: str) -> tuple[ElementTree.Element | None, Path]:
-    """The XML of a VRT and the folder that its names start from; None for other rasters."""
-    # Not a URL: it may be one of thousands. A VRT that comes from one is its owner's affair.
-    with suppress(*_UNREADABLE):
-        if "<VRTDataset" in name:
-            return ElementTree.fromstring(name), Path()
-        if name.startswith(_ARCHIVES):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                dataset = rasterio.open(name)
-            with dataset:
-                tree = vrt_of(dataset) if dataset.driver == "VRT" else None
-                return tree, Path(dataset.name).parent
-        if is_local(name):
-            with Path(name).open("rb") as file:
-                start = file.read(_SNIFFED)
-                if b"<VRTDataset" in start:
-                    return ElementTree.fromstring(start + file.read()), Path(name).parent
-    return None, Path()
+def _written(name: str) -> str | None:
+    """The text of a VRT; empty where GDAL has to unpack it, None for other rasters."""
+    if "<VRTDataset" in name:
+        return name
+    if name.startswith(_ARCHIVES):
+        return ""
+    # Not of a URL: it may be one of thousands. A VRT that comes from one is its owner's affair.
+    if not is_local(name):
+        return None
+    with suppress(OSError, ValueError), Path(name).open("rb") as file:
+        start = file.read(_SNIFFED)
+        if b"<VRTDataset" in start:
+            return (start + file.read()).decode(errors="replace")
+    return None
+
+
+def _parsed(name: str, text: str) -> ElementTree.Element:
+    try:
+        return ElementTree.fromstring(text)
+    except (ElementTree.ParseError, ValueError) as error:
+        raise SceneError(
+            f"{shown(name)}: a VRT that is no sound XML ({error}), so that nobody knows what it is "
+            "made of; write it anew, e.g. with gdal_translate -of VRT"
+        ) from error
+
+
+def _as_understood(name: str) -> ElementTree.Element | None:
+    """What GDAL makes of a VRT, as it would write it: it takes more than what is sound XML."""
+    with suppress(*_UNREADABLE), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(name) as dataset:
+            return vrt_of(dataset) if dataset.driver == "VRT" else None
+    return None
 
 
 def _sources(tree: ElementTree.Element, folder: Path) -> Iterator[tuple[str, bool]]:
     """The names in a VRT, and whether the bytes of the file are the pixels."""
-    bands = {
+    raw = {
         id(each)
-        for band in tree.iter("VRTRasterBand")
-        if band.get("subClass") == "VRTRawRasterBand"
-        for each in band
+        for band in tree.iter()
+        if "vrtrawrasterband" in (value.lower() for value in band.attrib.values())
+        for each in band.iter()
     }
     for element in tree.iter():
         text = (element.text or "").strip()
         if not text or not _NAMES_A_FILE.search(element.tag):
             continue
-        # Of 1 GDAL takes the name as one beside the VRT; other values leave it as it is.
-        beside = element.get("relativeToVRT", element.get("relativetoVRT")) == "1"
-        yield str(folder / text) if beside else text, id(element) in bands
+        attributes = {key.lower(): value.lower() for key, value in element.attrib.items()}
+        # Only bytes are looked for beside the VRT where nothing is said.
+        beside = attributes.get("relativetovrt", "1" if id(element) in raw else "0")
+        near = beside in ("1", "yes", "true", "on")
+        yield str(folder / text) if near else text, id(element) in raw
 
 
 def _check_beside(source: str, folder: Path, name: str) -> None:

@@ -1,5 +1,6 @@
 """What files of strangers must not do: read other files, fetch, run code, claim absurd sizes."""
 
+import gzip
 import os
 import subprocess
 import sys
@@ -66,6 +67,24 @@ def test_the_bytes_of_another_file_are_not_shown_as_pixels(inbox, secret):
         open_scene(scene, bands=1)
 
 
+@pytest.mark.parametrize(
+    ("written", "instead"),
+    [
+        ("VRTRasterBand", "vrtrasterband"),
+        ("SourceFilename", "sourcefilename"),
+        ("VRTRawRasterBand", "vrtrawrasterband"),
+        ("<ImageOffset>", "<Note>a & b</Note><ImageOffset>"),
+        ("<VRTDataset", "<!-- a -->\n\n<VRTDataset"),
+    ],
+)
+def test_however_gdal_lets_it_be_written(inbox, secret, written, instead):
+    """It takes names in any case, and XML that is not sound."""
+    scene = inbox / "scene.tif"
+    scene.write_text(RAW.format(beside=0, file=secret).replace(written, instead))
+    with pytest.raises(SceneError, match=r"is the bytes of|not a raster GDAL can read"):
+        open_scene(scene, bands=1)
+
+
 def test_nor_through_a_vrt_in_a_vrt_or_in_an_archive(inbox, secret):
     inner = inbox / "inner.tif"
     inner.write_text(RAW.format(beside=0, file=secret))
@@ -73,8 +92,12 @@ def test_nor_through_a_vrt_in_a_vrt_or_in_an_archive(inbox, secret):
     outer.write_text(SIMPLE.format(file=inner))
     with zipfile.ZipFile(inbox / "some.zip", "w") as archive:
         archive.write(inner, "inner.vrt")
+    (inbox / "packed.ppm.gz").write_bytes(gzip.compress(inner.read_bytes()))
     inline = RAW.format(beside=0, file=secret)
-    for name in (outer, f"/vsizip/{inbox}/some.zip/inner.vrt", f"vrt://{inner}?bands=1", inline):
+    for name in (
+        outer, f"/vsizip/{inbox}/some.zip/inner.vrt", f"vrt://{inner}?bands=1", inline,
+        inbox / "packed.ppm.gz",
+    ):  # fmt: skip
         with pytest.raises(SceneError, match="is the bytes of"):
             open_scene(name, bands=1)
 
