@@ -15,6 +15,9 @@ from pipelines.training.checkpoints import read_checkpoint
 _RISING = 0.005
 """Gain of break-even between the last two scorings that more iterations may go on with."""
 
+_PACED = 20
+"""Iterations from which on their pace is known: the start takes as long as some of them."""
+
 
 @dataclass(frozen=True)
 class Reached:
@@ -106,12 +109,14 @@ def _with_more_time(
 ) -> tuple[str, ...]:
     """What can be done after a training that time ended: give it more, or ask for less."""
     assert settings.max_time is not None
+    afresh = ", without --overwrite" if settings.overwrite else ""
+    if reached.iteration < _PACED:
+        return (f"to go on, the same command with a longer --max-time{afresh}",)
     seconds = reached.seconds or 60 * settings.max_time
     pace = seconds / max(1, reached.iteration)
     whole = ceil(1.05 * pace * settings.how.iterations / 60)
-    afresh = ", without --overwrite" if settings.overwrite else ""
     # A tenth less, as processes start and images are scored in that time too.
-    fit = max(10, int(0.9 * 60 * settings.max_time / pace))
+    fit = int(0.9 * 60 * settings.max_time / pace)
     advice = [f"to go on, the same command with --max-time {whole}{afresh}"]
     start = _start_for(settings, card)
     if start is not None:

@@ -36,6 +36,12 @@ def test_a_training_that_was_started_afresh_goes_on_without_that():
     assert end.advice[0].endswith("--max-time 84, without --overwrite")
 
 
+def test_a_few_iterations_tell_no_pace():
+    assert ended(Reached(3, 27.0), 3, max_time=0.4).advice == (
+        "to go on, the same command with a longer --max-time",
+    )
+
+
 @pytest.mark.parametrize(
     ("told", "changed"),
     [
