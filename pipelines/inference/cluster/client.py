@@ -136,10 +136,18 @@ def _members(
         ) from error
     finally:
         pool.shutdown(wait=False)
+    members: dict[str, Member] = {}
     for worker, member in found.items():
-        if not isinstance(member, Member):
+        if isinstance(member, Member):
+            members[worker] = member
+        elif not isinstance(member, OSError):  # That is a worker that ended just now.
             raise PipelineError(
                 f"{worker}: a worker that cannot say what it is ({shortened(member)}); install "
                 f"release {version('rurnet')} of rurnet there, as here"
             )
-    return dict(found)
+    if not members:
+        raise PipelineError(
+            f"{', '.join(sorted(seen)) or 'the cluster'}: no worker is left that answers; see why "
+            "they ended, and start them again"
+        )
+    return members

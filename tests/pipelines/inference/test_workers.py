@@ -332,6 +332,7 @@ def test_workers_that_do_not_share_the_output_are_refused(cluster, roads_weights
     """As where another machine has no such folder."""
     models = [load(str(roads_weights))]
     with Client(cluster.address) as client:
+        client.wait_for_workers(1, timeout=GUARD_S)
         with pytest.raises(
             PipelineError, match=r"^tcp://127\.0\.0\.1:\d+: a worker that does not see"
         ):
@@ -385,24 +386,26 @@ def test_parts_of_a_worker_that_hangs_are_done_by_another(
     """Neither dead, nor at work: its connection is open."""
     monkeypatch.setattr(workers, "_STUCK_S", 2.0)
     monkeypatch.setattr(workers, "_LOOK_EVERY_S", 0.5)
-    frozen = cluster.add("frozen")
+    frozen = cluster.add(how)
     with Client(cluster.address) as client:
-        client.wait_for_workers(3, timeout=GUARD_S)
-        names = {
-            w["name"]: one for one, w in client.scheduler_info(n_workers=-1)["workers"].items()
-        }
 
+        def address() -> str | None:
+            found = client.scheduler_info(n_workers=-1)["workers"].items()
+            return next((one for one, worker in found if worker["name"] == how), None)
+
+        wait_for(lambda: address() is not None, "no worker")
+        doomed = address()
         stopped = []
 
         class Stopping(Progress):
             def tiles(self, name: str, done: int) -> None:
-                if stopped or not client.processing().get(names["frozen"]):
+                if stopped or not client.processing().get(doomed):
                     return
                 stopped.append(name)
                 if how == "hangs":
                     frozen.send_signal(signal.SIGSTOP)
                 else:
-                    client.run(paused, workers=[names["frozen"]])
+                    client.run(paused, workers=[doomed])
 
         settings = PredictionSettings(
             tile=64, overlap=16, steps=1, part_size=128, device="cpu", scheduler=cluster.address
