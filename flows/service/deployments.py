@@ -68,8 +68,8 @@ def _prefect_flow(entry: FlowEntry[Config]) -> "Flow[..., Result]":
             checked(result)
         except ScenesFailedError as error:
             return Failed(message=str(error), data=error)
-        said = [*(ending.said for ending in result.endings), result.done]
-        return Completed(message="; ".join(said), data=result)
+        message = "; ".join([*(ending.said for ending in result.endings), result.done])
+        return Completed(message=message, data=result)
 
     function = with_fields(entry.config(), body, entry.help)
     function.__module__ = __name__
