@@ -107,5 +107,8 @@ def _run(flow: FlowEntry[Any], values: BaseModel, errors: Console) -> int:
 
 
 def _say(errors: Console, text: str) -> None:
-    """Prints an error in one line, whatever is in the text."""
-    errors.print(f"error: {' '.join(text.split())}", markup=False, highlight=False, soft_wrap=True)
+    """Prints an error in one line, whatever is in the text, without what is secret in it."""
+    from tiling.scenes.names import without_secrets
+
+    said = without_secrets(" ".join(text.split()))
+    errors.print(f"error: {said}", markup=False, highlight=False, soft_wrap=True)

@@ -34,6 +34,10 @@ def print_result(result: Result) -> None:
     else:
         # Of all scenes of the outbox, which may be thousands, the report tells.
         out.print(result.done, markup=False)
+    for ending in result.endings:
+        out.print(f"training: {ending.said}", markup=False)
+        for advice in ending.advice:
+            out.print(f"  {advice}", markup=False)
     for path in result.trained:
         out.print(f"weights: {path}", markup=False)
     if result.reported:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import rich.progress
 from rich.console import Console
@@ -13,11 +13,15 @@ from rich.markup import escape
 
 from pipelines.results.progress import Progress
 from pipelines.results.tally import Tally, duration
+from pipelines.results.training import TRAINING
 
 if TYPE_CHECKING:
     from pipelines.results.outcome import SceneOutcome
+    from pipelines.results.training import TrainingEnd, TrainingStanding
 
 _LINE_EVERY_S = 15.0
+
+_TRAINING_LINE_EVERY_S = 30.0
 
 _ALL = "all scenes"
 
@@ -25,23 +29,23 @@ Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 
 class BarProgress(Progress):
-    """A bar per scene on a terminal, and one of all scenes; use it as a context.
-
-    It is shown only while a scene is predicted: a training before that has a bar of its own.
-    """
+    """A bar of a training on a terminal, then one per scene and one of all; use it as a context."""
 
     def __init__(self, console: Console) -> None:
         self._bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
-            rich.progress.BarColumn(),
+            # What is left of the line: what is said must be there whole.
+            rich.progress.BarColumn(bar_width=None),
             rich.progress.TextColumn("{task.fields[said]}"),
             rich.progress.TimeElapsedColumn(),
             console=console,
             transient=True,
+            expand=True,
         )
         self._tally = Tally()
         self._tasks: dict[str, rich.progress.TaskID] = {}
         self._all: rich.progress.TaskID | None = None
+        self._training: rich.progress.TaskID | None = None
         self._status = console.status("")
 
     def __enter__(self) -> Self:
@@ -60,6 +64,28 @@ class BarProgress(Progress):
         """See `Progress`."""
         self._status.update(escape(what))
         self._status.start()
+
+    def training(self, standing: "TrainingStanding") -> None:
+        """See `Progress`."""
+        at_work = standing.phase == TRAINING
+        shown: dict[str, Any] = {
+            "description": standing.place if at_work else standing.phase,
+            "completed": standing.share,
+            "said": standing.numbers,
+        }
+        if self._training is None:
+            self._status.stop()
+            self._training = self._bar.add_task(total=1.0, **shown)
+            self._bar.start()
+        else:
+            self._bar.update(self._training, refresh=True, **shown)
+
+    def trained(self, end: "TrainingEnd") -> None:
+        """See `Progress`."""
+        if self._training is not None:
+            self._bar.stop()
+            self._bar.remove_task(self._training)
+            self._training = None
 
     def expect(self, tiles: Mapping[str, int | None]) -> None:
         """See `Progress`."""
@@ -100,7 +126,7 @@ class BarProgress(Progress):
 
 
 class LogProgress(Progress):
-    """A line when a scene begins, one every few seconds, and one when it ends.
+    """A line when a scene or a training begins, one now and then, and one when it ends.
 
     Args:
         logger: Gives what a line of this moment goes to: a scene may have a log of its own.
@@ -110,6 +136,7 @@ class LogProgress(Progress):
         self._logger = logger
         self._tally = Tally()
         self._last_line: dict[str, float] = {}
+        self._last_of_training: float | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -125,6 +152,19 @@ class LogProgress(Progress):
     def doing(self, what: str) -> None:
         """See `Progress`."""
         self._logger().info("%s", what)
+
+    def training(self, standing: "TrainingStanding") -> None:
+        """See `Progress`."""
+        last, now = self._last_of_training, time.monotonic()
+        if last is None or now - last >= _TRAINING_LINE_EVERY_S:
+            self._last_of_training = now
+            self._logger().info("%s", standing)
+
+    def trained(self, end: "TrainingEnd") -> None:
+        """See `Progress`."""
+        self._last_of_training = None
+        for line in ("training: " + end.said, *end.advice):
+            self._logger().info("%s", line)
 
     def expect(self, tiles: Mapping[str, int | None]) -> None:
         """See `Progress`."""
@@ -185,6 +225,16 @@ class ManyProgress(Progress):
         """See `Progress`."""
         for one in self._all:
             one.doing(what)
+
+    def training(self, standing: "TrainingStanding") -> None:
+        """See `Progress`."""
+        for one in self._all:
+            one.training(standing)
+
+    def trained(self, end: "TrainingEnd") -> None:
+        """See `Progress`."""
+        for one in self._all:
+            one.trained(end)
 
     def expect(self, tiles: Mapping[str, int | None]) -> None:
         """See `Progress`."""

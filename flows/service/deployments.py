@@ -4,6 +4,7 @@ A Prefect flow is also an attribute of this module, `infer_roads` for `infer-roa
 process of a run finds it again.
 """
 
+import json
 import logging
 from functools import partial
 from importlib.metadata import version
@@ -25,6 +26,7 @@ from flows.service.kept import KeptDeployment
 from flows.service.logs import say_failures_in_one_line
 from flows.service.progress import ArtifactProgress, SceneTasks
 from flows.table import FLOWS, Config, FlowEntry
+from tiling.scenes.names import without_secrets
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -47,14 +49,21 @@ def _prefect_flow(entry: FlowEntry[Config]) -> "Flow[..., Result]":
         )
         from flows.cli.direct import OWN_ERRORS
 
+        for name in secret_parameters(values):
+            log.warning(
+                "--%s holds a password or a signature, which Prefect keeps and shows with the "
+                "run; give it to GDAL in the environment of the worker instead, e.g. in a file "
+                "that GDAL_HTTP_HEADER_FILE names", name.replace("_", "-"),
+            )  # fmt: skip
         say_failures_in_one_line(OWN_ERRORS)
         # States, not exceptions: Prefect would log the traceback of those, with frames of its own.
         try:
             with own_gpus(partial(wanted_gpus, values), log.info):
                 result = entry.run(values, progress)
         except OWN_ERRORS as error:
-            log.error("%s", error)
-            return Failed(message=str(error), data=error)
+            said = without_secrets(str(error))
+            log.error("%s", said)
+            return Failed(message=said, data=error)
         leave_artifacts(entry.name, result, outcomes)
         if result.nothing is not None:
             return Completed(name="Nothing to do", message=result.nothing, data=result)
@@ -62,12 +71,23 @@ def _prefect_flow(entry: FlowEntry[Config]) -> "Flow[..., Result]":
             checked(result)
         except ScenesFailedError as error:
             return Failed(message=str(error), data=error)
-        return Completed(message=result.done, data=result)
+        message = "; ".join([*(ending.said for ending in result.endings), result.done])
+        return Completed(message=message, data=result)
 
     function = with_fields(entry.config(), body, entry.help)
     function.__module__ = __name__
     function.__name__ = function.__qualname__ = entry.name.replace("-", "_")
     return Flow(function, name=entry.name, persist_result=False)
+
+
+def secret_parameters(values: "BaseModel") -> list[str]:
+    """Returns the names of parameters with URLs that hold something secret."""
+    return [
+        name
+        for name, value in values.model_dump(mode="json").items()
+        for text in [json.dumps(value)]
+        if without_secrets(text) != text
+    ]
 
 
 def run_as_prefect(name: str, values: "BaseModel") -> "Result":

@@ -17,6 +17,7 @@ from pipelines.results.tally import Tally
 
 if TYPE_CHECKING:
     from pipelines.results.outcome import SceneOutcome
+    from pipelines.results.training import TrainingEnd, TrainingStanding
 
 _UPDATE_EVERY_S = 2.0
 
@@ -67,13 +68,19 @@ def _state_of(outcome: "SceneOutcome") -> State[Any]:
 
 
 class ArtifactProgress(Progress):
-    """A progress artifact of the flow run: the share of all tiles that are done."""
+    """Progress artifacts of the flow run: one of the trainings, one of all tiles."""
 
     def __init__(self) -> None:
-        self._artifact: UUID | None = None
-        self._last = 0.0
         self._tally = Tally()
-        self._lock = threading.Lock()
+        self._tiles, self._trainings = _Artifact(), _Artifact()
+
+    def training(self, standing: "TrainingStanding") -> None:
+        """See `Progress`."""
+        self._trainings.show(standing.share, str(standing))
+
+    def trained(self, end: "TrainingEnd") -> None:
+        """See `Progress`."""
+        self._trainings.show(end.share, end.said, at_once=True)
 
     def expect(self, tiles: Mapping[str, int | None]) -> None:
         """See `Progress`."""
@@ -97,17 +104,30 @@ class ArtifactProgress(Progress):
         self._update(at_once=True)
 
     def _update(self, at_once: bool = False) -> None:
+        standing = self._tally.standing()
+        self._tiles.show(standing.share, str(standing), at_once)
+
+
+class _Artifact:
+    """A progress artifact, which is updated now and then; it may be told from several threads."""
+
+    def __init__(self) -> None:
+        self._artifact: UUID | None = None
+        self._last = 0.0
+        self._share = 0.0
+        self._lock = threading.Lock()
+
+    def show(self, share: float, description: str, at_once: bool = False) -> None:
+        """Shows a description, and a share, 0 to 1, which never falls."""
         with self._lock:
+            self._share = max(self._share, share)
             if not at_once and time.monotonic() - self._last < _UPDATE_EVERY_S:
                 return
             self._last = time.monotonic()
-            standing = self._tally.standing()
-            percent = 100.0 * standing.share
+            percent = 100.0 * self._share
             # Both are coroutines only if called from one.
             if self._artifact is None:
-                made = create_progress_artifact(percent, description=str(standing))
+                made = create_progress_artifact(percent, description=description)
                 self._artifact = cast(UUID, made)
             else:
-                update_progress_artifact(
-                    self._artifact, progress=percent, description=str(standing)
-                )
+                update_progress_artifact(self._artifact, progress=percent, description=description)

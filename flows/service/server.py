@@ -13,8 +13,11 @@ from urllib.parse import urlparse
 
 from flows.errors import ServerError
 from flows.service.api import answers, noted_url, prefect_home
+from tiling.scenes.names import shown
 
 _START_WITHIN_S = 300.0
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @contextmanager
@@ -25,11 +28,20 @@ def running_server(url: str) -> Iterator[None]:
         url: `http://HOST:PORT/api`; HOST is where it listens.
 
     Raises:
-        ServerError: The server does not come up.
+        ServerError: The server does not come up, or none answers on another machine.
     """
     process = None
     if not answers(url):
+        if urlparse(url).hostname not in _LOOPBACK:
+            raise ServerError(
+                f"{shown(url)}: no Prefect server answers there, and one is started on loopback "
+                "only; start it on that machine (prefect server start --host ADDRESS), or leave "
+                "PREFECT_API_URL out"
+            )
         process = _start(url)
+    # A password that a person set for the server alone: its own clients need it too.
+    if password := os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
+        os.environ.setdefault("PREFECT_API_AUTH_STRING", password)
     noted_url().parent.mkdir(parents=True, exist_ok=True)
     noted_url().write_text(url + "\n", encoding="utf-8")
     try:

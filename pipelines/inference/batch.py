@@ -76,7 +76,7 @@ def run_scenes(
     check_models(models, settings)
     check_output(output)
     progress.expect(tiles_ahead(items, settings, output))
-    with workers_for(models, settings) as workers:
+    with workers_for(models, settings, output) as workers:
 
         def run(item: SceneInput) -> SceneOutcome:
             def work() -> SceneOutcome:

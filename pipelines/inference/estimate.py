@@ -27,7 +27,7 @@ from tiling.errors import ManifestError, OutsideError
 from tiling.grid import Grid
 from tiling.manifest import MANIFEST, PARTS, Manifest, refused
 from tiling.part import Block, Part
-from tiling.readers.raster import BLOCK_CACHE_BYTES
+from tiling.readers.gdal import BLOCK_CACHE_BYTES
 from tiling.scenes.area import AreaScene
 from tiling.scenes.resample import Resampling
 from tiling.scenes.scene import Scene, WrappedScene

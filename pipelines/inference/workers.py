@@ -4,24 +4,24 @@ Dask is imported only where it is asked for.
 """
 
 import logging
-import os
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
-
-import torch
 
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import PipelineError, UnforeseenError
-from pipelines.inference.predictor import NetworkPredictor, predictor_for
+from pipelines.inference.cluster.client import dask_client, team_of
+from pipelines.inference.cluster.team import Team, marked_output, predictor_of
+from pipelines.inference.predictor import predictor_for
 from pipelines.inputs.kept_open import KeptOpen
 from pipelines.inputs.normalisation import ValueRange
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
-from pipelines.models.weights import Model, load
+from pipelines.models.weights import Model
 from pipelines.results.failure import OWN_ERRORS, trace_of, unforeseen
 from pipelines.runtime.device import device_kind
 from tiling.part import Part
@@ -29,10 +29,17 @@ from tiling.stitch import TilePredictor, stitch
 from tiling.store import PartStore
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Future
 
+_LOG = logging.getLogger("rurnet")
 
-_WAIT_FOR_A_WORKER_S = 60
+_FEWEST_SCENES = 4
+"""Scenes that are under way at least, with a cluster."""
+
+_LOOK_EVERY_S = 5.0
+
+_STUCK_S = 600.0
+"""Seconds without any part of a scene after which those under way are done a second time."""
 
 
 class RangePredictor(Protocol):
@@ -77,23 +84,20 @@ class Workers(Protocol):
 
 
 @contextmanager
-def workers_for(models: Sequence[Model], settings: PredictionSettings) -> Iterator[Workers]:
+def workers_for(
+    models: Sequence[Model], settings: PredictionSettings, output: Path
+) -> Iterator[Workers]:
     """Starts or finds who computes, and lets them go in the end.
 
     Raises:
-        PipelineError: No such device, no such scheduler, or workers that differ.
+        PipelineError: No such device, no such scheduler, or workers that differ or do not share
+            the output folder.
     """
     if not settings.workers and settings.scheduler is None:
         yield ThisProcess(device_kind(settings.device), predictor_for(models, settings))
         return
-    with _dask_client(settings) as client:
-        kinds = sorted(set(client.run(device_kind, settings.device).values()))
-        if len(kinds) > 1:
-            raise PipelineError(
-                f"the workers compute on {' and '.join(kinds)}: bytes would depend on which did "
-                "what; give --device, or use workers of one kind"
-            )
-        yield _DaskWorkers(client, kinds[0], models, settings)
+    with dask_client(settings) as client, marked_output(output) as marker:
+        yield _DaskWorkers(client, team_of(client, models, settings, marker))
 
 
 @dataclass(frozen=True)
@@ -129,21 +133,14 @@ class _DaskWorkers:
     Workers read scenes and weights, and write parts, under the same paths as this process.
     """
 
-    def __init__(
-        self, client: "Client", device: str, models: Sequence[Model], settings: PredictionSettings
-    ) -> None:
+    def __init__(self, client: "Client", team: Team) -> None:
         self.client = client
-        self.device = device
-        # One more than there are workers, so that none waits while a scene is put together.
-        self.scenes = len(client.scheduler_info(n_workers=-1)["workers"]) + 1
-        self._team = _Team(
-            tuple((model.source, model.digest) for model in models),
-            # Of the settings only what all flows have: it is part of a key.
-            PredictionSettings.model_validate(
-                settings.model_dump(include=set(PredictionSettings.model_fields))
-            ),
-            device,
-        )
+        self.device = team.device
+        # One more than there are workers, so that none waits while a scene is put together; and
+        # some for those that join later.
+        self.scenes = max(_FEWEST_SCENES, len(client.scheduler_info(n_workers=-1)["workers"]) + 1)
+        self._team = team
+        self._begun = count()
 
     def compute(
         self,
@@ -154,22 +151,23 @@ class _DaskWorkers:
         progress: Callable[[int], None],
     ) -> None:
         """See `Workers.compute`."""
-        from distributed import CancelledError, KilledWorker, as_completed
+        from distributed import CancelledError, KilledWorker
 
         folder, use = Path.cwd(), uuid4().hex
         # Without the list of all parts, which would travel with each of them.
         alone = replace(store, parts=())
-        futures = {
-            self.client.submit(
-                _compute, self._team, folder, item, use, alone, part, pure=False
-            ): part
-            for part in parts
-        }
+        # Scene after scene: a worker that took parts of several in turn would open each anew.
+        priority = -next(self._begun)
+
+        def submitted(part: Part, workers: Sequence[str] | None = None) -> "Future[Any]":
+            return self.client.submit(
+                _compute, self._team, folder, item, use, alone, part,
+                pure=False, priority=priority, workers=workers,
+            )  # fmt: skip
+
+        futures = {submitted(part): part for part in parts}
         try:
-            for future, error in as_completed(list(futures), with_results=True):
-                if error is not None:
-                    raise error
-                progress(futures[future].tile_count)
+            self._follow(item, futures, submitted, progress)
         except CancelledError as error:
             # Nothing is asked of the client here: one that is closing would never answer.
             raise PipelineError(
@@ -185,14 +183,57 @@ class _DaskWorkers:
                 "ran out of memory: give a smaller --part-size or --batch, then run again"
             ) from error
 
+    def _follow(
+        self,
+        item: SceneInput,
+        futures: dict["Future[Any]", Part],
+        submitted: Callable[..., "Future[Any]"],
+        progress: Callable[[int], None],
+    ) -> None:
+        """Waits for all parts; those of a worker that hangs are given to the others too.
 
-@dataclass(frozen=True)
-class _Team:
-    """What all workers of a run have in common."""
+        Raises:
+            Exception: What went wrong with a part.
+        """
+        from distributed import wait
 
-    models: tuple[tuple[str, str], ...]
-    settings: PredictionSettings
-    device: str
+        left = {*futures.values()}
+        last = time.monotonic()
+        while left:
+            try:
+                done = wait([*futures], timeout=_LOOK_EVERY_S, return_when="FIRST_COMPLETED").done
+            except TimeoutError:
+                done = set()
+            for future in done:
+                part = futures.pop(future)
+                if (error := future.result()) is not None:
+                    raise error
+                if part in left:
+                    left.remove(part)
+                    progress(part.tile_count)
+                    last = time.monotonic()
+            if left and time.monotonic() - last > _STUCK_S:
+                last = time.monotonic()
+                futures |= {
+                    submitted(part, others): part for part, others in self._stuck(item, futures)
+                }
+        self.client.cancel([*futures])  # Second copies, of which the first came back after all.
+
+    def _stuck(
+        self, item: SceneInput, futures: dict["Future[Any]", Part]
+    ) -> list[tuple[Part, list[str]]]:
+        """Parts that were given to a worker and do not come back, and who else could do them."""
+        parts = {future.key: part for future, part in futures.items()}
+        given = self.client.processing()
+        holders = {worker for worker, keys in given.items() if parts.keys() & set(keys)}
+        others = sorted(given.keys() - holders)
+        if not holders or not others:
+            return []
+        _LOG.warning(
+            "%s: no part came back for %.0f min; what workers %s have is given to others too",
+            item.source, _STUCK_S / 60, ", ".join(sorted(holders)),
+        )  # fmt: skip
+        return [(parts[key], others) for one in holders for key in given[one] if key in parts]
 
 
 _SCENES = KeptOpen()
@@ -200,7 +241,7 @@ _SCENES = KeptOpen()
 
 
 def _compute(
-    team: _Team, folder: Path, item: SceneInput, use: str, store: PartStore, part: Part
+    team: Team, folder: Path, item: SceneInput, use: str, store: PartStore, part: Part
 ) -> Exception | None:
     """Computes one part; runs on a worker.
 
@@ -209,12 +250,10 @@ def _compute(
         send it with what it came of, as GDAL's errors cannot be unpickled.
     """
     logging.getLogger("rasterio").setLevel(logging.CRITICAL)  # What it says is raised as well.
-    if Path.cwd() != folder:
-        os.chdir(folder)  # Paths are those of the process that asks.
-    if store.path(part).exists():
-        return None  # By a worker that was believed to be lost.
     try:
-        predictor = _predictor(team)
+        predictor = predictor_of(team, folder)
+        if store.path(part).exists():
+            return None  # By a worker that was believed to be lost.
         with _SCENES.opened(item, use) as opened:
             scaled = predictor.scaled_from(opened.value_range)
             stitch(opened.seen, store.grid, [part], scaled, store.write)
@@ -223,71 +262,3 @@ def _compute(
     except Exception as error:
         return UnforeseenError(unforeseen(error), trace_of(error))
     return None
-
-
-@lru_cache(maxsize=1)
-def _predictor(team: _Team) -> NetworkPredictor:
-    """The networks, kept on a worker from one part to the next."""
-    settings = team.settings.model_copy(update={"device": _own_device(team.settings.device)})
-    kind = device_kind(settings.device)
-    if kind != team.device:
-        raise PipelineError(
-            f"a worker joined that computes on {kind}, the others on {team.device}; "
-            "use workers of one kind"
-        )
-    models = [load(source) for source, _ in team.models]
-    for model, (source, digest) in zip(models, team.models, strict=True):
-        if model.digest != digest:
-            raise PipelineError(
-                f"{source}: a worker has other weights under this name; copy the same file there"
-            )
-    return predictor_for(models, settings)
-
-
-def _own_device(name: str) -> str:
-    """For "auto" on a machine with several GPUs: one for each local worker, in turn."""
-    from distributed import get_worker
-
-    worker = str(get_worker().name)
-    count = torch.cuda.device_count()
-    if name == "auto" and count > 1 and worker.isdecimal():
-        return f"cuda:{int(worker) % count}"
-    return name
-
-
-@contextmanager
-def _dask_client(settings: PredictionSettings) -> Iterator["Client"]:
-    """A client of the cluster asked for; a local one is started and ended here."""
-    try:
-        from distributed import Client, LocalCluster
-    except ImportError as error:
-        raise PipelineError(
-            "several workers need Dask: pip install 'rurnet[cluster]', or leave --workers and "
-            "--scheduler out"
-        ) from error
-    # It logs a lost worker or scheduler with tracebacks; the first is mended, the second comes
-    # again as our error.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    with ExitStack() as stack:
-        if settings.scheduler is None:
-            cluster = stack.enter_context(
-                LocalCluster(
-                    n_workers=settings.workers,
-                    threads_per_worker=1,
-                    # Parts bound the memory; a limit would only kill what is about to finish.
-                    memory_limit=0,
-                    dashboard_address=None,
-                )
-            )
-            address = cluster.scheduler_address
-        else:
-            address = settings.scheduler
-        try:
-            client = stack.enter_context(Client(address, timeout=_WAIT_FOR_A_WORKER_S))
-            client.wait_for_workers(1, timeout=_WAIT_FOR_A_WORKER_S)
-        except (OSError, ValueError, TimeoutError) as error:
-            raise PipelineError(
-                f"{address}: no Dask cluster with workers answers there ({error}); "
-                "check --scheduler, and that workers have joined it"
-            ) from error
-        yield client

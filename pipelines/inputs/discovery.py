@@ -138,13 +138,18 @@ def _name_others(folder: Path) -> None:
 
 
 def check_names(items: Sequence[SceneInput]) -> None:
-    """Checks that no two scenes have one name: they would write to one folder.
+    """Checks that each scene's name is that of a folder of its own, inside of the output.
 
     Raises:
-        PipelineError: Two have.
+        PipelineError: Two have one name, or one names a folder elsewhere.
     """
     seen: dict[str, str] = {}
     for item in items:
+        if item.name in ("", ".", "..") or {"/", "\\", "\0"} & set(item.name):
+            raise PipelineError(
+                f"{item.source}: the name {item.name!r} would lead out of the output; give one "
+                "without slashes"
+            )
         if item.name in seen:
             raise PipelineError(
                 f"{seen[item.name]} and {item.source} would both be written to {item.name}/; "

@@ -5,10 +5,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipelines.results.outcome import SceneOutcome
+    from pipelines.results.training import TrainingEnd, TrainingStanding
 
 
 class Progress:
-    """Receives the progress of a batch, from several threads where scenes run side by side.
+    """Receives the progress of a training or a batch.
+
+    It is told from several threads where scenes run side by side.
 
     This one shows nothing; others show what they override.
     """
@@ -20,6 +23,12 @@ class Progress:
 
     def doing(self, what: str) -> None:
         """This is being done before the first scene begins."""
+
+    def training(self, standing: "TrainingStanding") -> None:
+        """A training has come so far; told often."""
+
+    def trained(self, end: "TrainingEnd") -> None:
+        """A training has ended."""
 
     def expect(self, tiles: Mapping[str, int | None]) -> None:
         """These scenes come, with so many tiles to be done; None where that is not known yet."""

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pipelines.results.estimate import SceneEstimate
     from pipelines.results.report import Report
     from pipelines.results.this_run import Failure, ThisRun
+    from pipelines.results.training import TrainingEnd
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Result:
         folder: Where the report lies.
         failed: All that failed in the run: what the report names, and what came before and after.
         trained: The weights files of a training, one for each fold.
+        endings: How each training ended.
         estimates: What each scene would take, where only that was asked for.
         reported: Whether this run wrote the report that lies in `folder`.
         nothing: Why there was nothing to do; None where there was something.
@@ -29,6 +31,7 @@ class Result:
     folder: Path
     failed: "Sequence[Failure]"
     trained: Sequence[Path] = ()
+    endings: "Sequence[TrainingEnd]" = ()
     estimates: "Sequence[SceneEstimate] | None" = None
     reported: bool = True
     nothing: str | None = None

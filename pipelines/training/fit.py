@@ -2,7 +2,6 @@
 
 import logging
 import signal
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,22 +13,24 @@ from typing import Literal
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar
+from lightning.pytorch.callbacks import LearningRateMonitor, Timer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from pipelines.config.training import Precision, TrainingSettings
 from pipelines.errors import DeviceMemoryError, PipelineError, shortened
+from pipelines.results.progress import Progress
 from pipelines.runtime import processes as distributed
 from pipelines.runtime.device import out_of_memory
 from pipelines.sampling.sources import CropSource
 from pipelines.scores.histogram import Counts, curve_of
-from pipelines.training.callbacks import LogLines, optional_callbacks
+from pipelines.training.callbacks import ShownProgress, optional_callbacks
 from pipelines.training.checkpoints import (
     BestCheckpoint,
     LastCheckpoint,
     WholeFiles,
     read_checkpoint,
 )
+from pipelines.training.ending import Reached, reached_in
 from pipelines.training.loaders import Tile, crop_loader, crops_died, held_out_loader
 from pipelines.training.mlflow_logger import mlflow_logger
 from pipelines.training.module import SegmentationModule
@@ -48,12 +49,14 @@ class Trained:
             `pipelines.sampling.statistics.TILE`.
         threshold: Probability threshold with the highest F1 on the held-out images.
         iteration: The iteration of these weights.
+        reached: How far the training came.
     """
 
     network: SegmentationNetwork
     held_out: Counts
     threshold: float
     iteration: int
+    reached: Reached
 
 
 def train(
@@ -63,6 +66,8 @@ def train(
     weights: Sequence[float],
     held_out: Sequence[Tile],
     folder: Path,
+    progress: Progress,
+    fold: tuple[int, int] = (1, 1),
 ) -> Trained:
     """Trains a network, or resumes a training that was killed.
 
@@ -76,6 +81,8 @@ def train(
         held_out: Labelled tiles of the images that choose the weights and the threshold; none of
             these images is among `sources`.
         folder: Folder for checkpoints and logs.
+        progress: Who is told.
+        fold: Number of this training, from 1 on, and how many there are.
 
     Returns:
         The network with the best score on the held-out images.
@@ -97,9 +104,13 @@ def train(
         checkpoints, filename="best", monitor="held_out/break_even", mode="max",
         save_top_k=1, enable_version_counter=False,
     )  # fmt: skip
-    progress = RichProgressBar(leave=True) if sys.stderr.isatty() else LogLines()
+    limit = None if settings.max_time is None else timedelta(minutes=settings.max_time)
+    timer = Timer(limit, verbose=False)
+    shown = ShownProgress(progress, timer, settings, fold)
     last = LastCheckpoint(checkpoints / "last.ckpt", max(1, interval // 4), interval, settings)
-    callbacks = [*optional_callbacks(settings), best, last, LearningRateMonitor("step"), progress]
+    callbacks = [
+        timer, *optional_callbacks(settings), best, last, LearningRateMonitor("step"), shown,
+    ]  # fmt: skip
     log_interval = min(20, how.iterations)
     trainer = lightning.Trainer(
         accelerator="auto",
@@ -111,13 +122,12 @@ def train(
         use_distributed_sampler=False,
         precision=precision_of(settings.precision),
         max_steps=how.iterations,
-        max_time=None if settings.max_time is None else timedelta(minutes=settings.max_time),
         val_check_interval=interval,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         log_every_n_steps=log_interval,
         callbacks=callbacks,
-        enable_progress_bar=isinstance(progress, RichProgressBar),
+        enable_progress_bar=False,
         logger=_loggers(settings, folder, log_interval),
         enable_model_summary=False,
         plugins=[WholeFiles()],
@@ -130,7 +140,7 @@ def train(
     if resume is None or not last.ended():
         with _without_untrue_warnings(), _as_raised():
             trainer.fit(module, loader, scoring, ckpt_path=resume, weights_only=False)
-    return _best(settings, objective, checkpoints / "best.ckpt")
+    return _best(settings, objective, checkpoints / "best.ckpt", reached_in(last.path))
 
 
 def _loggers(settings: TrainingSettings, folder: Path, interval: int) -> list[Logger]:
@@ -202,7 +212,9 @@ def precision_of(wanted: Precision) -> Literal["32-true", "bf16-mixed"]:
     return "bf16-mixed" if pays else "32-true"
 
 
-def _best(settings: TrainingSettings, objective: Objective, path: Path) -> Trained:
+def _best(
+    settings: TrainingSettings, objective: Objective, path: Path, reached: Reached
+) -> Trained:
     checkpoint = read_checkpoint(path)
     module = SegmentationModule(settings, objective)
     module.load_state_dict(checkpoint["state_dict"])
@@ -214,4 +226,5 @@ def _best(settings: TrainingSettings, objective: Objective, path: Path) -> Train
         # The best threshold is nan if nothing is found at any.
         threshold=0.5 if np.isnan(best) else round(best, 3),
         iteration=int(checkpoint["global_step"]),
+        reached=reached,
     )

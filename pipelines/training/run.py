@@ -24,10 +24,12 @@ from pipelines.models.weights import WeightsCard, load, save
 from pipelines.report.write import write_report
 from pipelines.results.progress import Progress
 from pipelines.results.result import Result
+from pipelines.results.training import TrainingEnd
 from pipelines.runtime import processes as distributed
 from pipelines.scores.curve import HALF, Number
 from pipelines.scores.histogram import curve_of, foreground_at
 from pipelines.scores.scores import Scores, plain
+from pipelines.training.ending import ending_of
 from pipelines.training.fit import train
 from pipelines.training.leakage import check_apart
 from pipelines.training.loaders import Tile, schedule_of
@@ -113,6 +115,9 @@ def _run(config: Training, data: TrainingData, progress: Progress) -> Result:
     check_names(data.tests)
     check_inputs_stay(config, data, splits)
     check_apart(splits, data.tests)
+    if distributed.process() == 0:
+        images = len({one.source for split in splits for one in (*split.kept, *split.held_out)})
+        progress.doing(f"reading {images} images and their labels")
     # Reads all images, so that damaged ones are reported before training, and each only once.
     every = {one.source: one for split in splits for one in (*split.kept, *split.held_out)}
     contents = {source: one.contents() for source, one in every.items()}
@@ -142,13 +147,17 @@ def _trained_and_reported(
     """Does the work of `_run` after its checks; `start` is the start time in seconds."""
     with written(config.output):
         drawn = data.draw()
-        trained = [
-            _trained(split, data, drawn, objective, contents)
-            for split, objective in zip(splits, objectives, strict=True)
+        made = [
+            _trained(split, data, drawn, objective, contents, progress, (number, len(splits)))
+            for number, (split, objective) in enumerate(zip(splits, objectives, strict=True), 1)
         ]
     if distributed.process() > 0:
         # Only the first process writes files.
         raise SystemExit(0)
+    trained, endings = zip(*made, strict=True)
+    # All scenes of both reports, so that what is told of the whole never falls.
+    reported = [one.scene_input for split in splits for one in split.held_out]
+    progress.expect({one.name: None for one in (*reported, *data.tests)})
     models = [load(str(path)) for path in trained]
     inference = PredictionSettings(overwrite=True, save_steps=True, ignore=data.ignore)
     folder = config.output / HELD_OUT
@@ -184,7 +193,7 @@ def _trained_and_reported(
             for path, model in zip(trained, models, strict=True):
                 card = replace(model.card, scores={**model.card.scores, data.split: scores})
                 save(path, model.network, card)
-    return Result(report, folder, failed, trained)
+    return Result(report, folder, failed, trained, endings=endings)
 
 
 def _as_a_whole(card: WeightsCard, pooled: Scores[Number] | None) -> WeightsCard:
@@ -205,8 +214,10 @@ def _trained(
     drawn: Sequence[Source],
     objective: Objective,
     contents: Contained,
-) -> Path:
-    """Trains or resumes one split, writes the weights and returns their file."""
+    progress: Progress,
+    fold: tuple[int, int],
+) -> tuple[Path, TrainingEnd]:
+    """Trains or resumes one split, writes the weights, and returns their file and how it ended."""
     config = split.config
     _LOG.info("%s: %d images, %d held out", config.output, len(split.kept), len(split.held_out))
     sources: list[Source] = [one.source for one in split.kept]
@@ -218,7 +229,9 @@ def _trained(
         for one in split.held_out
         for window in contents[one.source].labelled
     ]
-    trained = train(config, objective, [*sources, *drawn], shares, tiles, config.output)
+    trained = train(
+        config, objective, [*sources, *drawn], shares, tiles, config.output, progress, fold
+    )
     path = config.output / f"{config.name}.safetensors"
     card = WeightsCard(
         task=data.task,
@@ -252,9 +265,11 @@ def _trained(
         },
         version=version("rurnet"),
     )
+    end = ending_of(config, card, path, trained.iteration, trained.reached, fold)
     if distributed.process() == 0:
         save(path, trained.network, card)
-    return path
+        progress.trained(end)
+    return path, end
 
 
 def _folder_of(one: Example, data: TrainingData) -> int:

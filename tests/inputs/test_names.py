@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from zipfile import ZipFile
 
 import numpy as np
@@ -12,6 +13,7 @@ import rasterio.shutil
 
 from pipelines.config.evaluation import Evaluate
 from pipelines.config.inference import InferRoads
+from pipelines.errors import PipelineError
 from pipelines.evaluation.run import evaluate
 from pipelines.inference.run import infer_roads
 from pipelines.inputs.discovery import check_names, fundus_inputs, road_inputs
@@ -207,3 +209,23 @@ def test_a_predicted_raster_may_have_any_name(write_raster, folder, address, tmp
 def test_a_name_that_nothing_can_divide_is_an_error_of_its_scene():
     with pytest.raises(SceneError, match=r"br\[1\]"):
         RasterScene("zip://a.zip!br[1].tif")
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "../other", "a/b", "a\\b"])
+def test_no_name_leads_out_of_the_output(name):
+    item = replace(road_inputs(["scene.tif"], None)[0], name=name)
+    with pytest.raises(PipelineError, match=r"scene\.tif: the name .* out of the output"):
+        check_names([item])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/vsizip/some.zip/..", "/vsizip/some.zip/../../up.tif", "https://host/..",
+        "https://host/%2e%2e%2f", "https://host/..%2f..%2fup.tif", "GPKG:some.gpkg:../../up",
+        "vrt://some.tif?sd_name=../../up",
+        "/vsicurl?url=https://host/../up.tif", "..tif", "folder/..tif",
+    ],
+)  # fmt: skip
+def test_whatever_a_scene_is_called_its_folder_lies_in_the_output(name):
+    check_names(road_inputs([name], None))

@@ -12,6 +12,7 @@ from tiling.readers.bands import TYPES, Bands
 from tiling.readers.blocks import BlockwiseScene, depends_on_windows
 from tiling.readers.orientation import check_orientation
 from tiling.readers.raster import GDAL_ERRORS, RasterScene, without_georeferencing_warning
+from tiling.readers.sources import check_sources
 from tiling.readers.tiff import TiffScene, is_named_ome
 from tiling.scenes.names import extension_of, is_local
 from tiling.scenes.scene import FileScene
@@ -93,7 +94,9 @@ def _open_gzipped(path: str | Path, *, bands: Bands, types: Sequence[str]) -> Fi
     """Opens a file that was compressed with gzip; GDAL unpacks it as it reads."""
     if not Path(path).is_file():
         raise SceneError(f"{path}: no such file; check the path")
-    scene = RasterScene(f"/vsigzip/{Path(path).resolve()}", bands=bands, types=types)
+    unpacked = f"/vsigzip/{Path(path).resolve()}"
+    check_sources(unpacked)
+    scene = RasterScene(unpacked, bands=bands, types=types)
     scene.files = [str(path)]
     return scene
 
@@ -124,6 +127,7 @@ def open_scene(path: str | Path, *, bands: Bands = 3, types: Sequence[str] = TYP
         SceneError: No such file, not a raster, without the bands that are wanted, with pixels of
             another type than `types`, or turned (see `tiling.readers.orientation`).
     """
+    check_sources(str(path))
     check_orientation(str(path))
     reader = next(reader for reader in READERS if reader.suits(str(path)))
     return reader.open(path, bands=bands, types=types)

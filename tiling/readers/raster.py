@@ -1,6 +1,5 @@
 """Files that GDAL reads, as scenes."""
 
-import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +29,7 @@ from tiling.readers.colours import (
 )
 from tiling.readers.containers import check_has_bands, only_alpha, pages_of
 from tiling.readers.nodata import missing
+from tiling.readers.sources import check_size, check_tiles
 from tiling.scenes.control import GroundControl, control_of
 from tiling.scenes.mosaic import Gap, mosaic_of
 from tiling.scenes.names import file_behind, is_local, shown
@@ -38,14 +38,6 @@ from tiling.window import Window, spread
 
 GDAL_ERRORS = (rasterio.errors.RasterioError, CPLE_BaseError)
 """Errors that rasterio raises: its own, and sometimes GDAL's, which have another root."""
-
-BLOCK_CACHE_BYTES = 64 * 1024 * 1024
-"""GDAL's block cache; its own default is a twentieth of the machine's memory."""
-
-# GDAL reads these from the environment when it needs them. A user's own settings stay.
-os.environ.setdefault("GDAL_CACHEMAX", str(BLOCK_CACHE_BYTES))
-# With this shortcut GDAL gives noise and no error where a PNG is cut off.
-os.environ.setdefault("GDAL_PNG_WHOLE_IMAGE_OPTIM", "NO")
 
 
 @contextmanager
@@ -78,7 +70,7 @@ class RasterScene(BaseFileScene):
 
     Raises:
         SceneError: No such file, not a raster, without the bands that are wanted, or with pixels
-            of another type than `types`.
+            of another type than `types`; or see `tiling.readers.sources`.
     """
 
     def __init__(self, path: str | Path, *, bands: Bands = 3, types: Sequence[str] = TYPES) -> None:
@@ -90,6 +82,8 @@ class RasterScene(BaseFileScene):
         if is_local(self._source) and not Path(path).exists():
             raise SceneError(f"{path}: no such file; check the path")
         dataset = self._dataset()
+        check_tiles(self.name, dataset)
+        check_size(self.name, dataset.height, dataset.width)
         check_has_bands(self.name, dataset)
         self.height: int = dataset.height
         self.width: int = dataset.width

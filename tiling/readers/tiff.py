@@ -19,6 +19,7 @@ from tiling.readers.colours import (
     palette_of,
 )
 from tiling.readers.nodata import missing
+from tiling.readers.sources import check_size
 from tiling.scenes.scene import BaseFileScene, Pixels, Valid, first_line, unreadable
 from tiling.window import Window, spread
 
@@ -70,6 +71,7 @@ class TiffScene(BaseFileScene):
             _check_whole(self.name, self._series)
             sizes: dict[str, int] = dict(zip(self._series.axes, self._series.shape, strict=True))
             self.height, self.width = sizes["Y"], sizes["X"]
+            check_size(self.name, self.height, self.width)
             self._band_axis = "S" if sizes.get("S", 1) > 1 else "C"
             count = sizes.get(self._band_axis, 1)
             called = _alpha_samples(self._series) if self._band_axis == "S" else []

@@ -14,6 +14,7 @@ from rasterio.transform import array_bounds
 from rasterio.warp import transform, transform_bounds
 
 from tiling.errors import SceneError
+from tiling.readers.sources import check_sources
 from tiling.scenes.area import Area, Ring, ring_edges
 from tiling.scenes.ground import pixel_size
 from tiling.scenes.names import extension_of
@@ -71,6 +72,7 @@ class VectorScene(BaseFileScene):
     def __init__(
         self, path: str | Path, on: Raster, width: float | None, told: float | None = None
     ) -> None:
+        check_sources(str(path))
         self.name = str(path)
         self.files = [self.name]
         self.height, self.width = on.height, on.width

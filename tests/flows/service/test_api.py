@@ -1,6 +1,12 @@
 """Which Prefect API is used."""
 
+import pytest
+
+from flows.errors import ServerError
 from flows.service.api import prefect_is_configured
+from flows.service.server import running_server
+from pipelines.config.inference import InferRoads
+from pipelines.config.training import TrainRoads
 
 
 def test_prefect_counts_as_configured_by_environment_or_profile(tmp_path, monkeypatch):
@@ -17,3 +23,21 @@ def test_prefect_counts_as_configured_by_environment_or_profile(tmp_path, monkey
     assert not prefect_is_configured()
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
     assert prefect_is_configured()
+
+
+def test_a_server_is_started_on_loopback_only(tmp_path, monkeypatch):
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    with pytest.raises(ServerError) as caught, running_server("http://me:s3cret@0.0.0.0:1/api"):
+        pass
+    assert str(caught.value).startswith("http://0.0.0.0:1/api: no Prefect server answers there")
+    assert "prefect server start --host" in str(caught.value)
+
+
+def test_parameters_that_hold_a_secret_are_named():
+    """Prefect keeps and shows them: a run's log warns."""
+    from flows.service.deployments import secret_parameters
+
+    signed = "https://host/a.tif?X-Amz-Signature=abc"
+    assert secret_parameters(InferRoads(scenes=["a.tif", signed])) == ["scenes"]
+    assert secret_parameters(InferRoads(scenes=["a.tif", "/vsis3/bucket/a.tif"])) == []
+    assert secret_parameters(TrainRoads(mlflow="http://u:p@host:5000")) == ["mlflow"]

@@ -112,10 +112,10 @@ def _infer_roads(folder, words, afresh, largest_file, marker, patience):
 
     from flows.command import command
     from flows.table import FLOWS
-    from pipelines.inference import workers
+    from pipelines.inference.cluster import client
 
     if patience is not None:
-        workers._WAIT_FOR_A_WORKER_S = patience
+        client.WAIT_FOR_A_WORKER_S = patience
     command(FLOWS["infer-roads"], "python -m flows.infer_roads", words)
 
 

@@ -1,11 +1,14 @@
 """What tests of inference share."""
 
+from contextlib import ExitStack
+
 import numpy as np
 import pytest
 
 from pipelines.datasets.synthetic import draw_road_scene, write_road_scene
 from pipelines.inputs.discovery import road_inputs
 from pipelines.models.weights import load
+from tests.pipelines.inference.clusters import Cluster
 from tests.pipelines.inference.rasters import HEIGHT, SMALL, WIDTH
 
 
@@ -88,3 +91,13 @@ def inputs(write_raster, tmp_path_factory):
 def both(inputs):
     """The two scenes that are good."""
     return road_inputs([str(inputs / "scenes" / f"{name}.tif") for name in "az"], inputs / "labels")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """A cluster of two workers."""
+    with ExitStack() as stack:
+        cluster = Cluster(tmp_path_factory.mktemp("cluster"), stack)
+        cluster.add("one")
+        cluster.add("two")
+        yield cluster

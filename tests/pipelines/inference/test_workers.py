@@ -5,15 +5,9 @@ Real processes and real signals. Moments are told by what is on the disk, never 
 
 import json
 import os
-import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
-from functools import partial
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +15,8 @@ import pytest
 import rasterio
 from distributed import Client
 
-from pipelines.config.inference import PredictionSettings
 from pipelines.datasets.synthetic import write_road_scene
-from pipelines.inference.batch import run_batch
-from pipelines.inputs.discovery import road_inputs
-from pipelines.inputs.opening import Reading, opened_scene
-from pipelines.inputs.scene_input import OpenedScene, SceneInput
-from pipelines.models.weights import load
-from pipelines.results.progress import Silence
+from tests.pipelines.inference.clusters import Cluster
 from tests.pipelines.inference.commands import (
     CUT,
     GUARD_S,
@@ -41,58 +29,6 @@ from tests.pipelines.inference.commands import (
     rasters,
     run,
 )
-
-ROOT = Path(__file__).resolve().parents[3]
-
-
-def wait_for(moment: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + GUARD_S
-    while not moment():
-        assert time.monotonic() < end, what
-        time.sleep(0.01)
-
-
-class Cluster:
-    """A scheduler and workers in processes of their own; they end with the stack."""
-
-    def __init__(self, folder: Path, stack: ExitStack, **environment: str) -> None:
-        self._folder = folder
-        self._stack = stack
-        self._environment = {**os.environ, **environment}
-        contact = folder / "contact.json"
-        self.scheduler = self._start(
-            "scheduler", "--host", "127.0.0.1", "--port", "0", "--dashboard-address", "127.0.0.1:0",
-            "--scheduler-file", str(contact),
-        )  # fmt: skip
-        wait_for(lambda: contact.exists() and contact.stat().st_size > 0, "no scheduler")
-        self.address = str(json.loads(contact.read_text())["address"])
-
-    def add(self, name: str) -> subprocess.Popen[bytes]:
-        """Starts a worker; it joins later."""
-        return self._start(
-            "worker", self.address, "--name", name, "--no-nanny", "--nthreads", "1",
-            "--memory-limit", "0", "--no-dashboard", "--local-directory", str(self._folder),
-        )  # fmt: skip
-
-    def _start(self, kind: str, *words: str) -> subprocess.Popen[bytes]:
-        with (self._folder / f"{kind}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", f"distributed.cli.dask_{kind}", *words],
-                cwd=ROOT, env=self._environment, stdout=log, stderr=subprocess.STDOUT,
-            )  # fmt: skip
-        self._stack.callback(process.wait)
-        self._stack.callback(process.kill)
-        return process
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    """A cluster of two workers."""
-    with ExitStack() as stack:
-        cluster = Cluster(tmp_path_factory.mktemp("cluster"), stack)
-        cluster.add("one")
-        cluster.add("two")
-        yield cluster
 
 
 @pytest.fixture(scope="module")
@@ -266,56 +202,6 @@ def test_the_parts_of_a_killed_worker_are_done_by_the_others(cluster, words, alo
         assert before < PARTS
         assert set(workers()) == {"one", "two"}
     assert finished(tmp_path / "out/scene", alone)
-
-
-def opened_and_noted(log: Path, scene: str) -> AbstractContextManager[OpenedScene]:
-    """Opens a scene, and notes which process did."""
-    with log.open("a", encoding="utf-8") as file:
-        file.write(f"{os.getpid()}\n")
-    return opened_scene(scene, None, Reading())
-
-
-def test_a_worker_opens_a_scene_once_for_all_its_parts_and_anew_for_the_next_run(
-    cluster, roads_weights, tmp_path
-):
-    log, path = tmp_path / "log", tmp_path / "scene.tif"
-    item = SceneInput(str(path), "scene", partial(opened_and_noted, log, str(path)))
-    models = [load(str(roads_weights))]
-    settings = PredictionSettings(tile=64, overlap=16, steps=1, part_size=64, device="cpu")
-    spread = settings.model_copy(update={"scheduler": cluster.address})
-
-    def rasters_of(settings, name):
-        [outcome] = run_batch([item], models, settings, tmp_path / name, Silence())
-        assert outcome.error is None
-        return rasters(tmp_path / name / "scene")
-
-    write_road_scene(path, None, size=250, seed=3)
-    before = rasters_of(spread, "before")
-    openings = Counter(log.read_text().split())
-    assert openings.pop(str(os.getpid())) == 2  # Its tiles are counted before the batch begins.
-    assert len(openings) in (1, 2)
-    assert set(openings.values()) == {1}
-    # Written over in place: a file that is open still would show some of the old pixels.
-    with rasterio.open(path, "r+") as raster:
-        raster.write(raster.read()[:, ::-1])
-    after = rasters_of(spread, "after")
-    assert after == rasters_of(settings, "alone")
-    assert after["probability.tif"] != before["probability.tif"]
-
-
-def test_a_worker_with_other_weights_under_the_name_is_refused(
-    cluster, scene, roads_weights, vessels_weights, tmp_path
-):
-    path = tmp_path / "weights.safetensors"
-    shutil.copy(roads_weights, path)
-    models = [load(str(path))]
-    shutil.copy(vessels_weights, path)
-    settings = PredictionSettings(tile=64, overlap=16, steps=1, scheduler=cluster.address)
-    [outcome] = run_batch(
-        road_inputs([str(scene)], None), models, settings, tmp_path / "out", Silence()
-    )
-    assert f"{path}: a worker has other weights under this name" in outcome.error
-    assert not (tmp_path / "out/scene").exists()
 
 
 @pytest.fixture(params=["nobody", "no workers", "no address"])

@@ -4,6 +4,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pipelines.config.training import TrainRoads
+from pipelines.results.progress import Silence
 from pipelines.sampling.statistics import band_statistics, contents_of
 from pipelines.training.fit import train
 from pipelines.training.loaders import Tile
@@ -11,19 +12,23 @@ from pipelines.training.objective import Objective
 
 SIDE = 64
 
+SILENCE = Silence()
+
 
 def settings(**changed):
     few = {"crop_sizes": [32], "batch_pixels": 2048, "workers": 0, "steps": 2, "scorings": 3}
     return TrainRoads(**{**few, "iterations": 6, **changed})
 
 
-def trained(sources, folder, *, foreground_weight=1.0, **changed):
+def trained(sources, folder, *, foreground_weight=1.0, progress=SILENCE, **changed):
     """Trains on the first two scenes, holds out the third."""
     config = settings(**changed)
     arguments = {"in_channels": 3, "classes": 2, "steps": config.steps}
     mean, std = band_statistics([contents_of(source) for source in sources[:2]])
     objective = Objective(arguments, (1.0, foreground_weight), 0.4, mean, std)
-    return train(config, objective, sources[:2], [1, 1], labelled_tiles(sources[2:]), folder)
+    return train(
+        config, objective, sources[:2], [1, 1], labelled_tiles(sources[2:]), folder, progress
+    )
 
 
 def labelled_tiles(sources):

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from pipelines.datasets.massachusetts import RoadPair
+from pipelines.results.progress import Silence
 from pipelines.sampling.sources import SceneSource
 from pipelines.sampling.statistics import band_statistics, contents_of
 from pipelines.scores.histogram import Histogram, curve_of
@@ -115,7 +116,7 @@ def test_batch_norm_and_mixed_precision_train_too(sources, tmp_path):
     mean, std = band_statistics([contents_of(source) for source in sources[:2]])
     objective = Objective({"in_channels": 3, "classes": 2}, (1.0, 1.0), 0.4, mean, std)
     held_out = labelled_tiles(sources[2:])
-    result = train(config, objective, sources[:2], [1, 1], held_out, tmp_path)
+    result = train(config, objective, sources[:2], [1, 1], held_out, tmp_path, Silence())
     assert all(torch.isfinite(value).all() for value in result.network.state_dict().values())
     assert result.held_out.sum() == SIDE**2 - 100
 
@@ -193,7 +194,7 @@ def test_every_data_set_counts_alike_in_the_choice_of_weights(sources, tmp_path,
     ours, others = (labelled_tiles([source]) for source in sources[1:])
     held_out = [*ours * 3, *(tile._replace(data_set=1) for tile in others)]
     with caplog.at_level("INFO", "rurnet"):
-        train(config, objective, sources[:1], [1], held_out, tmp_path)
+        train(config, objective, sources[:1], [1], held_out, tmp_path, Silence())
     each = [scalars(tmp_path, f"held_out/break_even_{number}")[2] for number in (1, 2)]
     assert each[0] != each[1]
     assert scalars(tmp_path, "held_out/break_even")[2] == pytest.approx(np.mean(each), abs=1e-6)

@@ -7,6 +7,7 @@ import torch
 
 from pipelines.datasets.massachusetts import RoadPair
 from pipelines.errors import DeviceMemoryError, PipelineError, TrainingError
+from pipelines.results.progress import Silence
 from pipelines.sampling.sources import SceneSource
 from pipelines.sampling.statistics import contents_of
 from pipelines.training import module as training_module
@@ -31,7 +32,15 @@ def test_what_crops_cannot_be_cut_from_is_said_in_one_line(sources, tmp_path, wr
     objective = Objective({"in_channels": 3, "classes": 2}, (1.0, 1.0), 0.4, (9.0,) * 3, (9.0,) * 3)
     config = settings(workers=1, steps=None)
     with pytest.raises(SceneError) as caught:
-        train(config, objective, [source], [1], labelled_tiles(sources[2:]), tmp_path / "out")
+        train(
+            config,
+            objective,
+            [source],
+            [1],
+            labelled_tiles(sources[2:]),
+            tmp_path / "out",
+            Silence(),
+        )
     assert str(caught.value) == f"{gone}: no such file; check the path"
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from pipelines.errors import PipelineError
+from pipelines.results.progress import Progress
 from pipelines.training.checkpoints import WholeFiles, read_checkpoint
 from tests.pipelines.training.easy_fits import SIDE, same_weights, trained
 
@@ -82,16 +83,55 @@ def test_a_training_that_is_done_is_not_done_again(sources, tmp_path, numbers):
     assert same_weights(first, again)
 
 
+class Told(Progress):
+    """Keeps what is told of a training."""
+
+    def __init__(self):
+        self.standings = []
+
+    def training(self, standing):
+        self.standings.append(standing)
+
+
 def test_time_ends_it_with_what_it_reached(sources, tmp_path, numbers):
-    result = trained(sources, tmp_path, iterations=10_000, scorings=1, max_time=0.03)
+    told = Told()
+    few = {"iterations": 10_000, "scorings": 1}
+    result = trained(sources, tmp_path, max_time=0.03, progress=told, **few)
     assert 0 < len(numbers) < 10_000
     assert result.iteration == len(numbers)
+    assert result.reached.iteration == len(numbers)
+    assert result.reached.seconds >= 1.8
+    assert [iteration for iteration, _ in result.reached.scores] == [len(numbers)]
     assert result.held_out.sum() == SIDE**2 - 100
+    # The time is told by the limit that comes first, and the share goes by it.
+    assert {one.limit for one in told.standings} == {"--max-time"}
+    lefts = [one.seconds_left for one in told.standings]
+    assert lefts == sorted(lefts, reverse=True)
+    assert 1 < lefts[0] <= 1.8
+    assert lefts[-1] == 0
+    assert told.standings[-1].share == 1
+    assert [one.phase for one in (told.standings[0], told.standings[-2])] == [
+        "waiting for the first crops",
+        "scoring held-out images",
+    ]
     numbers.clear()
-    trained(sources, tmp_path, iterations=10_000, scorings=1, max_time=0.03)
+    again = trained(sources, tmp_path, max_time=0.03, **few)
     assert numbers == []
-    trained(sources, tmp_path, iterations=10_000, scorings=1, max_time=0.06)
+    assert again.reached == result.reached
+    # The advice of the end: more time, in the same folder.
+    more = trained(sources, tmp_path, max_time=0.06, **few)
     assert numbers[0] == result.iteration
+    assert len(more.reached.scores) == 2
+    assert more.reached.seconds >= 3.6
+
+
+def test_without_a_limit_of_time_the_iterations_tell_what_is_left(sources, tmp_path):
+    told = Told()
+    trained(sources, tmp_path, progress=told)
+    assert {one.limit for one in told.standings} == {"--iterations"}
+    last = told.standings[-1]
+    assert (last.iteration, last.iterations, last.share) == (6, 6, 1)
+    assert last.held_out is not None
 
 
 def test_patience_ends_it_when_nothing_gets_better(sources, tmp_path, numbers):
