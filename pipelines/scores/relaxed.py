@@ -10,7 +10,6 @@ from math import floor
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter
 
 from pipelines.scores.curve import LEVELS, Curve
 from pipelines.scores.histogram import Counts, Histogram, curve_of
@@ -35,11 +34,21 @@ class Disc:
 
     def highest(self, values: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The highest value within the distance of each pixel [h, w]; there is none outside."""
-        if not self.margin:
-            return values
-        along = np.arange(-self.margin, self.margin + 1)
-        near = along[:, None] ** 2 + along**2 <= self.rho**2
-        found: NDArray[np.uint8] = maximum_filter(values, footprint=near, mode="constant")
+        height, width = values.shape
+        margin = self.margin
+        padded = np.pad(values, margin)
+        # The highest in each run of 2 n + 1 pixels of a row, for the run that is added last.
+        run = padded[:, margin : margin + width].copy()
+        found, reach = values.copy(), 0
+        # A disc is a stack of runs: from its outermost row, which is the shortest, to the middle.
+        for away in range(margin, -1, -1):
+            half = floor((self.rho**2 - away**2) ** 0.5)
+            while reach < half:
+                reach += 1
+                for start in (margin - reach, margin + reach):
+                    np.maximum(run, padded[:, start : start + width], out=run)
+            for start in {margin - away, margin + away}:
+                np.maximum(found, run[start : start + height], out=found)
         return found
 
 
