@@ -22,7 +22,9 @@ def run_tool(function: Callable[..., None], called: str, words: Sequence[str]) -
         called: How the command is typed.
         words: What was typed after that.
     """
-    app = App(name=called, version_flags=(), help_format="plaintext")
+    app = App(
+        name=called, version_flags=(), help_format="plaintext", suppress_keyboard_interrupt=False
+    )
     app.default(function)
     try:
         app(words)

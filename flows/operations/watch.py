@@ -4,6 +4,7 @@ An event of Prefect is sent for them, and an automation of Prefect that runs the
 if it is not there yet. Whoever brings the scenes may send the same event instead.
 """
 
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -32,6 +33,8 @@ def watch(
 
     A file has arrived when two looks find it of one size and time.
     """
+    # A service that is stopped has not failed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if not folder.is_dir():
         raise FlowsError(f"{folder}: no such folder; make it, or check the path")
     find_server()

@@ -134,7 +134,7 @@ def _parsed(name: str, text: str) -> ElementTree.Element:
     except (ElementTree.ParseError, ValueError) as error:
         raise SceneError(
             f"{shown(name)}: a VRT that is no sound XML ({error}), so that nobody knows what it is "
-            "made of; write it anew, e.g. with gdal_translate -of VRT"
+            "made of; write it anew, or give the rasters it is made of"
         ) from error
 
 
