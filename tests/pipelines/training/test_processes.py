@@ -98,5 +98,5 @@ def test_only_the_first_process_writes_and_speaks(together):
         "checkpoints", "csv", "held-out", "roads.safetensors", "settings.json", "tensorboard",
         "valid",
     }  # fmt: skip
-    assert done.stdout.count("break-even") == 1
+    assert done.stdout.count("pooled") == 1
     assert done.stderr.count("iteration 2 of 2") == 1
