@@ -198,12 +198,10 @@ class LogProgress(Progress):
             self._logger().info("%s: left out: %s", outcome.name, outcome.skipped)
         elif prediction is not None:
             there = prediction.parts - prediction.computed
-            self._logger().info(
-                "%s: predicted in %.1f s%s",
-                outcome.name,
-                prediction.seconds,
-                f", {there} of {prediction.parts} parts were there already" if there else "",
-            )
+            said = [f"predicted in {prediction.seconds:.1f} s"] if prediction.computed else []
+            if there:
+                said.append(f"{there} of {prediction.parts} parts were there already")
+            self._logger().info("%s: %s", outcome.name, ", ".join(said))
 
 
 class ManyProgress(Progress):

@@ -49,17 +49,21 @@ def leave_artifacts(name: str, result: "Result", outcomes: Outcomes) -> None:
     page = result.folder.resolve() / "report.html"
     if result.reported:
         create_link_artifact(
-            link_to(page), link_text="report", key=f"{name}-page", description=str(page)
+            link_to(page), link_text="open the report", key=f"{name}-page", description=str(page)
         )
     if scores := _score_rows(result):
         create_table_artifact(
-            scores, key=f"{name}-scores", description=f"Scores: {result.report.scoring.counted}"
+            scores, key=f"{name}-scores", description=f"Scores of {result.report.scoring.counted}"
         )
     if (shown := _worst(result)) is not None and shown[0] in outcomes.by_name:
         scene, said = shown
         if picture := _picture_of(outcomes.by_name[scene], result):
             create_image_artifact(picture, key=f"{name}-worst", description=said)
-    create_markdown_artifact(_in_words(name, result, page, scores), key=f"{name}-report")
+    create_markdown_artifact(
+        _in_words(name, result, page, scores),
+        key=f"{name}-report",
+        description=result.nothing or result.done,
+    )
 
 
 def _score_rows(result: "Result") -> list[dict[str, str | float | None]]:
@@ -88,7 +92,7 @@ def _in_words(
     if result.nothing is not None:
         lines += [result.nothing, ""]
     if result.reported:
-        lines += [f"Report: `{page}`", ""]
+        lines += [f"[Open the report]({link_to(page)}): `{page}`", ""]
     for path in result.trained:
         lines += [f"Weights: `{path.resolve()}`", ""]
     if report.this_run is not None and result.nothing is None:

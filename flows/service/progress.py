@@ -64,7 +64,8 @@ def _state_of(outcome: "SceneOutcome") -> State[Any]:
         return Completed(message="scored")
     if not outcome.prediction.computed:
         return Completed(name="There already", message="was done by an earlier run")
-    return Completed(message=f"{outcome.prediction.tiles} tiles")
+    tiles = outcome.prediction.tiles
+    return Completed(message=f"{tiles} tile{'' if tiles == 1 else 's'}")
 
 
 class ArtifactProgress(Progress):

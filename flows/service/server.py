@@ -60,6 +60,8 @@ def _start(url: str) -> subprocess.Popen[bytes]:
     address = urlparse(url)
     log = prefect_home() / "rurnet-server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    # Seconds at best; minutes where Prefect must make its database on a busy machine.
+    print(f"Starting a Prefect server at {url}; its log is {log}", flush=True)
     environment = {
         **os.environ,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

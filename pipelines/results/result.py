@@ -39,6 +39,9 @@ class Result:
     @property
     def done(self) -> str:
         """How many scenes are done, in words."""
+        if self.estimates is not None:
+            estimated, every = sum(one.done for one in self.estimates), len(self.estimates)
+            return f"{estimated} of {every} scene{'' if every == 1 else 's'} estimated"
         if self.report.this_run is not None:
             return self._done_in(self.report.this_run)
         there, left_out = len(self.report.scenes), len(self.report.skipped)

@@ -220,8 +220,10 @@ class RasterScene(BaseFileScene):
                 file = file_behind(self._source)
                 if file is not None and Path(file).stat().st_size == 0:
                     raise SceneError(f"{self.name}: is empty (0 bytes); copy it again") from error
+                # GDAL repeats the name; a state on Prefect's page has room for few words.
+                reason = first_line(error).removeprefix(f"'{self.name}' ").rstrip(".")
                 raise SceneError(
-                    f"{self.name}: not a raster GDAL can read ({first_line(error)}); "
+                    f"{self.name}: not a raster GDAL can read ({reason}); "
                     "give a GeoTIFF, COG, VRT, PNG or JPEG"
                 ) from error
             self._local.dataset = dataset

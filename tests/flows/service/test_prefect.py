@@ -58,6 +58,7 @@ def test_the_short_name_runs_a_job_on_the_inbox_to_the_end(served, roads_weights
     assert "report.html" in artifacts["infer-roads-report"]["data"]
     page = served.folder / "outbox/roads/report.html"
     [link] = re.findall(r"\((http://127.0.0.1.+)\)", artifacts["infer-roads-page"]["data"])
+    assert f"[Open the report]({link})" in artifacts["infer-roads-report"]["data"]
     with urlopen(link, timeout=20) as reply:
         assert reply.read() == page.read_bytes()
     assert artifacts["infer-roads-worst"]["data"].startswith("data:image/webp;base64,")

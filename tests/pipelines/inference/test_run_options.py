@@ -152,6 +152,7 @@ def test_a_dry_run_writes_nothing_and_names_what_cannot_be_read(
     )  # fmt: skip
     assert list(tmp_path.iterdir()) == []
     assert [one.name for one in result.estimates] == ["broken", "north", "south"]
+    assert result.done == "2 of 3 scenes estimated"
     [failed] = result.failed
     assert "broken.tif" in failed.error
     assert result.report.scenes == []

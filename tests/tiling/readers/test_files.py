@@ -129,7 +129,7 @@ def test_an_ome_tiff_that_is_cut_off_is_an_error_and_not_one_of_its_planes(tmp_p
 
 def test_what_is_no_tiff_is_what_gdal_says_of_it(tmp_path):
     (tmp_path / "text.tif").write_text("This is no raster.")
-    with pytest.raises(SceneError, match=r"text\.tif: not a raster GDAL can read"):
+    with pytest.raises(SceneError, match=r"text\.tif: not a raster GDAL can read \(not "):
         open_scene(tmp_path / "text.tif")
 
 
