@@ -59,7 +59,7 @@ def test_options_that_are_named_exist(page):
         "crop", "seeds", "batches", "scales", "split", "images", "weights", "nodata",
         "unset-nodata", "not-masked", "dtype", "type", "pool", "prompt", "all", "beside", "weight",
         "bundle_root", "config_file", "dataset_dir", "output_dir", "cpus-per-task", "mem", "gres",
-        "name", "memory-limit", "file", "tag", "detach", "host", "nworkers",
+        "name", "memory-limit", "file", "tag", "detach", "host", "nworkers", "edges", "pairs",
     }  # fmt: skip
     for option in re.findall(r"(?<![\w-])--([a-z][a-z0-9_-]+)", page.read_text()):
         assert option.removeprefix("no-") in fields | others, option
