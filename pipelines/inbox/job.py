@@ -185,7 +185,7 @@ class Job:
 
 
 class Noting(Progress):
-    """Passes everything on, and has a job take each scene and note what comes of it.
+    """Passes on what a batch tells, and has a job take each scene and note what comes of it.
 
     Args:
         job: The job.

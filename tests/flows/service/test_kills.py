@@ -12,14 +12,21 @@ from pipelines.datasets.synthetic import write_road_scene
 from tests.flows.service.serving import Served, engine_of, state_of_newest
 
 
+def serving_a_slow_run(folder, weights):
+    """A service that was started, and the words that have it begin a run of minutes."""
+    write_road_scene(folder / "big.tif", None, size=3000, seed=4)
+    service = Served(folder)
+    service.start()
+    return service, (
+        "deployment", "run", "infer-roads", "-p", f'model=["{weights}"]',
+        "-p", 'scenes=["big.tif"]', "-p", "tile=64", "-p", "overlap=48",
+    )  # fmt: skip
+
+
 @pytest.mark.soak
 def test_a_killed_run_is_crashed_and_gives_its_slot_back(tmp_path, roads_weights):
     """Killed twice: the run's own process, and the whole service under a run."""
-    write_road_scene(tmp_path / "big.tif", None, size=3000, seed=4)
-    service = Served(tmp_path)
-    service.start()
-    slow = ("deployment", "run", "infer-roads", "-p", f'model=["{roads_weights}"]',
-            "-p", 'scenes=["big.tif"]', "-p", "tile=64", "-p", "overlap=48")  # fmt: skip
+    service, slow = serving_a_slow_run(tmp_path, roads_weights)
     try:
         assert service.prefect(*slow).returncode == 0
         os.kill(engine_of(service), signal.SIGKILL)
@@ -69,11 +76,7 @@ def test_a_schedule_fires_after_two_restarts(tmp_path):
 @pytest.mark.soak
 def test_a_run_whose_process_is_gone_is_ended_though_nobody_serves(tmp_path, roads_weights):
     """The server lives on: it has heard nothing of the run for ten minutes."""
-    write_road_scene(tmp_path / "big.tif", None, size=3000, seed=4)
-    service = Served(tmp_path)
-    service.start()
-    slow = ("deployment", "run", "infer-roads", "-p", f'model=["{roads_weights}"]',
-            "-p", 'scenes=["big.tif"]', "-p", "tile=64", "-p", "overlap=48")  # fmt: skip
+    service, slow = serving_a_slow_run(tmp_path, roads_weights)
     try:
         assert service.prefect(*slow).returncode == 0
         engine = engine_of(service)

@@ -175,28 +175,27 @@ def test_a_scene_that_changes_while_it_is_predicted_waits_too(
     assert result.failed == []
 
 
-def test_a_scene_of_a_killed_run_is_done_last(write_raster, roads_weights, tmp_path, told):
+def two_scenes_of_which_a_was_seen(write_raster, folder):
+    """Writes a and b into the inbox, and returns the ledger of its outbox."""
     for seed, name in enumerate(("a", "b")):
-        scene(write_raster, tmp_path / "inbox" / f"{name}.tif", seed)
-    outbox = tmp_path / "outbox"
-    outbox.mkdir()
-    ledger = Ledger(outbox)
+        scene(write_raster, folder / "inbox" / f"{name}.tif", seed)
+    (folder / "outbox").mkdir()
+    ledger = Ledger(folder / "outbox")
     ledger.make()
     ledger.see({"a": "a.tif"})
+    return ledger
+
+
+def test_a_scene_of_a_killed_run_is_done_last(write_raster, roads_weights, tmp_path, told):
+    ledger = two_scenes_of_which_a_was_seen(write_raster, tmp_path)
     ledger.claim("a", {}, "x", "killed")
     run_job(tmp_path, roads_weights, told)
     assert [outcome.name for outcome in told.outcomes] == ["b", "a"]
 
 
 def test_a_scene_that_another_run_has_is_left_to_it(write_raster, roads_weights, tmp_path):
-    for seed, name in enumerate(("a", "b")):
-        scene(write_raster, tmp_path / "inbox" / f"{name}.tif", seed)
-    outbox = tmp_path / "outbox"
-    outbox.mkdir()
-    ledger = Ledger(outbox)
-    ledger.make()
-    ledger.see({"a": "a.tif"})
-    with running(outbox, "other"):
+    ledger = two_scenes_of_which_a_was_seen(write_raster, tmp_path)
+    with running(ledger.folder, "other"):
         ledger.claim("a", {}, "x", "other")
         result = run_job(tmp_path, roads_weights)
         again = run_job(tmp_path, roads_weights)
