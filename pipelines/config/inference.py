@@ -23,9 +23,10 @@ class ResultSettings(ThresholdSettings, RangeSettings):
     """Settings that change the rasters of a scene."""
 
     steps: Annotated[
-        int | None,
-        Field(ge=1, description="Number of recurrent steps. By default as many as in training."),
-    ] = None
+        Annotated[int, Field(ge=1)] | Literal["auto"] | None,
+        Field(description="Number of recurrent steps, by default as many as in training; auto "
+              "lets each tile stop when another step would not pay."),
+    ] = None  # fmt: skip
     tile: Annotated[int, Field(ge=32, description="Side of a tile in pixels.")] = 512
     overlap: Annotated[
         int, Field(ge=0, description="Overlap of neighbouring tiles in pixels; less than the tile.")

@@ -23,7 +23,7 @@ from pipelines.inputs.discovery import check_names
 from pipelines.inputs.label_checks import check_fits, check_whole
 from pipelines.inputs.labels import Labelling
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
-from pipelines.models.weights import Model
+from pipelines.models.weights import Model, steps_taken
 from pipelines.results.failure import failure_line
 from pipelines.results.levels import open_levels
 from pipelines.results.outcome import SceneOutcome
@@ -200,7 +200,7 @@ def check_models(models: Sequence[Model], settings: PredictionSettings) -> None:
             "chooses for one; give a number"
         )
     for model in models:
-        if settings.steps is not None and settings.steps > 1 and model.network.one_shot:
+        if settings.steps not in (None, 1) and model.network.one_shot:
             raise PipelineError(
                 f"{model.name}: a one-shot network has one step, not {settings.steps}; "
                 "leave --steps out"
@@ -214,8 +214,7 @@ def check_models(models: Sequence[Model], settings: PredictionSettings) -> None:
              model.card.field_diameters),
             ("value range", settings.value_range or first.card.value_range,
              settings.value_range or model.card.value_range),
-            ("steps", settings.steps or first.network.steps,
-             settings.steps or model.network.steps),
+            ("steps", steps_taken([first], settings.steps), steps_taken([model], settings.steps)),
         ):  # fmt: skip
             if value != other:
                 raise PipelineError(

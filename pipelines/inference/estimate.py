@@ -16,7 +16,7 @@ from pipelines.inference.predictor import NetworkPredictor, predictor_for
 from pipelines.inference.scene import NOTED, fingerprint, grid_of, with_its_range
 from pipelines.inputs.discovery import check_names
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
-from pipelines.models.weights import Model
+from pipelines.models.weights import Model, steps_taken
 from pipelines.results.estimate import SceneEstimate
 from pipelines.results.failure import failure_line
 from pipelines.runtime.device import device_kind
@@ -173,7 +173,7 @@ def _held_per_pixel(models: Sequence[Model], settings: PredictionSettings) -> in
     def held(model: Model) -> int:
         shape = 1, len(model.card.mean), _SAMPLE, _SAMPLE
         network = model.network.to("cpu")
-        return most_held(lambda: network(torch.zeros(shape), steps=settings.steps))
+        return most_held(lambda: network(torch.zeros(shape), steps=steps_taken([model], settings.steps)))
 
     return ceil(max(held(model) for model in models) / _SAMPLE**2)
 
@@ -248,7 +248,7 @@ def _disk(
         for part in parts
     )
     output = 4 if settings.dtype == "float32" else 1
-    bands = predictor.bands + (predictor.classes if settings.save_steps else 0)
+    bands = predictor.bands + (predictor.layout.classes if settings.save_steps else 0)
     # With overviews a raster has a third more pixels; those of the mask are written twice.
     rasters = scene.height * scene.width * (bands * output * (1 + 4 / 3) + 4 / 3 + 4 / 3)
     return kept + int(rasters)

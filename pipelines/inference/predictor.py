@@ -9,23 +9,26 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from pipelines.config.base import AUTO
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import DeviceLostError, DeviceMemoryError, WeightsError, shortened
 from pipelines.inference.augmentation import TURNS
+from pipelines.inference.stepping.bands import bands_of
+from pipelines.inference.stepping.passes import LEAST, until_still
 from pipelines.inputs.normalisation import ValueRange, normalised, on_8_bits
-from pipelines.models.weights import Model, steps_taken
+from pipelines.models.stopping import StopRule
+from pipelines.models.weights import Model, Steps, steps_taken, stop_rule
 from pipelines.runtime.device import choose_device, cpu_threads, device_lost, out_of_memory
 from rurnet.network import SegmentationNetwork
 from tiling.blend import quantise
 from tiling.errors import ProbabilityError
 
-LEAST = 2
-"""Tiles that go through a network together, at least: one alone takes another path through the
-convolutions, and its last bits differ."""
-
-
 _READERS_OF_A_GPU = 4
+
+_PACKED = 4
+"""Batches of tiles that come together where tiles stop early, so that those left make batches."""
 
 
 class NetworkPredictor:
@@ -38,17 +41,21 @@ class NetworkPredictor:
 
     Args:
         models: Networks whose probabilities are averaged, each with its own normalisation.
-        steps: Recurrent steps; None for the networks' own.
+        steps: Recurrent steps; None for the networks' own, "auto" for as many as each tile needs,
+            but no more than these.
         device: Where they run.
         batch: Tiles at once; on a CPU for all its threads together.
         save_steps: Whether every step's probabilities are returned, or the last one's only.
         tta: Whether the eight flips and quarter turns of a tile are averaged.
+
+    Raises:
+        WeightsError: The steps are "auto", but a network has no rule for when to stop.
     """
 
     def __init__(
         self,
         models: Sequence[Model],
-        steps: int | None,
+        steps: Steps,
         device: torch.device,
         *,
         batch: int = 4,
@@ -56,19 +63,26 @@ class NetworkPredictor:
         tta: bool = False,
     ) -> None:
         self.device = device
-        self.classes = models[0].network.classes - 1
         self.steps = steps_taken(models, steps)
-        self.saved = self.steps if save_steps else 1
-        self.bands = self.classes * self.saved
+        self.layout = bands_of(models, steps, save_steps=save_steps)
+        self.bands = self.layout.count
         self._names = " + ".join(model.name for model in models)
         self._on_cpu = device.type == "cpu"
         # Two lanes keep a GPU busy: one copies while the other computes.
         self.lanes = cpu_threads() if self._on_cpu else 2
         self.readers = 1 if self._on_cpu else _READERS_OF_A_GPU
-        self.batch = max(LEAST, batch // self.lanes) if self._on_cpu else batch
-        self._members = [_Member(model, device) for model in models]
+        self._size = max(LEAST, batch // self.lanes) if self._on_cpu else batch
+        self._packed = steps == AUTO
+        self._members = [
+            _Member(model, device, stop_rule(model) if self._packed else None) for model in models
+        ]
         self._views = list(TURNS) if tta else list(TURNS[:1])
         self._lock = threading.Lock()
+
+    @property
+    def batch(self) -> int:
+        """See `TilePredictor`; more than a network takes at once where some stop early."""
+        return self._size * (_PACKED if self._packed else 1)
 
     def __call__(self, pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.uint16]:
         """See `predicted`; the range is that of the pixels' type."""
@@ -101,8 +115,8 @@ class NetworkPredictor:
         scaled = on_8_bits(pixels, value_range)
         results: list[NDArray[np.uint16]] = []
         while (start := sum(map(len, results))) < len(scaled):
-            size = self.batch
-            chunk = slice(start, start + size)
+            size = self._size
+            chunk = slice(start, start + self.batch)
             try:
                 results.append(self._predicted(scaled[chunk], valid[chunk], size))
             except ProbabilityError as error:
@@ -151,9 +165,9 @@ class NetworkPredictor:
     def _predicted(
         self, pixels: NDArray[np.float32], valid: NDArray[np.bool_], size: int
     ) -> NDArray[np.uint16]:
-        """Fixed-point probabilities of at most `size` tiles."""
+        """Fixed-point probabilities of some tiles, of which `size` go together."""
         count = len(pixels)
-        lacking = (LEAST if self._on_cpu else size) - count
+        lacking = 0 if self._packed else (LEAST if self._on_cpu else size) - count
         if lacking > 0:
             pixels = np.concatenate([pixels, np.repeat(pixels[-1:], lacking, axis=0)])
             valid = np.concatenate([valid, np.repeat(valid[-1:], lacking, axis=0)])
@@ -165,22 +179,36 @@ class NetworkPredictor:
             scaled = normalised(image, there, member.mean, member.std)
             for turned, turned_back in self._views:
                 seen = turned(scaled).contiguous(memory_format=torch.channels_last)
-                steps = member.network(seen, self.steps)[-self.saved :]
-                probabilities = [turned_back(step.float().softmax(dim=1)[:, 1:]) for step in steps]
+                steps, taken = self._steps(member, seen, size)
+                probabilities = [turned_back(step) for step in steps[-self.layout.steps :]]
+                if taken is not None:
+                    share = (taken / self.steps)[:, None, None, None]
+                    probabilities.append(share.expand_as(probabilities[-1][:, :1]))
                 total = total + torch.cat(probabilities, dim=1)
         mean = total[:count] / (len(self._members) * len(self._views))
         return quantise(mean.cpu().numpy())
 
+    def _steps(
+        self, member: "_Member", seen: Tensor, size: int
+    ) -> tuple[list[Tensor], Tensor | None]:
+        """Foreground probabilities after each step; how many each tile took, where that differs."""
+        if member.rule is None:
+            logits = member.network(seen, self.steps)[-self.layout.steps :]
+            return [step.float().softmax(dim=1)[:, 1:] for step in logits], None
+        return until_still(
+            member.network, seen, self.steps, member.rule, size, same_size=not self._on_cpu
+        )
+
     def _halve(self, size: int, error: Exception) -> None:
         """Halves the batch after `size` tiles were too many, unless another lane already did."""
         with self._lock:
-            if self.batch == size:
+            if self._size == size:
                 if size <= LEAST:
                     raise DeviceMemoryError(
                         f"device {self.device}: out of memory with {size} tiles at once; "
                         "give a smaller --tile, or --device cpu"
                     ) from error
-                self.batch = max(LEAST, size // 2)
+                self._size = max(LEAST, size // 2)
         if not self._on_cpu:
             torch.cuda.empty_cache()
 
@@ -225,7 +253,8 @@ class _ScaledPredictor:
 class _Member:
     """One network on its device, with the statistics of what it was trained on."""
 
-    def __init__(self, model: Model, device: torch.device) -> None:
+    def __init__(self, model: Model, device: torch.device, rule: StopRule | None) -> None:
+        self.rule = rule
         self.network: SegmentationNetwork = model.network.to(device).channels_last()
         self.bands = len(model.card.mean)
         self.mean = torch.tensor(model.card.mean, device=device)[:, None, None]
@@ -237,6 +266,7 @@ def predictor_for(models: Sequence[Model], settings: PredictionSettings) -> Netw
 
     Raises:
         PipelineError: No such device.
+        WeightsError: See `NetworkPredictor`.
     """
     return NetworkPredictor(
         models,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config.inference import PredictionSettings
+from pipelines.inference.stepping.bands import STEPS, Bands
 from pipelines.results.layout import STEP
 from tiling.blend import NODATA, TOP
 from tiling.scenes.control import GroundControl
@@ -25,7 +26,8 @@ class Request:
         scene: Whose size, CRS and transform they take.
         control: What else tells where its pixels lie.
         classes: Names of the foreground classes.
-        steps: How many recurrent steps were kept.
+        bands: What was blended.
+        most_steps: Recurrent steps that a tile takes at most.
         folder: Where the files go.
         unfinished: Where they lie until all are finished; on the same disk.
         settings: What was asked for.
@@ -36,7 +38,8 @@ class Request:
     scene: Raster
     control: GroundControl | None
     classes: Sequence[str]
-    steps: int
+    bands: Bands
+    most_steps: int
     folder: Path
     unfinished: Path
     settings: PredictionSettings
@@ -80,18 +83,17 @@ def products_of(request: Request) -> list[Product]:
 
 def _probability(request: Request) -> list[Product]:
     """Of the last step."""
-    return [_of_step(request, "probability", request.steps - 1)]
+    return [_of_step(request, "probability", request.bands.steps - 1)]
 
 
 def _probability_of_steps(request: Request) -> list[Product]:
     if not request.settings.save_steps:
         return []
-    return [_of_step(request, f"{STEP}{step + 1}", step) for step in range(request.steps)]
+    return [_of_step(request, f"{STEP}{step + 1}", step) for step in range(request.bands.steps)]
 
 
 def _of_step(request: Request, name: str, step: int) -> Product:
-    first = step * len(request.classes)
-    bands = slice(first, first + len(request.classes))
+    bands = request.bands.of_step(step)
     texts = [f"probability of {text}" for text in request.classes]
     path = request.folder / f"{name}.tif"
     if request.settings.dtype == "float32":
@@ -106,6 +108,16 @@ def _of_step(request: Request, name: str, step: int) -> Product:
     return OfProbabilities(
         CogSink(path, request.unfinished, what), lambda blended: blended.levels[bands]
     )
+
+
+def _steps(request: Request) -> list[Product]:
+    """How many steps each pixel's tiles took, on average; in levels that a scale turns to steps."""
+    if STEPS not in request.bands.others:
+        return []
+    band = request.bands.other(STEPS)
+    what = _description(request, "uint8", NODATA, ["recurrent steps"], request.most_steps / TOP)
+    sink = CogSink(request.folder / "steps.tif", request.unfinished, what)
+    return [OfProbabilities(sink, lambda blended: blended.levels[band])]
 
 
 def _mask(request: Request) -> list[Product]:
@@ -146,5 +158,6 @@ PRODUCTS: Mapping[str, Callable[[Request], list[Product]]] = {
     "mask": _mask,
     "probability of steps": _probability_of_steps,
     "mask as PNG": _mask_as_png,
+    "steps": _steps,
 }
 """Every kind of file; each makes those of its kind that were asked for, maybe none."""

@@ -15,6 +15,7 @@ from pipelines.config.base import AUTO
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import DataError
 from pipelines.inference.products import OfMask, OfProbabilities, Request, products_of
+from pipelines.inference.stepping.bands import bands_of
 from pipelines.inputs.scene_input import Views
 from pipelines.models.weights import Model, steps_taken
 from pipelines.results.layout import named
@@ -74,12 +75,13 @@ def assemble(
     """
     scene, classes = views.scene, models[0].card.classes[1:]
     least = _least_pixels(settings.min_size, views)
+    bands = bands_of(models, settings.steps, save_steps=settings.save_steps)
     threshold = _threshold(views, store, models, settings)
     level = threshold_level(threshold)
     products = products_of(
         Request(
-            scene, views.control, classes, store.bands // len(classes), folder, store.folder,
-            settings, _tags(models, settings, threshold), png,
+            scene, views.control, classes, bands, steps_taken(models, settings.steps), folder,
+            store.folder, settings, _tags(models, settings, threshold), png,
         )
     )  # fmt: skip
     of_mask = [product for product in products if isinstance(product, OfMask)]
@@ -95,7 +97,7 @@ def assemble(
             blended = _on_scene(views, store, window)
             for product in of_probabilities:
                 product.sink.write(window, product.values(blended))
-            levels = blended.levels[-len(classes) :]
+            levels = blended.levels[bands.last]
             mask = class_mask(levels, level)
             if least > 1:
                 cleaning.add(window, mask, likeliest_class(levels))
@@ -114,8 +116,9 @@ def _threshold(
     if settings.threshold != AUTO:
         return settings.threshold
     scene, pixels = views.scene, np.zeros(NODATA + 1, np.int64)
+    last = bands_of(models, settings.steps, save_steps=settings.save_steps).last
     for window in split(scene.height, scene.width, _AT_ONCE):
-        levels = _on_scene(views, store, window).levels[-1]
+        (levels,) = _on_scene(views, store, window).levels[last]
         pixels += np.bincount(levels.ravel(), minlength=NODATA + 1)
     weight = geometric_mean([model.card.foreground_weight for model in models])
     return best_expected(pixels[:NODATA], weight) / TOP
@@ -159,7 +162,7 @@ def _tags(
         "version": version("rurnet"),
         "model": ",".join(model.name for model in models),
         "weights_sha256": ",".join(model.digest for model in models),
-        "steps": steps_taken(models, settings.steps),
+        "steps": settings.steps or steps_taken(models, settings.steps),
         "tile": settings.tile,
         "overlap": settings.overlap,
         "threshold": threshold,

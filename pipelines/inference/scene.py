@@ -7,6 +7,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from typing import Any
 from pipelines.config.base import AUTO
 from pipelines.config.inference import InferRoads, PredictionSettings
 from pipelines.inference.rasters import assemble, threshold_of
+from pipelines.inference.stepping.bands import bands_of
 from pipelines.inference.workers import Workers
 from pipelines.inputs.pixel_values import GIVE_RANGE_OR_AUTO, Look, looked_at
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.lines.files import file_names
 from pipelines.lines.vectorise import Lines, vectorise
-from pipelines.models.weights import Model, steps_taken
+from pipelines.models.weights import Model, steps_taken, stop_rule
 from pipelines.results.layout import named
 from pipelines.results.levels import open_levels
 from pipelines.results.outcome import Prediction
@@ -77,7 +79,7 @@ def predict_scene(
         grid_of(opened.seen, settings),
         fingerprint(models, settings, workers.device) | _noted(look),
         settings.part_size,
-        band_count(models, settings),
+        bands_of(models, settings.steps, save_steps=settings.save_steps).count,
         raw=settings.dtype == "float32",
         overwrite=settings.overwrite,
         whole=[] if opened.field_mask is None else [opened.field_mask],
@@ -163,7 +165,7 @@ def fingerprint(
     return {
         **values,
         "weights": [f"{model.name} {model.digest}" for model in models],
-        "steps": steps_taken(models, settings.steps),
+        "steps": _steps(models, settings),
         "gsd": values.get("gsd") or models[0].card.ground_sampling_distance,
         "aoi": area and hashlib.sha256(Path(area).read_bytes()).hexdigest()[:16],
         "device": device,
@@ -171,10 +173,12 @@ def fingerprint(
     }
 
 
-def band_count(models: Sequence[Model], settings: PredictionSettings) -> int:
-    """Bands that are blended: foreground classes, times the steps that are kept."""
-    steps = steps_taken(models, settings.steps) if settings.save_steps else 1
-    return (models[0].network.classes - 1) * steps
+def _steps(models: Sequence[Model], settings: PredictionSettings) -> int | list[Any]:
+    """The number of steps, or what tells it for each tile."""
+    most = steps_taken(models, settings.steps)
+    if settings.steps != AUTO:
+        return most
+    return [f"at most {most}", *(asdict(stop_rule(model)) for model in models)]
 
 
 def grid_of(seen: Scene, settings: PredictionSettings) -> Grid:

@@ -18,6 +18,7 @@ from safetensors.torch import save as serialise
 
 from pipelines.errors import WeightsError, first_few, shortened
 from pipelines.models.names import find, shipped
+from pipelines.models.stopping import StopRule, shipped_rule
 from rurnet.errors import NetworkError
 from rurnet.network import SegmentationNetwork
 from rurnet.registry import create
@@ -25,6 +26,9 @@ from tiling.disk import appearing
 
 _KEY = "rurnet"
 
+
+Steps = int | Literal["auto"] | None
+"""A number of recurrent steps, as many as each tile needs, or the networks' own number."""
 
 Task = Literal["roads", "vessels", "other"]
 """The objects that the weights detect; "other" is a user's own classes and fits any task."""
@@ -48,6 +52,8 @@ class WeightsCard:
             predicted at their own size.
         value_range: Pixel values that stood for 0 and 255 in training; None for those of the
             images' type.
+        stopping: When another step would not pay, for `--steps auto`; None where that was not
+            fitted.
         training: How the network was trained: data, held-out images, settings, iterations, seed.
         scores: Its scores, by data set.
         version: The version of this package that wrote the file.
@@ -63,6 +69,7 @@ class WeightsCard:
     threshold: float
     field_diameters: tuple[int, int] | None = None
     value_range: tuple[float, float] | None = None
+    stopping: StopRule | None = None
     training: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     version: str = ""
@@ -189,6 +196,8 @@ def _read(path: Path) -> tuple[WeightsCard, dict[str, torch.Tensor], str]:
         for key in ("field_diameters", "value_range"):
             if values.get(key) is not None:
                 values[key] = tuple(values[key])
+        if values.get("stopping") is not None:
+            values["stopping"] = StopRule(**values["stopping"])
         card = WeightsCard(**values)
     except (ValueError, TypeError, KeyError) as error:
         raise WeightsError(
@@ -198,6 +207,22 @@ def _read(path: Path) -> tuple[WeightsCard, dict[str, torch.Tensor], str]:
     return card, state, hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
-def steps_taken(models: Sequence[Model], steps: int | None) -> int:
-    """Returns the number of steps that predictions take: `steps`, or else the networks' own."""
-    return steps or models[0].network.steps
+def steps_taken(models: Sequence[Model], steps: Steps) -> int:
+    """Returns the number of steps that predictions take (at most): `steps`, or the networks' own."""
+    return steps if isinstance(steps, int) else models[0].network.steps
+
+
+def stop_rule(model: Model) -> StopRule:
+    """Returns the rule by which a tile stops before the network's last step.
+
+    Raises:
+        WeightsError: There is none.
+    """
+    rule = model.card.stopping or shipped_rule(model.digest)
+    if rule is None:
+        raise WeightsError(
+            f"{model.name}: these weights do not say when another step would not pay, as --steps "
+            "auto needs it; run rurnet fit-steps with some labelled images that they were not "
+            "trained on, or give a number of steps"
+        )
+    return rule
