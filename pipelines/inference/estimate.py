@@ -172,8 +172,8 @@ def _held_per_pixel(models: Sequence[Model], settings: PredictionSettings) -> in
 
     def held(model: Model) -> int:
         shape = 1, len(model.card.mean), _SAMPLE, _SAMPLE
-        network = model.network.to("cpu")
-        return most_held(lambda: network(torch.zeros(shape), steps=steps_taken([model], settings.steps)))
+        network, steps = model.network.to("cpu"), steps_taken([model], settings.steps)
+        return most_held(lambda: network(torch.zeros(shape), steps=steps))
 
     return ceil(max(held(model) for model in models) / _SAMPLE**2)
 

@@ -130,6 +130,19 @@ def threshold_of(mask: Path) -> float:
         return float(file.tags()["RURNET_THRESHOLD"])
 
 
+def mean_steps(steps: Path) -> float:
+    """The mean of `steps.tif` over all pixels that are there; nan where none is."""
+    total = pixels = 0
+    with without_georeferencing_warning(), rasterio.open(steps) as file:
+        for window in split(file.height, file.width, _AT_ONCE):
+            rows, columns = window.slices(Window(0, 0, file.height, file.width))
+            levels = file.read(1, window=rasterio.windows.Window.from_slices(rows, columns))
+            there = levels != NODATA
+            total += int(levels[there].sum(dtype=np.int64))
+            pixels += int(there.sum())
+        return float(file.scales[0] * total / pixels) if pixels else float("nan")
+
+
 def _on_scene(views: Views, store: PartStore, window: Window) -> Blended:
     """What the parts say of a window of the scene, whatever pixels the network saw."""
     seen, scene = views.seen, views.scene

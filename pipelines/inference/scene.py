@@ -14,8 +14,8 @@ from typing import Any
 
 from pipelines.config.base import AUTO
 from pipelines.config.inference import InferRoads, PredictionSettings
-from pipelines.inference.rasters import assemble, threshold_of
-from pipelines.inference.stepping.bands import bands_of
+from pipelines.inference.rasters import assemble, mean_steps, threshold_of
+from pipelines.inference.stepping.bands import STEPS, bands_of
 from pipelines.inference.workers import Workers
 from pipelines.inputs.pixel_values import GIVE_RANGE_OR_AUTO, Look, looked_at
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
@@ -101,6 +101,10 @@ def predict_scene(
             lines = _lines(item, opened, models, settings, threshold, folder, files)
     if settings.threshold == AUTO:
         _LOG.info("%s: foreground from probability %.3f on", item.name, threshold)
+    steps = float(steps_taken(models, settings.steps))
+    if settings.steps == AUTO:
+        steps = mean_steps(files[STEPS])
+        _LOG.info("%s: %.2f recurrent steps on average", item.name, steps)
     seconds = time.perf_counter() - start
     return Prediction(
         files | lines.files if lines else files,
@@ -111,6 +115,7 @@ def predict_scene(
         look.remarks,
         lines.found if lines else None,
         threshold,
+        steps,
     )
 
 

@@ -208,7 +208,7 @@ def _read(path: Path) -> tuple[WeightsCard, dict[str, torch.Tensor], str]:
 
 
 def steps_taken(models: Sequence[Model], steps: Steps) -> int:
-    """Returns the number of steps that predictions take (at most): `steps`, or the networks' own."""
+    """Returns the number of steps that predictions take at most: `steps`, or the networks' own."""
     return steps if isinstance(steps, int) else models[0].network.steps
 
 

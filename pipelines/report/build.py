@@ -189,6 +189,7 @@ def _scene(outcome: SceneOutcome, level: int | None, classes: Sequence[str]) -> 
         parts_computed=prediction.computed if prediction else None,
         seconds=round(prediction.seconds, 3) if prediction else None,
         threshold=prediction.threshold if prediction else None,
+        mean_steps=_number(prediction.steps, _DIGITS) if prediction else None,
         files={kind: shown(path) for kind, path in outcome.files.items()},
         pixel_size=[outcome.pixel.height, outcome.pixel.width] if outcome.pixel else None,
         seen=outcome.seen,

@@ -38,6 +38,7 @@ class Prediction:
         remarks: What should be known of the scene's pixels, a line each.
         lines: What there is on the lines; None where none were asked for.
         threshold: The probability from which on a pixel of the mask is foreground.
+        steps: Recurrent steps that its tiles took, on average over the pixels.
     """
 
     files: dict[str, Path]
@@ -48,6 +49,7 @@ class Prediction:
     remarks: tuple[str, ...] = ()
     lines: LinesFound | None = None
     threshold: float = 0.5
+    steps: float = 1.0
 
     @property
     def probability(self) -> Path:

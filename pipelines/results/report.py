@@ -32,7 +32,7 @@ class ModelUsed:
         bands: How many the network takes.
         classes: Their names, background first.
         network: Its name in the registry.
-        steps: Recurrent steps that were taken.
+        steps: Recurrent steps that were taken, at most.
         weights_sha256: Of the weights files.
     """
 
@@ -253,6 +253,8 @@ class SceneEntry:
         uncertain: Where the prediction is least certain, the worst place first.
         threshold: The probability from which on a pixel of its mask is foreground; None where a
             raster was only scored.
+        mean_steps: Recurrent steps that its tiles took, on average over its pixels; None where a
+            raster was only scored.
     """
 
     name: str
@@ -275,6 +277,7 @@ class SceneEntry:
     measurements: ByPath | None = None
     uncertain: Sequence[UncertainPlace] = ()
     threshold: Number = None
+    mean_steps: Number = None
 
 
 @dataclass(frozen=True)

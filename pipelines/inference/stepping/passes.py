@@ -1,6 +1,7 @@
 """A network over tiles, each with as many steps as it needs."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from math import ceil
 
 import torch
@@ -87,12 +88,11 @@ def _chunks(count: int, size: int, *, same_size: bool) -> Iterator[slice]:
     if not same_size and count // number < LEAST:
         number = max(1, count // LEAST)
     ends = [count * index // number for index in range(number + 1)]
-    return (slice(start, end) for start, end in zip(ends, ends[1:], strict=False))
+    return (slice(start, end) for start, end in pairwise(ends))
 
 
 def _some(state: State, which: Tensor | slice) -> State:
     """The states of some tiles."""
-
     return State(state.mask[which], tuple(part[which] for part in state.hidden))
 
 
