@@ -52,6 +52,11 @@ class ResultSettings(ThresholdSettings, RangeSettings):
     save_steps: Annotated[
         bool, Field(description="Write a probability raster for each recurrent step too.")
     ] = False
+    save_uncertainty: Annotated[
+        bool,
+        Field(description="Write uncertainty.tif too: the entropy of each pixel, its change in the "
+              "last recurrent step, and how far several networks or views disagree."),
+    ] = False  # fmt: skip
     tta: Annotated[
         bool,
         Field(
@@ -175,6 +180,9 @@ class PredictionSettings(RunSettings, ScoringSettings, ComputeSettings, ResultSe
         } - set(ThresholdSettings.model_fields)  # fmt: skip
         # Resolved before any prediction: `threshold` then has its value.
         # `any_scale` only says whether there is to be a result, and lines are made of rasters.
+        # Results of older versions, which knew no uncertainty, are as good as those without.
+        if not self.save_uncertainty:
+            others.add("save_uncertainty")
         return self.model_dump(
             mode="json", exclude={*others, "noted_threshold", "any_scale", "lines"}
         )

@@ -5,36 +5,39 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from pipelines.measurements.certainty import least_certain
+from pipelines.measurements.certainty import doubt_of
 from pipelines.measurements.measured import SceneMeasures
 from pipelines.measurements.network import Network, network
 from pipelines.measurements.vessels import VesselTree, vessel_tree
 from pipelines.measurements.zones import Disc
+from pipelines.models.weights import Model, foreground_weight_of
 from pipelines.results.levels import open_levels
 from pipelines.results.outcome import SceneOutcome
 from pipelines.scores.counts import together
+from pipelines.scores.expected import expected_f1
+from tiling.masks.mask import threshold_level
 from tiling.window import Window
 
 _LOG = logging.getLogger("rurnet")
 
 
 def measured(
-    outcomes: Sequence[SceneOutcome], classes: Sequence[str], discs: Mapping[str, Disc]
+    outcomes: Sequence[SceneOutcome], models: Sequence[Model], discs: Mapping[str, Disc]
 ) -> list[SceneOutcome]:
     """The outcomes with what is measured of each scene that was predicted.
 
     Args:
         outcomes: Of each scene; those with a field of view are measured as fundi.
-        classes: Names of the foreground classes.
+        models: What predicted.
         discs: Optic discs, by the name of the scene.
     """
-    return [_measured(one, classes, discs.get(one.name)) if one.done else one for one in outcomes]
+    return [_measured(one, models, discs.get(one.name)) if one.done else one for one in outcomes]
 
 
-def _measured(outcome: SceneOutcome, classes: Sequence[str], disc: Disc | None) -> SceneOutcome:
+def _measured(outcome: SceneOutcome, models: Sequence[Model], disc: Disc | None) -> SceneOutcome:
     start = time.perf_counter()
     try:
-        measures = _measures(outcome, classes, disc)
+        measures = _measures(outcome, models, disc)
         _LOG.info("%s: measured in %.1f s", outcome.name, time.perf_counter() - start)
         return replace(outcome, measures=measures)
     except Exception as error:  # The result is there all the same.
@@ -45,8 +48,9 @@ def _measured(outcome: SceneOutcome, classes: Sequence[str], disc: Disc | None) 
         return replace(outcome, remarks=(*outcome.remarks, remark))
 
 
-def _measures(outcome: SceneOutcome, classes: Sequence[str], disc: Disc | None) -> SceneMeasures:
-    with open_levels(outcome.files["mask"], "mask", classes=tuple(classes)) as mask:
+def _measures(outcome: SceneOutcome, models: Sequence[Model], disc: Disc | None) -> SceneMeasures:
+    classes = models[0].card.classes[1:]
+    with open_levels(outcome.files["mask"], "mask", classes=classes) as mask:
         lines: Network | VesselTree
         if outcome.field is None:
             lines = network(mask, outcome.pixel.side if outcome.pixel else None)
@@ -54,4 +58,9 @@ def _measures(outcome: SceneOutcome, classes: Sequence[str], disc: Disc | None) 
             whole = together(mask.read(Window(0, 0, mask.height, mask.width)))
             lines = vessel_tree(whole, outcome.field.diameter, disc)
     with open_levels(outcome.files["probability"], "probability") as probability:
-        return SceneMeasures(lines, least_certain(probability), probability.transform)
+        doubt = doubt_of(probability)
+        threshold = outcome.prediction.threshold if outcome.prediction else 0.5
+        expected = expected_f1(
+            doubt.pixels, threshold_level(threshold), foreground_weight_of(models)
+        )
+        return SceneMeasures(lines, doubt.places, probability.transform, expected)

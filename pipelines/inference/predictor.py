@@ -15,8 +15,8 @@ from pipelines.config.base import AUTO
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import DeviceLostError, DeviceMemoryError, WeightsError, shortened
 from pipelines.inference.augmentation import TURNS
-from pipelines.inference.stepping.bands import bands_of
-from pipelines.inference.stepping.passes import LEAST, until_still
+from pipelines.inference.stepping.bands import CHANGE, DISAGREEMENT, bands_of
+from pipelines.inference.stepping.passes import LEAST, last_change, until_still
 from pipelines.inputs.normalisation import ValueRange, normalised, on_8_bits
 from pipelines.models.stopping import StopRule
 from pipelines.models.weights import Model, Steps, steps_taken, stop_rule
@@ -46,6 +46,7 @@ class NetworkPredictor:
         device: Where they run.
         batch: Tiles at once; on a CPU for all its threads together.
         save_steps: Whether every step's probabilities are returned, or the last one's only.
+        save_uncertainty: Whether there are bands for that too, see `Bands`.
         tta: Whether the eight flips and quarter turns of a tile are averaged.
 
     Raises:
@@ -60,11 +61,14 @@ class NetworkPredictor:
         *,
         batch: int = 4,
         save_steps: bool = False,
+        save_uncertainty: bool = False,
         tta: bool = False,
     ) -> None:
         self.device = device
         self.steps = steps_taken(models, steps)
-        self.layout = bands_of(models, steps, save_steps=save_steps)
+        self.layout = bands_of(
+            models, steps, save_steps=save_steps, save_uncertainty=save_uncertainty, tta=tta
+        )
         self.bands = self.layout.count
         self._names = " + ".join(model.name for model in models)
         self._on_cpu = device.type == "cpu"
@@ -174,30 +178,42 @@ class NetworkPredictor:
         image = torch.from_numpy(pixels).to(self.device)
         there = torch.from_numpy(valid).to(self.device)[:, None]
         # Added up in a fixed order: sums of floats depend on it.
-        total = torch.zeros((), device=self.device)
+        total = squares = torch.zeros((), device=self.device)
         for member in self._members:
             scaled = normalised(image, there, member.mean, member.std)
             for turned, turned_back in self._views:
                 seen = turned(scaled).contiguous(memory_format=torch.channels_last)
-                steps, taken = self._steps(member, seen, size)
-                probabilities = [turned_back(step) for step in steps[-self.layout.steps :]]
-                if taken is not None:
-                    share = (taken / self.steps)[:, None, None, None]
-                    probabilities.append(share.expand_as(probabilities[-1][:, :1]))
-                total = total + torch.cat(probabilities, dim=1)
-        mean = total[:count] / (len(self._members) * len(self._views))
+                bands = turned_back(self._pass(member, seen, size))
+                total = total + bands
+                if DISAGREEMENT in self.layout.others:
+                    squares = squares + bands[:, self.layout.last] ** 2
+        passes = len(self._members) * len(self._views)
+        mean = total[:count] / passes
+        if DISAGREEMENT in self.layout.others:
+            variance = squares[:count] / passes - mean[:, self.layout.last] ** 2
+            deviation = variance.clamp(min=0).sqrt().amax(dim=1, keepdim=True)
+            mean = torch.cat([mean, deviation], dim=1)
         return quantise(mean.cpu().numpy())
 
-    def _steps(
-        self, member: "_Member", seen: Tensor, size: int
-    ) -> tuple[list[Tensor], Tensor | None]:
-        """Foreground probabilities after each step; how many each tile took, where that differs."""
+    def _pass(self, member: "_Member", seen: Tensor, size: int) -> Tensor:
+        """All bands of a network and a view, but for what takes several [n, bands, t, t]."""
         if member.rule is None:
-            logits = member.network(seen, self.steps)[-self.layout.steps :]
-            return [step.float().softmax(dim=1)[:, 1:] for step in logits], None
-        return until_still(
-            member.network, seen, self.steps, member.rule, size, same_size=not self._on_cpu
-        )
+            logits = member.network(seen, self.steps)
+            kept = max(self.layout.steps, 2 if CHANGE in self.layout.others else 1)
+            steps = [step.float().softmax(dim=1)[:, 1:] for step in logits[-kept:]]
+            taken = None
+        else:
+            steps, taken = until_still(
+                member.network, seen, self.steps, member.rule, size, same_size=not self._on_cpu
+            )
+        bands = steps[-self.layout.steps :]
+        if taken is not None:
+            share = (taken / self.steps)[:, None, None, None]
+            bands.append(share.expand_as(bands[-1][:, :1]))
+        if CHANGE in self.layout.others:
+            change = steps[-1] - steps[-2] if taken is None else last_change(steps, taken)
+            bands.append(change.abs().amax(dim=1, keepdim=True))
+        return torch.cat(bands, dim=1)
 
     def _halve(self, size: int, error: Exception) -> None:
         """Halves the batch after `size` tiles were too many, unless another lane already did."""
@@ -274,5 +290,6 @@ def predictor_for(models: Sequence[Model], settings: PredictionSettings) -> Netw
         choose_device(settings.device),
         batch=settings.batch,
         save_steps=settings.save_steps,
+        save_uncertainty=settings.save_uncertainty,
         tta=settings.tta,
     )

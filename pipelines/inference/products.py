@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config.inference import PredictionSettings
-from pipelines.inference.stepping.bands import STEPS, Bands
+from pipelines.inference.stepping.bands import CHANGE, DISAGREEMENT, STEPS, Bands
+from pipelines.measurements.certainty import entropy
 from pipelines.results.layout import STEP
+from pipelines.scores.counts import together
 from tiling.blend import NODATA, TOP
 from tiling.scenes.control import GroundControl
 from tiling.scenes.scene import Raster
@@ -120,6 +122,24 @@ def _steps(request: Request) -> list[Product]:
     return [OfProbabilities(sink, lambda blended: blended.levels[band])]
 
 
+def _uncertainty(request: Request) -> list[Product]:
+    """The entropy of the probabilities, and beside it what was blended of the other measures."""
+    if not request.settings.save_uncertainty:
+        return []
+    names = [name for name in (CHANGE, DISAGREEMENT) if name in request.bands.others]
+    bits = np.rint(entropy(np.arange(TOP + 1) / TOP) * TOP).astype(np.uint8)
+    by_level = np.append(bits, np.uint8(NODATA))
+
+    def values(blended: Blended) -> NDArray[np.uint8]:
+        of_pixels = by_level[together(blended.levels[request.bands.last])]
+        others = [blended.levels[request.bands.other(name)] for name in names]
+        return np.concatenate([of_pixels[None], *others])
+
+    what = _description(request, "uint8", NODATA, ["entropy in bits", *names], 1 / TOP)
+    sink = CogSink(request.folder / "uncertainty.tif", request.unfinished, what)
+    return [OfProbabilities(sink, values)]
+
+
 def _mask(request: Request) -> list[Product]:
     what = _description(request, "uint8", NODATA, ["class"])
     sink = ClassCogSink(request.folder / "mask.tif", request.unfinished, what)
@@ -159,5 +179,6 @@ PRODUCTS: Mapping[str, Callable[[Request], list[Product]]] = {
     "probability of steps": _probability_of_steps,
     "mask as PNG": _mask_as_png,
     "steps": _steps,
+    "uncertainty": _uncertainty,
 }
 """Every kind of file; each makes those of its kind that were asked for, maybe none."""

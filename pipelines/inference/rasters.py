@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from math import ceil
 from pathlib import Path
-from statistics import geometric_mean
 
 import numpy as np
 import rasterio
@@ -15,9 +14,9 @@ from pipelines.config.base import AUTO
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import DataError
 from pipelines.inference.products import OfMask, OfProbabilities, Request, products_of
-from pipelines.inference.stepping.bands import bands_of
+from pipelines.inference.stepping.bands import bands_of_settings
 from pipelines.inputs.scene_input import Views
-from pipelines.models.weights import Model, steps_taken
+from pipelines.models.weights import Model, foreground_weight_of, steps_taken
 from pipelines.results.layout import named
 from pipelines.scores.expected import best_expected
 from tiling.blend import NODATA, TOP
@@ -75,7 +74,7 @@ def assemble(
     """
     scene, classes = views.scene, models[0].card.classes[1:]
     least = _least_pixels(settings.min_size, views)
-    bands = bands_of(models, settings.steps, save_steps=settings.save_steps)
+    bands = bands_of_settings(models, settings)
     threshold = _threshold(views, store, models, settings)
     level = threshold_level(threshold)
     products = products_of(
@@ -116,12 +115,11 @@ def _threshold(
     if settings.threshold != AUTO:
         return settings.threshold
     scene, pixels = views.scene, np.zeros(NODATA + 1, np.int64)
-    last = bands_of(models, settings.steps, save_steps=settings.save_steps).last
+    last = bands_of_settings(models, settings).last
     for window in split(scene.height, scene.width, _AT_ONCE):
         (levels,) = _on_scene(views, store, window).levels[last]
         pixels += np.bincount(levels.ravel(), minlength=NODATA + 1)
-    weight = geometric_mean([model.card.foreground_weight for model in models])
-    return best_expected(pixels[:NODATA], weight) / TOP
+    return best_expected(pixels[:NODATA], foreground_weight_of(models)) / TOP
 
 
 def threshold_of(mask: Path) -> float:

@@ -164,7 +164,7 @@ def _infer(
         return _infer_inbox(config, models, items, discs, progress, start)
     outcomes = run_batch(items, models, config, config.output, progress)
     if config.measurements:
-        outcomes = measured(outcomes, models[0].card.classes[1:], discs)
+        outcomes = measured(outcomes, models, discs)
     report = report_of(outcomes, models, config, time.perf_counter() - start)
     if (config.output / "report.json").exists() and outcomes and not report.scenes:
         # What is there tells of more.
@@ -193,7 +193,7 @@ def _infer_inbox(
             report = replace(report_of([], models, config), this_run=job.this_run())
             return Result(report, config.output, [], reported=False, nothing=job.nothing)
         if config.measurements:
-            now = measured(now, models[0].card.classes[1:], discs)
+            now = measured(now, models, discs)
         with job.reporting(now) as every:
             every = some_inside(every)
             report = report_of(every, models, config, time.perf_counter() - start)

@@ -15,7 +15,7 @@ from typing import Any
 from pipelines.config.base import AUTO
 from pipelines.config.inference import InferRoads, PredictionSettings
 from pipelines.inference.rasters import assemble, mean_steps, threshold_of
-from pipelines.inference.stepping.bands import STEPS, bands_of
+from pipelines.inference.stepping.bands import STEPS, bands_of_settings
 from pipelines.inference.workers import Workers
 from pipelines.inputs.pixel_values import GIVE_RANGE_OR_AUTO, Look, looked_at
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
@@ -79,7 +79,7 @@ def predict_scene(
         grid_of(opened.seen, settings),
         fingerprint(models, settings, workers.device) | _noted(look),
         settings.part_size,
-        bands_of(models, settings.steps, save_steps=settings.save_steps).count,
+        bands_of_settings(models, settings).count,
         raw=settings.dtype == "float32",
         overwrite=settings.overwrite,
         whole=[] if opened.field_mask is None else [opened.field_mask],

@@ -1,5 +1,6 @@
 """Where a prediction is least certain."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,19 @@ _SIDES = (128, 64, 32)
 
 
 @dataclass(frozen=True)
+class Doubt:
+    """How certain a prediction is.
+
+    Attributes:
+        places: The squares in which it is least certain, the worst first.
+        pixels: How many pixels have each level of the foreground [255].
+    """
+
+    places: "Sequence[Place]"
+    pixels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class Place:
     """A square of a scene.
 
@@ -34,15 +48,15 @@ class Place:
     entropy: float
 
 
-def least_certain(probability: Levels, most: int = MOST) -> list[Place]:
-    """The squares in which the prediction is least certain, the worst first.
+def doubt_of(probability: Levels, most: int = MOST) -> Doubt:
+    """Where a prediction is least certain.
 
     Squares of one size cover the scene; none that is taken touches another. The entropy of a pixel
     is that of foreground against background (Shannon, 1948).
 
     Args:
         probability: Levels of the foreground.
-        most: How many; fewer where there are no more.
+        most: How many squares; fewer where there are no more.
 
     Raises:
         SceneError: The raster cannot be read.
@@ -51,19 +65,23 @@ def least_certain(probability: Levels, most: int = MOST) -> list[Place]:
     side = next((one for one in _SIDES if min(height, width) >= 6 * one), _SIDES[-1])
     shape = -(-height // side), -(-width // side)
     total, count = np.zeros(shape), np.zeros(shape)
-    bits = np.append(_entropy(np.arange(TOP + 1) / TOP), 0)
+    pixels = np.zeros(NODATA + 1, np.int64)
+    bits = np.append(entropy(np.arange(TOP + 1) / TOP), 0)
     for window in split(height, width, _AT_ONCE):
         levels = together(probability.read(window))
+        pixels += np.bincount(levels.ravel(), minlength=NODATA + 1)
         first = window.row // side, window.column // side
         for sums, values in ((total, bits[levels]), (count, levels != NODATA)):
             found = _by_square(values, side)
             sums[first[0] :, first[1] :][: found.shape[0], : found.shape[1]] = found
     # Of a square that is mostly missing, the rest says little.
     mean = np.where(count >= side**2 / 2, total / np.maximum(count, 1), -1)
-    return _apart(mean, side, Window(0, 0, height, width), most)
+    places = _apart(mean, side, Window(0, 0, height, width), most)
+    return Doubt(places, pixels[:NODATA])
 
 
-def _entropy(p: NDArray[np.float64]) -> NDArray[np.float64]:
+def entropy(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of foreground against background, in bits, from the probability of foreground."""
     both = np.stack([p, 1 - p])
     bits: NDArray[np.float64] = -(both * np.log2(np.maximum(both, 1e-300))).sum(axis=0)
     return bits

@@ -24,17 +24,20 @@ class SceneMeasures:
         lines: Of its roads, or of the vessels of a fundus.
         uncertain: Where its prediction is least certain, the worst place first.
         transform: From pixels to coordinates.
+        expected_f1: Of its mask, by the probabilities alone; None where there is nothing.
     """
 
     lines: Network | VesselTree
     uncertain: Sequence[Place]
     transform: Affine
+    expected_f1: Number = None
 
     @property
     def numbers(self) -> Numbers:
         """All that is measured, by name."""
         lines = self.lines
-        return of_tree(lines) if isinstance(lines, VesselTree) else of_networks([lines])
+        found = of_tree(lines) if isinstance(lines, VesselTree) else of_networks([lines])
+        return {**found, "expected_f1": self.expected_f1}
 
 
 def of_networks(networks: Sequence[Network]) -> Numbers:

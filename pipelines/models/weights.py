@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Any, Literal
 
 import torch
@@ -205,6 +206,11 @@ def _read(path: Path) -> tuple[WeightsCard, dict[str, torch.Tensor], str]:
             "another version of this package wrote it: update the package or train again"
         ) from error
     return card, state, hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def foreground_weight_of(models: Sequence[Model]) -> float:
+    """Returns the weight of foreground in the loss of models that are averaged."""
+    return geometric_mean([model.card.foreground_weight for model in models])
 
 
 def steps_taken(models: Sequence[Model], steps: Steps) -> int:

@@ -82,6 +82,10 @@ COMPARED = (
 """In the table of two runs: scores of which more is better."""
 
 
+_EXPECTED = Column(
+    "expected_f1", "expected F1", "What the probabilities themselves make expect, without a label."
+)
+
 MEASURED = {
     "roads": (
         Column("length_km", "km of road", "Length of all centre lines.", ".2f"),
@@ -91,6 +95,7 @@ MEASURED = {
         Column("area_km2", "area, km²", "Of the scene, as far as it is there.", ".2f"),
         Column("width_px", "mean width, px", "Area of the roads over their length.", ".1f"),
         Column("length_px", "length, px", "Length of all centre lines, in pixels.", "n0"),
+        _EXPECTED,
     ),
     "vessels": (
         Column("density", "vessel density", "Share of the field of view that is vessel.", ".1%"),
@@ -104,6 +109,7 @@ MEASURED = {
         Column("bifurcations", "bifurcations", "Where three vessels meet.", "n"),
         Column("bifurcation_angle", "angle, °", "Between the thinner two at bifurcations.", ".0f"),
         Column("ends", "ends", "Where a vessel ends.", "n"),
+        _EXPECTED,
     ),
 }
 """What is measured, as page and terminal show it; the first three are the large numbers."""

@@ -101,7 +101,9 @@ def shown_measures(report: Report) -> dict[str, Any] | None:
             {"name": one.name, "values": [(one.measurements or {})[c.path] for c in columns]}
             for one in scenes
         ],
-        "pooled": None if measured.pooled is None else [measured.pooled[c.path] for c in columns],
+        "pooled": None
+        if measured.pooled is None
+        else [measured.pooled.get(c.path) for c in columns],
         "caution": NO_DIAGNOSIS if measured.kind == "vessels" else None,
     }
 

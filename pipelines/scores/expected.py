@@ -22,6 +22,25 @@ def best_expected(pixels: NDArray[np.int64], foreground_weight: float = 1.0) -> 
     return best_level(pixels, levels / (levels + foreground_weight * (TOP - levels)))
 
 
+def expected_f1(
+    pixels: NDArray[np.int64], level: int, foreground_weight: float = 1.0
+) -> float | None:
+    """The F1 that a threshold makes expect, by the probabilities alone.
+
+    Args:
+        pixels: How many pixels have each level [255].
+        level: The lowest that is foreground.
+        foreground_weight: See `best_expected`.
+
+    Returns:
+        0 to 1; None where nothing is expected anywhere.
+    """
+    levels = np.arange(LEVELS, dtype=np.float64)
+    there = pixels * levels / (levels + foreground_weight * (TOP - levels))
+    found = pixels[level:].sum() + there.sum()
+    return float(2 * there[level:].sum() / found) if found else None
+
+
 def best_level(pixels: NDArray[np.int64], probability: NDArray[np.float64]) -> int:
     """The level from which on foreground has the highest expected F1.
 

@@ -11,6 +11,7 @@ from typing import Any, Generic, Union, get_args, get_origin
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.scores.certainty import Certainty, certainty_of
 from pipelines.scores.counts import SceneCounts, combined
 from pipelines.scores.curve import (
     HALF,
@@ -100,6 +101,7 @@ class Scores(Generic[Score]):
         roc_auc: Area under the ROC curve.
         average_precision: Area under the P/R curve.
         calibration: Whether probabilities are what they say.
+        certainty: Whether errors are where it is unsure.
         class_mean: Over all classes.
         classes: By name, where there are several foreground classes.
         relaxed: Within rho pixels.
@@ -115,6 +117,7 @@ class Scores(Generic[Score]):
     roc_auc: Score
     average_precision: Score
     calibration: Calibration[Score]
+    certainty: Certainty[Score]
     class_mean: ClassMean[Score]
     classes: dict[str, ClassScores[Score]]
     relaxed: Relaxed[Score]
@@ -158,6 +161,7 @@ def scores_of(
         roc_auc=first.roc_auc,
         average_precision=first.average_precision,
         calibration=calibration(_movable(counts, whole)),
+        certainty=certainty_of(_movable(counts, whole)),
         class_mean=_class_mean(counts, each),
         classes=dict(zip(classes, each[1:], strict=True)) if len(each) > 1 else {},
         relaxed=Relaxed(

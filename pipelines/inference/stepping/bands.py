@@ -4,10 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.config.base import AUTO
+from pipelines.config.inference import ResultSettings
 from pipelines.models.weights import Model, Steps, steps_taken
 
 STEPS = "steps"
 """The band with the share of the steps that a tile took."""
+
+
+CHANGE = "change"
+"""The band with the change of probability in a tile's last step."""
+
+DISAGREEMENT = "disagreement"
+"""The band with the standard deviation over networks and views."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,29 @@ class Bands:
         return slice(first, first + 1)
 
 
-def bands_of(models: Sequence[Model], steps: Steps, *, save_steps: bool) -> Bands:
+def bands_of(
+    models: Sequence[Model],
+    steps: Steps,
+    *,
+    save_steps: bool = False,
+    save_uncertainty: bool = False,
+    tta: bool = False,
+) -> Bands:
     """The bands that predictions have."""
-    kept = steps_taken(models, steps) if save_steps else 1
-    return Bands(models[0].network.classes - 1, kept, (STEPS,) if steps == AUTO else ())
+    most = steps_taken(models, steps)
+    others = [STEPS] if steps == AUTO else []
+    if save_uncertainty:
+        others += [CHANGE] if most > 1 else []
+        others += [DISAGREEMENT] if tta or len(models) > 1 else []
+    return Bands(models[0].network.classes - 1, most if save_steps else 1, tuple(others))
+
+
+def bands_of_settings(models: Sequence[Model], settings: ResultSettings) -> Bands:
+    """The bands that predictions with these settings have."""
+    return bands_of(
+        models,
+        settings.steps,
+        save_steps=settings.save_steps,
+        save_uncertainty=settings.save_uncertainty,
+        tta=settings.tta,
+    )

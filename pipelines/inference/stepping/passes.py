@@ -62,6 +62,19 @@ def until_still(
     return every + every[-1:] * (most - len(every)), taken
 
 
+def last_change(every: Sequence[Tensor], taken: Tensor) -> Tensor:
+    """How probabilities changed in each tile's last step; 0 where it took only one.
+
+    Args:
+        every: See `until_still`.
+        taken: See `until_still`.
+    """
+    change = torch.zeros_like(every[0])
+    for step, (before, after) in enumerate(pairwise(every), start=2):
+        change = torch.where((taken == step)[:, None, None, None], after - before, change)
+    return change
+
+
 def _step(
     network: SegmentationNetwork, image: Tensor, state: State | None, size: int, *, same_size: bool
 ) -> tuple[Tensor, State]:

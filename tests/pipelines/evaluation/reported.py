@@ -43,7 +43,7 @@ def ungraded(of):
     """Whether there is none of the scores that only probabilities have."""
     numbers = (
         of["best"]["f1"], of["break_even"]["value"], of["roc_auc"], of["average_precision"],
-        of["calibration"]["ece"],
+        of["calibration"]["ece"], of["certainty"]["aurc"], of["certainty"]["errors_found"],
     )  # fmt: skip
     return set(numbers) == {None}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipelines.measurements import certainty
-from pipelines.measurements.certainty import least_certain
+from pipelines.measurements.certainty import doubt_of
 from tests.pipelines.measurements.drawn import levels
 from tiling.blend import NODATA, TOP
 from tiling.window import Window
@@ -23,7 +23,7 @@ def prediction(height=400, width=500):
 
 
 def test_the_least_certain_squares_come_first_and_touch_no_other():
-    found = least_certain(levels(prediction()))
+    found = doubt_of(levels(prediction())).places
     assert [place.window for place in found] == [Window(64, 64, 64, 64), Window(320, 384, 64, 64)]
     p = 25 / TOP
     entropy = -(p * math.log2(p) + (1 - p) * math.log2(1 - p))
@@ -31,33 +31,41 @@ def test_the_least_certain_squares_come_first_and_touch_no_other():
 
 
 def test_as_many_as_are_asked_for():
-    assert len(least_certain(levels(prediction()), most=1)) == 1
+    assert len(doubt_of(levels(prediction()), most=1).places) == 1
     noise = np.random.default_rng(1).integers(0, 255, (400, 500)).astype(np.uint8)
-    places = [place.window.grown(1) for place in least_certain(levels(noise))]
+    places = [place.window.grown(1) for place in doubt_of(levels(noise)).places]
     assert 6 <= len(places) <= 12  # No more fit beside each other.
     assert not any(one.meets(other) for one in places for other in places if one is not other)
 
 
 def test_windows_do_not_show(monkeypatch):
-    whole = least_certain(levels(prediction()))
+    whole = doubt_of(levels(prediction())).places
     monkeypatch.setattr(certainty, "_AT_ONCE", 128)
-    assert least_certain(levels(prediction())) == whole
+    assert doubt_of(levels(prediction())).places == whole
 
 
 def test_what_is_mostly_missing_is_left_out():
     pixels = prediction()
     pixels[64:128, 64:97] = NODATA
     pixels[330:384, 384:448] = NODATA
-    assert [place.window.row for place in least_certain(levels(pixels))] == [128]
+    assert [place.window.row for place in doubt_of(levels(pixels)).places] == [128]
 
 
 def test_a_certain_prediction_has_no_such_place():
-    assert least_certain(levels(np.full((300, 300), TOP, np.uint8))) == []
-    assert least_certain(levels(np.full((30, 30), NODATA, np.uint8))) == []
+    assert doubt_of(levels(np.full((300, 300), TOP, np.uint8))).places == []
+    assert doubt_of(levels(np.full((30, 30), NODATA, np.uint8))).places == []
 
 
 def test_probabilities_of_several_classes_count_together():
     pixels = prediction() // 2
-    assert least_certain(levels(np.stack([pixels, pixels])))[0].entropy == pytest.approx(
+    assert doubt_of(levels(np.stack([pixels, pixels]))).places[0].entropy == pytest.approx(
         1, abs=1e-3
     )
+
+
+def test_the_levels_are_counted_with_it():
+    drawn = prediction()
+    drawn[:10, :10] = NODATA
+    pixels = doubt_of(levels(drawn)).pixels
+    assert (pixels[25], pixels[TOP]) == (64 * 64, 400 * 30)
+    assert pixels.sum() == drawn.size - 100

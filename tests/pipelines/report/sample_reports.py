@@ -60,6 +60,7 @@ def _scores(quality, topology, classes, empty=False):
         "roc_auc": area,
         "average_precision": defined and quality + 0.05,
         "calibration": {"ece": 0.021, "bins": bins},
+        "certainty": {"aurc": 0.004, "errors_found": 0.71},
         "class_mean": {
             "iou": (confusion["iou"] + 0.96) / 2 if confusion["iou"] is not None else None,
             "recall": defined, "precision": defined, "f1": defined, "break_even": defined,
@@ -175,7 +176,7 @@ def build_report(
         for index in range(steps)
     ]
     drawn = _scores(0.772, topology, classes)
-    for group in ("best", "break_even", "roc_auc", "average_precision", "calibration"):
+    for group in ("best", "break_even", "roc_auc", "average_precision", "calibration", "certainty"):
         drawn[group] = _undefined(drawn[group])
     drawn_mean, drawn_sd = _means([drawn for _ in names])
     contents = {

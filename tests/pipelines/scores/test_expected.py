@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipelines.scores.curve import HALF, LEVELS
-from pipelines.scores.expected import best_expected
+from pipelines.scores.expected import best_expected, expected_f1
 from pipelines.scores.histogram import Histogram, curve_of
 from tiling.blend import TOP
 
@@ -32,6 +32,18 @@ def test_of_calibrated_probabilities_the_threshold_is_the_best_one(calibrated):
     assert f1[level] >= f1[1:LEVELS].max() - 1e-3
     # Half of the F1 that is reached there (Lipton et al., 2014).
     assert level / TOP == pytest.approx(f1[level] / 2, abs=0.02)
+
+
+@pytest.mark.parametrize("level", [40, HALF, 200])
+def test_of_calibrated_probabilities_the_expected_f1_comes_true(calibrated, level):
+    counts = histogram(*calibrated)
+    assert expected_f1(counts.sum(axis=0), level) == pytest.approx(
+        curve_of(counts).f1()[level], abs=5e-3
+    )
+
+
+def test_nothing_is_expected_where_nothing_is():
+    assert expected_f1(np.zeros(LEVELS, np.int64), HALF) is None
 
 
 @pytest.mark.parametrize("weight", [0.5, 2.0, 4.0])

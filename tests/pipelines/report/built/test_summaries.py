@@ -12,7 +12,7 @@ from pipelines.report.build import THERE
 from pipelines.results.outcome import SceneScores
 from pipelines.scores.scores import PATHS, by_path
 
-MASKS_LACK = ("best", "break_even", "roc_auc", "average_precision", "calibration")
+MASKS_LACK = ("best", "break_even", "roc_auc", "average_precision", "calibration", "certainty")
 """Scores that take all thresholds."""
 
 
