@@ -40,7 +40,8 @@ def test_commands_and_deployments_that_are_named_exist(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_options_that_are_named_exist(page):
     from flows.operations.deploy import deploy
-    from flows.operations.notify import notify
+    from flows.operations.fit_steps import fit_steps
+from flows.operations.notify import notify
     from flows.operations.slurm_workers import slurm_workers
     from flows.operations.status import status
     from flows.operations.watch import watch
@@ -50,7 +51,7 @@ def test_options_that_are_named_exist(page):
         field.replace("_", "-") for flow in FLOWS.values() for field in flow.config().model_fields
     }
     fields |= {name.removeprefix("--") for name in TOOLS}
-    tools = (serve, status, watch, deploy, notify, slurm_workers)
+    tools = (serve, status, watch, deploy, notify, slurm_workers, fit_steps)
     fields |= {name.replace("_", "-") for tool in tools for name in tool.__annotations__}
     fields |= {"help"}
     # What prefect, tensorboard, dask, torchrun, rio, MONAI, Slurm, Docker and our benchmarks take.
@@ -59,7 +60,8 @@ def test_options_that_are_named_exist(page):
         "crop", "seeds", "batches", "scales", "split", "images", "weights", "nodata",
         "unset-nodata", "not-masked", "dtype", "type", "pool", "prompt", "all", "beside", "weight",
         "bundle_root", "config_file", "dataset_dir", "output_dir", "cpus-per-task", "mem", "gres",
-        "name", "memory-limit", "file", "tag", "detach", "host", "nworkers", "edges", "pairs",
+        "name", "memory-limit", "file", "tag", "detach", "host", "nworkers", "edges", "pairs", "models",
+        "picture",
     }  # fmt: skip
     for option in re.findall(r"(?<![\w-])--([a-z][a-z0-9_-]+)", page.read_text()):
         assert option.removeprefix("no-") in fields | others, option
