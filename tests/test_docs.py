@@ -41,7 +41,7 @@ def test_commands_and_deployments_that_are_named_exist(page):
 def test_options_that_are_named_exist(page):
     from flows.operations.deploy import deploy
     from flows.operations.fit_steps import fit_steps
-from flows.operations.notify import notify
+    from flows.operations.notify import notify
     from flows.operations.slurm_workers import slurm_workers
     from flows.operations.status import status
     from flows.operations.watch import watch
@@ -60,8 +60,8 @@ from flows.operations.notify import notify
         "crop", "seeds", "batches", "scales", "split", "images", "weights", "nodata",
         "unset-nodata", "not-masked", "dtype", "type", "pool", "prompt", "all", "beside", "weight",
         "bundle_root", "config_file", "dataset_dir", "output_dir", "cpus-per-task", "mem", "gres",
-        "name", "memory-limit", "file", "tag", "detach", "host", "nworkers", "edges", "pairs", "models",
-        "picture",
+        "name", "memory-limit", "file", "tag", "detach", "host", "nworkers", "edges", "pairs",
+        "models", "picture",
     }  # fmt: skip
     for option in re.findall(r"(?<![\w-])--([a-z][a-z0-9_-]+)", page.read_text()):
         assert option.removeprefix("no-") in fields | others, option
