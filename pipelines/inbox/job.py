@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipelines.config.inference import InferDrive, InferRoads
 from pipelines.errors import LabelError
-from pipelines.inbox.ledger import Ledger, Line, Look, Watched, alone, running
+from pipelines.inbox.ledger import LEDGER, Ledger, Line, Look, Watched, alone, running
 from pipelines.inbox.looks import look_at, still_written
 from pipelines.inbox.plan import Found, Plan, Todo, is_finished, plan
 from pipelines.inbox.stored import as_text, from_text
@@ -248,12 +248,7 @@ def job_over(
             if kind_of(one) == "glob" or Path(one).is_dir()
         ]
     )
-    sources = {
-        one.name: Found(
-            one.name, source := one.image or one.source, one.source, source in config.scenes
-        )
-        for one in items
-    }
+    sources = _sources(config, items)
     others = {name: _labels_of(one, config.labels) for name, one in sources.items()}
     ledger.see({name: one.shown for name, one in sources.items()})
     first = plan(sources, ledger, attempts, made_with, others)
@@ -271,6 +266,38 @@ def job_over(
         _LOG.warning("%s", failure.error)
     with running(output, run):
         yield job
+
+
+def quarantined_in(
+    config: InferRoads | InferDrive, items: Sequence[SceneInput], made_with: str
+) -> dict[str, str]:
+    """The scenes that a run would leave alone, and why; nothing is noted.
+
+    Args:
+        config: See `job_over`.
+        items: See `job_over`.
+        made_with: See `job_over`.
+    """
+    ledger = Ledger(config.output)
+    if config.overwrite or not (config.output / LEDGER).is_file():
+        return {}
+    sources = _sources(config, items)
+    others = {name: _labels_of(one, config.labels) for name, one in sources.items()}
+    there = plan(sources, ledger, config.attempts, made_with, others)
+    return {
+        name: f"{sources[name].shown}: quarantined after {there.lines[name].attempts} failures "
+        f"({there.lines[name].reason}); name it itself to try again"
+        for name in there.of("quarantined")
+    }
+
+
+def _sources(config: InferRoads | InferDrive, items: Sequence[SceneInput]) -> dict[str, Found]:
+    return {
+        one.name: Found(
+            one.name, source := one.image or one.source, one.source, source in config.scenes
+        )
+        for one in items
+    }
 
 
 def _labels_of(one: Found, labels: Path | None) -> list[str]:

@@ -19,7 +19,7 @@ from pipelines.config.inference import (
     PredictionSettings,
 )
 from pipelines.errors import DataError, PipelineError
-from pipelines.inbox.job import Noting, job_over
+from pipelines.inbox.job import Noting, job_over, quarantined_in
 from pipelines.inference.asked import check_asked, check_output
 from pipelines.inference.batch import run_batch, run_scenes, some_inside
 from pipelines.inference.estimate import estimate_batch
@@ -34,6 +34,7 @@ from pipelines.measurements.zones import Disc, discs_of
 from pipelines.models.weights import Model, Task, load
 from pipelines.report.build import IN_FIELD, THERE, build_report, failures
 from pipelines.report.write import write_report
+from pipelines.results.estimate import SceneEstimate
 from pipelines.results.outcome import SceneOutcome
 from pipelines.results.progress import Progress
 from pipelines.results.report import Report
@@ -146,7 +147,12 @@ def _infer(
     nothing = _nothing_in(scenes, config.scenes, inbox)
     items = [] if nothing else items_for(models, scenes)
     if config.dry_run:
-        estimates = estimate_batch(items, models, config, config.output)
+        left = {}
+        if config.inbox:
+            left = quarantined_in(config, items, _made_with(config, models))
+        due = [item for item in items if item.name not in left]
+        estimates = estimate_batch(due, models, config, config.output)
+        estimates += [SceneEstimate(name, skipped=why) for name, why in left.items()]
         failed = [Failure(one.name, one.error) for one in estimates if one.error is not None]
         report = report_of([], models, config, failed=failed)
         return Result(

@@ -73,6 +73,10 @@ def test_reruns_do_the_broken_ones_until_they_are_left_alone(first, roads_weight
     assert {one.input for one in again.report.this_run.quarantined} == {
         f"{inbox[0]}/{name}.tif" for name in broken
     }
+    # A dry run leaves them alone too, and says so.
+    dry = run_job(tmp_path, roads_weights, scenes=inbox, dry_run=True).estimates
+    assert {one.name for one in dry if one.skipped is not None} == set(broken)
+    assert all("quarantined after 3" in one.skipped for one in dry if one.skipped is not None)
     before = (tmp_path / "outbox" / "report.json").stat().st_mtime_ns
     fourth = run_job(tmp_path, roads_weights, told, scenes=inbox)
     assert (told.outcomes, fourth.failed, fourth.reported) == ([], [], False)
