@@ -10,7 +10,6 @@ from pipelines.measurements.measured import SceneMeasures
 from pipelines.measurements.network import Network, network
 from pipelines.measurements.vessels import VesselTree, vessel_tree
 from pipelines.measurements.zones import Disc
-from pipelines.models.weights import Model, foreground_weight_of
 from pipelines.results.levels import open_levels
 from pipelines.results.outcome import SceneOutcome
 from pipelines.scores.counts import together
@@ -22,22 +21,31 @@ _LOG = logging.getLogger("rurnet")
 
 
 def measured(
-    outcomes: Sequence[SceneOutcome], models: Sequence[Model], discs: Mapping[str, Disc]
+    outcomes: Sequence[SceneOutcome],
+    classes: Sequence[str],
+    discs: Mapping[str, Disc],
+    foreground_weight: float = 1.0,
 ) -> list[SceneOutcome]:
     """The outcomes with what is measured of each scene that was predicted.
 
     Args:
         outcomes: Of each scene; those with a field of view are measured as fundi.
-        models: What predicted.
+        classes: Names of the foreground classes.
         discs: Optic discs, by the name of the scene.
+        foreground_weight: See `pipelines.scores.expected.best_expected`.
     """
-    return [_measured(one, models, discs.get(one.name)) if one.done else one for one in outcomes]
+    return [
+        _measured(one, classes, discs.get(one.name), foreground_weight) if one.done else one
+        for one in outcomes
+    ]
 
 
-def _measured(outcome: SceneOutcome, models: Sequence[Model], disc: Disc | None) -> SceneOutcome:
+def _measured(
+    outcome: SceneOutcome, classes: Sequence[str], disc: Disc | None, foreground_weight: float
+) -> SceneOutcome:
     start = time.perf_counter()
     try:
-        measures = _measures(outcome, models, disc)
+        measures = _measures(outcome, classes, disc, foreground_weight)
         _LOG.info("%s: measured in %.1f s", outcome.name, time.perf_counter() - start)
         return replace(outcome, measures=measures)
     except Exception as error:  # The result is there all the same.
@@ -48,9 +56,10 @@ def _measured(outcome: SceneOutcome, models: Sequence[Model], disc: Disc | None)
         return replace(outcome, remarks=(*outcome.remarks, remark))
 
 
-def _measures(outcome: SceneOutcome, models: Sequence[Model], disc: Disc | None) -> SceneMeasures:
-    classes = models[0].card.classes[1:]
-    with open_levels(outcome.files["mask"], "mask", classes=classes) as mask:
+def _measures(
+    outcome: SceneOutcome, classes: Sequence[str], disc: Disc | None, foreground_weight: float
+) -> SceneMeasures:
+    with open_levels(outcome.files["mask"], "mask", classes=tuple(classes)) as mask:
         lines: Network | VesselTree
         if outcome.field is None:
             lines = network(mask, outcome.pixel.side if outcome.pixel else None)
@@ -60,7 +69,5 @@ def _measures(outcome: SceneOutcome, models: Sequence[Model], disc: Disc | None)
     with open_levels(outcome.files["probability"], "probability") as probability:
         doubt = doubt_of(probability)
         threshold = outcome.prediction.threshold if outcome.prediction else 0.5
-        expected = expected_f1(
-            doubt.pixels, threshold_level(threshold), foreground_weight_of(models)
-        )
+        expected = expected_f1(doubt.pixels, threshold_level(threshold), foreground_weight)
         return SceneMeasures(lines, doubt.places, probability.transform, expected)

@@ -31,7 +31,7 @@ from pipelines.inputs.normalisation import WantedRange
 from pipelines.inputs.opening import Reading
 from pipelines.inputs.scene_input import SceneInput
 from pipelines.measurements.zones import Disc, discs_of
-from pipelines.models.weights import Model, Task, load
+from pipelines.models.weights import Model, Task, foreground_weight_of, load
 from pipelines.report.build import IN_FIELD, THERE, build_report, failures
 from pipelines.report.write import write_report
 from pipelines.results.estimate import SceneEstimate
@@ -170,12 +170,18 @@ def _infer(
         return _infer_inbox(config, models, items, discs, progress, start)
     outcomes = run_batch(items, models, config, config.output, progress)
     if config.measurements:
-        outcomes = measured(outcomes, models, discs)
+        outcomes = _measured(outcomes, models, discs)
     report = report_of(outcomes, models, config, time.perf_counter() - start)
     if (config.output / "report.json").exists() and outcomes and not report.scenes:
         # What is there tells of more.
         return Result(report, config.output, report.failed, reported=False)
     return _reported(config, report, outcomes, report.failed)
+
+
+def _measured(
+    outcomes: Sequence[SceneOutcome], models: Sequence[Model], discs: Mapping[str, Disc]
+) -> list[SceneOutcome]:
+    return measured(outcomes, models[0].card.classes[1:], discs, foreground_weight_of(models))
 
 
 def _infer_inbox(
@@ -199,7 +205,7 @@ def _infer_inbox(
             report = replace(report_of([], models, config), this_run=job.this_run())
             return Result(report, config.output, [], reported=False, nothing=job.nothing)
         if config.measurements:
-            now = measured(now, models, discs)
+            now = _measured(now, models, discs)
         with job.reporting(now) as every:
             every = some_inside(every)
             report = report_of(every, models, config, time.perf_counter() - start)
