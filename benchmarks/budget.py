@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -72,7 +73,7 @@ def _run(
     scenes: Sequence[str], labels: Path | None, pair: str, output: Path, *, overwrite: bool
 ) -> Report:
     model, steps = pair.split("/")
-    asked = {
+    asked: dict[str, Any] = {
         "scenes": list(scenes), "labels": labels, "model": [model], "measurements": False,
         "steps": steps if steps == "auto" else int(steps), "overwrite": overwrite,
         "output": output / pair.replace("/", "-"),

@@ -60,6 +60,10 @@ class UnforeseenError(PipelineError, RuntimeError):
         return str(self.args[0])
 
 
+class OutOfTimeError(PipelineError):
+    """A run cannot be over in the time that it was given."""
+
+
 class DeviceMemoryError(PipelineError, MemoryError):
     """Not even the smallest batch fits into the memory of the device."""
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -40,7 +41,7 @@ def fit_steps(
 
     console = Console(soft_wrap=True, highlight=False)
     model = load(weights)
-    of_images = {"scenes": scenes, "labels": labels}
+    of_images: dict[str, Any] = {"scenes": scenes, "labels": labels}
     config = (
         InferDrive(**of_images)
         if model.card.task == "vessels"

@@ -5,8 +5,8 @@ from typing import Any
 from pydantic import BaseModel
 
 _FIRST = (
-    "scenes", "predictions", "data", "images", "labels", "output", "model", "steps", "overwrite",
-    "dry_run", "max_time", "iterations", "aoi", "bands", "gsd", "threshold", "device",
+    "scenes", "predictions", "data", "images", "labels", "output", "model", "steps", "budget",
+    "deadline", "overwrite", "dry_run", "max_time", "iterations", "aoi", "bands", "gsd", "threshold", "device",
 )  # fmt: skip
 """What people set, in the order in which they think of it; the others come after."""
 

@@ -1,5 +1,7 @@
 """Configurations of inference, in parts: the result, the computation, the scores, the run."""
 
+import re
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -15,6 +17,8 @@ ROADS_INBOX = "inbox/roads"
 FUNDUS_INBOX = "inbox/fundus"
 
 _BANDS = r"[1-9]\d*(,[1-9]\d*)*"
+
+_TIME = r"\d+h(\d+m)?(\d+s)?|\d+m(\d+s)?|\d+s"
 
 _AREA = r"\d+|\d+(\.\d+)?m2"
 
@@ -119,6 +123,44 @@ class ComputeSettings(Configuration):
     ] = None
 
 
+class TimeSettings(Configuration):
+    """Settings of a run that has to be over in time."""
+
+    budget: Annotated[
+        str | None,
+        Field(pattern=f"^({_TIME})$", description="Time that the run may take, for example 20m or "
+              "1h30m: tiles get as many recurrent steps as fit, the least sure ones first."),
+    ] = None  # fmt: skip
+    deadline: Annotated[
+        str | None,
+        Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="The same as a time of day by "
+              "which the run is to be over, for example 06:00."),
+    ] = None  # fmt: skip
+
+    @property
+    def limited(self) -> bool:
+        """Whether the run has to be over in time."""
+        return self.budget is not None or self.deadline is not None
+
+    def seconds(self, now: datetime) -> float:
+        """How long the run may take from now on.
+
+        Args:
+            now: Local time.
+
+        Raises:
+            ValueError: As long as it likes.
+        """
+        if self.budget is not None:
+            numbers = re.findall(r"(\d+)([hms])", self.budget)
+            return float(sum(int(n) * {"h": 3600, "m": 60, "s": 1}[unit] for n, unit in numbers))
+        if self.deadline is None:
+            raise ValueError("no time was set")
+        hour, minute = map(int, self.deadline.split(":"))
+        end = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+        return ((end if end > now else end + timedelta(days=1)) - now).total_seconds()
+
+
 class RunSettings(Configuration):
     """Settings of a run: whether it starts again, and whether it only reports."""
 
@@ -151,7 +193,9 @@ class InboxSettings(Configuration):
     ] = 3  # fmt: skip
 
 
-class PredictionSettings(RunSettings, ScoringSettings, ComputeSettings, ResultSettings):
+class PredictionSettings(
+    TimeSettings, RunSettings, ScoringSettings, ComputeSettings, ResultSettings
+):
     """All four parts together. pydantic lists the fields of the last base first."""
 
     noted_threshold: Annotated[
@@ -164,6 +208,17 @@ class PredictionSettings(RunSettings, ScoringSettings, ComputeSettings, ResultSe
             raise ValueError("threshold and noted_threshold exclude each other: give one of them")
         return self
 
+    @model_validator(mode="after")
+    def _time_decides(self) -> Self:
+        if self.budget is not None and self.deadline is not None:
+            raise ValueError("budget and deadline exclude each other: give one of them")
+        if self.limited and self.steps not in (None, AUTO):
+            raise ValueError("with a budget or a deadline the time decides on steps: leave it out")
+        if self.limited and (self.workers or self.scheduler is not None):
+            raise ValueError("a budget or a deadline is kept by one process: leave workers and "
+                             "scheduler out, or give steps auto")  # fmt: skip
+        return self
+
     def of_the_result(self) -> dict[str, Any]:
         """Returns all settings that change the rasters of a scene, as JSON values by name.
 
@@ -174,7 +229,7 @@ class PredictionSettings(RunSettings, ScoringSettings, ComputeSettings, ResultSe
             name
             for part in (
                 ComputeSettings, ScoringSettings, RunSettings, BatchSettings, LineSettings,
-                VesselMeasureSettings, InboxSettings,
+                VesselMeasureSettings, InboxSettings, TimeSettings,
             )
             for name in part.model_fields
         } - set(ThresholdSettings.model_fields)  # fmt: skip
@@ -194,7 +249,7 @@ class PredictionSettings(RunSettings, ScoringSettings, ComputeSettings, ResultSe
         """
         others = {
             name
-            for part in (ComputeSettings, RunSettings, InboxSettings)
+            for part in (ComputeSettings, RunSettings, InboxSettings, TimeSettings)
             for name in part.model_fields
         }
         return self.model_dump(mode="json", exclude={*others, "scenes", "output", "figures"})

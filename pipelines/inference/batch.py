@@ -4,7 +4,7 @@ Bad input ends its scene, not the batch.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import replace
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipelines.config.base import AUTO
 from pipelines.config.inference import PredictionSettings
-from pipelines.errors import PipelineError
+from pipelines.errors import OutOfTimeError, PipelineError
 from pipelines.evaluation.scoring import score
 from pipelines.inference.ahead import parts_left, tiles_ahead
 from pipelines.inference.asked import check_output
@@ -75,8 +75,9 @@ def run_scenes(
     check_names(items)
     check_models(models, settings)
     check_output(output)
-    progress.expect(tiles_ahead(items, settings, output))
-    with workers_for(models, settings, output) as workers:
+    ahead = tiles_ahead(items, settings, output)
+    progress.expect(ahead)
+    with workers_for(models, settings, output, _whole(ahead)) as workers:
 
         def run(item: SceneInput) -> SceneOutcome:
             def work() -> SceneOutcome:
@@ -97,6 +98,12 @@ def run_scenes(
         finally:
             # Interrupted, it does not wait: scenes under way end when their workers are gone.
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _whole(ahead: Mapping[str, int | None]) -> int:
+    """Tiles of all scenes; those that were not counted are taken to be like the others."""
+    counted = [tiles for tiles in ahead.values() if tiles is not None]
+    return round(sum(counted) * len(ahead) / len(counted)) if counted else 0
 
 
 def some_inside(outcomes: list[SceneOutcome]) -> list[SceneOutcome]:
@@ -175,7 +182,7 @@ def run_scene(
         return SceneOutcome(item.name, item.source, skipped=str(error))
     except Exception as error:  # Whatever it is, the other scenes go on.
         line = failure_line(item.source, error, folder.parent)
-        of_scene = not isinstance(error, SinkError | ManifestError)
+        of_scene = not isinstance(error, SinkError | ManifestError | OutOfTimeError)
         return SceneOutcome(item.name, item.source, error=line, of_scene=of_scene)
 
 

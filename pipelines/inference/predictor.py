@@ -16,6 +16,7 @@ from pipelines.config.inference import PredictionSettings
 from pipelines.errors import DeviceLostError, DeviceMemoryError, WeightsError, shortened
 from pipelines.inference.augmentation import TURNS
 from pipelines.inference.stepping.bands import CHANGE, DISAGREEMENT, bands_of
+from pipelines.inference.stepping.pace import Ruled
 from pipelines.inference.stepping.passes import LEAST, last_change, until_still
 from pipelines.inputs.normalisation import ValueRange, normalised, on_8_bits
 from pipelines.models.stopping import StopRule
@@ -92,13 +93,19 @@ class NetworkPredictor:
         """See `predicted`; the range is that of the pixels' type."""
         return self.predicted(pixels, valid, None)
 
-    def scaled_from(self, value_range: ValueRange | None) -> "_ScaledPredictor":
-        """The same networks for the scenes of a range, as `predicted` takes it."""
-        return _ScaledPredictor(self, value_range)
+    def scaled_from(
+        self, value_range: ValueRange | None, ruled: Ruled | None = None
+    ) -> "_ScaledPredictor":
+        """The same networks for the scenes of a range, and by a rule, as `predicted` takes them."""
+        return _ScaledPredictor(self, value_range, ruled)
 
     @torch.inference_mode()
     def predicted(
-        self, pixels: NDArray[Any], valid: NDArray[np.bool_], value_range: ValueRange | None
+        self,
+        pixels: NDArray[Any],
+        valid: NDArray[np.bool_],
+        value_range: ValueRange | None,
+        ruled: Ruled | None = None,
     ) -> NDArray[np.uint16]:
         """Probabilities of tiles: see `tiling.stitch.TilePredictor`.
 
@@ -107,6 +114,8 @@ class NetworkPredictor:
             valid: As in `TilePredictor`.
             value_range: Pixel values that stand for 0 and 255 of the images trained on; None for
                 those of the type: 0 to 255, 0 to 65535, 0 to 32767, 0 to 1.
+            ruled: The rule by which tiles stop, where the steps are "auto"; None for the weights'
+                own.
 
         Raises:
             DeviceLostError: The device failed, or is gone.
@@ -122,7 +131,7 @@ class NetworkPredictor:
             size = self._size
             chunk = slice(start, start + self.batch)
             try:
-                results.append(self._predicted(scaled[chunk], valid[chunk], size))
+                results.append(self._predicted(scaled[chunk], valid[chunk], size, ruled))
             except ProbabilityError as error:
                 # Tiles are finite and bounded, so it cannot be the scene.
                 raise WeightsError(
@@ -167,7 +176,11 @@ class NetworkPredictor:
         return found[1:]
 
     def _predicted(
-        self, pixels: NDArray[np.float32], valid: NDArray[np.bool_], size: int
+        self,
+        pixels: NDArray[np.float32],
+        valid: NDArray[np.bool_],
+        size: int,
+        ruled: Ruled | None,
     ) -> NDArray[np.uint16]:
         """Fixed-point probabilities of some tiles, of which `size` go together."""
         count = len(pixels)
@@ -183,7 +196,7 @@ class NetworkPredictor:
             scaled = normalised(image, there, member.mean, member.std)
             for turned, turned_back in self._views:
                 seen = turned(scaled).contiguous(memory_format=torch.channels_last)
-                bands = turned_back(self._pass(member, seen, size))
+                bands = turned_back(self._pass(member, seen, size, ruled))
                 total = total + bands
                 if DISAGREEMENT in self.layout.others:
                     squares = squares + bands[:, self.layout.last] ** 2
@@ -195,23 +208,27 @@ class NetworkPredictor:
             mean = torch.cat([mean, deviation], dim=1)
         return quantise(mean.cpu().numpy())
 
-    def _pass(self, member: "_Member", seen: Tensor, size: int) -> Tensor:
+    def _pass(self, member: "_Member", seen: Tensor, size: int, ruled: Ruled | None) -> Tensor:
         """All bands of a network and a view, but for what takes several [n, bands, t, t]."""
         if member.rule is None:
             logits = member.network(seen, self.steps)
             kept = max(self.layout.steps, 2 if CHANGE in self.layout.others else 1)
             steps = [step.float().softmax(dim=1)[:, 1:] for step in logits[-kept:]]
-            taken = None
+            stepped = None
         else:
-            steps, taken = until_still(
-                member.network, seen, self.steps, member.rule, size, same_size=not self._on_cpu
+            rule = member.rule if ruled is None else ruled.rule
+            stepped = until_still(
+                member.network, seen, self.steps, rule, size, same_size=not self._on_cpu
             )
+            steps = stepped.every
+            if ruled is not None:
+                ruled.note(stepped)
         bands = steps[-self.layout.steps :]
-        if taken is not None:
-            share = (taken / self.steps)[:, None, None, None]
+        if stepped is not None:
+            share = (stepped.taken / self.steps)[:, None, None, None]
             bands.append(share.expand_as(bands[-1][:, :1]))
         if CHANGE in self.layout.others:
-            change = steps[-1] - steps[-2] if taken is None else last_change(steps, taken)
+            change = steps[-1] - steps[-2] if stepped is None else last_change(stepped)
             bands.append(change.abs().amax(dim=1, keepdim=True))
         return torch.cat(bands, dim=1)
 
@@ -236,10 +253,12 @@ class _ScaledPredictor:
     Attributes:
         predictor: What predicts.
         value_range: See `NetworkPredictor.predicted`.
+        ruled: See `NetworkPredictor.predicted`.
     """
 
     predictor: NetworkPredictor
     value_range: ValueRange | None
+    ruled: Ruled | None
 
     @property
     def bands(self) -> int:
@@ -263,7 +282,7 @@ class _ScaledPredictor:
 
     def __call__(self, pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.uint16]:
         """See `TilePredictor`."""
-        return self.predictor.predicted(pixels, valid, self.value_range)
+        return self.predictor.predicted(pixels, valid, self.value_range, self.ruled)
 
 
 class _Member:

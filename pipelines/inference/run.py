@@ -42,6 +42,9 @@ from pipelines.results.result import Result
 from pipelines.results.this_run import Failure
 from tiling.scenes.names import kind_of, shown
 
+_PART_IN_TIME = 1280
+"""Side of the parts, at most, of a run that has to be over in time."""
+
 
 def infer_roads(config: InferRoads, progress: Progress) -> Result:
     """Finds the roads in scenes.
@@ -143,6 +146,10 @@ def _infer(
     if config.noted_threshold:
         noted = fmean(model.card.threshold for model in models)
         config = config.model_copy(update={"threshold": noted, "noted_threshold": False})
+    if config.limited:
+        # Parts are the smallest pieces between which the number of steps can change.
+        part_size = min(config.part_size, _PART_IN_TIME)
+        config = config.model_copy(update={"steps": AUTO, "part_size": part_size})
     scenes = _beginning(config)
     nothing = _nothing_in(scenes, config.scenes, inbox)
     items = [] if nothing else items_for(models, scenes)

@@ -178,8 +178,10 @@ def fingerprint(
     }
 
 
-def _steps(models: Sequence[Model], settings: PredictionSettings) -> int | list[Any]:
+def _steps(models: Sequence[Model], settings: PredictionSettings) -> int | str | list[Any]:
     """The number of steps, or what tells it for each tile."""
+    if settings.limited:
+        return "in time"
     most = steps_taken(models, settings.steps)
     if settings.steps != AUTO:
         return most

@@ -5,9 +5,11 @@ Dask is imported only where it is asked for.
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,11 +19,13 @@ from pipelines.config.inference import PredictionSettings
 from pipelines.errors import PipelineError, UnforeseenError
 from pipelines.inference.cluster.client import dask_client, team_of
 from pipelines.inference.cluster.team import Team, marked_output, predictor_of
-from pipelines.inference.predictor import predictor_for
+from pipelines.inference.predictor import NetworkPredictor, predictor_for
+from pipelines.inference.stepping.pace import Pace, Ruled
 from pipelines.inputs.kept_open import KeptOpen
 from pipelines.inputs.normalisation import ValueRange
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
-from pipelines.models.weights import Model
+from pipelines.models.stopping import StopRule
+from pipelines.models.weights import Model, stop_rule
 from pipelines.results.failure import OWN_ERRORS, trace_of, unforeseen
 from pipelines.runtime.device import device_kind
 from tiling.part import Part
@@ -85,14 +89,29 @@ class Workers(Protocol):
 
 @contextmanager
 def workers_for(
-    models: Sequence[Model], settings: PredictionSettings, output: Path
+    models: Sequence[Model], settings: PredictionSettings, output: Path, tiles: int
 ) -> Iterator[Workers]:
     """Starts or finds who computes, and lets them go in the end.
+
+    Args:
+        models: What predicts.
+        settings: Who is asked for, and how long it may take.
+        output: What all must share.
+        tiles: How many there are to be done.
 
     Raises:
         PipelineError: No such device, no such scheduler, or workers that differ or do not share
             the output folder.
     """
+    if settings.limited:
+        told = (
+            f"--budget {settings.budget}" if settings.budget else f"--deadline {settings.deadline}"
+        )
+        predictor = predictor_for(models, settings)
+        seconds = settings.seconds(datetime.now())
+        pace = Pace(stop_rule(models[0]), predictor.steps, seconds, tiles, told)
+        yield PacedProcess(device_kind(settings.device), predictor, pace)
+        return
     if not settings.workers and settings.scheduler is None:
         yield ThisProcess(device_kind(settings.device), predictor_for(models, settings))
         return
@@ -125,6 +144,53 @@ class ThisProcess:
         """See `Workers.compute`."""
         predictor = self.predictor.scaled_from(opened.value_range)
         stitch(opened.seen, store.grid, parts, predictor, store.write, progress=progress)
+
+
+@dataclass
+class PacedProcess:
+    """Computes here, some parts at a time, so that the run ends in time.
+
+    Attributes:
+        device: See `Workers.device`.
+        predictor: What turns tiles into probabilities.
+        pace: Says how many steps tiles take.
+        scenes: See `Workers.scenes`.
+    """
+
+    device: str
+    predictor: NetworkPredictor
+    pace: Pace
+    scenes: int = 1
+    _ended: float | None = None
+    _tiles: int = 0
+    _last: StopRule | None = None
+
+    def compute(
+        self,
+        item: SceneInput,
+        opened: OpenedScene,
+        store: PartStore,
+        parts: Sequence[Part],
+        progress: Callable[[int], None],
+    ) -> None:
+        """See `Workers.compute`."""
+        if self._ended is not None:
+            self.pace.note_rest(self._tiles, time.monotonic() - self._ended)
+        left = deque(parts)
+        while left:
+            group = [left.popleft()]
+            while left and sum(one.tile_count for one in group) < self.pace.group():
+                group.append(left.popleft())
+            ruled = Ruled(self.pace.rule())
+            if ruled.rule != self._last:
+                _LOG.info("%s: %s", item.source, self.pace)
+                self._last = ruled.rule
+            start = time.monotonic()
+            predictor = self.predictor.scaled_from(opened.value_range, ruled)
+            stitch(opened.seen, store.grid, group, predictor, store.write, progress=progress)
+            tiles = sum(one.tile_count for one in group)
+            self.pace.note(ruled, tiles, time.monotonic() - start)
+        self._ended, self._tiles = time.monotonic(), sum(one.tile_count for one in parts)
 
 
 class _DaskWorkers:

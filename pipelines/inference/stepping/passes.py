@@ -1,19 +1,36 @@
 """A network over tiles, each with as many steps as it needs."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
 
 import torch
 from torch import Tensor
 
-from pipelines.inference.stepping.stopping import going_on, in_fixed_point
+from pipelines.inference.stepping.stopping import going_on, in_fixed_point, unsure
 from pipelines.models.stopping import StopRule
 from rurnet.network import SegmentationNetwork, State
 
 LEAST = 2
 """Tiles that go through a network together, at least: one alone takes another path through the
 convolutions, and its last bits differ."""
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """Tiles after as many steps as each took.
+
+    Attributes:
+        every: Foreground probabilities [n, classes - 1, t, t] after each step, of a tile that
+            stopped those of its last step.
+        taken: How many steps each took, whole numbers [n].
+        unsure: How many pixels of each were unsure after its first step [n].
+    """
+
+    every: list[Tensor]
+    taken: Tensor
+    unsure: Tensor
 
 
 def until_still(
@@ -24,7 +41,7 @@ def until_still(
     size: int,
     *,
     same_size: bool,
-) -> tuple[list[Tensor], Tensor]:
+) -> Stepped:
     """Steps of tiles, of which each stops when another one would not pay.
 
     Those that go on are packed anew after each step, so that batches stay full. The bits of a
@@ -37,10 +54,6 @@ def until_still(
         rule: Tells when it stops.
         size: Tiles that go through the network together.
         same_size: Whether all batches are filled up to that size; else they have at least `LEAST`.
-
-    Returns:
-        Foreground probabilities [n, classes - 1, t, t] after each step, of a tile that stopped
-        those of its last step; and how many steps each took, whole numbers [n].
     """
     every: list[Tensor] = []
     fixed: Tensor | None = None
@@ -54,24 +67,21 @@ def until_still(
         whole[moving] = found
         every.append(whole)
         before, fixed = fixed, in_fixed_point(found)
+        if before is None:
+            doubt = unsure(fixed)
         on = going_on(rule, fixed, before)
         if not on.any():
             break
         moving, fixed = moving[on], fixed[on]
         state = _some(state, on)
-    return every + every[-1:] * (most - len(every)), taken
+    return Stepped(every + every[-1:] * (most - len(every)), taken, doubt)
 
 
-def last_change(every: Sequence[Tensor], taken: Tensor) -> Tensor:
-    """How probabilities changed in each tile's last step; 0 where it took only one.
-
-    Args:
-        every: See `until_still`.
-        taken: See `until_still`.
-    """
-    change = torch.zeros_like(every[0])
-    for step, (before, after) in enumerate(pairwise(every), start=2):
-        change = torch.where((taken == step)[:, None, None, None], after - before, change)
+def last_change(stepped: Stepped) -> Tensor:
+    """How probabilities changed in each tile's last step; 0 where it took only one."""
+    change = torch.zeros_like(stepped.every[0])
+    for step, (before, after) in enumerate(pairwise(stepped.every), start=2):
+        change = torch.where((stepped.taken == step)[:, None, None, None], after - before, change)
     return change
 
 

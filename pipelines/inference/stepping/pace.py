@@ -1,0 +1,176 @@
+"""Keeps a run to its time: which rule the next tiles follow."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipelines.errors import OutOfTimeError
+from pipelines.inference.stepping.passes import Stepped
+from pipelines.models.stopping import StopRule
+
+_MILLION = 1_000_000
+
+_ONE_STEP = StopRule(_MILLION + 1, _MILLION + 1)
+
+_KEPT = 400
+"""Tiles whose doubt is kept to tell what a rule would cost."""
+
+_RECENT_S = 60.0
+"""So long the speed is looked back at, at least over two groups: the machine's load changes."""
+
+_REST = 0.1
+"""What is done of a scene besides its tiles, as a share of their time, until it is known."""
+
+_TOO_LONG = 1.1
+"""From so many times the time that is left on, a run is refused."""
+
+
+@dataclass
+class Ruled:
+    """Tiles under a rule, and what came of them; several threads may note theirs.
+
+    Attributes:
+        rule: The rule.
+        steps: Steps that were taken.
+        unsure: Of each tile, its unsure pixels in millionths.
+        more: Of each tile that took a second step, how many it took after that.
+    """
+
+    rule: StopRule
+    steps: int = 0
+    unsure: list[float] = field(default_factory=list)
+    more: list[int] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, stepped: Stepped) -> None:
+        """Adds tiles."""
+        taken = stepped.taken.tolist()
+        pixels = stepped.every[0].shape[-2] * stepped.every[0].shape[-1]
+        with self._lock:
+            self.steps += sum(taken)
+            self.unsure += [count / pixels * _MILLION for count in stepped.unsure.tolist()]
+            self.more += [steps - 2 for steps in taken if steps > 1]
+
+
+class Pace:
+    """Chooses the rule for the next group of tiles, so that a run ends in time.
+
+    The rules to choose from are, the dearest first: all steps, the weights' own rule, the same for
+    ever fewer tiles (those that are least sure after their first step keep theirs longest), and one
+    step everywhere. What each would cost is told by the tiles that were seen, and the speed by the
+    last groups.
+
+    Args:
+        rule: The weights' own.
+        most: Steps that a tile takes at most.
+        seconds: Until when the run has to be over, from now on.
+        tiles: How many there are to be done.
+        told: What was asked for, for errors.
+        clock: Tells the time in seconds.
+    """
+
+    def __init__(
+        self,
+        rule: StopRule,
+        most: int,
+        seconds: float,
+        tiles: int,
+        told: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self._end = clock() + seconds
+        self._most = most
+        self._left = self._whole = tiles
+        self._told = told
+        self._rules = [StopRule(0, 0), rule]
+        gate = max(rule.unsure, 4000)
+        while (gate := gate * 5 // 4) < _MILLION:
+            self._rules.append(StopRule(gate, rule.changing))
+        self._rules.append(_ONE_STEP)
+        self._unsure: deque[float] = deque(maxlen=_KEPT)
+        self._more: deque[int] = deque(maxlen=_KEPT)
+        self._groups: deque[tuple[float, int]] = deque()
+        self._first = True
+        self._chosen = rule
+        self._refused: str | None = None
+        self._rest = 0.0
+        self._rested_tiles = 0
+
+    def __str__(self) -> str:
+        minutes = (self._end - self._clock()) / 60
+        if not self._unsure:
+            return f"{minutes:.1f} min for {self._left} tiles; the first of them tell the speed"
+        return (
+            f"{minutes:.1f} min left for {self._left} tiles: {self.cost(self._chosen):.2f} steps "
+            "for each on average"
+        )
+
+    def group(self) -> int:
+        """How many tiles follow one rule: few, so that the last of them end in time."""
+        return max(1, min(self._left // 6, self._whole // 25))
+
+    def rule(self) -> StopRule:
+        """The rule for the next group.
+
+        Raises:
+            OutOfTimeError: After the first group, not even one step on each tile fits.
+        """
+        if not self._groups:
+            return self._rules[1]
+        seconds = sum(spent for spent, _ in self._groups) / sum(steps for _, steps in self._groups)
+        left = self._end - self._clock() - self._rest_left(seconds)
+        fitting = left / (seconds * max(1, self._left))
+        first, self._first = self._first, False
+        if first and fitting * _TOO_LONG < 1:
+            minutes = (self._left * seconds + self._rest_left(seconds)) / 60
+            self._refused = (
+                f"{self._told}: one step on each of the {self._left} tiles that are left takes "
+                f"about {minutes:.1f} min; give more time, or fewer scenes"
+            )
+        if self._refused is not None:
+            raise OutOfTimeError(self._refused)
+        fits = (rule for rule in self._rules if self.cost(rule) <= fitting)
+        self._chosen = next(fits, _ONE_STEP)
+        return self._chosen
+
+    def cost(self, rule: StopRule) -> float:
+        """Steps that a tile would take by a rule, on average."""
+        if rule == self._rules[0]:
+            return float(self._most)
+        going_on = float(np.mean(np.array(self._unsure) >= rule.unsure))
+        more = float(np.mean(self._more)) if self._more else 0.0
+        return 1 + going_on * (1 + more)
+
+    def note(self, ruled: Ruled, tiles: int, seconds: float) -> None:
+        """Notes a group that was done.
+
+        Args:
+            ruled: What came of its tiles.
+            tiles: How many, those without pixels too.
+            seconds: How long it took.
+        """
+        self._left -= tiles
+        self._unsure.extend(ruled.unsure)
+        if ruled.rule.changing == self._rules[1].changing:
+            self._more.extend(ruled.more)
+        if ruled.steps:
+            self._groups.append((seconds, ruled.steps))
+        while len(self._groups) > 2 and sum(s for s, _ in self._groups) > _RECENT_S:
+            self._groups.popleft()
+
+    def note_rest(self, tiles: int, seconds: float) -> None:
+        """Notes what else a scene took: putting it together, scoring and measuring it."""
+        self._rest += seconds
+        self._rested_tiles += tiles
+
+    def _rest_left(self, per_step: float) -> float:
+        """Seconds of what else there is to do."""
+        tiles = self._whole - self._rested_tiles
+        if self._rested_tiles:
+            return self._rest / self._rested_tiles * tiles
+        return _REST * per_step * tiles * 2
