@@ -6,7 +6,8 @@ from pydantic import BaseModel
 
 _FIRST = (
     "scenes", "predictions", "data", "images", "labels", "output", "model", "steps", "budget",
-    "deadline", "overwrite", "dry_run", "max_time", "iterations", "aoi", "bands", "gsd", "threshold", "device",
+    "deadline", "overwrite", "dry_run", "max_time", "iterations", "aoi", "bands", "gsd",
+    "threshold", "device",
 )  # fmt: skip
 """What people set, in the order in which they think of it; the others come after."""
 
