@@ -1,6 +1,9 @@
 """What there is on the lines of a scene, in numbers."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from pipelines.results.this_run import Failure
 
 
 @dataclass(frozen=True)
@@ -41,3 +44,20 @@ class LinesFound:
             self.ends + other.ends,
             self.bridged + other.bridged,
         )
+
+
+@dataclass(frozen=True)
+class JoinedLines:
+    """The lines of several scenes as one network.
+
+    Attributes:
+        found: What there is on them.
+        files: By what they hold: "lines", ...
+        scenes: Names of the scenes that were joined.
+        left_out: Those that could not be, by name, and why.
+    """
+
+    found: LinesFound
+    files: Mapping[str, str]
+    scenes: Sequence[str]
+    left_out: Sequence[Failure]
