@@ -69,6 +69,10 @@ def _print_scenes(out: Console, result: Result) -> None:
     if lines:
         first, *others = lines
         out.print(f"lines: {sum(others, first)}", markup=False)
+    if report.joined is not None:
+        joined = f"{len(report.joined.scenes)} of {len(report.scenes)} scenes"
+        found, path = report.joined.found, report.joined.files["lines"]
+        out.print(f"lines of {joined} as one network: {found}: {path}", markup=False)
 
 
 def score_table(report: Report) -> Table:
@@ -120,6 +124,13 @@ def _print_estimates(out: Console, estimates: Sequence[SceneEstimate]) -> None:
         else "--measure tells the time too"
     )
     out.print(f"Memory and disk at most; {timing}. Nothing was written.")
+    if lines := [one for one in estimates if one.lines_left is not None]:
+        left = sum(bool(one.lines_left) for one in lines)
+        out.print(
+            f"Lines: {left} of {len(lines)} scenes have none yet. They are made when a scene's "
+            "rasters are done, on one core; their time and memory grow with the length of the "
+            "roads that are found, and are not in these figures."
+        )
 
 
 def _of_all(estimates: Sequence[SceneEstimate]) -> str:

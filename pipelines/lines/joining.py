@@ -116,7 +116,7 @@ def _why_left_out(piece: Piece, first: Piece) -> str:
     """Why a scene is not joined with the others, and what to do."""
     if not piece.placed:
         return "has no coordinates, so nothing tells which scenes are its neighbours"
-    why = "its pixels lie between those of"
+    why = "has pixels between those of"
     if piece.crs != first.crs:
         why = "has another CRS than"
     elif abs(piece.transform.determinant / first.transform.determinant - 1) > 1e-6:

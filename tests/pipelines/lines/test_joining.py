@@ -129,7 +129,7 @@ def test_scenes_of_another_grid_are_named_and_left_out(quarters, write_piece, tm
         "coarse": "has pixels of another size than aa",
         "elsewhere": "has another CRS than aa",
         "nowhere": "has no coordinates",
-        "shifted": "its pixels lie between those of aa",
+        "shifted": "has pixels between those of aa",
     }
     assert result.failed == []
     assert len(result.report.scenes) == 6
@@ -167,3 +167,16 @@ def test_the_report_tells_of_the_joined_lines(of_quarters):
     assert report["joined"]["files"]["lines"].endswith("lines.gpkg")
     assert report["joined"]["left_out"] == []
     assert report["joined"]["found"]["kilometres"] > 0.5
+
+
+def test_the_page_has_a_row_for_each_scene_and_one_for_all_with_links_to_the_files(of_quarters):
+    page = (of_quarters.folder / "report.html").read_text()
+    section = page[page.index('<section id="lines">') :]
+    section = section[: section.index("</section>")]
+    for name in ("aa", "ab", "ba", "bb"):
+        assert f'<a href="{name}/lines.gpkg">' in section
+        assert (of_quarters.folder / name / "lines.gpkg").is_file()
+    assert '<a href="lines.gpkg">' in section
+    found = of_quarters.report.joined.found
+    assert f">{found.kilometres:.1f}</td>" in section
+    assert f">{found.junctions}</td>" in section
