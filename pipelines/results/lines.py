@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipelines.results.this_run import Failure
+from pipelines.scores.networks import NetworkScores
 
 
 @dataclass(frozen=True)
@@ -61,3 +62,16 @@ class JoinedLines:
     files: Mapping[str, str]
     scenes: Sequence[str]
     left_out: Sequence[Failure]
+
+
+@dataclass(frozen=True)
+class ScoredLines:
+    """Scores of files of lines.
+
+    Attributes:
+        scenes: Of each scene, by name.
+        pooled: Of all of them together.
+    """
+
+    scenes: Mapping[str, NetworkScores]
+    pooled: NetworkScores
