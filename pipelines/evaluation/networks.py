@@ -17,6 +17,7 @@ from pipelines.evaluation.predictions import OURS, PredictedRun
 from pipelines.evaluation.scenes import Rasters, each_scene
 from pipelines.inputs.naming import FIRST, find_label, is_vector_file, passed_over
 from pipelines.report.build import build_report
+from pipelines.report.formats import number
 from pipelines.report.write import write_report
 from pipelines.results.lines import ScoredLines
 from pipelines.results.outcome import SceneOutcome
@@ -98,7 +99,8 @@ def evaluate_lines(config: Evaluate, files: dict[str, Path], progress: Progress)
         progress.scene(name, 1)
         counts[name] = _counted(path, label, config)
         progress.tiles(name, 1)
-        _LOG.info("%s: %s", name, counts[name].scores())
+        scores = counts[name].scores()
+        _LOG.info("%s: TOPO F1 %s, APLS %s", name, number(scores.topo_f1), number(scores.apls))
         return SceneOutcome(name, shown(path), files={LINES: path}, label=str(label))
 
     scenes = {name: {"probability": path} for name, path in files.items()}

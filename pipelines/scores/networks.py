@@ -71,11 +71,14 @@ class NetworkCounts:
 
     def scores(self) -> NetworkScores:
         """The scores of all that was added up."""
+        marbles, holes, both = self.topo.scores()
         precision, recall = ratio(self.near, self.length), ratio(self.label_near, self.label_length)
         return NetworkScores(
             round(self.length, 3),
             round(self.label_length, 3),
-            *map(_number, self.topo.scores()),
+            _number(marbles),
+            _number(holes),
+            _number(both),
             _number(apls(self.label_paths, self.paths)),
             _number(precision),
             _number(recall),
