@@ -69,8 +69,8 @@ def of_folder(folder: Path, labels: Path, metres: float) -> Table:
         label &= levels != NODATA
         for kind in KINDS:
             for turn in _TURNS:
-                turned = (np.ascontiguousarray(np.rot90(one, turn)) for one in (prediction, label))
-                one = scores(*turned, kind, metres)
+                turned = np.ascontiguousarray(np.rot90(np.stack([prediction, label]), turn, (1, 2)))
+                one = scores(turned[0], turned[1], kind, metres)
                 found.setdefault((kind, turn), []).append(one)
                 table.add_row(path.parent.name, kind, f"{90 * turn}°", *_cells(one))
     for (kind, turn), every in found.items():

@@ -81,16 +81,17 @@ def join(
         at_once: Side of the windows that are read.
         progress: Is told of each window that is done.
     """
-    pieces, others = on_one_grid(pieces)
-    if not pieces:
-        _LOG.warning("lines were not joined: no scene has coordinates")
+    alike, others = on_one_grid(pieces)
+    if not alike:
+        if others:
+            _LOG.warning("lines were not joined: no scene has coordinates")
         return None
-    left_out = [Failure(one.name, _why_left_out(one, pieces[0])) for one in others]
+    left_out = [Failure(one.name, _why_left_out(one, alike[0])) for one in others]
     for failure in left_out:
         _LOG.warning("%s: %s", failure.input, failure.error)
-    with closing(Mosaic(pieces)) as mosaic:
+    with closing(Mosaic(alike)) as mosaic:
         pixel = pixel_size(mosaic, pixel_told)
-        scenes = {piece.name: digests(piece.files) for piece in pieces}
+        scenes = {piece.name: digests(piece.files) for piece in alike}
         note = note_of(mosaic, settings, pixel, scenes=scenes)
         lines = None if overwrite else kept_lines(folder, settings.format, note)
         if lines is None:
@@ -100,7 +101,7 @@ def join(
             )  # fmt: skip
     _LOG.info("joined: %s", lines.found)
     files = {kind: shown(path) for kind, path in lines.files.items()}
-    return JoinedLines(lines.found, files, [piece.name for piece in pieces], left_out)
+    return JoinedLines(lines.found, files, [piece.name for piece in alike], left_out)
 
 
 def _piece(outcome: SceneOutcome, threshold: float, open_raster: OpenRaster) -> Piece:

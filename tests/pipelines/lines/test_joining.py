@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from affine import Affine
 
-from pipelines.config.lines import Vectorise
+from pipelines.config.lines import LineSettings, Vectorise
+from pipelines.lines.joining import join
+from pipelines.lines.mosaic import Piece
 from pipelines.lines.run import vectorise_rasters
+from pipelines.results.levels import open_levels
 from pipelines.results.progress import Silence
 from tests.pipelines.lines.conftest import NORTH_UP, read_layer, rows_of
 
@@ -180,3 +183,27 @@ def test_the_page_has_a_row_for_each_scene_and_one_for_all_with_links_to_the_fil
     found = of_quarters.report.joined.found
     assert f">{found.kilometres:.1f}</td>" in section
     assert f">{found.junctions}</td>" in section
+
+
+def test_windows_of_any_size_give_the_same_joined_lines(of_quarters, quarters, tmp_path):
+    pieces = []
+    for folder in sorted(quarters.iterdir()):
+        files = {raster.stem: raster for raster in folder.iterdir()}
+        with open_levels(files["probability"]) as levels:
+            place = levels.crs, levels.transform, levels.height, levels.width
+        pieces.append(Piece(folder.name, files, open_levels, 127, *place, graded=True))
+    settings = LineSettings(least_spur=8, least_line=10)
+    made = join(pieces, settings, tmp_path, at_once=37)
+    assert rows_of(tmp_path / "lines.gpkg") == rows_of(of_quarters.folder / "lines.gpkg")
+    assert made.found == of_quarters.report.joined.found
+
+
+def test_scenes_without_coordinates_are_not_joined(write_piece, tmp_path):
+    for name in ("a", "b"):
+        write_piece(
+            tmp_path / "run" / name, slice(0, 60), slice(0, 60), place=Affine.identity(), crs=None
+        )
+    result = joined(tmp_path / "run", tmp_path / "out")
+    assert (result.failed, result.report.joined) == ([], None)
+    assert len(result.report.scenes) == 2
+    assert not (tmp_path / "out" / "lines.gpkg").exists()
