@@ -8,6 +8,12 @@ bridges, draws them at the labels' width, and scores them against the labels.
 
 `python -m benchmarks.lines cost SCENE...` predicts scenes and makes lines of the results, each in a
 process of its own: seconds, those of all cores added up, and peak memory, reports included.
+
+`python -m benchmarks.lines exact SCENE` predicts a scene with lines again and again, cut into parts
+of several sizes, by several numbers of workers, killed twice, and compares every feature.
+
+`python -m benchmarks.lines windows RUN` makes lines of a scene's rasters in windows of several
+sides, each in a process of its own: seconds, peak memory, and whether every feature is the same.
 """
 
 import argparse
@@ -27,6 +33,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.ndimage import distance_transform_edt
 
+from benchmarks.exact_lines import of_parts, of_windows
 from pipelines.config.inference import InferRoads
 from pipelines.config.lines import LineSettings, Vectorise
 from pipelines.evaluation.predictions import predicted_runs
@@ -35,7 +42,7 @@ from pipelines.inputs.naming import find_label
 from pipelines.lines.features import Layer, Place, layers_of
 from pipelines.lines.rules import Rules, cleaned
 from pipelines.lines.run import vectorise_rasters
-from pipelines.lines.vectorise import opened
+from pipelines.lines.source import opened
 from pipelines.results.levels import open_levels
 from pipelines.results.progress import Silence
 from pipelines.results.result import Result
@@ -66,8 +73,10 @@ def lines_of(
         scene = Window(0, 0, mask.height, mask.width)
         pixel = pixel_size(mask) or PixelSize(1.0, 1.0)
         rules = Rules.of(settings, pixel, level)
-        read = None if rasters.probability is None else rasters.levels
-        network = walked(mask.height, mask.width, rasters.read)
+        read = rasters.levels if rasters.graded else None
+        network = walked(
+            mask.height, mask.width, lambda one: (rasters.foreground(one), rasters.levels(one))
+        )
         lines, _ = layers_of(
             cleaned(network, rules, scene, read),
             Place("", type(mask.transform).identity(), rules, "m"),
@@ -225,11 +234,23 @@ def main() -> None:
     gaps.add_argument("--threshold", type=float, default=0.5)
     cost = commands.add_parser("cost")
     cost.add_argument("scenes", nargs="+")
+    exact = commands.add_parser("exact")
+    exact.add_argument("scene")
+    exact.add_argument("--parts", type=int, nargs="+", default=[2560, 700, 512])
+    exact.add_argument("--workers", type=int, nargs="+", default=[1, 3])
+    exact.add_argument("--steps", type=int)
+    windows = commands.add_parser("windows")
+    windows.add_argument("run")
+    windows.add_argument("--sides", type=int, nargs="+", default=[2048, 512, 2560])
     known = parser.parse_args()
     if known.what == "labels":
         table = of_labels(known.folder)
     elif known.what == "gaps":
         table = of_gaps(known.run, known.labels, known.threshold)
+    elif known.what == "exact":
+        table = of_parts(known.scene, known.parts, known.workers, known.steps)
+    elif known.what == "windows":
+        table = of_windows(known.run, known.sides)
     else:
         table = of_cost(known.scenes)
     Console().print(table)

@@ -11,6 +11,7 @@ from pipelines.report.columns import MEASURED, TERMINAL
 from pipelines.report.formats import number
 from pipelines.report.table import rows
 from pipelines.results.estimate import SceneEstimate
+from pipelines.results.lines import ScoredLines
 from pipelines.results.report import Comparison, Report
 from pipelines.results.result import Result
 from pipelines.results.tally import duration
@@ -46,6 +47,9 @@ def print_result(result: Result) -> None:
 
 def _print_scenes(out: Console, result: Result) -> None:
     report = result.report
+    if report.scored_lines is not None:
+        out.print(_network_table(report.scored_lines))
+        return
     if report.pooled is None and report.measurements is not None:
         out.print(_measurement_table(report))
         if report.measurements.kind == "vessels":
@@ -69,6 +73,10 @@ def _print_scenes(out: Console, result: Result) -> None:
     if lines:
         first, *others = lines
         out.print(f"lines: {sum(others, first)}", markup=False)
+    if report.joined is not None:
+        joined = f"{len(report.joined.scenes)} of {len(report.scenes)} scenes"
+        found, path = report.joined.found, report.joined.files["lines"]
+        out.print(f"lines of {joined} as one network: {found}: {path}", markup=False)
 
 
 def score_table(report: Report) -> Table:
@@ -83,6 +91,18 @@ def score_table(report: Report) -> Table:
     for name, scores in found:
         cells = (scores.get(path) for path in shown.values())
         table.add_row(escape(name), *(_number(cell) for cell in cells))
+    return table
+
+
+def _network_table(scored: ScoredLines) -> Table:
+    """Returns the scores of lines, a row per scene and one of all."""
+    shown = {
+        "TOPO F1": "topo_f1", "precision": "topo_precision", "recall": "topo_recall",
+        "APLS": "apls", "relaxed precision": "precision", "relaxed recall": "recall",
+    }  # fmt: skip
+    table = _table("scene", shown)
+    for name, scores in (*scored.scenes.items(), ("pooled", scored.pooled)):
+        table.add_row(escape(name), *(_number(getattr(scores, field)) for field in shown.values()))
     return table
 
 
@@ -120,6 +140,13 @@ def _print_estimates(out: Console, estimates: Sequence[SceneEstimate]) -> None:
         else "--measure tells the time too"
     )
     out.print(f"Memory and disk at most; {timing}. Nothing was written.")
+    if lines := [one for one in estimates if one.lines_left is not None]:
+        left = sum(bool(one.lines_left) for one in lines)
+        out.print(
+            f"Lines: {left} of {len(lines)} scenes have none yet. They are made when a scene's "
+            "rasters are done, on one core; their time and memory grow with the length of the "
+            "roads that are found, and are not in these figures."
+        )
 
 
 def _of_all(estimates: Sequence[SceneEstimate]) -> str:

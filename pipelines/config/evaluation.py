@@ -22,7 +22,8 @@ class Evaluate(GivenThresholdSettings, ScoringSettings, RangeSettings, ClassSett
     predictions: Annotated[
         list[str],
         Field(min_length=1, description="Predicted rasters, a folder of them, or a folder of "
-              "our own results. Two folders are compared with each other."),
+              "our own results. Two folders are compared with each other. Files of lines, or a "
+              "folder of them, are scored as networks."),
     ] = ["outbox/roads"]  # fmt: skip
     labels: Annotated[
         Path, Field(description="Folder of labels, with the same names as the predictions.")

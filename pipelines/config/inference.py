@@ -252,7 +252,8 @@ class PredictionSettings(
             for part in (ComputeSettings, RunSettings, InboxSettings, TimeSettings)
             for name in part.model_fields
         }
-        return self.model_dump(mode="json", exclude={*others, "scenes", "output", "figures"})
+        others |= {"scenes", "output", "figures", "join"}
+        return self.model_dump(mode="json", exclude=others)
 
 
 class BatchSettings(Configuration):
@@ -303,6 +304,12 @@ class InferRoads(PredictionSettings, LineSettings, MeasureSettings, InboxSetting
         bool, Field(description="Treat patches of white as missing pixels.")
     ] = False
     lines: Annotated[bool, Field(description="Write the roads as lines too, for a GIS.")] = False
+
+    @model_validator(mode="after")
+    def _lines_to_join(self) -> Self:
+        if self.join and not self.lines:
+            raise ValueError("join is for lines: give lines too")
+        return self
 
 
 class InferDrive(PredictionSettings, VesselMeasureSettings, InboxSettings, BatchSettings):

@@ -48,6 +48,11 @@ class LineSettings(Configuration):
         Literal["gpkg", "flatgeobuf", "geoparquet"],
         Field(description="Format of the lines: one GeoPackage, or a file for each layer."),
     ] = "gpkg"
+    join: Annotated[
+        bool,
+        Field(description="Write the lines of all scenes as one network too, OUTPUT/lines.gpkg, "
+              "in which lines go on from a scene into its neighbours."),
+    ] = False  # fmt: skip
 
 
 class Vectorise(GivenThresholdSettings, LineSettings, RangeSettings, ClassSettings):

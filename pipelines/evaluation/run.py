@@ -14,6 +14,7 @@ from pipelines.evaluation.annotations import (
     within_field,
 )
 from pipelines.evaluation.comparison import compared
+from pipelines.evaluation.networks import evaluate_lines, line_files
 from pipelines.evaluation.predictions import (
     PredictedRun,
     chosen_rasters,
@@ -56,6 +57,9 @@ def evaluate(config: Evaluate, progress: Progress) -> Result:
         whole = option == "labels" and is_vector_file(folder)
         if folder is not None and not folder.is_dir() and not whole:
             raise DataError(f"{folder}: no such folder; check --{option}")
+    if files := line_files(config.predictions):
+        make_output(config.output)
+        return evaluate_lines(config, files, progress)
     runs = predicted_runs(config.predictions)
     make_output(config.output)
     classes = config.class_names or _classes(runs[0], config)

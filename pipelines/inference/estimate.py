@@ -9,13 +9,14 @@ from pathlib import Path
 
 import torch
 
-from pipelines.config.inference import PredictionSettings
+from pipelines.config.inference import InferRoads, PredictionSettings
 from pipelines.inference.ahead import parts_left
 from pipelines.inference.batch import check_models, log_remarks
 from pipelines.inference.predictor import NetworkPredictor, predictor_for
 from pipelines.inference.scene import NOTED, fingerprint, grid_of, with_its_range
 from pipelines.inputs.discovery import check_names
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
+from pipelines.lines.files import file_names
 from pipelines.models.weights import Model, steps_taken
 from pipelines.results.estimate import SceneEstimate
 from pipelines.results.failure import failure_line
@@ -131,7 +132,16 @@ def _estimate(
         _disk(scene, grid, parts, predictor, settings),
         seconds,
         measured,
+        _lines_left(folder, left, settings),
     )
+
+
+def _lines_left(folder: Path, left: int, settings: PredictionSettings) -> bool | None:
+    """Whether lines are still to be made; None where none are asked for."""
+    if not isinstance(settings, InferRoads) or not settings.lines:
+        return None
+    there = all((folder / name).is_file() for name in file_names(settings.format))
+    return left > 0 or not there
 
 
 def tiles_in_area(opened: OpenedScene, grid: Grid, parts: Sequence[Part]) -> int:

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from glob import glob
 from importlib.metadata import version
 from pathlib import Path
@@ -30,11 +31,13 @@ from pipelines.inputs.labels import Labelling, labelling_of
 from pipelines.inputs.normalisation import WantedRange
 from pipelines.inputs.opening import Reading
 from pipelines.inputs.scene_input import SceneInput
+from pipelines.lines.joining import with_joined
 from pipelines.measurements.zones import Disc, discs_of
 from pipelines.models.weights import Model, Task, foreground_weight_of, load
 from pipelines.report.build import IN_FIELD, THERE, build_report, failures
 from pipelines.report.write import write_report
 from pipelines.results.estimate import SceneEstimate
+from pipelines.results.levels import open_levels
 from pipelines.results.outcome import SceneOutcome
 from pipelines.results.progress import Progress
 from pipelines.results.report import Report
@@ -179,6 +182,7 @@ def _infer(
     if config.measurements:
         outcomes = _measured(outcomes, models, discs)
     report = report_of(outcomes, models, config, time.perf_counter() - start)
+    report = _joined(report, outcomes, models, config)
     if (config.output / "report.json").exists() and outcomes and not report.scenes:
         # What is there tells of more.
         return Result(report, config.output, report.failed, reported=False)
@@ -217,9 +221,28 @@ def _infer_inbox(
             every = some_inside(every)
             report = report_of(every, models, config, time.perf_counter() - start)
             report = replace(report, this_run=job.this_run())
+            there = len(report.failed)
+            report = _joined(report, every, models, config)
             names = {one.name for one in now}
             failed = failures([one for one in every if one.name in names])
+            failed += report.failed[there:]
             return _reported(config, report, every, failed)
+
+
+def _joined(
+    report: Report,
+    outcomes: Sequence[SceneOutcome],
+    models: Sequence[Model],
+    config: InferRoads | InferDrive,
+) -> Report:
+    """The report with the lines of all scenes, where they are asked for."""
+    if not isinstance(config, InferRoads) or not config.join:
+        return report
+    opened = partial(open_levels, classes=tuple(models[0].card.classes[1:]))
+    return with_joined(
+        report, outcomes, config, 0.5, config.output, opened, config.pixel_size,
+        overwrite=config.overwrite,
+    )  # fmt: skip
 
 
 def _made_with(config: InferRoads | InferDrive, models: Sequence[Model]) -> str:

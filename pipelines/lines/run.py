@@ -10,11 +10,12 @@ from pipelines.config.scoring import ScoringSettings
 from pipelines.errors import DataError
 from pipelines.evaluation.predictions import predicted_runs
 from pipelines.evaluation.scenes import Rasters, each_scene, make_output
+from pipelines.lines.joining import with_joined
 from pipelines.lines.vectorise import vectorise
 from pipelines.report.build import THERE, build_report, shown_settings
 from pipelines.report.write import write_report
 from pipelines.results.levels import open_levels
-from pipelines.results.outcome import SceneOutcome
+from pipelines.results.outcome import OpenRaster, SceneOutcome
 from pipelines.results.progress import Progress
 from pipelines.results.result import Result
 from tiling.lines.walk import AT_ONCE
@@ -48,15 +49,25 @@ def vectorise_rasters(config: Vectorise, progress: Progress) -> Result:
     seconds = time.perf_counter() - start
     report = build_report(outcomes, scoring, counted=THERE, seconds=seconds)
     report = replace(report, settings=shown_settings(config.model_dump(mode="json")))
+    if config.join:
+        report = with_joined(
+            report, outcomes, config, config.one_threshold, config.output, _opened(config),
+            config.pixel_size, overwrite=config.overwrite,
+        )  # fmt: skip
     write_report(config.output, report, outcomes)
     return Result(report, config.output, report.failed)
 
 
-def _vectorised(name: str, files: Rasters, config: Vectorise, progress: Progress) -> SceneOutcome:
-    opened = partial(
+def _opened(config: Vectorise) -> OpenRaster:
+    """Opens a raster as it is meant."""
+    return partial(
         open_levels, kind=config.kind, value_range=config.value_ends, classes=config.class_names
     )
-    with opened(files["probability"]) as levels:
+
+
+def _vectorised(name: str, files: Rasters, config: Vectorise, progress: Progress) -> SceneOutcome:
+    open_raster = _opened(config)
+    with open_raster(files["probability"]) as levels:
         if levels.remark is not None:
             _LOG.warning("%s", levels.remark)
         pixel = pixel_size(levels, config.pixel_size)
@@ -65,7 +76,7 @@ def _vectorised(name: str, files: Rasters, config: Vectorise, progress: Progress
     lines = vectorise(
         name,
         files,
-        opened,
+        open_raster,
         config,
         config.one_threshold,
         config.output / name,
@@ -79,7 +90,7 @@ def _vectorised(name: str, files: Rasters, config: Vectorise, progress: Progress
         height,
         width,
         files={**files, **lines.files},
-        open_raster=opened,
+        open_raster=open_raster,
         pixel=pixel,
         lines=lines.found,
     )

@@ -1,8 +1,7 @@
 """From the rasters of a scene to its lines, unless they are there already."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,11 +14,10 @@ from pipelines.config.lines import LineSettings
 from pipelines.lines.features import Layer, Place, layers_of, with_polygons
 from pipelines.lines.files import file_names, noted, write
 from pipelines.lines.rules import Rules, cleaned
+from pipelines.lines.source import Source, opened
 from pipelines.results.layout import steps_in
-from pipelines.results.levels import RasterLevels
 from pipelines.results.lines import LinesFound
 from pipelines.results.outcome import OpenRaster
-from tiling.blend import NODATA
 from tiling.lines.network import Network
 from tiling.lines.walk import AT_ONCE, walked
 from tiling.masks.mask import threshold_level
@@ -42,43 +40,6 @@ class Lines:
 
     files: dict[str, Path]
     found: LinesFound
-
-
-class Rasters:
-    """The rasters of a scene, open.
-
-    Args:
-        mask: What is foreground, of any class.
-        probability: None where there is only a mask.
-        steps: Probabilities after each recurrent step; empty where they were not kept.
-        threshold: The lowest level that is in the mask.
-    """
-
-    def __init__(
-        self,
-        mask: RasterLevels,
-        probability: RasterLevels | None,
-        steps: Sequence[RasterLevels],
-        threshold: int,
-    ) -> None:
-        self.mask, self.probability, self.threshold = mask, probability, threshold
-        self._steps = steps
-
-    def foreground(self, window: Window) -> NDArray[np.bool_]:
-        """Where the mask is [h, w]."""
-        levels = _highest(self.mask.read(window))
-        inside: NDArray[np.bool_] = (levels >= self.threshold) & (levels != NODATA)
-        return inside
-
-    def levels(self, window: Window) -> NDArray[np.uint8]:
-        """Probabilities, then those of the steps [1 + steps, h, w]; 255 where none is known."""
-        if self.probability is None:
-            return np.full((1, window.height, window.width), NODATA, np.uint8)
-        return np.stack([_highest(one.read(window)) for one in (self.probability, *self._steps)])
-
-    def read(self, window: Window) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
-        """Both."""
-        return self.foreground(window), self.levels(window)
 
 
 def vectorise(
@@ -115,49 +76,70 @@ def vectorise(
         PipelineError: The format needs what is not installed.
     """
     with opened(files, open_raster, threshold_level(threshold)) as rasters:
-        note = _note(files, rasters, settings, pixel)
-        paths = {Path(one).stem: folder / one for one in reversed(file_names(settings.format))}
-        if not overwrite and all(path.is_file() for path in paths.values()):
-            old = noted(paths["lines"])
-            if old is not None and old["made_from"] == note:
-                return Lines(paths, LinesFound(**old["found"]))
-        mask = rasters.mask
-        rules = Rules.of(settings, pixel, rasters.threshold)
-        place = Place(name, mask.transform, rules, "px" if pixel is None else "m")
-        scene = Window(0, 0, mask.height, mask.width)
-        network = cleaned(
-            walked(mask.height, mask.width, rasters.read, at_once, progress),
-            rules,
-            scene,
-            None if rasters.probability is None else rasters.levels,
+        note = note_of(rasters, settings, pixel, rasters=digests(files))
+        kept = None if overwrite else kept_lines(folder, settings.format, note)
+        return kept or made(
+            rasters, name, settings, folder, pixel, note, at_once=at_once, progress=progress
         )
-        layers = layers_of(network, place, rasters.threshold)
-        polygons = polygons_of(mask.height, mask.width, rasters.foreground, at_once)
-        found = _found(network, layers[0], place)
-        layers.append(with_polygons(polygons, place))
-        folder.mkdir(parents=True, exist_ok=True)
-        what = {"made_from": note, "found": asdict(found)}
-        return Lines(write(layers, mask.crs, folder, settings.format, what), found)
 
 
-@contextmanager
-def opened(
-    files: Mapping[str, Path | str], open_raster: OpenRaster, threshold: int
-) -> Iterator[Rasters]:
-    """Opens the rasters of a scene.
+def made(
+    source: Source,
+    name: str,
+    settings: LineSettings,
+    folder: Path,
+    pixel: PixelSize | None,
+    note: Mapping[str, Any],
+    finish: Callable[[Layer], Layer] = lambda layer: layer,
+    *,
+    at_once: int = AT_ONCE,
+    progress: Callable[[int], None] = lambda windows: None,
+) -> Lines:
+    """Makes lines and writes them.
 
     Args:
-        files: By what they are.
-        open_raster: Opens one.
-        threshold: The lowest level that is in the mask.
+        source: Of what.
+        name: Its name, which is part of the features' ids.
+        settings: See `vectorise`.
+        folder: See `vectorise`.
+        pixel: See `vectorise`.
+        note: What they are made from, for a later run.
+        finish: Gives each layer its last form.
+        at_once: See `vectorise`.
+        progress: See `vectorise`.
     """
-    with ExitStack() as stack:
-        first = stack.enter_context(open_raster(files["probability"]))
-        mask = first
-        if first.graded and "mask" in files:
-            mask = stack.enter_context(open_raster(files["mask"]))
-        steps = [stack.enter_context(open_raster(path)) for path in steps_in(files)]
-        yield Rasters(mask, first if first.graded else None, steps, threshold)
+    rules = Rules.of(settings, pixel, source.threshold)
+    place = Place(name, source.transform, rules, "px" if pixel is None else "m")
+    height, width = source.height, source.width
+
+    def read(window: Window) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
+        return source.foreground(window), source.levels(window)
+
+    network = cleaned(
+        walked(height, width, read, at_once, progress, source.areas),
+        rules,
+        Window(0, 0, height, width),
+        source.levels if source.graded else None,
+    )
+    layers = layers_of(network, place, source.threshold)
+    found = _found(network, layers[0], place)
+    polygons = polygons_of(height, width, source.foreground, at_once, source.areas)
+    layers.append(with_polygons(polygons, place))
+    folder.mkdir(parents=True, exist_ok=True)
+    what = {"made_from": note, "found": asdict(found)}
+    layers = [finish(layer) for layer in layers]
+    return Lines(write(layers, source.crs, folder, settings.format, what), found)
+
+
+def kept_lines(folder: Path, format: str, note: Mapping[str, Any]) -> Lines | None:
+    """The lines that a folder has, if they were made from the same."""
+    paths = {Path(one).stem: folder / one for one in reversed(file_names(format))}
+    if not all(path.is_file() for path in paths.values()):
+        return None
+    old = noted(paths["lines"])
+    if old is None or old["made_from"] != note:
+        return None
+    return Lines(paths, LinesFound(**old["found"]))
 
 
 def _found(network: Network, lines: Layer, place: Place) -> LinesFound:
@@ -173,27 +155,38 @@ def _found(network: Network, lines: Layer, place: Place) -> LinesFound:
     )
 
 
-def _note(
-    files: Mapping[str, Path | str],
-    rasters: Rasters,
-    settings: LineSettings,
-    pixel: PixelSize | None,
+def note_of(
+    source: Source, settings: LineSettings, pixel: PixelSize | None, **made_of: Any
 ) -> dict[str, Any]:
-    """All that the lines depend on, as plain JSON values."""
-    told = settings.model_dump(mode="json", include=set(LineSettings.model_fields))
+    """All that lines depend on, as plain JSON values.
+
+    Args:
+        source: What they are made of.
+        settings: What is asked for.
+        pixel: The size of a pixel.
+        made_of: What tells the source from another.
+    """
+    told = settings.model_dump(
+        mode="json", include=set(LineSettings.model_fields), exclude={"join"}
+    )
+    return {
+        **told,
+        "threshold": source.threshold,
+        "pixel": None if pixel is None else [pixel.height, pixel.width],
+        **made_of,
+        "engine": _ENGINE,
+        "version": version("rurnet"),
+    }
+
+
+def digests(files: Mapping[str, Path | str]) -> dict[str, str]:
+    """A hash of each raster of a scene that its lines are made of."""
     used = {
         kind: path
         for kind, path in files.items()
         if kind in ("probability", "mask") or path in steps_in(files)
     }
-    return {
-        **told,
-        "threshold": rasters.threshold,
-        "pixel": None if pixel is None else [pixel.height, pixel.width],
-        "rasters": {kind: _digest(path) for kind, path in sorted(used.items())},
-        "engine": _ENGINE,
-        "version": version("rurnet"),
-    }
+    return {kind: _digest(path) for kind, path in sorted(used.items())}
 
 
 def _digest(path: Path | str) -> str:
@@ -205,9 +198,3 @@ def _digest(path: Path | str) -> str:
         while block := file.read(1 << 22):
             digest.update(block)
     return digest.hexdigest()[:16]
-
-
-def _highest(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The highest level of all foreground classes [h, w]."""
-    highest: NDArray[np.uint8] = levels.max(axis=0)
-    return highest

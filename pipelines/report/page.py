@@ -3,8 +3,9 @@
 import base64
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import PurePath
+from pathlib import PurePath, PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -16,6 +17,7 @@ from pipelines.report.formats import duration, number, plain
 from pipelines.report.measured import shown_measures
 from pipelines.report.places import PlacePicture
 from pipelines.report.previews import Picture
+from pipelines.results.lines import LinesFound
 from pipelines.results.report import Comparison, Report, StepSummary
 from pipelines.scores.curve import Number
 from pipelines.scores.scores import Scores, score_at
@@ -72,6 +74,7 @@ def render_page(
         other_scores=_measured_tiles(report, OTHERS),
         measures=shown_measures(report),
         verdict=_verdict(report),
+        lines=_lines(report),
         places=[_place(one) for one in places],
         curves=_figures(curve_figure(report), reliability_figure(report)),
         step_columns=[COLUMNS[path] for path in STEPS if _has(pooled, path)],
@@ -120,6 +123,29 @@ def _verdict(report: Report) -> str:
     if numbers["length_km"] is None:
         return f"Roads on {number(numbers['foreground_share'], '.1%')} of"
     return f"{number(numbers['length_km'], '.1f')} km of road on"
+
+
+def _lines(report: Report) -> dict[str, Any] | None:
+    """Rows of the table of lines, and that of all scenes joined; None where there are none."""
+
+    def row(title: str, found: LinesFound, link: str) -> dict[str, Any]:
+        return {"title": title, "found": found, "link": quote(link)}
+
+    def link(scene: str, files: Mapping[str, str]) -> str:
+        # The page lies in the folder that the scenes' folders are in.
+        return str(PurePosixPath(scene, PurePath(files["lines"]).name))
+
+    made = [scene for scene in report.scenes if scene.lines is not None]
+    if not made:
+        return None
+    rows = [row(one.name, one.lines, link(one.name, one.files)) for one in made if one.lines]
+    joined = report.joined
+    return {
+        "rows": rows,
+        "in_metres": all(one["found"].kilometres is not None for one in rows),
+        "joined": joined and row("joined", joined.found, link("", joined.files)),
+        "left_out": joined.left_out if joined else [],
+    }
 
 
 def _measured_tiles(report: Report, paths: Sequence[str]) -> list[dict[str, Any]]:

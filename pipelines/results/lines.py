@@ -1,6 +1,10 @@
 """What there is on the lines of a scene, in numbers."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from pipelines.results.this_run import Failure
+from pipelines.scores.networks import NetworkScores
 
 
 @dataclass(frozen=True)
@@ -41,3 +45,33 @@ class LinesFound:
             self.ends + other.ends,
             self.bridged + other.bridged,
         )
+
+
+@dataclass(frozen=True)
+class JoinedLines:
+    """The lines of several scenes as one network.
+
+    Attributes:
+        found: What there is on them.
+        files: By what they hold: "lines", ...
+        scenes: Names of the scenes that were joined.
+        left_out: Those that could not be, by name, and why.
+    """
+
+    found: LinesFound
+    files: Mapping[str, str]
+    scenes: Sequence[str]
+    left_out: Sequence[Failure]
+
+
+@dataclass(frozen=True)
+class ScoredLines:
+    """Scores of files of lines.
+
+    Attributes:
+        scenes: Of each scene, by name.
+        pooled: Of all of them together.
+    """
+
+    scenes: Mapping[str, NetworkScores]
+    pooled: NetworkScores

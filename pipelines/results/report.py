@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from pipelines.inputs.scene_input import FieldUsed
-from pipelines.results.lines import LinesFound
+from pipelines.results.lines import JoinedLines, LinesFound, ScoredLines
 from pipelines.results.this_run import Failure, ThisRun
 from pipelines.scores.curve import Number
 from pipelines.scores.intervals import Interval
@@ -331,6 +331,8 @@ class Report:
         skipped: What was left out because it lies outside the area of interest.
         made_with: Command, versions, machine.
         this_run: What of all this the run did that wrote it; None where that is everything.
+        joined: The lines of all scenes as one network; None where they were not joined.
+        scored_lines: Scores of files of lines; None where rasters were scored.
     """
 
     schema: int
@@ -354,6 +356,8 @@ class Report:
     made_with: MadeWith
     measurements: Measured | None = None
     this_run: ThisRun | None = None
+    joined: JoinedLines | None = None
+    scored_lines: ScoredLines | None = None
 
 
 def from_json(contents: Mapping[str, Any]) -> Report:

@@ -57,7 +57,8 @@ _AT_MOST = 25_000_000  # Path lengths found, in seconds; from 4096 x 4096 pixels
 _FEWEST = 16  # Points that stand for all where these are too many.
 
 
-_VERTEX = -1
+VERTEX = -1
+"""Stands for the line of a vertex."""
 
 
 # Down, right. The other four neighbours see these links from their side.
@@ -72,7 +73,8 @@ class Graph:
     so that lengths are kept, but one of them is the node.
 
     Attributes:
-        points: Row and column of every pixel [pixels, 2].
+        points: Row and column of every pixel [pixels, 2]; of lines of a GIS, x and y of points on
+            them.
         nodes: One pixel of every junction, end, lone pixel, and ring without a junction.
         start: Vertex that each line begins at [lines].
         end: Vertex that it ends at, maybe the same [lines].
@@ -82,7 +84,7 @@ class Graph:
         along: How far it is from the line's start [pixels].
     """
 
-    points: NDArray[np.intp]
+    points: NDArray[np.intp] | NDArray[np.float64]
     nodes: Pixels
     start: Pixels
     end: Pixels
@@ -154,7 +156,7 @@ def graph_of(skeleton: NDArray[np.bool_]) -> Graph:
     inner = np.flatnonzero(~is_vertex)
     steps = links[inner][:, inner]
     _, line_of_inner = connected_components(steps, directed=False)
-    line, along = np.full(len(points), _VERTEX), np.zeros(len(points))
+    line, along = np.full(len(points), VERTEX), np.zeros(len(points))
     line[inner] = line_of_inner
 
     every = links.tocoo()
@@ -193,7 +195,7 @@ def control_points(graph: Graph, spacing: float) -> Pixels:
     line = np.repeat(np.arange(pieces.size), pieces - 1)
     cut = np.arange(line.size) - np.repeat(np.cumsum(pieces - 1) - pieces, pieces - 1)
 
-    pixels = np.flatnonzero(graph.line != _VERTEX)
+    pixels = np.flatnonzero(graph.line != VERTEX)
     pixels = pixels[np.lexsort((graph.along[pixels], graph.line[pixels]))]
     # All lines in a row, so far apart that the nearest pixel is on the same line.
     apart = 2 * graph.length.max(initial=0.0)
@@ -219,13 +221,13 @@ class PathGraph:
 
     def __init__(self, graph: Graph, stops: Pixels) -> None:
         reached = np.isin(graph.piece, graph.piece[stops])
-        halts = reached & (graph.line == _VERTEX)
+        halts = reached & (graph.line == VERTEX)
         halts[stops] = True
         number = np.cumsum(halts) - 1
         self.size = int(halts.sum())
         self._stops = number[stops]
 
-        between = np.flatnonzero(halts & (graph.line != _VERTEX))
+        between = np.flatnonzero(halts & (graph.line != VERTEX))
         lines = np.flatnonzero(reached[graph.start])
         line = np.concatenate([lines, graph.line[between], lines])
         along = np.concatenate([np.zeros(lines.size), graph.along[between], graph.length[lines]])
@@ -243,16 +245,19 @@ class PathGraph:
         there_and_back = np.concatenate([pair, pair[::-1]], axis=1)
         self._steps = csr_array((np.tile(length, 2), tuple(there_and_back)), (self.size, self.size))
 
-    def lengths(self, sources: Pixels) -> Lengths:
+    def lengths(self, sources: Pixels, limit: float = np.inf) -> Lengths:
         """Lengths of the shortest paths from some stops to all.
 
         Args:
             sources: Of the stops, by their place among them [sources].
+            limit: Longer ones are not looked for.
 
         Returns:
             [sources, n], inf where there is no path.
         """
-        found: Lengths = dijkstra(self._steps, indices=self._stops[sources])[:, self._stops]
+        found: Lengths = dijkstra(self._steps, indices=self._stops[sources], limit=limit)[
+            :, self._stops
+        ]
         return found
 
 

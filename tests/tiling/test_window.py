@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiling.window import Window, split
+from tiling.window import Window, split, split_near
 
 SIDE = 24
 SCENE = np.arange(SIDE * SIDE).reshape(SIDE, SIDE)
@@ -76,3 +76,12 @@ def test_split_gives_every_pixel_to_exactly_one_window(height, width, size):
 def test_a_window_cannot_be_changed():
     with pytest.raises(AttributeError):
         Window(0, 0, 1, 1).row = 3
+
+
+def test_only_the_windows_near_an_area_are_cut_out():
+    assert list(split_near(100, 90, 40, [Window(0, 0, 100, 90)])) == list(split(100, 90, 40))
+    areas = [Window(5, 5, 10, 10), Window(79, 41, 1, 9)]
+    assert split_near(100, 90, 40, areas) == [Window(0, 0, 40, 40), Window(40, 40, 40, 40)]
+    assert split_near(100, 90, 40, areas[1:], margin=1) == [
+        Window(40, 40, 40, 40), Window(80, 40, 20, 40),
+    ]  # fmt: skip

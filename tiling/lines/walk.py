@@ -1,6 +1,6 @@
 """Walks over a mask of any size and finds the network of its lines."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from tiling.blend import NODATA
 from tiling.lines.network import PIXEL, SIXTEENTHS, Network, network_of
 from tiling.lines.thinning import FEW, NEAR, REACH, WIDEST, thinned, widths_at
 from tiling.lines.tracing import MARGIN, MISSING, Pieces, trace
-from tiling.window import Window, split
+from tiling.window import Window, split_near
 
 AT_ONCE = 2048
 """Side of what is thinned at once, in pixels; the result does not depend on it."""
@@ -24,6 +24,7 @@ def walked(
     read: Read,
     at_once: int = AT_ONCE,
     progress: Callable[[int], None] = lambda windows: None,
+    areas: Sequence[Window] | None = None,
 ) -> Network:
     """The network of a mask, as it is thinned: with all its spurs.
 
@@ -35,10 +36,12 @@ def walked(
         read: Reads it.
         at_once: Side of the windows.
         progress: Is told of each window that is done.
+        areas: There is nothing outside of these; None where there may be anywhere.
     """
     scene = Window(0, 0, height, width)
     pieces = Pieces()
-    for window in split(height, width, at_once):
+    # The cells of a window's upper and left side touch the pixels of its neighbours.
+    for window in split_near(height, width, at_once, areas or [scene], margin=1):
         _trace_window(window, scene, read, pieces)
         progress(1)
     return network_of(pieces)

@@ -1,6 +1,6 @@
 """The regions of a mask of any size as polygons, the same wherever it is cut."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ import rasterio.features
 from affine import Affine
 from numpy.typing import NDArray
 
-from tiling.window import Window, split
+from tiling.window import Window, split_near
 
 Geometries = NDArray[Any]
 """shapely's [n]."""
@@ -17,7 +17,13 @@ Read = Callable[[Window], NDArray[np.bool_]]
 """Reads a window of the mask [h, w]."""
 
 
-def polygons_of(height: int, width: int, read: Read, at_once: int = 2048) -> Geometries:
+def polygons_of(
+    height: int,
+    width: int,
+    read: Read,
+    at_once: int = 2048,
+    areas: Sequence[Window] | None = None,
+) -> Geometries:
     """The regions of a mask, along the edges of its pixels.
 
     Pixels of a region touch at sides. Those of regions that cross windows are kept until the end.
@@ -27,6 +33,7 @@ def polygons_of(height: int, width: int, read: Read, at_once: int = 2048) -> Geo
         width: Columns.
         read: Reads it.
         at_once: Side of the windows that are read; the result does not depend on it.
+        areas: There is nothing outside of these; None where there may be anywhere.
 
     Returns:
         Polygons whose x are columns and whose y are rows, sorted by place.
@@ -34,7 +41,7 @@ def polygons_of(height: int, width: int, read: Read, at_once: int = 2048) -> Geo
     import shapely
 
     whole, cut = [], []
-    for window in split(height, width, at_once):
+    for window in split_near(height, width, at_once, areas or [Window(0, 0, height, width)]):
         of_window = _of_window(window, read(window))
         bounds = shapely.bounds(of_window)
         crosses = (

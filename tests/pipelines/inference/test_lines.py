@@ -77,6 +77,33 @@ def test_a_run_without_lines_takes_them_on_later_with_its_rasters_as_they_are(sc
     assert after == before
 
 
+def test_joined_lines_of_a_batch_lie_beside_its_report(done, scene, again):
+    config = InferRoads(scenes=[str(scene)], output=again, lines=True, join=True, **ROADS_SMALL)
+    result = infer_roads(config, Silence())
+    [entry] = result.report.scenes
+    assert entry.parts_computed == 0
+    assert result.report.joined.found == entry.lines
+    assert len(rows_of(again / "lines.gpkg")["lines"]) == entry.lines.lines
+    # The scene's own are kept: to join or not is nothing to them.
+    assert (again / "town/lines.gpkg").read_bytes() == (done[0] / "town/lines.gpkg").read_bytes()
+    with pytest.raises(ValueError, match="give lines too"):
+        InferRoads(scenes=[str(scene)], join=True)
+
+
+def test_a_dry_run_says_of_which_scenes_lines_are_to_be_made(done, scene, tmp_path):
+    def left(output, **changes):
+        config = InferRoads(
+            scenes=[str(scene)], output=output, dry_run=True, **{**ROADS_SMALL, **changes}
+        )
+        [estimate] = infer_roads(config, Silence()).estimates
+        return estimate.lines_left
+
+    assert left(tmp_path, lines=True) is True
+    assert left(done[0], lines=True) is False
+    assert left(done[0], lines=True, format="flatgeobuf") is True
+    assert left(tmp_path) is None
+
+
 def test_other_settings_of_lines_do_not_refuse_the_rasters(scene, again):
     entry = infer(scene, again, least_line=60.0, tolerance=2.0)
     assert entry.parts_computed == 0
