@@ -83,6 +83,13 @@ def _figures(called: str, words: Sequence[str]) -> None:
     main(called, words)
 
 
+def _catalogue(called: str, words: Sequence[str]) -> None:
+    from flows.cli.catalogue import catalogue
+    from flows.operations.tool import run_tool
+
+    run_tool(catalogue, called, words)
+
+
 def _demo(called: str, words: Sequence[str]) -> None:
     from flows.demo import main
 
@@ -90,6 +97,7 @@ def _demo(called: str, words: Sequence[str]) -> None:
 
 
 def _install_completion(_: str, words: Sequence[str]) -> None:
+    from flows.cli.catalogue import catalogue
     from flows.cli.completion import files, install_completion
     from flows.operations.deploy import deploy
     from flows.operations.notify import notify
@@ -105,6 +113,7 @@ def _install_completion(_: str, words: Sequence[str]) -> None:
         "deploy": deploy,
         "notify": notify,
         "slurm-workers": slurm_workers,
+        "catalogue": catalogue,
     }
     tools = {
         name: (tool.help, described.get(name, files))
@@ -124,6 +133,7 @@ TOOLS = {
     "networks": Tool("List the networks with their size, cost and speed here.", _networks),
     "export": Tool("Write weights for other programs: as ONNX, .pt2, MONAI bundle.", _export),
     "figures": Tool("Draw the figures of a run for a paper, as PDF, SVG and PNG.", _figures),
+    "catalogue": Tool("Write a STAC catalogue of a run beside its rasters.", _catalogue),
     "demo": Tool("Draw a sample scene, find its roads and score them.", _demo),
     "--install-completion": Tool("Let bash, zsh or fish complete commands and options.",
                                  _install_completion),
