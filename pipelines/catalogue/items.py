@@ -84,7 +84,7 @@ def item_of(
         geometry, bbox, properties = _place(raster)
     created = datetime.fromisoformat(report.created)
     item = pystac.Item(
-        scene.name, geometry, bbox, taken or created,
+        scene.name, geometry, bbox, _taken(scene) or taken or created,
         {
             **properties,
             "created": report.created,
@@ -104,7 +104,16 @@ def item_of(
         item.add_link(pystac.Link(rel, collection, "application/json"))
     if model is not None:
         item.add_link(pystac.Link("derived_from", model, "application/geo+json", "The weights"))
+    if scene.stac_item is not None:
+        origin = scene.stac_item
+        item.add_link(pystac.Link("derived_from", origin.href, "application/geo+json", origin.id))
     return item
+
+
+def _taken(scene: SceneEntry) -> datetime | None:
+    """When a scene was taken, as the STAC item tells that it comes from."""
+    told = scene.stac_item and scene.stac_item.taken
+    return datetime.fromisoformat(told) if told else None
 
 
 def _place(raster: Path) -> tuple[dict[str, Any] | None, list[float] | None, dict[str, Any]]:

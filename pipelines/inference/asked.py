@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipelines.config.inference import InferDrive, InferRoads
 from pipelines.errors import DataError, PipelineError
+from pipelines.inputs.stac.names import file_of
 from pipelines.models.names import find
 from tiling.scenes.names import kind_of
 
@@ -20,7 +21,7 @@ def check_asked(config: InferRoads | InferDrive) -> None:
         WeightsError: There are no such weights.
         PipelineError: Nothing can be written to the output folder.
     """
-    files = [Path(source) for source in config.scenes if kind_of(source) == "path"]
+    files = [Path(file_of(one)) for one in config.scenes if kind_of(file_of(one)) == "path"]
     default = type(config).model_fields["scenes"].default  # An inbox is made if it is missing.
     if len(files) == len(config.scenes) and config.scenes != default:
         missing = [path for path in files if not path.exists()]

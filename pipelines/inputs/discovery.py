@@ -12,6 +12,8 @@ from pipelines.inputs.fundus import FundusSample, images_in
 from pipelines.inputs.naming import IMAGE_EXTENSIONS, OTHER_IMAGES, find_label, is_vector_file
 from pipelines.inputs.opening import Reading, opened_fundus, opened_sample, opened_scene
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
+from pipelines.inputs.stac.names import is_stac
+from pipelines.inputs.stac.reading import FoundScene, stac_scenes
 from tiling.scenes.names import extension_of, kind_of, shown, stem_of
 
 _LOG = logging.getLogger("rurnet")
@@ -23,26 +25,50 @@ def road_inputs(
     """Inputs from aerial scenes.
 
     Args:
-        scenes: Files, globs, folders, URLs, or whatever name GDAL takes.
-        labels: Folder of labels that have the scenes' stems; what values mean, `reading` says.
+        scenes: Files, globs, folders, URLs, STAC items and catalogues, or whatever name GDAL takes.
+        labels: Folder of labels that have the scenes' names; what values mean, `reading` says.
         reading: How they are read.
 
     Raises:
-        DataError: The folder of labels is missing, or a folder or glob holds no scene.
+        DataError: The folder of labels is missing, or a folder, glob or catalogue holds no scene.
     """
     if labels is not None and not labels.is_dir() and not is_vector_file(labels):
         raise DataError(f"{labels}: no such folder of labels; check --labels")
     reading = reading or Reading()
-    return [
-        _input(source, partial(_opened_beside, source, labels, reading))
-        for source in expanded(scenes, rasters_in)
+    named = expanded([one for one in scenes if not is_stac(one)], rasters_in)
+    inputs = [
+        _input(source, partial(_opened_beside, source, stem_of(source), labels, reading))
+        for source in named
     ]
+    for catalogue in filter(is_stac, scenes):
+        inputs += [_of_item(found, labels, reading) for found in stac_scenes(catalogue)]
+    return inputs
+
+
+def _of_item(found: FoundScene, labels: Path | None, reading: Reading) -> SceneInput:
+    """The input of a scene that a STAC item names; its labels are named after the item."""
+    opening = (
+        partial(_opened_beside, found.source, found.name, labels, reading)
+        if found.error is None
+        else partial(_refused, found.error)
+    )
+    return SceneInput(
+        shown(found.source), found.name, opening, image=found.source, stac_item=found.item
+    )
 
 
 @contextmanager
-def _opened_beside(source: str, labels: Path | None, reading: Reading) -> Iterator[OpenedScene]:
-    """Opens a scene with the label of its stem: two such labels are an error of this scene."""
-    label = None if labels is None else find_label(labels, stem_of(source), other_than=source)
+def _refused(why: str) -> Iterator[OpenedScene]:
+    raise DataError(why)
+    yield
+
+
+@contextmanager
+def _opened_beside(
+    source: str, name: str, labels: Path | None, reading: Reading
+) -> Iterator[OpenedScene]:
+    """Opens a scene with the label of its name: two such labels are an error of this scene."""
+    label = None if labels is None else find_label(labels, name, other_than=source)
     with opened_scene(source, label, reading) as opened:
         yield opened
 

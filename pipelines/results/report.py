@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from pipelines.inputs.scene_input import FieldUsed
+from pipelines.inputs.scene_input import FieldUsed, StacItem
 from pipelines.results.lines import LinesFound
 from pipelines.results.this_run import Failure, ThisRun
 from pipelines.scores.curve import Number
@@ -253,6 +253,7 @@ class SceneEntry:
         uncertain: Where the prediction is least certain, the worst place first.
         threshold: The probability from which on a pixel of its mask is foreground; None where a
             raster was only scored.
+        stac_item: The STAC item that named the scene; None where none did.
     """
 
     name: str
@@ -275,6 +276,7 @@ class SceneEntry:
     measurements: ByPath | None = None
     uncertain: Sequence[UncertainPlace] = ()
     threshold: Number = None
+    stac_item: StacItem | None = None
 
 
 @dataclass(frozen=True)

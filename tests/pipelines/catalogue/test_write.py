@@ -2,12 +2,15 @@
 
 import json
 import shutil
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 import rasterio
 from affine import Affine
 
+from flows.cli.catalogue import catalogue as command
+from flows.operations.tool import run_tool
 from pipelines.catalogue.write import catalogue
 from pipelines.config.inference import InferRoads
 from pipelines.datasets.synthetic import write_road_scene
@@ -143,3 +146,27 @@ def test_two_writings_give_the_same_bytes(run):
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"report.json: no such file; give the --output folder"):
         catalogue(tmp_path)
+
+
+def test_a_scene_that_a_stac_item_names_keeps_its_id_and_date_and_leads_back_to_it(run, tmp_path):
+    taken = datetime(2024, 5, 31, 10, 30, tzinfo=UTC)
+    source = pystac.Item("august", None, None, taken, {})
+    source.add_asset("visual", pystac.Asset(str(run.parent / "in/town.tif")))
+    source.save_object(include_self_link=False, dest_href=str(tmp_path / "source.json"))
+    config = InferRoads(
+        scenes=[str(tmp_path / "source.json")], output=tmp_path / "out", **ROADS_SMALL
+    )
+    assert not infer_roads(config, Silence()).failed
+    catalogue(tmp_path / "out", taken=datetime(1999, 1, 1, tzinfo=UTC))
+    made = pystac.Item.from_file(str(tmp_path / "out/august/item.json"))
+    assert made.datetime == taken
+    assert str(tmp_path / "source.json") in [each.href for each in made.links]
+
+
+def test_the_command_takes_a_date_for_scenes_that_have_none(run, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run_tool(command, "rurnet catalogue", [str(run), "--taken", "2024-05-31"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"{run / 'collection.json'}\n"
+    town = pystac.Item.from_file(str(run / "town/item.json"))
+    assert town.datetime == datetime(2024, 5, 31, tzinfo=UTC)
