@@ -15,7 +15,7 @@ from rasterio.crs import CRS
 
 from pipelines.errors import PipelineError
 from pipelines.lines.features import Layer
-from pipelines.lines.styles import add_styles, style_of
+from pipelines.report.files.styles import add_styles, style_of
 from tiling.disk import refusals_named
 
 NOTE = "RURNET_LINES"

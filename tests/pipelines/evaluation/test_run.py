@@ -38,7 +38,7 @@ def test_a_flat_folder_of_probabilities_is_scored_by_its_stems(tool, tmp_path):
     assert report["model"] is report["second_observer"] is report["comparison"] is None
     assert report["data"] == str(tmp_path / "tool")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "report.json", "report.html", "scores.csv", "errors.gpkg",
+        "report.json", "report.html", "scores.csv", "tables.xlsx", "errors.gpkg",
     }  # fmt: skip
 
 
