@@ -90,6 +90,13 @@ def _catalogue(called: str, words: Sequence[str]) -> None:
     run_tool(catalogue, called, words)
 
 
+def _upload(called: str, words: Sequence[str]) -> None:
+    from flows.cli.upload import upload
+    from flows.operations.tool import run_tool
+
+    run_tool(upload, called, words)
+
+
 def _demo(called: str, words: Sequence[str]) -> None:
     from flows.demo import main
 
@@ -99,6 +106,7 @@ def _demo(called: str, words: Sequence[str]) -> None:
 def _install_completion(_: str, words: Sequence[str]) -> None:
     from flows.cli.catalogue import catalogue
     from flows.cli.completion import files, install_completion
+    from flows.cli.upload import upload
     from flows.operations.deploy import deploy
     from flows.operations.notify import notify
     from flows.operations.slurm_workers import slurm_workers
@@ -114,6 +122,7 @@ def _install_completion(_: str, words: Sequence[str]) -> None:
         "notify": notify,
         "slurm-workers": slurm_workers,
         "catalogue": catalogue,
+        "upload": upload,
     }
     tools = {
         name: (tool.help, described.get(name, files))
@@ -134,6 +143,7 @@ TOOLS = {
     "export": Tool("Write weights for other programs: as ONNX, .pt2, MONAI bundle.", _export),
     "figures": Tool("Draw the figures of a run for a paper, as PDF, SVG and PNG.", _figures),
     "catalogue": Tool("Write a STAC catalogue of a run beside its rasters.", _catalogue),
+    "upload": Tool("Upload the files of a finished run to S3.", _upload),
     "demo": Tool("Draw a sample scene, find its roads and score them.", _demo),
     "--install-completion": Tool("Let bash, zsh or fish complete commands and options.",
                                  _install_completion),

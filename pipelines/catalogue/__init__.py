@@ -1,4 +1,5 @@
-"""A finished run as a STAC catalogue: an item for each scene, one for the weights, a collection.
+"""A finished run for others: as a STAC catalogue, and uploaded.
 
-Reads reports and rasters; predicts nothing. pystac is imported where it is needed: it is an extra.
+Reads reports and rasters; predicts nothing. pystac and boto3 are imported where they are needed:
+they are extras.
 """

@@ -4,6 +4,7 @@ Imports next to nothing.
 """
 
 import os
+import re
 from pathlib import Path
 
 from pipelines.config.inference import InferDrive, InferRoads
@@ -53,6 +54,11 @@ def check_output(folder: Path) -> None:
     Raises:
         PipelineError: They cannot.
     """
+    if re.match(r"[a-z][a-z0-9+-]+:/|/vsi", str(folder)):
+        raise PipelineError(
+            f"{folder}: results are written to a folder of this machine, from which an interrupted "
+            "run goes on; choose one with --output, then rurnet upload it to s3://..."
+        )
     there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     if not there.is_dir():
         raise PipelineError(f"{there}: is a file, not a folder; choose another --output")

@@ -11,6 +11,7 @@ from pipelines.errors import DataError, PipelineError, first_few
 from pipelines.inputs.fundus import FundusSample, images_in
 from pipelines.inputs.naming import IMAGE_EXTENSIONS, OTHER_IMAGES, find_label, is_vector_file
 from pipelines.inputs.opening import Reading, opened_fundus, opened_sample, opened_scene
+from pipelines.inputs.s3.listing import is_prefix, objects_in
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.inputs.stac.names import is_stac
 from pipelines.inputs.stac.reading import FoundScene, stac_scenes
@@ -124,17 +125,19 @@ def rasters_in(folder: Path, extensions: Sequence[str] = IMAGE_EXTENSIONS) -> li
 
 
 def expanded(sources: Sequence[str], listing: Callable[[Path], list[str]]) -> list[str]:
-    """Replaces folders and globs by the files in them; other names stay, as do URLs.
+    """Replaces folders, globs and prefixes of S3 by the files in them; other names stay.
 
     A file that does not exist stays too: it is an error of that scene, not of the batch.
 
     Raises:
-        DataError: A folder or glob holds no image.
+        DataError: A folder, glob or prefix holds no image, or cannot be listed.
     """
     found: list[str] = []
     for source in sources:
         kind = kind_of(source)
-        if kind == "glob":
+        if is_prefix(source):
+            inside = objects_in(source, IMAGE_EXTENSIONS)
+        elif kind == "glob":
             inside = sorted(glob.glob(source))
         elif kind == "path" and Path(source).is_dir():
             inside = listing(Path(source))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from pipelines.errors import DataError, first_few, shortened
+from pipelines.inputs.s3.client import client, place_of, refusals_named
 from pipelines.inputs.scene_input import StacItem
 from pipelines.inputs.stac.choice import chosen_asset
 from pipelines.inputs.stac.names import StacSource, stac_source
@@ -219,9 +220,15 @@ def _text(path: Path) -> str:
 
 
 def _fetched(url: str) -> str:
+    if (place := place_of(url)) is not None:
+        store = client()
+        with refusals_named(place, "check the name, the AWS_ variables and your rights there"):
+            body = store.get_object(Bucket=place.bucket, Key=place.key)["Body"]
+            return str(body.read(_LARGEST).decode("utf-8-sig"))
     if not re.match(r"https?://", url):
         raise DataError(
-            f"{shown(url)}: JSON is read from files, http and https only; copy it to this machine"
+            f"{shown(url)}: JSON is read from files, S3, http and https only; copy it to this "
+            "machine"
         )
     with urllib.request.urlopen(url, timeout=_PATIENCE_S) as answer:
         text: bytes = answer.read(_LARGEST)
