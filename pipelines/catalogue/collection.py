@@ -47,9 +47,10 @@ def collection_of(
     temporal = pystac.TemporalExtent([[times[0], times[-1]]])
     what = report.model.task if report.model else "foreground"
     by = f" by {report.model.name}" if report.model else ""
+    many = "1 scene" if len(items) == 1 else f"{len(items)} scenes"
     collection = pystac.Collection(
         name,
-        f"{what.capitalize()} found{by} in {len(items)} scenes, with RurNet {report.version}.",
+        f"{what.capitalize()} found{by} in {many}, with RurNet {report.version}.",
         pystac.Extent(spatial, temporal),
         title=f"{what.capitalize()}: {name}",
         license="other",

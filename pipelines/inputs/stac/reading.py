@@ -77,7 +77,8 @@ def _scene_of(item: "pystac.Item", source: StacSource) -> FoundScene:
     """The scene of an item; what is wrong with it is an error of this scene."""
     own = item.get_self_href() or source.file
     taken = item.datetime or item.common_metadata.start_datetime
-    origin = StacItem(item.id, shown(own), item.collection_id, taken and taken.isoformat())
+    told = taken.isoformat() if taken else None
+    origin = StacItem(item.id, shown(own), item.collection_id, told)
     name = fit_for_folder(item.id)
     try:
         href = chosen_asset(item, source.asset).href
@@ -199,7 +200,7 @@ def _reader() -> Any:
 
     read = 0
 
-    class Reader(DefaultStacIO):  # type: ignore[misc]
+    class Reader(DefaultStacIO):
         def read_text(self, source: Any, *args: Any, **kwargs: Any) -> str:
             nonlocal read
             read += 1
