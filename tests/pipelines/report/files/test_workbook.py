@@ -59,3 +59,8 @@ def test_no_text_becomes_a_formula_or_a_link():
 def test_the_same_tables_are_the_same_bytes():
     texts = {"nodes.csv": "scene,node\na,0\n"}
     assert workbook(texts, CREATED) == workbook(texts, CREATED)
+
+
+def test_a_table_too_long_to_be_read_is_named_instead():
+    [rows] = sheets_of({"segments.csv": "scene,length\n" + "a,1\n" * 50_001}).values()
+    assert rows == [["50001 rows are too many for a sheet: see segments.csv"]]
