@@ -17,8 +17,8 @@ _NO_SCENE = {"thumbnail", "overview", "metadata", "cloud", "data-mask", "water-m
 def chosen_asset(item: "pystac.Item", wanted: str | None) -> "pystac.Asset":
     """The asset that is taken as the scene.
 
-    It is the one that is wanted; or else the raster that is called `visual` or has this role, as
-    the networks take colours; or else the only raster of the role `data`; or else the only raster.
+    It is the one that is wanted; or else the raster that is called `visual`, or the only one of
+    this role, as the networks take colours; or else the same with `data`; or else the only raster.
 
     Raises:
         DataError: There is no such asset, or several might be it.
@@ -31,13 +31,14 @@ def chosen_asset(item: "pystac.Item", wanted: str | None) -> "pystac.Asset":
             )
         return item.assets[wanted]
     rasters = {name: each for name, each in item.assets.items() if _may_be_scene(each)}
-    for found in (
-        {name: each for name, each in rasters.items() if "visual" in (name, *_roles(each))},
-        {name: each for name, each in rasters.items() if "data" in _roles(each)},
-        rasters,
-    ):
-        if len(found) == 1:
-            return next(iter(found.values()))
+    for what in ("visual", "data"):
+        if what in rasters:
+            return rasters[what]
+        of_role = [each for each in rasters.values() if what in _roles(each)]
+        if len(of_role) == 1:
+            return of_role[0]
+    if len(rasters) == 1:
+        return next(iter(rasters.values()))
     raise DataError(f"{item.id}: {_why(item.assets, rasters)}")
 
 

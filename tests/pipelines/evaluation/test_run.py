@@ -188,7 +188,7 @@ def test_evaluating_again_replaces_the_report(tool, tmp_path):
     first = scored(tmp_path / "tool", tmp_path / "labels", tmp_path / "out")
     second = scored(tmp_path / "other", tmp_path / "labels", tmp_path / "out")
     assert first["pooled"] != second["pooled"]
-    assert len(list((tmp_path / "out").iterdir())) == 4
+    assert len(list((tmp_path / "out").iterdir())) == 5
 
 
 def test_what_is_read_is_left_as_it_is(tool, tmp_path):

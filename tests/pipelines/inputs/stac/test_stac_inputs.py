@@ -120,6 +120,14 @@ def test_a_saved_search_gives_a_scene_for_each_item(saved, catalogue):
             },
             "rgb.tif",
         ),
+        (
+            {
+                "visual": ("rgb.tif", None, ["visual"]),
+                "visual-jp2": ("rgb.jp2", None, ["visual"]),
+                "rendered_preview": ("p.png", "image/png", ["overview"]),
+            },
+            "rgb.tif",
+        ),
         ({"a": ("a.tif", None, ["visual"]), "b": ("b.tif", None, ["data"])}, "a.tif"),
         ({"a": ("ortho", "image/tiff", None), "b": ("b.json", None, ["metadata"])}, "ortho"),
     ],
@@ -227,3 +235,24 @@ def test_a_catalogue_is_read_from_a_url_with_relative_paths(served):
     assert scene.stac_item.href == f"{served}/land/l1/l1.json"
     with pytest.raises(DataError, match=r"gone.json: cannot be read as STAC \(HTTP Error 404"):
         names(f"{served}/gone.json")
+
+
+def test_items_of_earlier_versions_and_their_own_addresses_are_understood(tmp_path):
+    # As an API of STAC 1.0 gives them: only what is needed here.
+    feature = {
+        "type": "Feature", "stac_version": "1.0.0", "id": "ma_m_42", "collection": "naip",
+        "geometry": SQUARE, "bbox": [0, 0, 1, 1],
+        "properties": {
+            "datetime": None, "start_datetime": "2021-08-01T00:00:00Z",
+            "end_datetime": "2021-08-02T00:00:00Z", "proj:epsg": 26919,
+        },
+        "stac_extensions": ["https://stac-extensions.github.io/projection/v1.0.0/schema.json"],
+        "links": [{"rel": "self", "href": "https://api.example/items/ma_m_42"}],
+        "assets": {"image": {"href": "./files/m.tif", "roles": ["data"]}},
+    }  # fmt: skip
+    found = tmp_path / "found.json"
+    found.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    [scene] = road_inputs([str(found)], None)
+    assert scene.source == "https://api.example/items/files/m.tif"
+    assert scene.stac_item.taken == "2021-08-01T00:00:00+00:00"
+    assert scene.stac_item.href == "https://api.example/items/ma_m_42"
