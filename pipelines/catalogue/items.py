@@ -77,7 +77,7 @@ def item_of(
     import pystac
 
     assets = dict(_assets(scene, folder, report.model.classes if report.model else ()))
-    raster = next((folder / each.href for each in assets.values() if each.media_type == _COG), None)
+    raster = _raster(scene, folder)
     geometry = bbox = None
     properties: dict[str, Any] = {}
     if raster is not None:
@@ -93,11 +93,13 @@ def item_of(
             "rurnet:input": scene.input,
             **_numbers(scene),
         },
-        stac_extensions=[_PROCESSING, _RASTER],
+        stac_extensions=[_PROCESSING],
         assets=assets,
     )  # fmt: skip
     if properties:
         item.stac_extensions.append(_PROJECTION)
+    if any("bands" in each.extra_fields for each in assets.values()):
+        item.stac_extensions.append(_RASTER)
     if any("classification:classes" in each.extra_fields for each in assets.values()):
         item.stac_extensions.append(_CLASSIFICATION)
     for rel in ("root", "parent", "collection"):
@@ -108,6 +110,13 @@ def item_of(
         origin = scene.stac_item
         item.add_link(pystac.Link("derived_from", origin.href, "application/geo+json", origin.id))
     return item
+
+
+def _raster(scene: SceneEntry, folder: Path) -> Path | None:
+    """A raster that lies where the scene does: in its folder, or where lines were made from it."""
+    named = [Path(path) for path in scene.files.values() if path.endswith(".tif")]
+    places = [folder / path.name for path in named] + named
+    return next((path for path in places if path.is_file()), None)
 
 
 def _taken(scene: SceneEntry) -> datetime | None:

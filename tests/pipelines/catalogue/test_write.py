@@ -13,9 +13,11 @@ from flows.cli.catalogue import catalogue as command
 from flows.operations.tool import run_tool
 from pipelines.catalogue.write import catalogue
 from pipelines.config.inference import InferRoads
+from pipelines.config.lines import Vectorise
 from pipelines.datasets.synthetic import write_road_scene
 from pipelines.errors import DataError
 from pipelines.inference.run import infer_roads
+from pipelines.lines.run import vectorise_rasters
 from pipelines.results.progress import Silence
 from tests.pipelines.inference.runs import ROADS_SMALL
 
@@ -161,6 +163,16 @@ def test_a_scene_that_a_stac_item_names_keeps_its_id_and_date_and_leads_back_to_
     made = pystac.Item.from_file(str(tmp_path / "out/august/item.json"))
     assert made.datetime == taken
     assert str(tmp_path / "source.json") in [each.href for each in made.links]
+
+
+def test_lines_that_were_made_of_rasters_elsewhere_lie_where_those_do(run, town, tmp_path):
+    config = Vectorise(predictions=[str(run / "town" / "mask.tif")], output=tmp_path / "lines")
+    [entry] = vectorise_rasters(config, Silence()).report.scenes
+    catalogue(tmp_path / "lines")
+    made = pystac.Item.from_file(str(tmp_path / "lines" / entry.name / "item.json"))
+    assert made.geometry == town.geometry
+    assert list(made.assets) == ["lines"]
+    of_the_specification(made.to_dict())
 
 
 def test_the_command_takes_a_date_for_scenes_that_have_none(run, capsys):
