@@ -90,6 +90,20 @@ def _figures(called: str, words: Sequence[str]) -> None:
     main(called, words)
 
 
+def _catalogue(called: str, words: Sequence[str]) -> None:
+    from flows.cli.catalogue import catalogue
+    from flows.operations.tool import run_tool
+
+    run_tool(catalogue, called, words)
+
+
+def _upload(called: str, words: Sequence[str]) -> None:
+    from flows.cli.upload import upload
+    from flows.operations.tool import run_tool
+
+    run_tool(upload, called, words)
+
+
 def _demo(called: str, words: Sequence[str]) -> None:
     from flows.demo import main
 
@@ -97,7 +111,9 @@ def _demo(called: str, words: Sequence[str]) -> None:
 
 
 def _install_completion(_: str, words: Sequence[str]) -> None:
+    from flows.cli.catalogue import catalogue
     from flows.cli.completion import files, install_completion
+    from flows.cli.upload import upload
     from flows.operations.deploy import deploy
     from flows.operations.fit_steps import fit_steps
     from flows.operations.notify import notify
@@ -114,6 +130,8 @@ def _install_completion(_: str, words: Sequence[str]) -> None:
         "notify": notify,
         "slurm-workers": slurm_workers,
         "fit-steps": fit_steps,
+        "catalogue": catalogue,
+        "upload": upload,
     }
     tools = {
         name: (tool.help, described.get(name, files))
@@ -134,6 +152,8 @@ TOOLS = {
     "networks": Tool("List the networks with their size, cost and speed here.", _networks),
     "export": Tool("Write weights for other programs: as ONNX, .pt2, MONAI bundle.", _export),
     "figures": Tool("Draw the figures of a run for a paper, as PDF, SVG and PNG.", _figures),
+    "catalogue": Tool("Write a STAC catalogue of a run beside its rasters.", _catalogue),
+    "upload": Tool("Upload the files of a finished run to S3.", _upload),
     "demo": Tool("Draw a sample scene, find its roads and score them.", _demo),
     "--install-completion": Tool("Let bash, zsh or fish complete commands and options.",
                                  _install_completion),

@@ -39,6 +39,7 @@ def test_commands_and_deployments_that_are_named_exist(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_options_that_are_named_exist(page):
+    from flows.cli.catalogue import catalogue
     from flows.operations.deploy import deploy
     from flows.operations.fit_steps import fit_steps
     from flows.operations.notify import notify
@@ -51,7 +52,7 @@ def test_options_that_are_named_exist(page):
         field.replace("_", "-") for flow in FLOWS.values() for field in flow.config().model_fields
     }
     fields |= {name.removeprefix("--") for name in TOOLS}
-    tools = (serve, status, watch, deploy, notify, slurm_workers, fit_steps)
+    tools = (catalogue, serve, status, watch, deploy, notify, slurm_workers, fit_steps)
     fields |= {name.replace("_", "-") for tool in tools for name in tool.__annotations__}
     fields |= {"help"}
     # What prefect, tensorboard, dask, torchrun, rio, MONAI, Slurm, Docker and our benchmarks take.

@@ -18,7 +18,7 @@ FLOORS = (
     {"pipelines.datasets", "pipelines.results"},
     {"pipelines.inbox"},
     {"pipelines.report"},
-    {"pipelines.evaluation"},
+    {"pipelines.catalogue", "pipelines.evaluation"},
     {"pipelines.lines"},
     {"pipelines.inference"},
     {"pipelines.export", "pipelines.training"},

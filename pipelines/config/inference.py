@@ -270,7 +270,11 @@ class InferRoads(PredictionSettings, LineSettings, MeasureSettings, InboxSetting
 
     scenes: Annotated[
         list[str],
-        Field(min_length=1, description="Scenes: files, globs, folders, VRTs or /vsi paths."),
+        Field(
+            min_length=1,
+            description="Scenes: files, globs, folders, VRTs, /vsi paths, or STAC "
+            "items and catalogues, for example catalog.json#collection=town.",
+        ),
     ] = [ROADS_INBOX]
     labels: Annotated[
         Path | None,

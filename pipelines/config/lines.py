@@ -45,9 +45,10 @@ class LineSettings(Configuration):
         Field(ge=0, le=1, description="Least mean probability along the way across a gap."),
     ] = 0.3  # fmt: skip
     format: Annotated[
-        Literal["gpkg", "flatgeobuf", "geoparquet"],
-        Field(description="Format of the lines: one GeoPackage, or a file for each layer."),
-    ] = "gpkg"
+        Literal["gpkg", "flatgeobuf", "geoparquet", "pmtiles"],
+        Field(description="Format of the lines: one GeoPackage, or a file for each layer; "
+              "pmtiles are for maps on the web."),
+    ] = "gpkg"  # fmt: skip
     join: Annotated[
         bool,
         Field(description="Write the lines of all scenes as one network too, OUTPUT/lines.gpkg, "

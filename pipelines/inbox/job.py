@@ -21,7 +21,7 @@ from pipelines.results.progress import Progress
 from pipelines.results.this_run import Failure, ThisRun
 from tiling.errors import ManifestError
 from tiling.manifest import finished
-from tiling.scenes.names import kind_of, stem_of
+from tiling.scenes.names import kind_of
 
 _LOG = logging.getLogger("rurnet")
 
@@ -305,7 +305,7 @@ def _labels_of(one: Found, labels: Path | None) -> list[str]:
     if labels is None:
         return []
     with suppress(LabelError, OSError):
-        label = find_label(labels, stem_of(one.source), other_than=one.source)
+        label = find_label(labels, one.name, other_than=one.source)
         return [] if label is None else [str(label)]
     return []
 

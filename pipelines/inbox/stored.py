@@ -15,7 +15,7 @@ import numpy as np
 from affine import Affine
 
 from pipelines.inputs.labels import Labelling
-from pipelines.inputs.scene_input import FieldUsed
+from pipelines.inputs.scene_input import FieldUsed, StacItem
 from pipelines.measurements.certainty import Place
 from pipelines.measurements.measured import SceneMeasures
 from pipelines.measurements.network import Network
@@ -33,8 +33,8 @@ _CLASSES = {
     each.__name__: each
     for each in (
         FieldUsed, Labelling, LinesFound, Network, Node, OwnThreshold, PixelSize, Place, Prediction,
-        SceneCounts, SceneErrors, SceneMeasures, SceneOutcome, SceneScores, Segment, Stretch,
-        VesselTree, Window,
+        SceneCounts, SceneErrors, SceneMeasures, SceneOutcome, SceneScores, Segment, StacItem,
+        Stretch, VesselTree, Window,
     )
 }  # fmt: skip
 

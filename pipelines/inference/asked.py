@@ -4,10 +4,12 @@ Imports next to nothing.
 """
 
 import os
+import re
 from pathlib import Path
 
 from pipelines.config.inference import InferDrive, InferRoads
 from pipelines.errors import DataError, PipelineError
+from pipelines.inputs.stac.names import file_of
 from pipelines.models.names import find
 from tiling.scenes.names import kind_of
 
@@ -20,7 +22,7 @@ def check_asked(config: InferRoads | InferDrive) -> None:
         WeightsError: There are no such weights.
         PipelineError: Nothing can be written to the output folder.
     """
-    files = [Path(source) for source in config.scenes if kind_of(source) == "path"]
+    files = [Path(file_of(one)) for one in config.scenes if kind_of(file_of(one)) == "path"]
     default = type(config).model_fields["scenes"].default  # An inbox is made if it is missing.
     if len(files) == len(config.scenes) and config.scenes != default:
         missing = [path for path in files if not path.exists()]
@@ -52,6 +54,11 @@ def check_output(folder: Path) -> None:
     Raises:
         PipelineError: They cannot.
     """
+    if re.match(r"[a-z][a-z0-9+-]+:/|/vsi", str(folder)):
+        raise PipelineError(
+            f"{folder}: results are written to a folder of this machine, from which an interrupted "
+            "run goes on; choose one with --output, then rurnet upload it to s3://..."
+        )
     there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     if not there.is_dir():
         raise PipelineError(f"{there}: is a file, not a folder; choose another --output")

@@ -177,6 +177,7 @@ def run_scene(
                 labelling=Labelling() if opened.label is None else opened.label.labelling,
                 scores=scores,
                 lines=prediction.lines,
+                stac_item=item.stac_item,
             )
     except OutsideError as error:
         return SceneOutcome(item.name, item.source, skipped=str(error))

@@ -11,7 +11,10 @@ from pipelines.errors import DataError, PipelineError, first_few
 from pipelines.inputs.fundus import FundusSample, images_in
 from pipelines.inputs.naming import IMAGE_EXTENSIONS, OTHER_IMAGES, find_label, is_vector_file
 from pipelines.inputs.opening import Reading, opened_fundus, opened_sample, opened_scene
+from pipelines.inputs.s3.listing import is_prefix, objects_in
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
+from pipelines.inputs.stac.names import is_stac
+from pipelines.inputs.stac.reading import FoundScene, stac_scenes
 from tiling.scenes.names import extension_of, kind_of, shown, stem_of
 
 _LOG = logging.getLogger("rurnet")
@@ -23,26 +26,50 @@ def road_inputs(
     """Inputs from aerial scenes.
 
     Args:
-        scenes: Files, globs, folders, URLs, or whatever name GDAL takes.
-        labels: Folder of labels that have the scenes' stems; what values mean, `reading` says.
+        scenes: Files, globs, folders, URLs, STAC items and catalogues, or whatever name GDAL takes.
+        labels: Folder of labels that have the scenes' names; what values mean, `reading` says.
         reading: How they are read.
 
     Raises:
-        DataError: The folder of labels is missing, or a folder or glob holds no scene.
+        DataError: The folder of labels is missing, or a folder, glob or catalogue holds no scene.
     """
     if labels is not None and not labels.is_dir() and not is_vector_file(labels):
         raise DataError(f"{labels}: no such folder of labels; check --labels")
     reading = reading or Reading()
-    return [
-        _input(source, partial(_opened_beside, source, labels, reading))
-        for source in expanded(scenes, rasters_in)
+    named = expanded([one for one in scenes if not is_stac(one)], rasters_in)
+    inputs = [
+        _input(source, partial(_opened_beside, source, stem_of(source), labels, reading))
+        for source in named
     ]
+    for catalogue in filter(is_stac, scenes):
+        inputs += [_of_item(found, labels, reading) for found in stac_scenes(catalogue)]
+    return inputs
+
+
+def _of_item(found: FoundScene, labels: Path | None, reading: Reading) -> SceneInput:
+    """The input of a scene that a STAC item names; its labels are named after the item."""
+    opening = (
+        partial(_opened_beside, found.source, found.name, labels, reading)
+        if found.error is None
+        else partial(_refused, found.error)
+    )
+    return SceneInput(
+        shown(found.source), found.name, opening, image=found.source, stac_item=found.item
+    )
 
 
 @contextmanager
-def _opened_beside(source: str, labels: Path | None, reading: Reading) -> Iterator[OpenedScene]:
-    """Opens a scene with the label of its stem: two such labels are an error of this scene."""
-    label = None if labels is None else find_label(labels, stem_of(source), other_than=source)
+def _refused(why: str) -> Iterator[OpenedScene]:
+    raise DataError(why)
+    yield
+
+
+@contextmanager
+def _opened_beside(
+    source: str, name: str, labels: Path | None, reading: Reading
+) -> Iterator[OpenedScene]:
+    """Opens a scene with the label of its name: two such labels are an error of this scene."""
+    label = None if labels is None else find_label(labels, name, other_than=source)
     with opened_scene(source, label, reading) as opened:
         yield opened
 
@@ -98,17 +125,19 @@ def rasters_in(folder: Path, extensions: Sequence[str] = IMAGE_EXTENSIONS) -> li
 
 
 def expanded(sources: Sequence[str], listing: Callable[[Path], list[str]]) -> list[str]:
-    """Replaces folders and globs by the files in them; other names stay, as do URLs.
+    """Replaces folders, globs and prefixes of S3 by the files in them; other names stay.
 
     A file that does not exist stays too: it is an error of that scene, not of the batch.
 
     Raises:
-        DataError: A folder or glob holds no image.
+        DataError: A folder, glob or prefix holds no image, or cannot be listed.
     """
     found: list[str] = []
     for source in sources:
         kind = kind_of(source)
-        if kind == "glob":
+        if is_prefix(source):
+            inside = objects_in(source, IMAGE_EXTENSIONS)
+        elif kind == "glob":
             inside = sorted(glob.glob(source))
         elif kind == "path" and Path(source).is_dir():
             inside = listing(Path(source))

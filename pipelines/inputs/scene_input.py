@@ -82,6 +82,23 @@ class OpenedScene(Views):
 
 
 @dataclass(frozen=True)
+class StacItem:
+    """The STAC item that a scene comes from.
+
+    Attributes:
+        id: Of the item.
+        href: Path or URL, without secrets.
+        collection: Id of its collection; None where it has none.
+        taken: When the scene was taken, ISO 8601; None where the item does not say.
+    """
+
+    id: str
+    href: str
+    collection: str | None
+    taken: str | None
+
+
+@dataclass(frozen=True)
 class SceneInput:
     """One scene of a batch; may be sent to another process.
 
@@ -91,6 +108,7 @@ class SceneInput:
         open: Opens scene, label and second observer's label; the last two may be None.
         png: Whether a `mask.png` is written too.
         image: Path or URL of the picture that the report shows, whole; `source` where it is None.
+        stac_item: Where it comes from; None where no STAC item names it.
     """
 
     source: str
@@ -98,3 +116,4 @@ class SceneInput:
     open: Callable[[], AbstractContextManager[OpenedScene]]
     png: bool = False
     image: str | None = None
+    stac_item: StacItem | None = None

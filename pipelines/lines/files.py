@@ -1,4 +1,4 @@
-"""Writes layers as GeoPackage, FlatGeobuf or GeoParquet, so that they appear whole."""
+"""Writes layers as GeoPackage, FlatGeobuf, GeoParquet or PMTiles, so that they appear whole."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from rasterio.crs import CRS
 
 from pipelines.errors import PipelineError
 from pipelines.lines.features import Layer
-from pipelines.lines.styles import add_styles, style_of
+from pipelines.report.files.styles import add_styles, style_of
 from tiling.disk import refusals_named
 
 NOTE = "RURNET_LINES"
@@ -66,11 +66,11 @@ def write(
         note: What the file says it was made from.
 
     Returns:
-        The files by what they hold: "lines", ...
+        The files by what they hold: "lines", ... There are no PMTiles of a layer without features.
 
     Raises:
         SinkError: The disk refuses.
-        PipelineError: GeoParquet, but pyarrow is not installed.
+        PipelineError: GeoParquet, but pyarrow is not installed; or PMTiles, but no coordinates.
     """
     with refusals_named(folder), _unfinished(folder) as inside:
         FORMATS[format](layers, crs, inside, json.dumps(note))
@@ -79,7 +79,10 @@ def write(
         last = file_names(format)[-1]
         for name in sorted(names, key=lambda name: (name == last, name)):
             (inside / name).replace(folder / name)
-    return {Path(name).stem: folder / name for name in reversed(file_names(format))}
+        made = [name for name in reversed(file_names(format)) if name in names]
+        for name in set(file_names(format)) - set(made):
+            (folder / name).unlink(missing_ok=True)  # Of an earlier run.
+    return {Path(name).stem: folder / name for name in made}
 
 
 @contextmanager
@@ -134,6 +137,21 @@ def _geoparquet(layers: Sequence[Layer], crs: CRS | None, folder: Path, note: st
         (folder / f"{layer.name}.qml").write_text(style_of(layer.name), encoding="utf-8")
 
 
+def _pmtiles(layers: Sequence[Layer], crs: CRS | None, folder: Path, note: str) -> None:
+    if crs is None:
+        raise PipelineError(
+            f"{folder.parent}: PMTiles are tiles of the Earth, but the scene has no coordinates; "
+            "give --format gpkg"
+        )
+    for layer in layers:
+        if not len(layer.geometries):
+            continue  # The driver knows no empty archive.
+        path = folder / f"{layer.name}{_SUFFIXES['pmtiles']}"
+        # The driver brings the coordinates to Web Mercator.
+        _write_layer(layer, crs, path, "PMTiles", dataset_options=_TILES | {"NAME": layer.name})
+    (folder / f"{STEM}.json").write_text(note + "\n", encoding="utf-8")
+
+
 def _parquet() -> Any:
     try:
         import pyarrow.parquet
@@ -171,11 +189,24 @@ def _column(values: Sequence[Any]) -> tuple[NDArray[Any], NDArray[np.bool_] | No
     return np.array([np.nan if value is None else value for value in values], np.float64), None
 
 
-_SUFFIXES = {"gpkg": ".gpkg", "flatgeobuf": ".fgb", "geoparquet": ".parquet"}
+_SUFFIXES = {
+    "gpkg": ".gpkg", "flatgeobuf": ".fgb", "geoparquet": ".parquet", "pmtiles": ".pmtiles",
+}  # fmt: skip
+
+_TILES = {
+    "MINZOOM": "6",
+    # There a tile's unit is 0.3 m at the equator; maps enlarge tiles beyond.
+    "MAXZOOM": "15",
+    # Half a pixel of a map, in units of a tile; the largest tiles have the lines as they are.
+    "SIMPLIFICATION": "4",
+    "SIMPLIFICATION_MAX_ZOOM": "0",
+}
+"""Options of the PMTiles driver."""
 
 FORMATS: Mapping[str, Callable[[Sequence[Layer], CRS | None, Path, str], None]] = {
     "gpkg": _geopackage,
     "flatgeobuf": _flatgeobuf,
     "geoparquet": _geoparquet,
+    "pmtiles": _pmtiles,
 }
 """Every format, and what writes it."""

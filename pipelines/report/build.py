@@ -199,6 +199,7 @@ def _scene(outcome: SceneOutcome, level: int | None, classes: Sequence[str]) -> 
         lines=outcome.lines,
         measurements=outcome.measures.numbers if outcome.measures else None,
         uncertain=uncertain_of(outcome.measures) if outcome.measures else (),
+        stac_item=outcome.stac_item,
     )
 
 

@@ -11,6 +11,7 @@ import pyogrio.raw
 import shapely
 from numpy.typing import NDArray
 
+from pipelines.report.files.styles import with_styles
 from pipelines.results.outcome import SceneErrors, SceneOutcome
 from tiling.disk import appearing
 
@@ -64,4 +65,4 @@ def _geopackage(crs: str, scenes: Sequence[tuple[SceneOutcome, SceneErrors]]) ->
         geometry_type="MultiPolygon",
         crs=crs,
     )
-    return file.getvalue()
+    return with_styles(file.getvalue(), ["errors"])

@@ -4,7 +4,6 @@ They are drawn from `report.json` and the files that it names; nothing is predic
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +13,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from pipelines.config.base import AUTO
 from pipelines.config.scoring import LabelSettings
@@ -23,7 +21,8 @@ from pipelines.inputs.labels import labelling_of
 from pipelines.report.figures import FIGURES, LINE, RESOLUTION, STYLE
 from pipelines.report.previews import Layers, layers_of
 from pipelines.results.outcome import SceneOutcome
-from pipelines.results.report import Report, SceneEntry, from_json
+from pipelines.results.reading import read_report
+from pipelines.results.report import Report, SceneEntry
 from pipelines.runtime.disk import refusals_named
 from pipelines.scores.scores import score_at
 from tiling.blend import NODATA, TOP
@@ -71,7 +70,7 @@ def figures_of(run: Path, scenes: Sequence[str] = (), output: Path | None = None
         DataError: There is no report, or no such scene in it, or a file that it names is gone.
         PipelineError: The disk refuses.
     """
-    report = _read(run / "report.json" if run.is_dir() else run)
+    report = read_report(run)
     folder = output or (run if run.is_dir() else run.parent) / "figures"
     panel = panel_figure(report, _chosen(report, scenes))
     drawn = {name: draw(report) for name, draw in FIGURES.items()} | {"panel": panel}
@@ -128,18 +127,6 @@ def panel_figure(report: Report, scenes: Sequence[SceneEntry]) -> Figure | None:
             place.set_title(title, fontsize=9)
     figure.set_label("Image, label, mask, and hits (green), misses (blue) and false alarms (red)")
     return figure
-
-
-def _read(path: Path) -> Report:
-    try:
-        return from_json(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; give the --output folder of a run") from None
-    except (OSError, ValueError, ValidationError) as error:
-        raise DataError(
-            f"{path}: is no report of this version ({str(error).splitlines()[0]}); run the command "
-            "in its made_with again: what is computed is kept"
-        ) from error
 
 
 def _chosen(report: Report, names: Sequence[str]) -> list[SceneEntry]:

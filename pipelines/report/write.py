@@ -23,8 +23,9 @@ def write_report(
 ) -> Path:
     """Writes the report, its tables, and figures where asked for.
 
-    These are `report.json`, `scores.csv` and `report.html`; of what was measured, the files of
-    `pipelines.report.measured`; and `errors.gpkg` where scenes with coordinates were scored.
+    These are `report.json`, `scores.csv`, `tables.xlsx` and `report.html`; of what was measured,
+    the files of `pipelines.report.measured`; and `errors.gpkg` where scenes with coordinates were
+    scored.
 
     Args:
         folder: Where to; it is made.
@@ -41,14 +42,18 @@ def write_report(
     # Imported here: matplotlib takes a second, which the first tile need not wait for.
     from pipelines.report.errors import write_errors
     from pipelines.report.figures import write_figures
+    from pipelines.report.files.workbook import workbook
     from pipelines.report.page import render_page
 
     html = folder / "report.html"
     with refusals_named(folder, "free some space for the report or choose another --output"):
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder / "report.json", json.dumps(as_json(report), indent=2) + "\n")
-        _write(folder / "scores.csv", as_csv(report))
+        scores = as_csv(report)
+        _write(folder / "scores.csv", scores)
         tables = measured_files(report, outcomes)
+        with appearing(folder / "tables.xlsx") as partial:
+            partial.write_bytes(workbook({"scores.csv": scores, **tables}, report.created))
         for name in FILES:
             if name in tables:
                 _write(folder / name, tables[name])

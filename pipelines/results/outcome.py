@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from affine import Affine
 
 from pipelines.inputs.labels import Labelling
-from pipelines.inputs.scene_input import FieldUsed
+from pipelines.inputs.scene_input import FieldUsed, StacItem
 from pipelines.results.levels import RasterLevels, open_levels
 from pipelines.results.lines import LinesFound
 from pipelines.scores.counts import SceneCounts
@@ -136,6 +136,7 @@ class SceneOutcome:
         scores: None where there is no label.
         lines: What there is on its lines; None where none were made.
         measures: None where nothing was measured.
+        stac_item: The STAC item that named the scene; None where none did.
         error: Why the scene failed; None where it did not.
         of_scene: Whether that has to do with the scene, and not with the folder of its results.
         skipped: Why it was left out, though nothing is wrong with it; None where it was not.
@@ -158,6 +159,7 @@ class SceneOutcome:
     scores: SceneScores | None = None
     lines: LinesFound | None = None
     measures: "SceneMeasures | None" = None
+    stac_item: StacItem | None = None
     error: str | None = None
     of_scene: bool = True
     skipped: str | None = None

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from pipelines.inputs.scene_input import FieldUsed
+from pipelines.inputs.scene_input import FieldUsed, StacItem
 from pipelines.results.lines import JoinedLines, LinesFound, ScoredLines
 from pipelines.results.this_run import Failure, ThisRun
 from pipelines.scores.curve import Number
@@ -255,6 +255,7 @@ class SceneEntry:
             raster was only scored.
         mean_steps: Recurrent steps that its tiles took, on average over its pixels; None where a
             raster was only scored.
+        stac_item: The STAC item that named the scene; None where none did.
     """
 
     name: str
@@ -278,6 +279,7 @@ class SceneEntry:
     uncertain: Sequence[UncertainPlace] = ()
     threshold: Number = None
     mean_steps: Number = None
+    stac_item: StacItem | None = None
 
 
 @dataclass(frozen=True)

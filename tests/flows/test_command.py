@@ -50,8 +50,8 @@ def test_bad_scenes_are_named_in_a_line_each_and_the_others_finish(outcome):
     assert "text.tif" in errors[1]
     assert "Traceback" not in done.stderr
     assert {p.name for p in (folder / "out").iterdir()} == {
-        "scene", "report.json", "scores.csv", "report.html", "errors.gpkg", "measurements.csv",
-        "uncertain.csv",
+        "scene", "report.json", "scores.csv", "tables.xlsx", "report.html", "errors.gpkg",
+        "measurements.csv", "uncertain.csv",
     }  # fmt: skip
     assert {p.name for p in (folder / "out" / "scene").iterdir()} == {
         "mask.tif", "probability.tif", "manifest.json",

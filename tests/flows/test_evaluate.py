@@ -111,7 +111,7 @@ def test_what_is_printed_is_what_was_asked_for(compared, folder):
     assert report["second_observer"]["pooled"]["relaxed"]["f1"] == 1
     assert report["made_with"]["command"].endswith("--no-topology")
     assert {path.name for path in (folder / "out").iterdir()} == {
-        "report.json", "report.html", "scores.csv", "errors.gpkg",
+        "report.json", "report.html", "scores.csv", "tables.xlsx", "errors.gpkg",
     }  # fmt: skip
 
 

@@ -112,8 +112,12 @@ def stem_of(name: str) -> str:
         return file[: len(file) - len(extension_of(file))]
     clean = without_secrets(name)
     parts = _parts(clean)
-    text = _INVALID.sub("_", "_".join(part for part in parts if part))
-    text = text.encode()[:_LONGEST].decode(errors="ignore").rstrip(" .")
+    return fit_for_folder("_".join(part for part in parts if part))
+
+
+def fit_for_folder(text: str) -> str:
+    """A text as the name of a folder: without what would lead elsewhere, and not too long."""
+    text = _INVALID.sub("_", text).encode()[:_LONGEST].decode(errors="ignore").rstrip(" .")
     return text or "scene"
 
 

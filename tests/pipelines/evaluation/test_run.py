@@ -38,7 +38,7 @@ def test_a_flat_folder_of_probabilities_is_scored_by_its_stems(tool, tmp_path):
     assert report["model"] is report["second_observer"] is report["comparison"] is None
     assert report["data"] == str(tmp_path / "tool")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "report.json", "report.html", "scores.csv", "errors.gpkg",
+        "report.json", "report.html", "scores.csv", "tables.xlsx", "errors.gpkg",
     }  # fmt: skip
 
 
@@ -188,7 +188,7 @@ def test_evaluating_again_replaces_the_report(tool, tmp_path):
     first = scored(tmp_path / "tool", tmp_path / "labels", tmp_path / "out")
     second = scored(tmp_path / "other", tmp_path / "labels", tmp_path / "out")
     assert first["pooled"] != second["pooled"]
-    assert len(list((tmp_path / "out").iterdir())) == 4
+    assert len(list((tmp_path / "out").iterdir())) == 5
 
 
 def test_what_is_read_is_left_as_it_is(tool, tmp_path):

@@ -11,7 +11,7 @@ from shapely.geometry import MultiPolygon, box
 
 from pipelines.config.inference import InferRoads
 from pipelines.inbox.stored import as_text, from_text
-from pipelines.inputs.scene_input import FieldUsed
+from pipelines.inputs.scene_input import FieldUsed, StacItem
 from pipelines.measurements.certainty import Place
 from pipelines.measurements.errors import ErrorRegion
 from pipelines.measurements.measured import SceneMeasures
@@ -58,6 +58,7 @@ def outcome():
         scores=SceneScores(counts(own), counts(), (counts(), counts()), 0.25, errors, ("odd",)),
         lines=LinesFound(None, 9.0, 1, 2, 3, 0),
         measures=SceneMeasures(tree, [Place(Window(1, 2, 3, 4), 0.9)], Affine.identity()),
+        stac_item=StacItem("s", "in/s.json", "town", "2024-05-31T10:30:00+00:00"),
     )  # fmt: skip
 
 

@@ -1,7 +1,10 @@
 """What a report shows and writes of measurements, and of errors."""
 
 import csv
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import numpy as np
 import pyogrio
@@ -133,7 +136,7 @@ def test_a_report_without_measurements_leaves_no_tables_of_an_earlier_one(outcom
     plain = [replace(one, measures=None) for one in found]
     write_report(tmp_path, report_of(plain), plain)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "report.html", "report.json", "scores.csv",
+        "report.html", "report.json", "scores.csv", "tables.xlsx",
     ]  # fmt: skip
     assert "Not a diagnosis" not in (tmp_path / "report.html").read_text()
 
@@ -164,8 +167,8 @@ def test_errors_lie_in_the_scenes_coordinates_the_largest_first(outcomes, write_
             scored.append(replace(one, scores=count([levels], drawn, None, InferDrive())))
     write_report(tmp_path / "out", report_of(scored), scored)
     path = tmp_path / "out" / "errors.gpkg"
-    assert pyogrio.read_info(path)["crs"] == CRS
-    meta, _, shapes, fields = pyogrio.raw.read(path)
+    assert pyogrio.read_info(path, layer="errors")["crs"] == CRS
+    meta, _, shapes, fields = pyogrio.raw.read(path, layer="errors")
     columns = dict(zip(meta["fields"], fields, strict=True))
     assert columns["rank"].tolist() == list(range(1, len(shapes) + 1))
     assert (np.diff(columns["pixels"]) <= 0).all()
@@ -187,4 +190,12 @@ def test_scenes_of_other_crs_have_a_file_of_their_own(outcomes, tmp_path):
     for scenes, files in ((found, ["errors-2.gpkg", "errors.gpkg"]), (found[:1], ["errors.gpkg"])):
         write_errors(tmp_path, scenes)
         assert sorted(path.name for path in tmp_path.glob("*.gpkg")) == files
-    assert pyogrio.read_info(tmp_path / "errors.gpkg")["features"] == 0
+    assert pyogrio.read_info(tmp_path / "errors.gpkg", layer="errors")["features"] == 0
+    with closing(sqlite3.connect(tmp_path / "errors.gpkg")) as database:
+        [(layer, qml)] = database.execute("SELECT f_table_name, styleQML FROM layer_styles")
+    assert layer == "errors"
+    colours = {
+        one.get("value")
+        for one in ElementTree.fromstring(qml[qml.index("<qgis") :]).iter("category")
+    }
+    assert colours == {"miss", "false alarm"}

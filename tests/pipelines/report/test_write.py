@@ -17,7 +17,7 @@ from pipelines.report.write import write_report
 from pipelines.results.outcome import SceneOutcome
 from pipelines.results.report import as_json
 
-FILES = ["report.html", "report.json", "scores.csv"]
+FILES = ["report.html", "report.json", "scores.csv", "tables.xlsx"]
 AWKWARD = "a&b <i>, 'c' \"d\" {{ 1 + 1 }} </script><script>alert(1)</script> Ü"
 
 
@@ -96,7 +96,7 @@ def test_a_report_replaces_the_one_before(report, outcomes, tmp_path):
         write_report(tmp_path / "report", report(names), outcomes if "plain" in names else [])
     assert names_in(tmp_path / "report") == FILES
     for name in FILES:
-        assert "formerly" not in (tmp_path / "report" / name).read_text(encoding="utf-8")
+        assert b"formerly" not in (tmp_path / "report" / name).read_bytes()
 
 
 def test_awkward_names_stand_in_every_file_as_they_are_and_do_nothing(report, outcomes, tmp_path):

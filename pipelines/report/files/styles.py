@@ -1,4 +1,4 @@
-"""How the layers are shown: styles for QGIS, beside the layers or in the GeoPackage."""
+"""How layers are shown: styles for QGIS, beside the layers or in the GeoPackage."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -30,25 +30,76 @@ _AREA = """<symbol type="fill" name="0" alpha="0.4">
 <Option type="QString" name="outline_style" value="no"/>
 </Option></layer></symbol>"""
 
+_OUTLINE = """<symbol type="fill" name="{number}" alpha="1">
+<layer class="SimpleFill" enabled="1"><Option type="Map">
+<Option type="QString" name="color" value="{colour},90"/>
+<Option type="QString" name="style" value="solid"/>
+<Option type="QString" name="outline_color" value="{colour},255"/>
+<Option type="QString" name="outline_style" value="solid"/>
+<Option type="QString" name="outline_width" value="0.5"/>
+<Option type="QString" name="outline_width_unit" value="MM"/>
+</Option></layer></symbol>"""
+
 _SYMBOLS = {"lines": (_LINE, 1), "nodes": (_POINT, 0), "polygons": (_AREA, 2)}
 """The symbol of each layer, and QGIS's number of its kind of geometry."""
+
+_ERRORS = {"miss": "31,95,214", "false alarm": "208,46,18"}
+"""The colour of each kind of error, as in the figures."""
 
 
 def style_of(layer: str) -> str:
     """The style of a layer, as QGIS reads it (QML)."""
+    if layer == "errors":
+        return _styled(_errors(), 2)
     symbol, kind = _SYMBOLS[layer]
+    return _styled(
+        '<renderer-v2 type="singleSymbol" enableorderby="0" forceraster="0">\n'
+        f"<symbols>\n{symbol}\n</symbols>\n</renderer-v2>",
+        kind,
+    )
+
+
+def _errors() -> str:
+    """Misses and false alarms, each in its colour."""
+    numbered = list(enumerate(_ERRORS.items()))
+    categories = "\n".join(
+        f'<category render="true" symbol="{number}" value="{kind}" type="string" label="{kind}"/>'
+        for number, (kind, _) in numbered
+    )
+    symbols = "\n".join(
+        _OUTLINE.format(number=number, colour=colour) for number, (_, colour) in numbered
+    )
+    return (
+        '<renderer-v2 type="categorizedSymbol" attr="kind" enableorderby="0" forceraster="0">\n'
+        f"<categories>\n{categories}\n</categories>\n<symbols>\n{symbols}\n</symbols>\n"
+        "</renderer-v2>"
+    )
+
+
+def _styled(renderer: str, geometry: int) -> str:
     return (
         "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
         '<qgis version="3.22.0" styleCategories="Symbology">\n'
-        '<renderer-v2 type="singleSymbol" enableorderby="0" forceraster="0">\n'
-        f"<symbols>\n{symbol}\n</symbols>\n</renderer-v2>\n"
-        f"<layerGeometryType>{kind}</layerGeometryType>\n</qgis>\n"
+        f"{renderer}\n<layerGeometryType>{geometry}</layerGeometryType>\n</qgis>\n"
     )
 
 
 def add_styles(geopackage: Path, layers: Sequence[str]) -> None:
     """Puts the styles of some layers into the table that QGIS looks for."""
-    with closing(sqlite3.connect(geopackage)) as database, database:
+    with closing(sqlite3.connect(geopackage)) as database:
+        _add_styles(database, layers)
+
+
+def with_styles(geopackage: bytes, layers: Sequence[str]) -> bytes:
+    """A GeoPackage with the styles of some of its layers in it."""
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.deserialize(geopackage)
+        _add_styles(database, layers)
+        return database.serialize()
+
+
+def _add_styles(database: sqlite3.Connection, layers: Sequence[str]) -> None:
+    with database:
         database.execute(
             "CREATE TABLE layer_styles (id INTEGER PRIMARY KEY AUTOINCREMENT, "
             "f_table_catalog TEXT(256), f_table_schema TEXT(256), f_table_name TEXT(256), "
