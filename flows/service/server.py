@@ -4,8 +4,10 @@ Without one, each Prefect process would start a temporary server of its own.
 """
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,11 @@ from flows.service.api import answers, noted_url, prefect_home
 from tiling.scenes.names import shown
 
 _START_WITHIN_S = 300.0
+
+_AGAIN_AFTER_S = 2.0
+"""A server that dies at once is not started in a busy loop."""
+
+_END_WITHIN_S = 20.0
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -30,7 +37,7 @@ def running_server(url: str) -> Iterator[None]:
     Raises:
         ServerError: The server does not come up, or none answers on another machine.
     """
-    process = None
+    kept = None
     if not answers(url):
         if urlparse(url).hostname not in _LOOPBACK:
             raise ServerError(
@@ -38,7 +45,7 @@ def running_server(url: str) -> Iterator[None]:
                 "only; start it on that machine (prefect server start --host ADDRESS), or leave "
                 "PREFECT_API_URL out"
             )
-        process = _start(url)
+        kept = _Kept(url)
     # A password that a person set for the server alone: its own clients need it too.
     if password := os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
         os.environ.setdefault("PREFECT_API_AUTH_STRING", password)
@@ -47,13 +54,51 @@ def running_server(url: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if process is not None:
+        if kept is not None:
             noted_url().unlink(missing_ok=True)
-            process.terminate()
+            kept.end()
+
+
+class _Kept:
+    """A server that is started again when it dies, until it is ended.
+
+    Its database is on the disk, so nothing is lost but the seconds in between, in which the
+    runner asks again and again.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._ended = threading.Event()
+        self._process = _start(url)
+        self._watcher = threading.Thread(target=self._watch, name="prefect-server", daemon=True)
+        self._watcher.start()
+
+    def end(self) -> None:
+        """Ends the server."""
+        self._ended.set()
+        self._process.terminate()
+        try:
+            self._process.wait(_END_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        self._watcher.join(_END_WITHIN_S)
+
+    def _watch(self) -> None:
+        while True:
+            status = self._process.wait()
+            if self._ended.wait(_AGAIN_AFTER_S):
+                return
+            print(f"The Prefect server at {self._url} ended ({status}); it is started again")
             try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
+                self._process = _start(self._url)
+            except ServerError as error:
+                # Whoever keeps services running sees that this one ended, and why.
+                print(f"error: {error}", file=sys.stderr, flush=True)
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+            if self._ended.is_set():
+                self._process.kill()
+                return
 
 
 def _start(url: str) -> subprocess.Popen[bytes]:

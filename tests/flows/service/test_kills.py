@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from flows.service.api import answers
 from pipelines.datasets.synthetic import write_road_scene
 from tests.flows.service.serving import Served, engine_of, state_of_newest
 
@@ -44,7 +45,7 @@ def test_a_killed_run_is_crashed_and_gives_its_slot_back(tmp_path, roads_weights
         (tmp_path / "inbox/roads").mkdir(parents=True)
         done = service.prefect("deployment", "run", "infer-roads", "--watch",
                                "-p", f'model=["{roads_weights}"]')  # fmt: skip
-        assert "Completed" in done.stdout, done.stdout + done.stderr
+        assert "finished successfully" in done.stdout, done.stdout + done.stderr
     finally:
         service.stop()
         subprocess.run(["pkill", "-f", f"prefect server start.*{service.port}"], check=False)
@@ -88,3 +89,21 @@ def test_a_run_whose_process_is_gone_is_ended_though_nobody_serves(tmp_path, roa
     finally:
         service.stop()
         subprocess.run(["pkill", "-f", f"prefect server start.*{service.port}"], check=False)
+
+
+@pytest.mark.soak
+def test_a_server_that_dies_is_started_again_and_runs_go_on(tmp_path, roads_weights):
+    service = Served(tmp_path)
+    service.start()
+    try:
+        subprocess.run(["pkill", "-9", "-f", f"prefect server start.*{service.port}"], check=True)
+        end = time.monotonic() + 300
+        while "is started again" not in service.log.read_text() or not answers(service.url):
+            assert time.monotonic() < end, service.log.read_text()
+            time.sleep(0.5)
+        (tmp_path / "inbox/roads").mkdir(parents=True)
+        done = service.prefect("deployment", "run", "infer-roads", "--watch",
+                               "-p", f'model=["{roads_weights}"]')  # fmt: skip
+        assert "finished successfully" in done.stdout, done.stdout + done.stderr + service.log.read_text()
+    finally:
+        service.stop()
