@@ -65,6 +65,13 @@ def _slurm_workers(called: str, words: Sequence[str]) -> None:
     run_tool(slurm_workers, called, words)
 
 
+def _dicom_names(called: str, words: Sequence[str]) -> None:
+    from flows.operations.dicom_names import dicom_names
+    from flows.operations.tool import run_tool
+
+    run_tool(dicom_names, called, words)
+
+
 def _networks(called: str, words: Sequence[str]) -> None:
     from rurnet.__main__ import main
 
@@ -92,6 +99,7 @@ def _demo(called: str, words: Sequence[str]) -> None:
 def _install_completion(_: str, words: Sequence[str]) -> None:
     from flows.cli.completion import files, install_completion
     from flows.operations.deploy import deploy
+    from flows.operations.dicom_names import dicom_names
     from flows.operations.notify import notify
     from flows.operations.slurm_workers import slurm_workers
     from flows.operations.status import status
@@ -105,6 +113,7 @@ def _install_completion(_: str, words: Sequence[str]) -> None:
         "deploy": deploy,
         "notify": notify,
         "slurm-workers": slurm_workers,
+        "dicom-names": dicom_names,
     }
     tools = {
         name: (tool.help, described.get(name, files))
@@ -121,6 +130,7 @@ TOOLS = {
     "deploy": Tool("Have the workers of a Prefect pool run every flow.", _deploy),
     "notify": Tool("Tell a webhook, Slack or an e-mail address of runs that fail.", _notify),
     "slurm-workers": Tool("Start a Dask cluster whose workers are jobs of Slurm.", _slurm_workers),
+    "dicom-names": Tool("Print which DICOM file has which name in results.", _dicom_names),
     "networks": Tool("List the networks with their size, cost and speed here.", _networks),
     "export": Tool("Write weights for other programs: as ONNX, .pt2, MONAI bundle.", _export),
     "figures": Tool("Draw the figures of a run for a paper, as PDF, SVG and PNG.", _figures),

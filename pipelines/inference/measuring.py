@@ -54,4 +54,6 @@ def _measures(outcome: SceneOutcome, classes: Sequence[str], disc: Disc | None) 
             whole = together(mask.read(Window(0, 0, mask.height, mask.width)))
             lines = vessel_tree(whole, outcome.field.diameter, disc)
     with open_levels(outcome.files["probability"], "probability") as probability:
-        return SceneMeasures(lines, least_certain(probability), probability.transform)
+        return SceneMeasures(
+            lines, least_certain(probability), probability.transform, outcome.micrometres
+        )

@@ -39,6 +39,7 @@ from pipelines.results.progress import Progress
 from pipelines.results.report import Report
 from pipelines.results.result import Result
 from pipelines.results.this_run import Failure
+from tiling.dicom.folders import dicom_files
 from tiling.scenes.names import kind_of, shown
 
 
@@ -96,6 +97,7 @@ def infer_drive(config: InferDrive, progress: Progress) -> Result:
             field_diameters=card.field_diameters,
             scale=config.scale,
             field_source=source,
+            micrometres=config.micrometres_per_pixel,
             labelling=_labelling(config, models),
             value_range=_value_range(config, models),
         )
@@ -110,7 +112,8 @@ def _beginning(config: InferRoads | InferDrive) -> list[str]:
     def is_empty(source: str) -> bool:
         if kind_of(source) == "glob":
             return not glob(source)
-        return Path(source).is_dir() and not rasters_in(Path(source))
+        folder = Path(source)
+        return folder.is_dir() and not rasters_in(folder) and not dicom_files(folder)
 
     return [one for one in config.scenes if not (config.inbox and is_empty(one))]
 

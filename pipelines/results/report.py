@@ -253,6 +253,8 @@ class SceneEntry:
         uncertain: Where the prediction is least certain, the worst place first.
         threshold: The probability from which on a pixel of its mask is foreground; None where a
             raster was only scored.
+        laterality: Which eye a fundus shows: "R", "L" or "B" (both); None where nothing tells it.
+        micrometres: Side of a fundus's pixel on the retina; None where nothing tells it.
     """
 
     name: str
@@ -275,6 +277,8 @@ class SceneEntry:
     measurements: ByPath | None = None
     uncertain: Sequence[UncertainPlace] = ()
     threshold: Number = None
+    laterality: str | None = None
+    micrometres: Number = None
 
 
 @dataclass(frozen=True)
