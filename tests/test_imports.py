@@ -19,7 +19,7 @@ FLOORS = (
     {"pipelines.inbox"},
     {"pipelines.report"},
     {"pipelines.evaluation"},
-    {"pipelines.lines"},
+    {"pipelines.dicom", "pipelines.lines"},
     {"pipelines.inference"},
     {"pipelines.export", "pipelines.training"},
     {"flows"},

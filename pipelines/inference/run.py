@@ -18,6 +18,7 @@ from pipelines.config.inference import (
     InferRoads,
     PredictionSettings,
 )
+from pipelines.dicom.results import with_dicom_results
 from pipelines.errors import DataError, PipelineError
 from pipelines.inbox.job import Noting, job_over
 from pipelines.inference.asked import check_asked, check_output
@@ -168,6 +169,7 @@ def _infer(
     outcomes = run_batch(items, models, config, config.output, progress)
     if config.measurements:
         outcomes = measured(outcomes, models[0].card.classes[1:], discs)
+    outcomes = _with_dicom(outcomes, config, models)
     report = report_of(outcomes, models, config, time.perf_counter() - start)
     if (config.output / "report.json").exists() and outcomes and not report.scenes:
         # What is there tells of more.
@@ -197,6 +199,7 @@ def _infer_inbox(
             return Result(report, config.output, [], reported=False, nothing=job.nothing)
         if config.measurements:
             now = measured(now, models[0].card.classes[1:], discs)
+        now = _with_dicom(now, config, models)
         with job.reporting(now) as every:
             every = some_inside(every)
             report = report_of(every, models, config, time.perf_counter() - start)
@@ -204,6 +207,15 @@ def _infer_inbox(
             names = {one.name for one in now}
             failed = failures([one for one in every if one.name in names])
             return _reported(config, report, every, failed)
+
+
+def _with_dicom(
+    outcomes: list[SceneOutcome], config: InferRoads | InferDrive, models: Sequence[Model]
+) -> list[SceneOutcome]:
+    """The outcomes, with files in DICOM where they are wanted."""
+    if isinstance(config, InferDrive) and config.dicom_results:
+        return with_dicom_results(outcomes, models, config.steps)
+    return outcomes
 
 
 def _made_with(config: InferRoads | InferDrive, models: Sequence[Model]) -> str:

@@ -1,5 +1,7 @@
 """Drawn photographs as DICOM files, with a person's name in every place that has one."""
 
+# ruff: noqa: E402
+
 import io
 
 import numpy as np
@@ -8,9 +10,9 @@ from PIL import Image
 
 pydicom = pytest.importorskip("pydicom", reason="needs rurnet[dicom]")
 
-from pydicom.dataset import Dataset, FileMetaDataset  # noqa: E402
-from pydicom.encaps import encapsulate  # noqa: E402
-from pydicom.uid import (  # noqa: E402
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,

@@ -82,7 +82,7 @@ def test_where_the_least_value_is_white_it_is_turned_round(tmp_path):
 
 def test_grey_is_taken_for_each_colour_where_asked_for(tmp_path):
     path = write(tmp_path / "eye.dcm", dataset(np.array([[7, 9]], np.uint8)))
-    with pytest.raises(SceneError, match="grey, but the network wants 3 bands.*--bands 1,1,1"):
+    with pytest.raises(SceneError, match=r"grey, but the network wants 3 bands.*--bands 1,1,1"):
         open_scene(path)
     assert read(path, bands=(1, 1, 1)).tolist() == [[[7, 9]]] * 3
 
