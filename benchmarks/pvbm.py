@@ -1,6 +1,6 @@
 """Our measurements of vessels beside those of PVBM, on the same drawn labels.
 
-    python -m benchmarks.pvbm CHASE_DB1 --images 8
+    python -m benchmarks.pvbm CHASE_DB1/Image_1[12]?.jpg
 
 prints, for each number that both have, mean and standard deviation over the images, and the
 correlation between the two. PVBM is no dependency of ours: without it there is nothing to compare.
@@ -15,7 +15,7 @@ from PIL import Image
 from skimage.morphology import skeletonize
 
 from pipelines.inputs.field_of_view import field_diameter, field_of_view
-from pipelines.inputs.fundus import images_in, sample_of
+from pipelines.inputs.fundus import sample_of
 from pipelines.measurements.measured import of_tree
 from pipelines.measurements.vessels import vessel_tree
 from tiling.blend import NODATA
@@ -62,15 +62,16 @@ def theirs(mask, field):
 def main():
     """Prints the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pvbm", description=__doc__)
-    parser.add_argument("folder", type=Path, help="images with their labels, as data sets have")
-    parser.add_argument("--images", type=int, default=8, help="how many, the last by name")
+    parser.add_argument(
+        "images", type=Path, nargs="+", help="photographs, with labels beside as data sets have"
+    )
     asked = parser.parse_args()
     try:
         import PVBM  # noqa: F401
     except ImportError:
         parser.exit(0, "PVBM is not installed: pip install pvbm, in an environment of its own\n")
     rows, seconds = [], [0.0, 0.0]
-    for path in images_in(asked.folder)[-asked.images :]:
+    for path in asked.images:
         label = sample_of(path).label
         field = field_of_view(np.moveaxis(np.asarray(Image.open(path)), -1, 0)).mask
         mask = np.asarray(Image.open(label).convert("L")) > 127
