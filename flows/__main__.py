@@ -72,6 +72,13 @@ def _fit_steps(called: str, words: Sequence[str]) -> None:
     run_tool(fit_steps, called, words)
 
 
+def _dicom_names(called: str, words: Sequence[str]) -> None:
+    from flows.operations.dicom_names import dicom_names
+    from flows.operations.tool import run_tool
+
+    run_tool(dicom_names, called, words)
+
+
 def _networks(called: str, words: Sequence[str]) -> None:
     from rurnet.__main__ import main
 
@@ -115,6 +122,7 @@ def _install_completion(_: str, words: Sequence[str]) -> None:
     from flows.cli.completion import files, install_completion
     from flows.cli.upload import upload
     from flows.operations.deploy import deploy
+    from flows.operations.dicom_names import dicom_names
     from flows.operations.fit_steps import fit_steps
     from flows.operations.notify import notify
     from flows.operations.slurm_workers import slurm_workers
@@ -132,6 +140,7 @@ def _install_completion(_: str, words: Sequence[str]) -> None:
         "fit-steps": fit_steps,
         "catalogue": catalogue,
         "upload": upload,
+        "dicom-names": dicom_names,
     }
     tools = {
         name: (tool.help, described.get(name, files))
@@ -149,6 +158,7 @@ TOOLS = {
     "notify": Tool("Tell a webhook, Slack or an e-mail address of runs that fail.", _notify),
     "slurm-workers": Tool("Start a Dask cluster whose workers are jobs of Slurm.", _slurm_workers),
     "fit-steps": Tool("Find when a tile needs no other step, for --steps auto.", _fit_steps),
+    "dicom-names": Tool("Print which DICOM file has which name in results.", _dicom_names),
     "networks": Tool("List the networks with their size, cost and speed here.", _networks),
     "export": Tool("Write weights for other programs: as ONNX, .pt2, MONAI bundle.", _export),
     "figures": Tool("Draw the figures of a run for a paper, as PDF, SVG and PNG.", _figures),

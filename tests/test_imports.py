@@ -19,7 +19,7 @@ FLOORS = (
     {"pipelines.inbox"},
     {"pipelines.report"},
     {"pipelines.catalogue", "pipelines.evaluation"},
-    {"pipelines.lines"},
+    {"pipelines.dicom", "pipelines.lines"},
     {"pipelines.inference"},
     {"pipelines.export", "pipelines.training"},
     {"flows"},
@@ -29,7 +29,16 @@ FLOORS = (
 MOST_LINES = 400
 MOST_MODULES = 14
 
-HEAVY = {"prefect", "dask", "distributed", "lightning", "monai", "matplotlib"}
+HEAVY = {
+    "pydicom",
+    "highdicom",
+    "prefect",
+    "dask",
+    "distributed",
+    "lightning",
+    "monai",
+    "matplotlib",
+}
 
 
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
@@ -134,6 +143,7 @@ def test_tiling_knows_no_network():
             "affine",
             "scipy",
             "PIL",
+            "pydicom",
             "pyogrio",
             "shapely",
         }

@@ -10,7 +10,7 @@ import rasterio
 
 from tiling.readers.files import EXTENSIONS
 from tiling.readers.raster import GDAL_ERRORS, without_georeferencing_warning
-from tiling.scenes.names import file_behind
+from tiling.scenes.names import file_behind, shown
 from tiling.scenes.scene import Scene
 from tiling.window import Window
 
@@ -45,7 +45,7 @@ def fingerprint(scene: Scene, whole: Sequence[str | Path] = ()) -> dict[str, Any
     names = [*_with_sources(scene.files), *more]
     stats = {name: Path(name).stat() for name in names if Path(name).is_file()}
     beside = {
-        name: hashlib.sha256(Path(name).read_bytes()).hexdigest()[:16]
+        shown(name): hashlib.sha256(Path(name).read_bytes()).hexdigest()[:16]
         for name, stat in stats.items()
         if name in more or (stat.st_size <= _SMALL and not name.lower().endswith(EXTENSIONS))
     }
@@ -55,7 +55,7 @@ def fingerprint(scene: Scene, whole: Sequence[str | Path] = ()) -> dict[str, Any
         "bands": scene.bands,
         "type": str(scene.dtype),
         "samples": digest.hexdigest(),
-        "files": {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()},
+        "files": {shown(name): [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()},
         **({BESIDE: beside} if beside else {}),
     }
 

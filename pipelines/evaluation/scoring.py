@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.config.scoring import ScoringSettings
-from pipelines.inputs.label_checks import LabelContents, check_contents, remarks_on_contents
+from pipelines.inputs.label_checks import (
+    Agreement,
+    LabelContents,
+    check_contents,
+    remarks_on_contents,
+    remarks_on_turned,
+)
 from pipelines.inputs.labels import IGNORE_INDEX, Label
 from pipelines.results.layout import steps_in
 from pipelines.results.outcome import SceneErrors, SceneScores
@@ -141,10 +147,13 @@ def count(
     classes = ("background", *last.classes)
     remarks: list[str] = []
     labels = [(label, contents)] + ([] if second is None else [(second, contents_of_second)])
-    for one, holds in labels:
-        check_contents(one, holds, classes)
-        remarks += remarks_on_contents(one, holds, classes)
     counts = [counter.counts() for counter in counters]
+    agreements = [_agreement(counts[-1], level), None]
+    for (one, holds), agreement in zip(labels, agreements, strict=False):
+        check_contents(one, holds, classes)
+        remarks += remarks_on_contents(one, holds, classes, agreement)
+    if agreements[0] is not None and not last.graded:
+        remarks += remarks_on_turned(last.name, agreements[0])
     return SceneScores(
         counts[-1],
         None if second is None else of_second.counts(),
@@ -153,6 +162,16 @@ def count(
         None if regions is None else _errors(regions, last, pixel),
         tuple(remarks),
     )
+
+
+def _agreement(counts: SceneCounts, level: int) -> Agreement | None:
+    """How a prediction agrees with its label; None of several classes, which cannot be turned."""
+    if len(counts.strict) > 1:
+        return None
+    (rest, alarms), (missed, hits) = (
+        (int(of[:level].sum()), int(of[level:].sum())) for of in counts.strict[0]
+    )
+    return Agreement.of(hits, alarms, missed, rest)
 
 
 def _regions(rho: float) -> "ErrorRegions":

@@ -174,6 +174,8 @@ def run_scene(
                 seen=(opened.seen.height, opened.seen.width),
                 remarks=(*opened.remarks, *prediction.remarks, *(scores.remarks if scores else ())),
                 field=opened.field,
+                laterality=opened.laterality,
+                micrometres=opened.micrometres,
                 labelling=Labelling() if opened.label is None else opened.label.labelling,
                 scores=scores,
                 lines=prediction.lines,

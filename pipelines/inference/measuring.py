@@ -70,4 +70,6 @@ def _measures(
         doubt = doubt_of(probability)
         threshold = outcome.prediction.threshold if outcome.prediction else 0.5
         expected = expected_f1(doubt.pixels, threshold_level(threshold), foreground_weight)
-        return SceneMeasures(lines, doubt.places, probability.transform, expected)
+        return SceneMeasures(
+            lines, doubt.places, probability.transform, outcome.micrometres, expected
+        )

@@ -19,6 +19,7 @@ from pipelines.config.inference import (
     InferRoads,
     PredictionSettings,
 )
+from pipelines.dicom.results import with_dicom_results
 from pipelines.errors import DataError, PipelineError
 from pipelines.inbox.job import Noting, job_over, quarantined_in
 from pipelines.inference.asked import check_asked, check_output
@@ -43,6 +44,7 @@ from pipelines.results.progress import Progress
 from pipelines.results.report import Report
 from pipelines.results.result import Result
 from pipelines.results.this_run import Failure
+from tiling.dicom.folders import dicom_files
 from tiling.scenes.names import kind_of, shown
 
 _PART_IN_TIME = 1280
@@ -103,6 +105,7 @@ def infer_drive(config: InferDrive, progress: Progress) -> Result:
             field_diameters=card.field_diameters,
             scale=config.scale,
             field_source=source,
+            micrometres=config.micrometres_per_pixel,
             labelling=_labelling(config, models),
             value_range=_value_range(config, models),
         )
@@ -117,7 +120,8 @@ def _beginning(config: InferRoads | InferDrive) -> list[str]:
     def is_empty(source: str) -> bool:
         if kind_of(source) == "glob":
             return not glob(source)
-        return Path(source).is_dir() and not rasters_in(Path(source))
+        folder = Path(source)
+        return folder.is_dir() and not rasters_in(folder) and not dicom_files(folder)
 
     return [one for one in config.scenes if not (config.inbox and is_empty(one))]
 
@@ -181,6 +185,7 @@ def _infer(
     outcomes = run_batch(items, models, config, config.output, progress)
     if config.measurements:
         outcomes = _measured(outcomes, models, discs)
+    outcomes = _with_dicom(outcomes, config, models)
     report = report_of(outcomes, models, config, time.perf_counter() - start)
     report = _joined(report, outcomes, models, config)
     if (config.output / "report.json").exists() and outcomes and not report.scenes:
@@ -217,6 +222,7 @@ def _infer_inbox(
             return Result(report, config.output, [], reported=False, nothing=job.nothing)
         if config.measurements:
             now = _measured(now, models, discs)
+        now = _with_dicom(now, config, models)
         with job.reporting(now) as every:
             every = some_inside(every)
             report = report_of(every, models, config, time.perf_counter() - start)
@@ -243,6 +249,15 @@ def _joined(
         report, outcomes, config, 0.5, config.output, opened, config.pixel_size,
         overwrite=config.overwrite,
     )  # fmt: skip
+
+
+def _with_dicom(
+    outcomes: list[SceneOutcome], config: InferRoads | InferDrive, models: Sequence[Model]
+) -> list[SceneOutcome]:
+    """The outcomes, with files in DICOM where they are wanted."""
+    if isinstance(config, InferDrive) and config.dicom_results:
+        return with_dicom_results(outcomes, models, config.steps)
+    return outcomes
 
 
 def _made_with(config: InferRoads | InferDrive, models: Sequence[Model]) -> str:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.config.base import AUTO
-from pipelines.config.inference import InferRoads, PredictionSettings
+from pipelines.config.inference import InferDrive, InferRoads, PredictionSettings
+from pipelines.dicom.results import FILES
 from pipelines.inference.rasters import assemble, mean_steps, threshold_of
 from pipelines.inference.stepping.bands import STEPS, bands_of_settings
 from pipelines.inference.workers import Workers
@@ -95,6 +96,8 @@ def predict_scene(
             made = assemble(opened, store, folder, models, settings, png=item.png)
             files, threshold = made.files, made.threshold
             work.finish(files)
+        if isinstance(settings, InferDrive) and settings.dicom_results and _is_of_eye(opened):
+            work.derive(FILES)
         lines = None
         if isinstance(settings, InferRoads) and settings.lines:
             work.derive(file_names(settings.format))
@@ -140,6 +143,11 @@ def _lines(
     )
     _LOG.info("%s: %s", item.name, lines.found)
     return lines
+
+
+def _is_of_eye(opened: OpenedScene) -> bool:
+    """Whether the scene's file says what eye it shows, as those of DICOM do."""
+    return opened.file is not None and opened.file.eye is not None
 
 
 def _noted(look: Look) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from pipelines.inputs.s3.listing import is_prefix, objects_in
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.inputs.stac.names import is_stac
 from pipelines.inputs.stac.reading import FoundScene, stac_scenes
+from tiling.dicom.folders import dicom_files, frames_of, photographs_of
+from tiling.dicom.names import INDEX
 from tiling.scenes.names import extension_of, kind_of, shown, stem_of
 
 _LOG = logging.getLogger("rurnet")
@@ -94,7 +96,7 @@ def fundus_inputs(
     found = expanded(images, lambda folder: [str(path) for path in images_in(folder)])
     return [
         _input(source, partial(opened_fundus, source, labels, reading), png=True)
-        for source in found
+        for source in frames_of(found)
     ]
 
 
@@ -141,7 +143,9 @@ def expanded(sources: Sequence[str], listing: Callable[[Path], list[str]]) -> li
             inside = sorted(glob.glob(source))
         elif kind == "path" and Path(source).is_dir():
             inside = listing(Path(source))
-            _name_others(Path(source))
+            _name_others(Path(source), inside)
+        elif kind == "path" and Path(source).name.upper() == INDEX and Path(source).is_file():
+            inside = [str(path) for path in photographs_of(Path(source))]
         else:
             inside = [source]
         if not inside:
@@ -153,8 +157,8 @@ def expanded(sources: Sequence[str], listing: Callable[[Path], list[str]]) -> li
     return found
 
 
-def _name_others(folder: Path) -> None:
-    """Logs which files of a folder may be images, but are of other formats than are looked for."""
+def _name_others(folder: Path, inside: Sequence[str]) -> None:
+    """Logs which files of a folder may be images, but are not among those that are taken."""
     others = sorted(
         path.name for path in folder.iterdir() if extension_of(path.name) in OTHER_IMAGES
     )
@@ -163,6 +167,12 @@ def _name_others(folder: Path) -> None:
             "%s: %d files are passed over (%s), which may be images, but in other formats; save "
             "them as PNG or TIFF, or give those that GDAL reads by their names",
             folder, len(others), first_few(others),
+        )  # fmt: skip
+    dicom = sorted(shown(path) for path in dicom_files(folder) if str(path) not in inside)
+    if dicom:
+        _LOG.warning(
+            "%s: %d DICOM files are passed over (%s): infer-drive takes those that are photographs",
+            folder, len(dicom), first_few(dicom),
         )  # fmt: skip
 
 
@@ -178,6 +188,11 @@ def check_names(items: Sequence[SceneInput]) -> None:
             raise PipelineError(
                 f"{item.source}: the name {item.name!r} would lead out of the output; give one "
                 "without slashes"
+            )
+        if item.name in seen and seen[item.name] == item.source:
+            raise PipelineError(
+                f"{item.source}: two DICOM files hold this image, or two of its name; leave one "
+                "out (rurnet dicom-names FOLDER tells which files these are)"
             )
         if item.name in seen:
             raise PipelineError(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipelines.errors import DataError
 from pipelines.inputs.naming import FIELD, FIRST, IMAGE_EXTENSIONS, SECOND, find_label
+from tiling.dicom.folders import photographs_in
 from tiling.scenes.names import extension_of, is_local, stem_of
 
 _ANNOTATION = re.compile(
@@ -77,13 +78,14 @@ def subject_of(name: str, group_by: str | None = None) -> str:
 
 def images_in(folder: Path) -> list[Path]:
     """The images of a folder, without annotations, in the order of their names."""
-    return sorted(
+    usual = [
         path
         for path in folder.iterdir()
         if extension_of(path.name) in IMAGE_EXTENSIONS
         and not path.name.startswith(".")
         and not _ANNOTATION.search(stem_of(path.name))
-    )
+    ]
+    return sorted([*usual, *photographs_in(folder)])
 
 
 def sample_of(image: Path, labels: Path | None = None) -> FundusSample:
@@ -96,7 +98,7 @@ def sample_of(image: Path, labels: Path | None = None) -> FundusSample:
     Raises:
         LabelError: Two files may be the same annotation.
     """
-    stem = stem_of(image.name)
+    stem = stem_of(str(image))
 
     def found(folders: Sequence[Path], names: Sequence[str]) -> Path | None:
         files = (find_label(one, stem, names, other_than=str(image)) for one in folders)

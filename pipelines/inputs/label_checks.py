@@ -38,6 +38,9 @@ _INVERTED = 0.75
 Of 186 public labels of roads and vessels none has more than 20 %: the other way round, 80 %.
 """
 
+_LIKELY, _FAR_BETTER = 0.5, 0.25
+"""F1 from which on, and by how much more than as they are, label or mask seem turned round."""
+
 SCORED_ALL_THE_SAME = "evaluate --classes foreground scores it all the same"
 """What to do where a label that is refused for its share of foreground is right."""
 
@@ -48,6 +51,37 @@ _ONE_BAND = (
     'keep the band that holds the drawing, 0 being the background: rio calc --not-masked "(read 1 '
     '1)" {label} NEW.tif, or (read 1 2) for the second band'
 )
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """F1 of a prediction with a label, and with one of the two turned round.
+
+    Attributes:
+        f1: As they are.
+        label_turned: With foreground and background of the label exchanged.
+        mask_turned: With those of the prediction exchanged; 0 where it is not mostly foreground,
+            or the label is too: of what covers most of an image, F1 is high by chance.
+    """
+
+    f1: float
+    label_turned: float
+    mask_turned: float
+
+    @classmethod
+    def of(cls, hits: int, alarms: int, missed: int, rest: int) -> "Agreement":
+        """From the pixels of each kind: found rightly, found wrongly, not found, background."""
+
+        def f1(hits: int, alarms: int, missed: int) -> float:
+            return 2 * hits / max(1, 2 * hits + alarms + missed)
+
+        only_mask = hits + alarms > missed + rest and hits + missed < alarms + rest
+        mask_turned = f1(missed, rest, hits) if only_mask else 0.0
+        return cls(f1(hits, alarms, missed), f1(alarms, hits, rest), mask_turned)
+
+    def is_far_better(self, turned: float) -> bool:
+        """Whether F1 is so much higher with one turned round that this is hardly chance."""
+        return turned >= max(_LIKELY, self.f1 + _FAR_BETTER)
 
 
 def check_fits(label: Raster, scene: Raster, *, alignable: bool = True) -> None:
@@ -236,7 +270,10 @@ def check_contents(label: Label, contents: LabelContents, classes: Sequence[str]
 
 
 def remarks_on_contents(
-    label: Label, contents: LabelContents, classes: Sequence[str]
+    label: Label,
+    contents: LabelContents,
+    classes: Sequence[str],
+    agreement: Agreement | None = None,
 ) -> tuple[str, ...]:
     """Returns what a person should know of a label that can be scored against, and logs it.
 
@@ -244,6 +281,7 @@ def remarks_on_contents(
         label: The label.
         contents: What it holds.
         classes: Names of the classes that it may hold, background first.
+        agreement: Of a prediction with it, where there is one.
     """
     remarks = []
     if not contents.foreground:
@@ -255,7 +293,7 @@ def remarks_on_contents(
                 f"{label.name}: several values ({held}, ...) count as foreground; if some are "
                 "none, --ignore leaves them out"
             )
-        remarks += remarks_on_share(label.name, contents)
+        remarks += remarks_on_share(label.name, contents, agreement)
     share = contents.share_left_out
     left_out = f"{label.name}: {100 * share:.3g} % of it is left out (nodata, alpha, mask, or "
     left_out += "--ignore)"
@@ -268,20 +306,41 @@ def remarks_on_contents(
     return tuple(remarks)
 
 
-def remarks_on_share(name: str, contents: LabelContents) -> tuple[str, ...]:
+def remarks_on_share(
+    name: str, contents: LabelContents, agreement: Agreement | None = None
+) -> tuple[str, ...]:
     """Returns what a person should know of a label of two classes: at most one line.
 
     Args:
         name: The label's name.
         contents: What it holds.
+        agreement: Of a prediction with it, where there is one.
     """
     # A label without background is that of a tile of something large.
     if not contents.foreground > contents.background > 0:
         return ()
-    return (
-        f"{name}: {100 * contents.share_of_foreground:.3g} % of it is foreground, so it may be "
-        f"drawn the other way round: 0 is the background. If so: {_turned(name)}",
+    said = f"{name}: {100 * contents.share_of_foreground:.3g} % of it is foreground, so it may be "
+    said += "drawn the other way round: 0 is the background. "
+    if agreement is not None and agreement.is_far_better(agreement.label_turned):
+        said += f"F1 is {agreement.f1:.2f}, and {agreement.label_turned:.2f} once it is turned. "
+    return (f"{said}If so: {_turned(name)}",)
+
+
+def remarks_on_turned(name: str, agreement: Agreement) -> tuple[str, ...]:
+    """Returns that a predicted mask seems to be the other way round: at most one line.
+
+    Args:
+        name: The mask's name.
+        agreement: Of it with a label.
+    """
+    if not agreement.is_far_better(agreement.mask_turned):
+        return ()
+    remark = (
+        f"{name}: F1 is {agreement.f1:.2f}, and {agreement.mask_turned:.2f} once the mask is "
+        f"turned, so it may be the other way round: 0 is the background. If so: {_turned(name)}"
     )
+    _LOG.warning("%s", remark)
+    return (remark,)
 
 
 def check_share(name: str, contents: LabelContents, found: str, otherwise: str) -> None:

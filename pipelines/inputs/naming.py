@@ -28,7 +28,7 @@ _AT_ITS_START = 4096
 
 OTHER_IMAGES = (
     ".webp", ".jfif", ".tga", ".heic", ".heif", ".avif", ".jxl", ".psd", ".dng", ".ecw", ".sid",
-    ".nc", ".hdf", ".h5", ".gpkg", ".ntf", ".svs", ".ndpi", ".dcm", ".zip",
+    ".nc", ".hdf", ".h5", ".gpkg", ".ntf", ".svs", ".ndpi", ".zip",
 )  # fmt: skip
 """Extensions of other files that may hold images; in folders they are passed over."""
 

@@ -31,13 +31,15 @@ from pipelines.inputs.normalisation import (
     range_of_type,
 )
 from pipelines.inputs.pixel_values import robust_range
-from pipelines.inputs.scale import at_gsd, at_scale, remarks_on_scale
+from pipelines.inputs.scale import at_gsd, at_scale, on_retina, remarks_on_scale
 from pipelines.inputs.scene_input import FieldUsed, OpenedScene
 from tiling.errors import SceneError
 from tiling.readers.files import open_scene
 from tiling.scenes.area import AreaScene, read_area
+from tiling.scenes.eye import Eye
 from tiling.scenes.in_range import InRangeScene
 from tiling.scenes.masked import MaskedScene
+from tiling.scenes.names import shown
 from tiling.scenes.scene import FileScene, Scene
 from tiling.scenes.white import WhiteScene
 
@@ -62,6 +64,7 @@ class Reading:
             image where it has none.
         area: GeoJSON file; outside of its polygons pixels are missing.
         white_is_nodata: Whether patches of white are missing pixels.
+        micrometres: Side of a fundus's pixel on the retina, whatever its file says.
         labelling: What the values of labels mean.
         value_range: Pixel values that stand for 0 and 255.
     """
@@ -76,6 +79,7 @@ class Reading:
     field_source: Literal["whole", "derived"] | Path | None = None
     area: Path | None = None
     white_is_nodata: bool = False
+    micrometres: float | None = None
     labelling: Labelling = field(default_factory=Labelling)
     value_range: WantedRange = None
 
@@ -207,6 +211,8 @@ def opened_sample(sample: FundusSample, reading: Reading) -> Iterator[OpenedScen
             diameter=round(field_diameter(found.mask) * max(shape) / max(found.mask.shape)),
             scale=max(seen.height, seen.width) / max(shape),
         )
+        eye = file.eye or Eye()
+        micrometres, on_scale = on_retina(file.name, eye, reading.micrometres)
         with (
             open_label(sample.label, reading.labelling) as label,
             open_label(sample.second, reading.labelling) as second,
@@ -217,8 +223,19 @@ def opened_sample(sample: FundusSample, reading: Reading) -> Iterator[OpenedScen
                 file=file,
                 field_mask=mask,
                 field=used,
-                remarks=remarks,
+                remarks=(*remarks, *on_scale, *_remarks_on_text(file.name, eye)),
+                laterality=eye.laterality,
+                micrometres=micrometres,
             )  # fmt: skip
+
+
+def _remarks_on_text(name: str, eye: Eye) -> tuple[str, ...]:
+    if not eye.burned_in:
+        return ()
+    return (
+        f"{name}: its file says that there is text in the picture, which may tell whose it is, "
+        "and the report shows the picture; do not hand it on",
+    )
 
 
 def _field(
@@ -237,7 +254,7 @@ def _field(
         path = find_label(source, sample.name, FIELD, other_than=str(sample.image))
         if path is None:
             raise DataError(
-                f"{sample.image}: no mask of its name in {source} ({sample.name}_mask, "
+                f"{shown(sample.image)}: no mask of its name in {source} ({sample.name}_mask, "
                 f"{sample.name}); add or rename it, or leave --field out"
             )
     if path is None:

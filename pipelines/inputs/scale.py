@@ -1,6 +1,7 @@
 """The scale at which a network sees a scene: how many pixels it has for each of the scene's."""
 
 from pipelines.errors import DataError
+from tiling.scenes.eye import Eye
 from tiling.scenes.ground import SAME_SCALE, PixelSize, pixel_size
 from tiling.scenes.resample import ResampledScene
 from tiling.scenes.scene import Scene
@@ -71,6 +72,29 @@ def remarks_on_scale(scene: Scene, told: float | None, gsd: float | None) -> tup
         f"{scene.name}: its pixels have no size in metres, so the network sees it as it is, not "
         f"at {gsd:g} m per pixel; tell the size with --pixel-size",
     )
+
+
+def on_retina(name: str, eye: Eye, told: float | None) -> tuple[float | None, tuple[str, ...]]:
+    """The side of a fundus's pixel on the retina, and what a person should know of it.
+
+    Args:
+        name: Of the image.
+        eye: What its file says.
+        told: Micrometres, where somebody has told them: they count.
+
+    Returns:
+        Micrometres, None where nothing tells them; and at most one line.
+    """
+    if told is not None or eye.micrometres is None:
+        return told, ()
+    height, width = eye.micrometres
+    if abs(height - width) > SAME_SCALE * width:
+        return None, (
+            f"{name}: its pixels are {height:g} by {width:g} micrometres, so that lengths are "
+            "measured in pixels only; make them square, or tell infer_drive "
+            "--micrometres-per-pixel",
+        )
+    return (height * width) ** 0.5, ()
 
 
 def _is_one(scale: float) -> bool:

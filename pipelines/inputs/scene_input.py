@@ -70,6 +70,8 @@ class OpenedScene(Views):
         file: The file that the scene is made from, as its reader has it.
         remarks: What a person should know of how it was read: each a line that names the file.
         field: The field of view of a fundus; None for other scenes.
+        laterality: "R", "L" or "B" (both eyes), where its file tells it.
+        micrometres: Side of a fundus's pixel on the retina, where it is known.
     """
 
     label: RasterLabel | None = None
@@ -79,6 +81,8 @@ class OpenedScene(Views):
     file: FileScene | None = None
     field_mask: Path | None = None
     field: FieldUsed | None = None
+    laterality: str | None = None
+    micrometres: float | None = None
 
 
 @dataclass(frozen=True)

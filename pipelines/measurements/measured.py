@@ -24,19 +24,24 @@ class SceneMeasures:
         lines: Of its roads, or of the vessels of a fundus.
         uncertain: Where its prediction is least certain, the worst place first.
         transform: From pixels to coordinates.
+        micrometres: Side of a fundus's pixel on the retina, where it is known.
         expected_f1: Of its mask, by the probabilities alone; None where there is nothing.
     """
 
     lines: Network | VesselTree
     uncertain: Sequence[Place]
     transform: Affine
+    micrometres: float | None = None
     expected_f1: Number = None
 
     @property
     def numbers(self) -> Numbers:
         """All that is measured, by name."""
         lines = self.lines
-        found = of_tree(lines) if isinstance(lines, VesselTree) else of_networks([lines])
+        if isinstance(lines, VesselTree):
+            found = of_tree(lines, self.micrometres)
+        else:
+            found = of_networks([lines])
         return {**found, "expected_f1": self.expected_f1}
 
 
@@ -68,9 +73,19 @@ def of_networks(networks: Sequence[Network]) -> Numbers:
     )
 
 
-def of_tree(tree: VesselTree) -> Numbers:
-    """The numbers of a fundus."""
+def of_tree(tree: VesselTree, micrometres: float | None = None) -> Numbers:
+    """The numbers of a fundus; in units of length too where a pixel's micrometres are known."""
     whole, diameter = tree.whole, tree.diameter
+    units = {}
+    if micrometres is not None:
+        units = {
+            "um_per_px": micrometres,
+            "length_mm": whole.length * micrometres / 1e3,
+            "calibre_um": whole.calibre * micrometres,
+            "calibre_sd_um": whole.calibre_sd * micrometres,
+            "turning_per_mm": tree.turning / micrometres * 1e3,
+            "diameter_mm": diameter * micrometres / 1e3,
+        }
     return _plain(
         {
             "density": whole.density,
@@ -89,6 +104,7 @@ def of_tree(tree: VesselTree) -> Numbers:
             "crossings": tree.count("crossing"),
             "ends": tree.count("end"),
             "diameter_px": diameter,
+            **units,
         }
     )
 
@@ -96,8 +112,8 @@ def of_tree(tree: VesselTree) -> Numbers:
 def spread(every: Sequence[Numbers]) -> tuple[Numbers, Numbers]:
     """Mean and standard deviation (n - 1) of each number over scenes, where it is defined."""
     mean, deviation = {}, {}
-    for name in every[0] if every else ():
-        values = np.array([one[name] for one in every if one[name] is not None], np.float64)
+    for name in dict.fromkeys(name for one in every for name in one):
+        values = np.array([one[name] for one in every if one.get(name) is not None], np.float64)
         mean[name] = float(values.mean()) if values.size else nan
         deviation[name] = float(values.std(ddof=1)) if values.size > 1 else nan
     return _plain(mean), _plain(deviation)

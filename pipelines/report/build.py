@@ -195,6 +195,8 @@ def _scene(outcome: SceneOutcome, level: int | None, classes: Sequence[str]) -> 
         seen=outcome.seen,
         remarks=outcome.remarks,
         field=outcome.field,
+        laterality=outcome.laterality,
+        micrometres=outcome.micrometres,
         scores=_scores(scores.counts, level, classes) if scores else None,
         lines=outcome.lines,
         measurements=outcome.measures.numbers if outcome.measures else None,

@@ -101,6 +101,8 @@ MEASURED = {
         Column("density", "vessel density", "Share of the field of view that is vessel.", ".1%"),
         Column("calibre_px", "calibre, px", "Mean width of the vessels along them.", ".2f"),
         Column("fractal_dimension", "fractal dimension", "Of the centre lines, by box counting."),
+        Column("calibre_um", "calibre, µm", "Mean width on the retina.", ".1f"),
+        Column("length_mm", "length, mm", "Of all centre lines, on the retina.", ".1f"),
         Column("calibre_sd_px", "SD of calibre, px", "Along all vessels.", ".2f"),
         Column("calibre_per_mille", "calibre, ‰ of field", "Per diameter of the field.", ".2f"),
         Column("arc_chord", "tortuosity, arc / chord", "Length over the way of its ends."),

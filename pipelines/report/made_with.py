@@ -23,7 +23,7 @@ def made_with(seconds: float | None) -> MadeWith:
         seconds: Wall time of the run, where it is known.
     """
     return MadeWith(
-        command=shlex.join(["python", *map(shown, sys.orig_argv[1:])]),
+        command=shlex.join(["python", *map(_shown, sys.orig_argv[1:])]),
         python=platform.python_version(),
         platform=platform.platform(),
         processor=_processor(),
@@ -32,6 +32,12 @@ def made_with(seconds: float | None) -> MadeWith:
         packages={name: version(name) for name in _PACKAGES} | {"GDAL": rasterio.__gdal_version__},
         seconds=None if seconds is None else round(seconds, 1),
     )
+
+
+def _shown(word: str) -> str:
+    """A word of a command as it may be shown: also of the kind `--scenes=FILE`."""
+    option, equals, value = word.partition("=")
+    return f"{option}={shown(value)}" if option.startswith("--") and equals else shown(word)
 
 
 def _processor() -> str:

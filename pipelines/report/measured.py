@@ -58,11 +58,21 @@ def measured_files(report: Report, outcomes: Sequence[SceneOutcome]) -> dict[str
         for one in outcomes
         if one.measures is not None and isinstance(one.measures.lines, VesselTree)
     }
+    scales = {one.name: one.micrometres for one in outcomes if one.name in trees}
     scenes = [one for one in report.scenes if one.measurements is not None]
+    names = [*report.measurements.mean]
+    told = ["laterality"] if any(one.laterality for one in scenes) else []
     files = {
         "measurements.csv": _csv(
-            ["scene", *report.measurements.mean],
-            ((one.name, *(one.measurements or {}).values()) for one in scenes),
+            ["scene", *told, *names],
+            (
+                (
+                    one.name,
+                    *(getattr(one, each) for each in told),
+                    *((one.measurements or {}).get(name) for name in names),
+                )
+                for one in scenes
+            ),
         ),
         "uncertain.csv": _csv(
             ["scene", *_names(UncertainPlace)],
@@ -70,13 +80,20 @@ def measured_files(report: Report, outcomes: Sequence[SceneOutcome]) -> dict[str
         ),
     }
     if trees:
-        files["segments.csv"] = _csv(["scene", *_names(Segment)], _rows_of(trees, "segments"))
+        files["segments.csv"] = _csv(
+            ["scene", *_names(Segment), *_in_micrometres(scales)],
+            (
+                (name, *astuple(one), *_micrometres_of(one, scales, name))
+                for name, tree in trees.items()
+                for one in tree.segments
+            ),
+        )
         files["nodes.csv"] = _csv(["scene", "node", *_names(Node)], _nodes(trees))
     if any(tree.zones for tree in trees.values()):
         files["zones.csv"] = _csv(
-            ["scene", "zone", *_names(Stretch)],
+            ["scene", "zone", *_names(Stretch), *_in_micrometres(scales)],
             (
-                (name, zone, *astuple(stretch))
+                (name, zone, *astuple(stretch), *_micrometres_of(stretch, scales, name))
                 for name, tree in trees.items()
                 for zone, stretch in tree.zones.items()
             ),
@@ -98,7 +115,7 @@ def shown_measures(report: Report) -> dict[str, Any] | None:
         "tiles": [{"column": one, "value": together[one.path]} for one in columns[:3]],
         "spread": [_spread(one, measured, scenes) for one in columns] if len(scenes) > 1 else [],
         "rows": [
-            {"name": one.name, "values": [(one.measurements or {})[c.path] for c in columns]}
+            {"name": one.name, "values": [(one.measurements or {}).get(c.path) for c in columns]}
             for one in scenes
         ],
         "pooled": None
@@ -113,7 +130,7 @@ def _spread(column: Column, measured: Measured, scenes: Sequence[Any]) -> dict[s
     values = [
         (one.name, one.measurements[column.path])
         for one in scenes
-        if one.measurements[column.path] is not None
+        if one.measurements.get(column.path) is not None
     ]
     low, high = min(value for _, value in values), max(value for _, value in values)
     return {
@@ -138,10 +155,19 @@ def _nodes(trees: Mapping[str, VesselTree]) -> Iterator[tuple[Any, ...]]:
             yield name, place, *astuple(node)
 
 
-def _rows_of(trees: Mapping[str, VesselTree], what: str) -> Iterator[tuple[Any, ...]]:
-    for name, tree in trees.items():
-        for one in getattr(tree, what):
-            yield name, *astuple(one)
+def _in_micrometres(scales: Mapping[str, float | None]) -> list[str]:
+    """Columns of lengths on the retina, where the scale of any image is known."""
+    return ["length_um", "calibre_um"] if any(scales.values()) else []
+
+
+def _micrometres_of(
+    one: Segment | Stretch, scales: Mapping[str, float | None], name: str
+) -> list[float | None]:
+    """The values of these columns; nothing of an image whose scale is not known."""
+    scale = scales[name]
+    if scale is None:
+        return [None for _ in _in_micrometres(scales)]
+    return [one.length * scale, one.calibre * scale]
 
 
 def _names(of: Any) -> list[str]:

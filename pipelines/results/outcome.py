@@ -133,6 +133,8 @@ class SceneOutcome:
         remarks: What a person should know of how it was read, line by line.
         field: The field of view of a fundus; None of other scenes, and where a raster was only
             scored.
+        laterality: Which eye a fundus shows, "R", "L" or "B", where its file tells it.
+        micrometres: Side of a fundus's pixel on the retina, where it is known.
         scores: None where there is no label.
         lines: What there is on its lines; None where none were made.
         measures: None where nothing was measured.
@@ -156,6 +158,8 @@ class SceneOutcome:
     seen: tuple[int, int] | None = None
     remarks: tuple[str, ...] = ()
     field: FieldUsed | None = None
+    laterality: str | None = None
+    micrometres: float | None = None
     scores: SceneScores | None = None
     lines: LinesFound | None = None
     measures: "SceneMeasures | None" = None

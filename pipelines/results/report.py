@@ -256,6 +256,8 @@ class SceneEntry:
         mean_steps: Recurrent steps that its tiles took, on average over its pixels; None where a
             raster was only scored.
         stac_item: The STAC item that named the scene; None where none did.
+        laterality: Which eye a fundus shows: "R", "L" or "B" (both); None where nothing tells it.
+        micrometres: Side of a fundus's pixel on the retina; None where nothing tells it.
     """
 
     name: str
@@ -280,6 +282,8 @@ class SceneEntry:
     threshold: Number = None
     mean_steps: Number = None
     stac_item: StacItem | None = None
+    laterality: str | None = None
+    micrometres: Number = None
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,32 @@ def test_other_classes_and_crops_of_wide_roads_are_scored_with_a_remark(scored):
     assert scored(ROAD)["scenes"][0]["remarks"] == []
 
 
+def test_the_remark_says_what_f1_would_be_and_its_remedy_makes_it_so(scored, tmp_path):
+    [remark] = scored(INVERTED, "foreground")["scenes"][0]["remarks"]
+    assert "F1 is 0.00, and 0.67 once it is turned" in remark
+    follow(remark, tmp_path / "labels" / "a.tif")
+    report = scored(classes="foreground")
+    assert report["pooled"]["foreground"]["f1"] == pytest.approx(2 / 3)
+    assert report["scenes"][0]["remarks"] == []
+
+
+def test_a_label_that_is_mostly_foreground_and_right_is_not_said_to_be_wrong(scored):
+    [remark] = scored(WIDE, "foreground")["scenes"][0]["remarks"]
+    assert "once it is turned" not in remark
+
+
+def test_a_mask_that_is_the_other_way_round_is_remarked(scored, write_raster, tmp_path):
+    found = scored(ROAD, "foreground")["pooled"]["foreground"]["f1"]
+    path = write_raster(tmp_path / "found" / "a.tif", 1 - FOUND[None])
+    report = scored(classes="foreground")
+    [remark] = report["scenes"][0]["remarks"]
+    assert remark.startswith(f"{path}: F1 is 0.14, and 0.67 once the mask is turned")
+    follow(remark, path)
+    again = scored(classes="foreground")
+    assert again["scenes"][0]["remarks"] == []
+    assert again["pooled"]["foreground"]["f1"] == found
+
+
 def test_roads_are_not_predicted_for_such_a_label(write_raster, roads_weights, tmp_path):
     for name, label in (("a", INVERTED), ("b", WIDE)):
         write_raster(tmp_path / "images" / f"{name}.tif", np.ones((3, SIDE, SIDE), np.uint8))

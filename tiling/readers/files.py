@@ -7,9 +7,11 @@ from typing import Protocol
 
 import rasterio
 
+from tiling.dicom.names import is_dicom, parted
 from tiling.errors import CodecError, SceneError
 from tiling.readers.bands import TYPES, Bands
 from tiling.readers.blocks import BlockwiseScene, depends_on_windows
+from tiling.readers.dicom import DicomScene
 from tiling.readers.orientation import check_orientation
 from tiling.readers.raster import GDAL_ERRORS, RasterScene, without_georeferencing_warning
 from tiling.readers.sources import check_sources
@@ -102,6 +104,8 @@ def _open_gzipped(path: str | Path, *, bands: Bands, types: Sequence[str]) -> Fi
 
 
 READERS = (
+    # Not by extensions: many have none. `tiling.dicom.folders` looks for them.
+    Reader((), lambda name: is_dicom(parted(name)[0]), DicomScene),
     Reader(_GZIPPED, lambda name: is_local(name) and extension_of(name) in _GZIPPED, _open_gzipped),
     Reader(_TIFF, _suits_tifffile, _open_tiff),
     Reader((".vrt",), depends_on_windows, BlockwiseScene),

@@ -6,6 +6,8 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 from urllib.parse import parse_qs, unquote
 
+from tiling.dicom.names import parted, pseudonym_of
+
 Kind = Literal["path", "glob", "url", "gdal"]
 """What a name is: of a local file or folder, a pattern of such, or of what GDAL has to fetch (a
 URL), or to unpack or pick out of a file."""
@@ -61,6 +63,7 @@ def is_local(name: str) -> bool:
 
 def file_behind(name: str) -> str | None:
     """The local file that a name is read from, an archive for what lies in it; None without one."""
+    name, _ = parted(name)
     if _is_file(name):
         return name
     if not name.startswith("/vsi"):
@@ -89,8 +92,13 @@ def _curl(found: re.Match[str]) -> str:
 
 
 def shown(name: str | Path) -> str:
-    """A name as logs, reports, manifests and messages may have it: without secrets."""
+    """A name as logs, reports, manifests and messages may have it: without secrets.
+
+    DICOM files have their pseudonym.
+    """
     text = str(name)
+    if (pseudonym := pseudonym_of(text)) is not None:
+        return pseudonym
     return text if _exists(text) else without_secrets(text)
 
 
@@ -105,8 +113,10 @@ def stem_of(name: str) -> str:
     """The name of a scene: that of its file, without the last suffix.
 
     What is picked out of a file has its own name too: `GPKG:city.gpkg:roads` is `city_roads`.
-    No part is secret, and all are fit for the name of a file.
+    No part is secret, and all are fit for the name of a file. DICOM files have their pseudonym.
     """
+    if (pseudonym := pseudonym_of(name)) is not None:
+        return pseudonym
     if is_local(name):
         file = PurePosixPath(name).name
         return file[: len(file) - len(extension_of(file))]

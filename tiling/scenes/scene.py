@@ -11,6 +11,7 @@ from rasterio.crs import CRS
 
 from tiling.errors import SceneError
 from tiling.scenes.control import GroundControl
+from tiling.scenes.eye import Eye
 from tiling.scenes.mosaic import Gap
 from tiling.scenes.names import without_secrets
 from tiling.window import Window
@@ -132,6 +133,11 @@ class FileScene(Scene, Protocol):
         """Numbers of bands that the file calls alpha, but that are read as colours."""
         ...
 
+    @property
+    def eye(self) -> Eye | None:
+        """What the file says of the eye that it shows; None of files that say nothing of eyes."""
+        ...
+
     def overview(self, longest: int) -> tuple[Pixels, Valid]:
         """The whole scene as `read` gives it, decimated so that no side is over `longest` pixels.
 
@@ -166,6 +172,7 @@ class BaseFileScene:
     bits: int | None = None
     pages: int = 1
     doubtful: Sequence[int] = ()
+    eye: Eye | None = None
 
     def __enter__(self) -> Self:
         return self

@@ -104,6 +104,8 @@ def test_a_server_that_dies_is_started_again_and_runs_go_on(tmp_path, roads_weig
         (tmp_path / "inbox/roads").mkdir(parents=True)
         done = service.prefect("deployment", "run", "infer-roads", "--watch",
                                "-p", f'model=["{roads_weights}"]')  # fmt: skip
-        assert "finished successfully" in done.stdout, done.stdout + done.stderr + service.log.read_text()
+        assert "finished successfully" in done.stdout, (
+            done.stdout + done.stderr + service.log.read_text()
+        )
     finally:
         service.stop()

@@ -55,6 +55,7 @@ def outcome():
         prediction=Prediction(files, 4, 1, 1, 2.5, ("grey",), LinesFound(1.5, 9, 1, 2, 3, 0), 0.4),
         files=files, image="in/s.tif", label="labels/s.tif", pixel=pixel, seen=(64, 70),
         remarks=("read as grey",), field=FieldUsed("derived", 0.7, 50, 1.0),
+        laterality="L", micrometres=6.5,
         scores=SceneScores(counts(own), counts(), (counts(), counts()), 0.25, errors, ("odd",)),
         lines=LinesFound(None, 9.0, 1, 2, 3, 0),
         measures=SceneMeasures(tree, [Place(Window(1, 2, 3, 4), 0.9)], Affine.identity()),
