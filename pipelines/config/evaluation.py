@@ -25,8 +25,10 @@ class Evaluate(GivenThresholdSettings, ScoringSettings, RangeSettings, ClassSett
               "our own results. Two folders are compared with each other."),
     ] = ["outbox/roads"]  # fmt: skip
     labels: Annotated[
-        Path, Field(description="Folder of labels, with the same names as the predictions.")
-    ] = Path("labels")
+        Path,
+        Field(description="Folder of labels, with the same names as the predictions; or one file, "
+              "which belongs to all of them."),
+    ] = Path("labels")  # fmt: skip
     fov: Annotated[
         Path | None,
         Field(description="Folder of masks of the field of view; pixels outside are not "

@@ -1,7 +1,9 @@
 """`errors.gpkg`: where predictions and labels disagree, to click through in a GIS."""
 
+import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import closing
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,10 @@ import shapely
 from numpy.typing import NDArray
 
 from pipelines.results.outcome import SceneErrors, SceneOutcome
+from pipelines.results.styles import add_styles, style_of_errors
 from tiling.disk import appearing
+
+_LAYER = "errors"
 
 _FIELDS = ("rank", "kind", "scene", "pixels", "area_m2")
 
@@ -59,9 +64,12 @@ def _geopackage(crs: str, scenes: Sequence[tuple[SceneOutcome, SceneErrors]]) ->
         np.array([shapely.to_wkb(row[2]) for row in rows], dtype=object),
         columns,
         _FIELDS,
-        layer="errors",
+        layer=_LAYER,
         driver="GPKG",
         geometry_type="MultiPolygon",
         crs=crs,
     )
-    return file.getvalue()
+    with closing(sqlite3.connect(":memory:")) as geopackage:
+        geopackage.deserialize(file.getvalue())
+        add_styles(geopackage, {_LAYER: style_of_errors()})
+        return geopackage.serialize()

@@ -164,8 +164,8 @@ def test_errors_lie_in_the_scenes_coordinates_the_largest_first(outcomes, write_
             scored.append(replace(one, scores=count([levels], drawn, None, InferDrive())))
     write_report(tmp_path / "out", report_of(scored), scored)
     path = tmp_path / "out" / "errors.gpkg"
-    assert pyogrio.read_info(path)["crs"] == CRS
-    meta, _, shapes, fields = pyogrio.raw.read(path)
+    assert pyogrio.read_info(path, layer="errors")["crs"] == CRS
+    meta, _, shapes, fields = pyogrio.raw.read(path, layer="errors")
     columns = dict(zip(meta["fields"], fields, strict=True))
     assert columns["rank"].tolist() == list(range(1, len(shapes) + 1))
     assert (np.diff(columns["pixels"]) <= 0).all()
@@ -187,4 +187,4 @@ def test_scenes_of_other_crs_have_a_file_of_their_own(outcomes, tmp_path):
     for scenes, files in ((found, ["errors-2.gpkg", "errors.gpkg"]), (found[:1], ["errors.gpkg"])):
         write_errors(tmp_path, scenes)
         assert sorted(path.name for path in tmp_path.glob("*.gpkg")) == files
-    assert pyogrio.read_info(tmp_path / "errors.gpkg")["features"] == 0
+    assert pyogrio.read_info(tmp_path / "errors.gpkg", layer="errors")["features"] == 0
