@@ -140,6 +140,7 @@ class Zoom {
     const sharp = this.scale * devicePixelRatio;
     for (const pane of this.panes) {
       pane.stage.style.transform = `scale(${this.scale}) translate(${-this.x}px, ${-this.y}px)`;
+      pane.stage.style.setProperty("--pixel", `${1 / sharp}px`);
       pane.stage.classList.toggle("pixels", sharp >= 3);
       this.lay(pane, sharp);
     }
@@ -186,7 +187,12 @@ class Zoom {
     if (what !== pane) tile.classList.add("dimmed");
     tile.style.left = `${column * side}px`;
     tile.style.top = `${row * side}px`;
-    tile.addEventListener("load", () => { tile.style.width = `${tile.naturalWidth * 2 ** level}px`; });
+    // A screen pixel more each way: else a seam would show where two tiles meet inside of one.
+    const reach = (length) => `calc(${length * 2 ** level}px + var(--pixel))`;
+    tile.addEventListener("load", () => {
+      tile.style.width = reach(tile.naturalWidth);
+      tile.style.height = reach(tile.naturalHeight);
+    });
     tile.addEventListener("error", () => tile.remove()); // The page was moved without its tiles.
     tile.src = this.source.folder
       ? `${this.source.folder}${name}.${what === "image" ? "jpeg" : "webp"}` : this.source.tiles[`${level}-${row}-${column}`][what];
