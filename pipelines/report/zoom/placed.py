@@ -41,7 +41,7 @@ def placed(folder: Path, found: Sequence[Pyramid | None], room: int) -> Placed:
     old = folder / FOLDER
     if sum(one.size for one in found if one is not None) <= room:
         shutil.rmtree(old, ignore_errors=True)
-        return Placed([one and _inside(one) for one in found])
+        return Placed([None if one is None else _inside(one) for one in found])
     new = folder / f".{FOLDER}.{uuid.uuid4().hex}"
     try:
         for number, one in enumerate(found, start=1):
@@ -52,7 +52,7 @@ def placed(folder: Path, found: Sequence[Pyramid | None], room: int) -> Placed:
     finally:
         shutil.rmtree(new, ignore_errors=True)
     scenes = [
-        one and {**_about(one), "folder": f"{FOLDER}/{number}/"}
+        None if one is None else {**_about(one), "folder": f"{FOLDER}/{number}/"}
         for number, one in enumerate(found, start=1)
     ]
     return Placed(scenes, beside=True)

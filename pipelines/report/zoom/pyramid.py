@@ -148,9 +148,8 @@ def pyramid(
             return None
         files = steps_in(outcome.files) or [outcome.files["probability"]]
         raster = stack.enter_context(outcome.open_raster(files[-1]))
-        label = stack.enter_context(
-            open_label(outcome.label and Path(outcome.label), outcome.labelling, raster)
-        )
+        path = None if outcome.label is None else Path(outcome.label)
+        label = stack.enter_context(open_label(path, outcome.labelling, raster))
         compared = None
         if other is not None and other.done:
             compared = stack.enter_context(other.open_raster(other.files["probability"]))
