@@ -4,8 +4,9 @@ import logging
 
 from rich.console import Console
 
+from flows.cli.json_progress import JsonProgress, json_is_asked
 from flows.cli.process import let_readers_be_quiet
-from flows.cli.progress import BarProgress, LogProgress
+from flows.cli.progress import BarProgress, LogProgress, ManyProgress
 from flows.errors import FlowsError, checked
 from flows.table import Config, FlowEntry
 from pipelines.errors import PipelineError
@@ -23,13 +24,14 @@ def run_directly(flow: FlowEntry[Config], values: Config, errors: Console) -> Re
     Args:
         flow: What to run.
         values: Its options.
-        errors: Where the progress is shown: as a bar on a terminal, or else in lines.
+        errors: Where the progress is shown: as a bar on a terminal, or else in lines; in lines of
+            JSON too, if these are asked for.
 
     Raises:
         ScenesFailedError: A scene failed.
     """
     let_readers_be_quiet()
-    if errors.is_terminal:
+    if errors.is_terminal and not json_is_asked():
         with BarProgress(errors) as bar:
             return checked(flow.run(values, bar))
     logger = logging.getLogger("rurnet")
@@ -39,4 +41,6 @@ def run_directly(flow: FlowEntry[Config], values: Config, errors: Console) -> Re
         lines.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
         logger.addHandler(lines)
     with LogProgress(lambda: logger) as log:
+        if json_is_asked():
+            return checked(flow.run(values, ManyProgress([log, JsonProgress(errors.file)])))
         return checked(flow.run(values, log))

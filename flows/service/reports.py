@@ -4,6 +4,7 @@ A browser does not follow a link from Prefect's page to a file on disk.
 """
 
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +15,16 @@ from urllib.parse import quote, unquote, urlsplit
 ADDRESS = "RURNET_REPORTS_URL"
 """Environment variable with the address of this server; runs inherit it."""
 
-_TYPES = {".html": "text/html; charset=utf-8", ".json": "application/json", ".csv": "text/csv"}
+_TYPES = {
+    ".html": "text/html; charset=utf-8", ".json": "application/json", ".csv": "text/csv",
+    ".jpeg": "image/jpeg", ".webp": "image/webp",
+}  # fmt: skip
 
 _SHOWN = ("report.html", "report.json", "scores.csv")
-"""Names of the only files that are shown; the second must lie beside."""
+"""Names of the only files that are shown, but for tiles; the second must lie beside."""
+
+_TILES = re.compile(r"/report-tiles/\d+/\d+-\d+-\d+-[a-z]+\.(jpeg|webp)$")
+"""The tiles of a report, in a folder beside it."""
 
 
 def link_to(page: Path) -> str:
@@ -56,7 +63,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Answers one request."""
         path = Path(unquote(urlsplit(self.path).path))
         local = self.headers.get("Host", "").rsplit(":", 1)[0] in ("127.0.0.1", "localhost")
-        if not local or path.name not in _SHOWN or not path.with_name(_SHOWN[1]).is_file():
+        page = path.parents[2] / _SHOWN[0] if _TILES.search(path.as_posix()) else path
+        if not local or page.name not in _SHOWN or not page.with_name(_SHOWN[1]).is_file():
             self.send_error(404)
             return
         try:

@@ -26,8 +26,10 @@ class Evaluate(GivenThresholdSettings, ScoringSettings, RangeSettings, ClassSett
               "folder of them, are scored as networks."),
     ] = ["outbox/roads"]  # fmt: skip
     labels: Annotated[
-        Path, Field(description="Folder of labels, with the same names as the predictions.")
-    ] = Path("labels")
+        Path,
+        Field(description="Folder of labels, with the same names as the predictions; or one file, "
+              "which belongs to all of them."),
+    ] = Path("labels")  # fmt: skip
     fov: Annotated[
         Path | None,
         Field(description="Folder of masks of the field of view; pixels outside are not "

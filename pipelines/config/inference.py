@@ -279,8 +279,8 @@ class InferRoads(PredictionSettings, LineSettings, MeasureSettings, InboxSetting
     labels: Annotated[
         Path | None,
         Field(
-            description="Folder of labels, with the same names as the scenes. Scores are "
-            "then reported."
+            description="Folder of labels, with the same names as the scenes; or one file, which "
+            "belongs to all of them. Scores are then reported."
         ),
     ] = None
     output: Annotated[Path, Field(description="Folder for the results.")] = Path("outbox/roads")

@@ -25,7 +25,6 @@ from pipelines.evaluation.scenes import Rasters, each_scene, make_output
 from pipelines.evaluation.scoring import AT_ONCE, score
 from pipelines.inputs.label_checks import check_fits
 from pipelines.inputs.labels import labelling_of, open_label
-from pipelines.inputs.naming import is_vector_file
 from pipelines.report.build import IN_FIELD, THERE, build_report, failures
 from pipelines.report.write import write_report
 from pipelines.results.layout import steps_in
@@ -54,8 +53,7 @@ def evaluate(config: Evaluate, progress: Progress) -> Result:
         ("labels", config.labels), ("fov", config.fov), ("second", config.second),
         ("images", config.images),
     ):  # fmt: skip
-        whole = option == "labels" and is_vector_file(folder)
-        if folder is not None and not folder.is_dir() and not whole:
+        if folder is not None and not folder.exists():
             raise DataError(f"{folder}: no such folder; check --{option}")
     if files := line_files(config.predictions):
         make_output(config.output)

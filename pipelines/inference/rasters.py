@@ -1,6 +1,6 @@
 """From the finished parts of a scene to its files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from math import ceil
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+from affine import Affine
 from numpy.typing import NDArray
 
 from pipelines.config.base import AUTO
@@ -17,9 +18,11 @@ from pipelines.inference.products import OfMask, OfProbabilities, Request, produ
 from pipelines.inference.stepping.bands import bands_of_settings
 from pipelines.inputs.scene_input import Views
 from pipelines.models.weights import Model, foreground_weight_of, steps_taken
+from pipelines.report.files.styles import style_of_mask, style_of_probability
 from pipelines.results.layout import named
 from pipelines.scores.expected import best_expected
 from tiling.blend import NODATA, TOP
+from tiling.disk import appearing, refusals_named
 from tiling.masks.mask import Cleaning, class_mask, likeliest_class, threshold_level
 from tiling.readers.raster import without_georeferencing_warning
 from tiling.scenes.resample import Resampling
@@ -105,7 +108,19 @@ def assemble(
         if least > 1:
             for window, mask in cleaning.cleaned():
                 write_mask(window, mask)
-    return Assembled(named(publish(product.sink for product in products)), threshold)
+    files = named(publish(product.sink for product in products))
+    if scene.transform != Affine.identity():
+        _write_styles(files, classes)
+    return Assembled(files, threshold)
+
+
+def _write_styles(files: Mapping[str, Path], classes: Sequence[str]) -> None:
+    """Writes styles for QGIS beside the rasters of a scene that has coordinates."""
+    for kind, path in files.items():
+        if path.suffix == ".tif":
+            style = style_of_mask(classes) if kind == "mask" else style_of_probability()
+            with refusals_named(path), appearing(path.with_suffix(".qml")) as partial:
+                partial.write_text(style, encoding="utf-8")
 
 
 def _threshold(

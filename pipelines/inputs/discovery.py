@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipelines.errors import DataError, PipelineError, first_few
 from pipelines.inputs.fundus import FundusSample, images_in
-from pipelines.inputs.naming import IMAGE_EXTENSIONS, OTHER_IMAGES, find_label, is_vector_file
+from pipelines.inputs.naming import IMAGE_EXTENSIONS, OTHER_IMAGES, find_label
 from pipelines.inputs.opening import Reading, opened_fundus, opened_sample, opened_scene
 from pipelines.inputs.s3.listing import is_prefix, objects_in
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
@@ -29,13 +29,14 @@ def road_inputs(
 
     Args:
         scenes: Files, globs, folders, URLs, STAC items and catalogues, or whatever name GDAL takes.
-        labels: Folder of labels that have the scenes' names; what values mean, `reading` says.
+        labels: Folder of labels that have the scenes' names, or one file; what values mean,
+            `reading` says.
         reading: How they are read.
 
     Raises:
         DataError: The folder of labels is missing, or a folder, glob or catalogue holds no scene.
     """
-    if labels is not None and not labels.is_dir() and not is_vector_file(labels):
+    if labels is not None and not labels.exists():
         raise DataError(f"{labels}: no such folder of labels; check --labels")
     reading = reading or Reading()
     named = expanded([one for one in scenes if not is_stac(one)], rasters_in)

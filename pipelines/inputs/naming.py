@@ -54,7 +54,7 @@ def find_label(
     """The file in a folder that belongs to a scene, or None; earlier names go first.
 
     Args:
-        folder: Where to look; a file of vectors belongs to all scenes.
+        folder: Where to look; a file belongs to all scenes.
         stem: Stem of the scene's file.
         names: Names that such files have: `FIRST`, `SECOND` or `FIELD`.
         other_than: A file to pass over: the scene itself.
@@ -62,7 +62,7 @@ def find_label(
     Raises:
         LabelError: Two files have the name, and which of them belongs to it nobody knows.
     """
-    if is_vector_file(folder):
+    if folder.is_file():
         return folder
     itself = None if other_than is None else Path(other_than).resolve()
     named = [[one for one in _named(folder, name_of(name, stem)) if one.resolve() != itself]

@@ -2,10 +2,11 @@
 
 import json
 import shutil
+import sqlite3
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,8 @@ def _geopackage(layers: Sequence[Layer], crs: CRS | None, folder: Path, note: st
     for layer in layers:
         # The first makes the file.
         _write_layer(layer, crs, path, "GPKG", append=path.exists(), dataset_metadata={NOTE: note})
-    add_styles(path, [layer.name for layer in layers])
+    with closing(sqlite3.connect(path)) as geopackage:
+        add_styles(geopackage, {layer.name: style_of(layer.name) for layer in layers})
 
 
 def _flatgeobuf(layers: Sequence[Layer], crs: CRS | None, folder: Path, note: str) -> None:

@@ -1,7 +1,9 @@
 """`errors.gpkg`: where predictions and labels disagree, to click through in a GIS."""
 
+import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import closing
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,11 @@ import pyogrio.raw
 import shapely
 from numpy.typing import NDArray
 
-from pipelines.report.files.styles import with_styles
+from pipelines.report.files.styles import add_styles, style_of_errors
 from pipelines.results.outcome import SceneErrors, SceneOutcome
 from tiling.disk import appearing
+
+_LAYER = "errors"
 
 _FIELDS = ("rank", "kind", "scene", "pixels", "area_m2")
 
@@ -60,9 +64,12 @@ def _geopackage(crs: str, scenes: Sequence[tuple[SceneOutcome, SceneErrors]]) ->
         np.array([shapely.to_wkb(row[2]) for row in rows], dtype=object),
         columns,
         _FIELDS,
-        layer="errors",
+        layer=_LAYER,
         driver="GPKG",
         geometry_type="MultiPolygon",
         crs=crs,
     )
-    return with_styles(file.getvalue(), ["errors"])
+    with closing(sqlite3.connect(":memory:")) as geopackage:
+        geopackage.deserialize(file.getvalue())
+        add_styles(geopackage, {_LAYER: style_of_errors()})
+        return geopackage.serialize()

@@ -45,9 +45,9 @@ function open(url) {
 
 class Viewer {
   constructor(element) {
-    const { width, height, threshold, label, other, steps } =
+    const { width, height, threshold, label, other, steps, tiles } =
       JSON.parse(element.querySelector("script").textContent);
-    Object.assign(this, { element, width, height, threshold, visible: false, decoded: null });
+    Object.assign(this, { element, width, height, threshold, tiles, visible: false, decoded: null });
     // Fetched now, so that printing need not wait; decoded only when drawn.
     this.image = element.querySelector("[data-pane=image]");
     this.label = label && open(label);

@@ -17,6 +17,8 @@ from pipelines.report.formats import duration, number, plain
 from pipelines.report.measured import shown_measures
 from pipelines.report.places import PlacePicture
 from pipelines.report.previews import Picture
+from pipelines.report.zoom.placed import Placed
+from pipelines.report.zoom.pyramid import SIDE
 from pipelines.results.lines import LinesFound
 from pipelines.results.report import Comparison, Report, StepSummary
 from pipelines.scores.curve import Number
@@ -34,7 +36,10 @@ _SIGNATURES = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"RIFF", "image/webp"))
 
 
 def render_page(
-    report: Report, pictures: Sequence[Picture], places: Sequence[PlacePicture] = ()
+    report: Report,
+    pictures: Sequence[Picture],
+    places: Sequence[PlacePicture] = (),
+    tiles: Placed | None = None,
 ) -> str:
     """The whole page, with styles, script, figures and pictures in it.
 
@@ -42,6 +47,7 @@ def render_page(
         report: Of the run.
         pictures: One for every scene that gets a viewer, in the order of the page.
         places: Of the least certain places, in the order of the page.
+        tiles: Of the pictures' scenes, in the same order; None where there are none.
 
     Returns:
         HTML. The same arguments give the same text.
@@ -58,10 +64,13 @@ def render_page(
     # Of the masks as they were cut: those are what is shown.
     f1_of = {scene.name: score_at(scene.scores, "at_threshold.f1") for scene in report.scenes}
     viewers = [_viewer(i, picture, f1_of.get(picture.name)) for i, picture in enumerate(pictures)]
+    for viewer, of_scene in zip(viewers, tiles.scenes if tiles else (), strict=False):
+        viewer["data"]["tiles"] = of_scene
     return environment.get_template("page.html.jinja").render(
         report=report,
         css=_source(environment, "page.css"),
-        js=_source(environment, "page.js"),
+        js=_source(environment, "page.js") + _zoom(environment),
+        beside=tiles is not None and tiles.beside,
         unit="image" if report.model and report.model.task == "vessels" else "scene",
         place=_last_part(report.data),
         created=datetime.fromisoformat(report.created).strftime("%Y-%m-%d %H:%M UTC"),
@@ -92,6 +101,11 @@ def render_page(
 def _source(environment: Environment, name: str) -> Markup:
     assert environment.loader is not None
     return Markup(environment.loader.get_source(environment, name)[0])
+
+
+def _zoom(environment: Environment) -> Markup:
+    """The script of the viewer that zooms."""
+    return Markup(f"const SIDE = {SIDE};\n") + _source(environment, "page.zoom.js")
 
 
 def _last_part(folder: str | None) -> str:

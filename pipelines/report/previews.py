@@ -26,7 +26,7 @@ MOST = 50
 """Scenes that get a viewer."""
 
 
-_BYTES = 6_600_000
+BYTES = 6_600_000
 """Size of all pictures together: base64 adds a third, and the page stays below 10 MB."""
 
 
@@ -68,6 +68,12 @@ class Picture:
     steps: tuple[bytes, ...]
     threshold_level: int
     other: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of all of it."""
+        parts = (self.image, self.label or b"", self.other or b"", *self.steps)
+        return sum(map(len, parts))
 
 
 @dataclass(frozen=True)
@@ -114,7 +120,7 @@ def previews(
     done = [outcome for outcome in outcomes if outcome.done]
     worst = sorted(done, key=rank)
     shown = worst[:MOST]
-    budget = _BYTES // max(1, len(shown))
+    budget = BYTES // max(1, len(shown))
 
     def level(outcome: SceneOutcome) -> int:
         if threshold_level is None:
@@ -152,11 +158,10 @@ def _picture(
             threshold_level=level,
             other=None if layers.other is None else encoded(_coarse(layers.other, level)),
         )
-        parts = (picture.image, picture.label or b"", picture.other or b"", *picture.steps)
-        size = sum(map(len, parts))
-        if size <= budget or longest <= _SHORTEST:
+        if picture.size <= budget or longest <= _SHORTEST:
             return picture
-        longest = max(_SHORTEST, int(min(longest, max(height, width)) * sqrt(budget / size) * 0.95))
+        shrink = sqrt(budget / picture.size) * 0.95
+        longest = max(_SHORTEST, int(min(longest, max(height, width)) * shrink))
 
 
 def layers_of(
@@ -207,11 +212,30 @@ def colours(pixels: NDArray[Any], there: NDArray[np.bool_]) -> NDArray[np.uint8]
 
     What is not of 8 bits is stretched from its 2nd to its 98th percentile.
     """
-    pixels = np.moveaxis(pixels[:3] if len(pixels) >= 3 else pixels[[0, 0, 0]], 0, -1)
-    if pixels.dtype != np.uint8:
-        low, high = np.percentile(pixels[there] if there.any() else pixels, (2, 98))
+    return stretched(pixels, ends_of(pixels, there))
+
+
+def ends_of(pixels: NDArray[Any], there: NDArray[np.bool_]) -> tuple[float, float] | None:
+    """The values of black and white, from those of a scene [bands, h, w]; None of 8 bits."""
+    if pixels.dtype == np.uint8:
+        return None
+    seen = _three(pixels)
+    low, high = np.percentile(seen[there] if there.any() else seen, (2, 98))
+    return float(low), float(high)
+
+
+def stretched(pixels: NDArray[Any], ends: tuple[float, float] | None) -> NDArray[np.uint8]:
+    """Three bands [h, w, 3] between black and white, from those of a scene [bands, h, w]."""
+    pixels = _three(pixels)
+    if ends is not None:
+        low, high = ends
         pixels = (pixels.astype(np.float64) - low) / max(high - low, 1e-9) * 255
     return pixels.clip(0, 255).astype(np.uint8)
+
+
+def _three(pixels: NDArray[Any]) -> NDArray[Any]:
+    """The first three bands [h, w, 3] of [bands, h, w], or the first one three times."""
+    return np.moveaxis(pixels[:3] if len(pixels) >= 3 else pixels[[0, 0, 0]], 0, -1)
 
 
 def _coarse(levels: NDArray[np.uint8], threshold: int) -> NDArray[np.uint8]:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from pipelines.report.measured import FILES, measured_files
 from pipelines.report.places import place_pictures
-from pipelines.report.previews import Picture, level_shown, previews
+from pipelines.report.previews import BYTES, Picture, level_shown, previews
 from pipelines.report.table import as_csv
+from pipelines.report.zoom.placed import placed
+from pipelines.report.zoom.pyramid import pyramids
 from pipelines.results.outcome import SceneOutcome
 from pipelines.results.report import Report, as_json
 from pipelines.runtime.disk import refusals_named
@@ -24,8 +26,8 @@ def write_report(
     """Writes the report, its tables, and figures where asked for.
 
     These are `report.json`, `scores.csv`, `tables.xlsx` and `report.html`; of what was measured,
-    the files of `pipelines.report.measured`; and `errors.gpkg` where scenes with coordinates were
-    scored.
+    the files of `pipelines.report.measured`; `errors.gpkg` where scenes with coordinates were
+    scored; and tiles of the scenes where there is no room for them in the page.
 
     Args:
         folder: Where to; it is made.
@@ -62,7 +64,15 @@ def write_report(
         write_errors(folder, outcomes)
         bands = _bands(report)
         pictures = _pictures(report, outcomes, others, bands)
-        _write(html, render_page(report, pictures, place_pictures(report, outcomes, bands)))
+        places = place_pictures(report, outcomes, bands)
+        found = pyramids(
+            pictures,
+            {outcome.name: outcome for outcome in outcomes},
+            bands,
+            {other.name: other for other in others},
+        )
+        tiles = placed(folder, found, BYTES - sum(picture.size for picture in pictures))
+        _write(html, render_page(report, pictures, places, tiles))
         if report.settings.get("figures"):
             write_figures(folder, report)
     return html

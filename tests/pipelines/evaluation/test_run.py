@@ -51,6 +51,14 @@ def test_globs_and_files_are_scored_too(tool, tmp_path, chosen):
     assert report["pooled"] == whole["pooled"]
 
 
+def test_one_label_may_have_any_name(tool, tmp_path):
+    label = tmp_path / "labels" / "a.tif"
+    moved = label.rename(tmp_path / "drawn by hand.tif")
+    report = scored([str(tmp_path / "tool" / "a.tif")], moved, tmp_path / "out", topology=False)
+    predicted = probability(tmp_path, "a") >= 0.5
+    assert_foreground(scene(report, "a"), by_hand(predicted, tool["a"]))
+
+
 @pytest.mark.parametrize("graded", [True, False])
 def test_masks_and_probabilities_in_other_formats_are_told_apart(tool, tmp_path, graded):
     expected = {}

@@ -160,5 +160,5 @@ def rasters(result: Path) -> dict[str, bytes]:
 def finished(result: Path, expected: dict[str, bytes]) -> bool:
     """Whether a result is complete, its bytes are those expected, and nothing else lies there."""
     return rasters(result) == expected and {path.name for path in result.iterdir()} == {
-        *expected, "manifest.json",
+        *expected, *(name.replace(".tif", ".qml") for name in expected), "manifest.json",
     }  # fmt: skip

@@ -1,7 +1,6 @@
 """The page in a real browser, opened as a file."""
 
 import re
-import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,56 +8,12 @@ import pytest
 
 from pipelines.report.page import render_page
 
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None
-)
-if CHROMIUM is None:
-    pytest.skip("no Chromium is installed", allow_module_level=True)
-
-ARGUMENTS = (
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--no-first-run",
-)  # fmt: skip
 HIT, MISS, ALARM, FOUND = (111, 227, 161), (61, 139, 255), (232, 64, 28), (255, 214, 10)
 BAD = "bad </script><b>&\"'"
 PIXELS = """canvas => {
     const { width, height } = canvas;
     return width ? [...canvas.getContext("2d").getImageData(0, 0, width, height).data] : [];
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def visit(browser, tmp_path):
-    """Opens a page from a file; at the end nothing may have been asked for or complained of."""
-    contexts, complaints, requests = [], [], []
-
-    def opened(html, *, width=1200, height=900, **options):
-        file = tmp_path / "report.html"
-        file.write_text(html, encoding="utf-8")
-        viewport = {"width": width, "height": height}
-        contexts.append(browser.new_context(viewport=viewport, **options))
-        page = contexts[-1].new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(file.as_uri())
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert complaints == []
-    others = [url for url in requests if not url.startswith(("data:", "blob:"))]
-    assert others == [(tmp_path / "report.html").as_uri()] * len(contexts)
 
 
 @pytest.fixture(scope="module")
