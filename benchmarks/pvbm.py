@@ -8,9 +8,11 @@ correlation between the two. PVBM is no dependency of ours: without it there is 
 
 import argparse
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from skimage.morphology import skeletonize
 
@@ -19,6 +21,8 @@ from pipelines.inputs.fundus import sample_of
 from pipelines.measurements.measured import of_tree
 from pipelines.measurements.vessels import vessel_tree
 from tiling.blend import NODATA
+
+Mask = NDArray[np.bool_]
 
 PAIRS = {
     "density": "density",
@@ -32,13 +36,13 @@ PAIRS = {
 """Our name of a number, and what is printed for PVBM's."""
 
 
-def ours(mask, field):
+def ours(mask: Mask, field: Mask) -> Mapping[str, float | None]:
     """Our numbers of a mask in a field of view, both [h, w]."""
     levels = np.where(field, mask.astype(np.uint8), NODATA).astype(np.uint8)
     return of_tree(vessel_tree(levels, field_diameter(field)))
 
 
-def theirs(mask, field):
+def theirs(mask: Mask, field: Mask) -> Mapping[str, float]:
     """PVBM's numbers, by our names."""
     from PVBM.FractalAnalysis import MultifractalVBMs
     from PVBM.GeometricalAnalysis import GeometricalVBMs
@@ -59,7 +63,7 @@ def theirs(mask, field):
     }
 
 
-def main():
+def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pvbm", description=__doc__)
     parser.add_argument(
@@ -74,13 +78,14 @@ def main():
     for path in asked.images:
         label = sample_of(path).label
         field = field_of_view(np.moveaxis(np.asarray(Image.open(path)), -1, 0)).mask
+        assert label is not None, f"{path}: no label beside it"
         mask = np.asarray(Image.open(label).convert("L")) > 127
         pair = []
         for each, of in enumerate((ours, theirs)):
             start = time.perf_counter()
             numbers = of(mask & field, field)
             seconds[each] += time.perf_counter() - start
-            pair.append([float(numbers[name]) for name in PAIRS])
+            pair.append([float(numbers[name] or 0.0) for name in PAIRS])
         rows.append(pair)
         print(path.name, *(f"{a:.4g}/{b:.4g}" for a, b in zip(*pair, strict=True)), flush=True)
     values = np.array(rows)
@@ -92,7 +97,7 @@ def main():
         print(f"| `{name}` | {_spread(a)} | {other} | {_spread(b)} | {r:.2f} |")
 
 
-def _spread(values):
+def _spread(values: NDArray[np.float64]) -> str:
     return f"{values.mean():.4g} ± {values.std(ddof=1):.2g}"
 
 

@@ -61,7 +61,7 @@ def _options(flow: FlowEntry[Any], called: str, words: Sequence[str], errors: Co
         _say(errors, f"{error} See {called} --help")
         sys.exit(2)
     except ValidationError as error:
-        for problem in error.errors():
+        for problem in _told(error):
             option = (
                 "--" + str(problem["loc"][0]).replace("_", "-") + ": " if problem["loc"] else ""
             )
@@ -75,6 +75,16 @@ def _options(flow: FlowEntry[Any], called: str, words: Sequence[str], errors: Co
     if isinstance(values, config):
         return values
     sys.exit(0)  # --help was printed.
+
+
+def _told(error: ValidationError) -> list[Any]:
+    """What is wrong, one thing for each option: of "auto" or a number, what the number lacks."""
+    problems: list[Any] = error.errors()
+    numbers = {one["loc"][0] for one in problems if one["loc"] and one["type"] != "literal_error"}
+    return [
+        one for one in problems
+        if one["type"] != "literal_error" or one["loc"][0] not in numbers
+    ]  # fmt: skip
 
 
 def _run(flow: FlowEntry[Any], values: BaseModel, errors: Console) -> int:

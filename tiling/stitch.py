@@ -144,8 +144,8 @@ def stitch(
                 progress(len(finished))
 
         def predicted(tiles: list[_Tile]) -> list[_Work]:
-            pixels = np.stack([_reflected(tile.pixels, grid.tile) for tile in tiles])
-            valid = np.stack([_reflected(tile.valid, grid.tile) for tile in tiles])
+            pixels = np.stack([reflected(tile.pixels, grid.tile) for tile in tiles])
+            valid = np.stack([reflected(tile.valid, grid.tile) for tile in tiles])
             for tile, fixed in zip(tiles, predict(pixels, valid), strict=True):
                 tile.work.sums.add(tile.window, fixed, tile.valid)
             return [tile.work for tile in tiles]
@@ -252,8 +252,8 @@ def _joined(above: _Rows, new: _Rows, start: int) -> _Rows:
     )
 
 
-def _reflected(array: NDArray[Pixel], tile: int) -> NDArray[Pixel]:
-    """Fills up to [..., tile, tile] by reflection below and to the right."""
+def reflected(array: NDArray[Pixel], tile: int) -> NDArray[Pixel]:
+    """Fills an array [..., h, w] up to [..., tile, tile] by reflection below and to the right."""
     height, width = array.shape[-2:]
     if height == tile and width == tile:
         return array

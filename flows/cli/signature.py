@@ -3,7 +3,8 @@
 import inspect
 import typing
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, TypeVar
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union
 
 from cyclopts import Parameter, Token
 from pydantic import BaseModel, Field
@@ -41,14 +42,15 @@ def with_fields(
 
 def _parameter(config: type[BaseModel], name: str) -> inspect.Parameter:
     field = config.model_fields[name]
+    bare = _bare(field.annotation)
     # Where positional words exist, a list option takes one value each time: it would swallow them.
     takes_many = not any(each in config.model_fields for each in POSITIONAL)
     option = Parameter(
         help=field.description,
         negative_iterable=(),
-        consume_multiple=takes_many and _is_list(field.annotation),
+        consume_multiple=takes_many and _is_list(bare),
         # cyclopts by itself would round 300.5 to 300.
-        converter=_whole_number if field.annotation in (int, int | None) else None,
+        converter=_whole_number if int in (bare, *typing.get_args(bare)) else None,
     )
     return inspect.Parameter(
         name,
@@ -57,20 +59,39 @@ def _parameter(config: type[BaseModel], name: str) -> inspect.Parameter:
         else inspect.Parameter.KEYWORD_ONLY,
         default=field.get_default(),
         # The bare type: the model checks the values, and its errors can be said in one line.
-        annotation=Annotated[field.annotation, option, Field(description=field.description)],
+        annotation=Annotated[bare, option, Field(description=field.description)],
     )
 
 
-def _whole_number(_: Any, tokens: Sequence[Token]) -> int:
-    """Returns the whole number that a word stands for.
+def _whole_number(type_: Any, tokens: Sequence[Token]) -> int | str:
+    """Returns the whole number that a word stands for, or the word if it may stand there itself.
 
     Raises:
-        ValueError: It stands for none.
+        ValueError: It is neither.
     """
+    word = tokens[0].value
+    allowed = [
+        each
+        for inner in typing.get_args(type_)
+        if typing.get_origin(inner) is Literal
+        for each in typing.get_args(inner)
+    ]
+    if word in allowed:
+        return word
     try:
-        return int(tokens[0].value)
+        return int(word)
     except ValueError:
-        raise ValueError(f"{tokens[0].value} is not a whole number.") from None
+        others = "".join(f", nor {each}" for each in allowed)
+        raise ValueError(f"{word} is not a whole number{others}.") from None
+
+
+def _bare(annotation: Any) -> Any:
+    """A type without the limits of its values, also inside of a union."""
+    if typing.get_origin(annotation) is Annotated:
+        return _bare(typing.get_args(annotation)[0])
+    if typing.get_origin(annotation) in (Union, UnionType):
+        return Union[tuple(_bare(each) for each in typing.get_args(annotation))]  # noqa: UP007
+    return annotation
 
 
 def _is_list(annotation: Any) -> bool:

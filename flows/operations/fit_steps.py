@@ -21,8 +21,8 @@ def fit_steps(
     """Finds when another recurrent step would not pay, and writes weights that know it.
 
     Rules are tried on labelled images, which the weights must not have been trained on. The one
-    with the fewest steps is taken whose scores stay within what may be lost. Takes as long as
-    some ten predictions of the images.
+    with the fewest steps is taken whose scores stay within what may be lost. Masks must be
+    nearly those of all steps, too.
 
     Args:
         weights: Shipped weights by name, or a weights file.
@@ -36,7 +36,6 @@ def fit_steps(
     # Imported here: torch takes seconds, and --help should not.
     from pipelines.config.inference import InferDrive, InferRoads
     from pipelines.models.weights import load, save
-    from pipelines.results.progress import Silence
     from pipelines.training.stopping import fitted_rules
 
     console = Console(soft_wrap=True, highlight=False)
@@ -47,12 +46,12 @@ def fit_steps(
         if model.card.task == "vessels"
         else InferRoads(**of_images, white_is_nodata=white_is_nodata)
     )
-    console.print("steps  F1      APLS    clDice  unsure  changing")
-    for found in fitted_rules(
-        model, config, Silence(), lost_f1=lost_f1, lost_topology=lost_topology
-    ):
+    console.print("steps  F1      APLS    clDice  like all: F1  APLS    clDice  unsure  changing")
+    for found in fitted_rules(model, config, lost_f1=lost_f1, lost_topology=lost_topology):
+        label, every = found.to_labels, found.to_all
         console.print(
-            f"{found.steps:5.2f}  {found.f1:.4f}  {found.apls:.4f}  {found.cldice:.4f}  "
+            f"{found.steps:5.2f}  {label.f1:.4f}  {label.apls:.4f}  {label.cldice:.4f}  "
+            f"{every.f1:12.4f}  {every.apls:.4f}  {every.cldice:.4f}  "
             f"{found.rule.unsure:6d}  {found.rule.changing:8d}"
         )
     save(output, model.network, replace(model.card, stopping=found.rule))

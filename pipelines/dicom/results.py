@@ -12,7 +12,7 @@ from pipelines.dicom.source import read_source, software_of
 from pipelines.dicom.structured_report import report_uid, structured_report
 from pipelines.errors import PipelineError
 from pipelines.measurements.vessels import VesselTree
-from pipelines.models.weights import Model, steps_taken
+from pipelines.models.weights import Model, Steps, steps_taken
 from pipelines.results.outcome import SceneOutcome
 from tiling.dicom.names import is_dicom, meta_of, parted
 from tiling.disk import appearing, refusals_named
@@ -29,7 +29,7 @@ FILES = (MASK, REPORT)
 
 
 def with_dicom_results(
-    outcomes: Sequence[SceneOutcome], models: Sequence[Model], steps: int | None
+    outcomes: Sequence[SceneOutcome], models: Sequence[Model], steps: Steps
 ) -> list[SceneOutcome]:
     """The outcomes, with the DICOM files of each photograph that came as DICOM.
 

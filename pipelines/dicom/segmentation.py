@@ -22,7 +22,7 @@ def segmentation_uid(
     source: Any, mask: NDArray[np.uint8], classes: Sequence[str], software: Software
 ) -> str:
     """The UID of a segmentation: that of the same mask of the same photograph is the same."""
-    pixels = hashlib.sha256(np.ascontiguousarray(mask)).hexdigest()
+    pixels = hashlib.sha256(np.ascontiguousarray(mask).data).hexdigest()
     made = software.version, *software.parameters.values()
     return uid_from("segmentation", source.SOPInstanceUID, *classes, *mask.shape, pixels, *made)
 

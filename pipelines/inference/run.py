@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from glob import glob
@@ -25,12 +25,10 @@ from pipelines.inbox.job import Noting, job_over, quarantined_in
 from pipelines.inference.asked import check_asked, check_output
 from pipelines.inference.batch import run_batch, run_scenes, some_inside
 from pipelines.inference.estimate import estimate_batch
+from pipelines.inference.items import items_of
 from pipelines.inference.measuring import measured
 from pipelines.inference.predictor import predictor_for
-from pipelines.inputs.discovery import check_names, fundus_inputs, rasters_in, road_inputs
-from pipelines.inputs.labels import Labelling, labelling_of
-from pipelines.inputs.normalisation import WantedRange
-from pipelines.inputs.opening import Reading
+from pipelines.inputs.discovery import check_names, rasters_in
 from pipelines.inputs.scene_input import SceneInput
 from pipelines.lines.joining import with_joined
 from pipelines.measurements.zones import Disc, discs_of
@@ -62,23 +60,7 @@ def infer_roads(config: InferRoads, progress: Progress) -> Result:
         PipelineError: Nothing was run: see `pipelines.inference.batch.run_batch`.
     """
     check_asked(config)
-
-    def items(models: list[Model], scenes: list[str]) -> list[SceneInput]:
-        card = models[0].card
-        reading = Reading(
-            bands=config.band_indexes or len(card.mean),
-            gsd=config.gsd or card.ground_sampling_distance,
-            gsd_wanted=config.gsd is not None,
-            pixel_told=config.pixel_size,
-            any_scale=config.any_scale,
-            area=config.aoi,
-            white_is_nodata=config.white_is_nodata,
-            labelling=_labelling(config, models),
-            value_range=_value_range(config, models),
-        )
-        return road_inputs(scenes, config.labels, reading)
-
-    return _infer(config, "roads", ROADS_INBOX, items, progress)
+    return _infer(config, "roads", ROADS_INBOX, progress)
 
 
 def infer_drive(config: InferDrive, progress: Progress) -> Result:
@@ -97,21 +79,7 @@ def infer_drive(config: InferDrive, progress: Progress) -> Result:
         raise DataError(
             f"{source}: no such folder of masks; check --field, or give whole or derived"
         )
-
-    def items(models: list[Model], scenes: list[str]) -> list[SceneInput]:
-        card = models[0].card
-        reading = Reading(
-            bands=config.band_indexes or len(card.mean),
-            field_diameters=card.field_diameters,
-            scale=config.scale,
-            field_source=source,
-            micrometres=config.micrometres_per_pixel,
-            labelling=_labelling(config, models),
-            value_range=_value_range(config, models),
-        )
-        return fundus_inputs(scenes, config.labels, reading)
-
-    return _infer(config, "vessels", FUNDUS_INBOX, items, progress)
+    return _infer(config, "vessels", FUNDUS_INBOX, progress)
 
 
 def _beginning(config: InferRoads | InferDrive) -> list[str]:
@@ -144,7 +112,6 @@ def _infer(
     config: InferRoads | InferDrive,
     task: Task,
     inbox: str,
-    items_for: Callable[[list[Model], list[str]], list[SceneInput]],
     progress: Progress,
 ) -> Result:
     start = time.perf_counter()
@@ -159,7 +126,7 @@ def _infer(
         config = config.model_copy(update={"steps": AUTO, "part_size": part_size})
     scenes = _beginning(config)
     nothing = _nothing_in(scenes, config.scenes, inbox)
-    items = [] if nothing else items_for(models, scenes)
+    items = [] if nothing else items_of(config, models, scenes)
     if config.dry_run:
         left = {}
         if config.inbox:
@@ -323,18 +290,6 @@ def report_of(
         else (),
         failed=failed,
     )
-
-
-def _labelling(config: InferRoads | InferDrive, models: list[Model]) -> Labelling:
-    pixel_told = config.pixel_size if isinstance(config, InferRoads) else None
-    return labelling_of(len(models[0].card.classes), config.ignored_values, config, pixel_told)
-
-
-def _value_range(config: InferRoads | InferDrive, models: list[Model]) -> WantedRange:
-    """The range that is asked for, or else the one that the weights were trained with."""
-    if config.value_range == AUTO:
-        return AUTO
-    return config.value_ends or models[0].card.value_range
 
 
 def _check_bands(config: InferRoads | InferDrive, models: list[Model]) -> None:

@@ -1,18 +1,33 @@
-"""Finds the rule by which tiles stop before the last step, on images with labels."""
+"""Finds the rule by which tiles stop before the last step, on images with labels.
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
+Every tile is predicted once with all steps. What a rule would have made of them is then put
+together from those.
+"""
 
-from pipelines.config.base import AUTO
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
 from pipelines.config.inference import InferDrive, InferRoads
 from pipelines.errors import PipelineError
-from pipelines.inference.run import infer_drive, infer_roads
+from pipelines.inference.items import items_of
+from pipelines.inference.predictor import NetworkPredictor, predictor_for
+from pipelines.inference.scene import grid_of
+from pipelines.inference.stepping.stopping import going_on
+from pipelines.inputs.labels import IGNORE_INDEX
+from pipelines.inputs.scene_input import OpenedScene
 from pipelines.models.stopping import StopRule
-from pipelines.models.weights import Model, save
-from pipelines.results.progress import Progress
-from pipelines.scores.scores import score_at
+from pipelines.models.weights import Model
+from pipelines.scores.counts import together
+from pipelines.scores.curve import HALF
+from pipelines.scores.topology import TopologyCounter, TopologyCounts
+from tiling.blend import NODATA, BlendWeights
+from tiling.grid import Grid
+from tiling.stitch import reflected
+from tiling.window import Window
 
 UNSURE = (64_000, 32_000, 16_000, 8_000, 4_000, 2_000, 0)
 """What is tried for `StopRule.unsure`, the cheapest first."""
@@ -20,53 +35,109 @@ UNSURE = (64_000, 32_000, 16_000, 8_000, 4_000, 2_000, 0)
 CHANGING = (1_000_000, 3_200, 1_600, 800, 400, 200, 100, 0)
 """The same for `StopRule.changing`; the first takes two steps at most."""
 
-TOPOLOGY = ("topology.apls", "topology.cldice")
+LIKENESS = 0.99
+"""What F1, APLS and clDice must be, with the mask of all steps as the label."""
+
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Tried:
-    """What a rule costs and scores.
+class Compared:
+    """Masks of all images against others.
 
     Attributes:
-        rule: The rule.
-        steps: Steps that a pixel's tiles took, on average.
-        f1: F1 of all scenes' pixels together.
-        apls: Of all scenes together.
-        cldice: Of all scenes together.
+        f1: Of all pixels together.
+        apls: Of all images together.
+        cldice: Of all images together.
     """
 
-    rule: StopRule
-    steps: float
     f1: float
     apls: float
     cldice: float
 
-    def within(self, full: "Tried", f1: float, topology: float) -> bool:
-        """Whether it loses no more than this against all steps."""
-        return (
-            self.f1 >= full.f1 - f1
-            and self.apls >= full.apls - topology
-            and self.cldice >= full.cldice - topology
-        )
+    def all_at_least(self, f1: float, apls: float, cldice: float) -> bool:
+        """Whether none is below."""
+        return self.f1 >= f1 and self.apls >= apls and self.cldice >= cldice
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What a rule costs and gives.
+
+    Attributes:
+        rule: The rule.
+        steps: Steps that a tile takes, on average.
+        to_labels: Its masks against the labels.
+        to_all: Its masks against those of all steps.
+    """
+
+    rule: StopRule
+    steps: float
+    to_labels: Compared
+    to_all: Compared
+
+
+@dataclass(frozen=True)
+class _Image:
+    """An image as the network sees it, after every step.
+
+    Attributes:
+        weights: Blend weights of its tiles.
+        tiles: Where they lie.
+        fixed: Probabilities in fixed point [n, steps, classes, t, t].
+        label: Where its label is foreground [h, w].
+        counted: Which pixels count [h, w].
+        metres: Side of a pixel, where it is known.
+    """
+
+    weights: BlendWeights
+    tiles: Sequence[Window]
+    fixed: NDArray[np.uint16]
+    label: Mask
+    counted: Mask
+    metres: float | None
+
+    def taken(self, rule: StopRule) -> NDArray[np.int64]:
+        """The steps that each tile takes [n]."""
+        taken = np.ones(len(self.tiles), np.int64)
+        moving, before = np.arange(len(self.tiles)), None
+        for step in range(self.fixed.shape[1] - 1):
+            fixed = torch.from_numpy(self.fixed[moving, step].astype(np.int32))
+            on = going_on(rule, fixed, before).numpy()
+            moving, before = moving[on], fixed[torch.from_numpy(on)]
+            taken[moving] += 1
+        return taken
+
+    def mask(self, taken: NDArray[np.int64]) -> Mask:
+        """The mask at one half [h, w] where each tile takes so many steps."""
+        height, width = self.label.shape
+        sums = np.zeros((self.fixed.shape[2], height, width), self.weights.dtype)
+        for tile, fixed, steps in zip(self.tiles, self.fixed, taken, strict=True):
+            rows, columns = tile.slices(Window(0, 0, height, width))
+            part = fixed[steps - 1][:, : tile.height, : tile.width]
+            sums[:, rows, columns] += part * self.weights.tile
+        levels = together(self.weights.levels(sums, Window(0, 0, height, width)))
+        mask: Mask = (levels >= HALF) & (levels != NODATA) & self.counted
+        return mask
 
 
 def fitted_rules(
     model: Model,
     config: InferRoads | InferDrive,
-    progress: Progress,
     *,
     lost_f1: float = 0.001,
     lost_topology: float = 0.005,
 ) -> Iterator[Tried]:
     """Tries rules, the last of which is the cheapest that loses next to nothing.
 
-    First all steps are taken, then `StopRule.changing` is lowered until the scores are kept, and
-    then `StopRule.unsure`.
+    First all steps are taken. Then `StopRule.changing` is lowered until the scores are kept and
+    the masks are like those of all steps, and then `StopRule.unsure`. Labels alone would not do:
+    on few images a step may change much and gain nothing by chance.
 
     Args:
         model: A recurrent network with its weights.
-        config: What is to be predicted and scored: images that the network was not trained on.
-        progress: Who is told.
+        config: Images with labels, which the network was not trained on. They have to fit into
+            memory: a megapixel takes about 20 MB.
         lost_f1: How much of the F1 may be lost.
         lost_topology: The same of APLS and clDice.
 
@@ -74,55 +145,100 @@ def fitted_rules(
         What each came to.
 
     Raises:
-        PipelineError: The network has only one step, or no scene could be scored.
+        PipelineError: The network has only one step, or an image has no label.
     """
     if model.network.one_shot or model.network.steps < 2:
         raise PipelineError(f"{model.name}: takes one step, so there is none to leave out")
-    with TemporaryDirectory() as folder:
+    config = config.model_copy(update={"save_steps": True, "steps": None})
+    predictor = predictor_for([model], config)
+    images = []
+    for item in items_of(config, [model], config.scenes):
+        with item.open() as opened:
+            if opened.label is None:
+                raise PipelineError(f"{item.source}: no label was found; give --labels")
+            images.append(_seen(opened, grid_of(opened.seen, config), predictor))
+    every = [image.mask(np.full(len(image.tiles), predictor.steps)) for image in images]
+    yield (full := _tried(StopRule(0, 0), images, every))
 
-        def tried(rule: StopRule) -> Tried:
-            return _tried(model, rule, config, Path(folder), progress)
+    def fits(tried: Tried) -> bool:
+        kept = full.to_labels
+        return tried.to_all.all_at_least(LIKENESS, LIKENESS, LIKENESS) and (
+            tried.to_labels.all_at_least(
+                kept.f1 - lost_f1, kept.apls - lost_topology, kept.cldice - lost_topology
+            )
+        )
 
-        yield (full := tried(StopRule(0, 0)))
-        kept = full
-        for changing in CHANGING[:-1]:
-            yield (kept := tried(StopRule(0, changing)))
-            if kept.within(full, lost_f1, lost_topology):
-                break
-        else:
-            kept = full
-        for unsure in UNSURE[:-1]:
-            yield (last := tried(StopRule(unsure, kept.rule.changing)))
-            if last.within(full, lost_f1, lost_topology):
-                return
-        yield kept
+    best = full
+    for changing in CHANGING[:-1]:
+        yield (tried := _tried(StopRule(0, changing), images, every))
+        if fits(tried):
+            best = tried
+            break
+    for unsure in UNSURE[:-1]:
+        yield (tried := _tried(StopRule(unsure, best.rule.changing), images, every))
+        if fits(tried):
+            return
+    yield best
 
 
-def _tried(
-    model: Model,
-    rule: StopRule,
-    config: InferRoads | InferDrive,
-    folder: Path,
-    progress: Progress,
-) -> Tried:
-    weights = folder / f"{model.name}.safetensors"
-    save(weights, model.network, replace(model.card, stopping=rule))
-    changes = {
-        "model": [str(weights)], "steps": AUTO, "output": folder / "run", "overwrite": True,
-        "topology": True, "measurements": False,
-    }  # fmt: skip
-    if isinstance(config, InferDrive):
-        report = infer_drive(config.model_copy(update=changes), progress).report
-    else:
-        report = infer_roads(config.model_copy(update=changes), progress).report
-    if report.pooled is None or report.failed:
-        said = report.failed[0].error if report.failed else "no label was found; give --labels"
-        raise PipelineError(f"{', '.join(config.scenes)}: cannot be scored ({said})")
-    pixels = [scene.height * scene.width for scene in report.scenes]
-    steps = sum(
-        (scene.mean_steps or 0) * share for scene, share in zip(report.scenes, pixels, strict=True)
-    ) / sum(pixels)
-    f1, apls, cldice = (
-        score_at(report.pooled, path) or 0.0 for path in ("foreground.f1", *TOPOLOGY)
+def _seen(opened: OpenedScene, grid: Grid, predictor: NetworkPredictor) -> _Image:
+    """Predicts an image with all steps."""
+    assert opened.label is not None
+    seen, scene = opened.seen, opened.scene
+    predict = predictor.scaled_from(opened.value_range)
+    tiles, fixed = [], []
+    there = np.zeros((seen.height, seen.width), bool)
+    whole = Window(0, 0, seen.height, seen.width)
+    for row in grid.rows:
+        read = []
+        for column in grid.columns:
+            tile = Window(row, column, grid.tile_height, grid.tile_width)
+            pixels, valid = seen.read(tile)
+            there[tile.slices(whole)] |= valid
+            if valid.any():
+                tiles.append(tile)
+                read.append((reflected(pixels, grid.tile), reflected(valid, grid.tile)))
+        if read:
+            found = predict(*(np.stack(part) for part in zip(*read, strict=True)))
+            fixed.append(found.reshape(len(found), predictor.steps, -1, *found.shape[-2:]))
+    classes = opened.label.read(Window(0, 0, scene.height, scene.width))
+    # The nearest pixel of the label, where the network sees the image at another scale.
+    rows, columns = (
+        ((np.arange(there_) + 0.5) * of / there_).astype(np.int64)
+        for there_, of in ((seen.height, scene.height), (seen.width, scene.width))
     )
-    return Tried(rule, steps, f1, apls, cldice)
+    classes = classes[rows[:, None], columns[None]]
+    counted = there & (classes != IGNORE_INDEX)
+    pixel = opened.pixel
+    return _Image(
+        BlendWeights(grid), tiles, np.concatenate(fixed), (classes > 0) & counted, counted,
+        None if pixel is None else pixel.side * scene.height / seen.height,
+    )  # fmt: skip
+
+
+def _tried(rule: StopRule, images: Sequence[_Image], every: Sequence[Mask]) -> Tried:
+    taken = [image.taken(rule) for image in images]
+    masks = [image.mask(steps) for image, steps in zip(images, taken, strict=True)]
+    return Tried(
+        rule,
+        float(np.concatenate(taken).mean()),
+        _compared(images, masks, [image.label for image in images]),
+        _compared(images, masks, every),
+    )
+
+
+def _compared(images: Sequence[_Image], masks: Sequence[Mask], truth: Sequence[Mask]) -> Compared:
+    both = drawn = 0
+    topology = TopologyCounts()
+    for image, mask, label in zip(images, masks, truth, strict=True):
+        both += int((mask & label).sum())
+        drawn += int(mask.sum()) + int(label.sum())
+        counter = TopologyCounter(mask.shape[0], mask.shape[1], image.metres)
+        left_out = ~image.counted
+        found, wanted = (np.where(left_out, np.uint8(NODATA), one) for one in (mask, label))
+        counter.add(Window(0, 0, mask.shape[0], mask.shape[1]), found, wanted)
+        topology += counter.counts()
+    scores = topology.scores()
+    # Where nothing is drawn there is nothing to lose.
+    apls, cldice = (float(np.nan_to_num(one, nan=1.0)) for one in (scores.apls, scores.cldice))
+    return Compared(2 * both / drawn if drawn else 1.0, apls, cldice)

@@ -54,7 +54,7 @@ def test_bad_scenes_are_named_in_a_line_each_and_the_others_finish(outcome):
         "measurements.csv", "uncertain.csv",
     }  # fmt: skip
     assert {p.name for p in (folder / "out" / "scene").iterdir()} == {
-        "mask.tif", "probability.tif", "manifest.json",
+        "mask.tif", "mask.qml", "probability.tif", "probability.qml", "manifest.json",
     }  # fmt: skip
 
 
@@ -96,7 +96,9 @@ def test_wrong_usage_is_status_2_and_one_line(words, named, tmp_path):
         (["--min-size", "2km"], "--min-size: '2km' does not fit its description: Remove specks"),
         (["--min-size", "2km"], "for example 25m2. See"),
         (["--tile", "300.5"], "for --tile: 300.5 is not a whole number."),
-        (["--steps", "0.5"], "for --steps: 0.5 is not a whole number."),
+        (["--steps", "0.5"], "for --steps: 0.5 is not a whole number, nor auto."),
+        (["--steps", "0"], "--steps: Input should be greater than or equal to 1. See"),
+        (["--threshold", "2"], "--threshold: Input should be less than or equal to 1. See"),
         (["--gsd", "0"], "--gsd"),
         (["--workers=-1"], "--workers"),
         (["--batch", "1"], "--batch"),

@@ -28,7 +28,8 @@ def decoded(name: str, called: str, header: Header) -> Pixels:
     file, frame = parted(name)
     with pydicom_named(called):
         import pydicom
-        from pydicom.pixels import apply_color_lut, pixel_array
+        from pydicom.pixels.processing import apply_color_lut
+        from pydicom.pixels.utils import pixel_array
 
         data = pydicom.dcmread(file)
         pixels: Pixels = pixel_array(data, index=(frame or 1) - 1)
@@ -37,7 +38,8 @@ def decoded(name: str, called: str, header: Header) -> Pixels:
             _without_padding(data)
             pixels = apply_color_lut(pixels, data)[..., :3]
             bits = 8 * pixels.dtype.itemsize
-    full = _stretched(pixels, bits)
+    # A palette may have entries of 16 bits for indices of 8: the picture keeps to its own type.
+    full = _brought(_stretched(pixels, bits), dtype_of(header))
     if header.photometric == "MONOCHROME1":
         full = np.iinfo(full.dtype).max - full
     return full[None] if header.photometric in GREY else np.moveaxis(full, -1, 0).copy()
@@ -58,6 +60,16 @@ def _without_padding(data: Any) -> None:
         told = data.get(f"{colour}PaletteColorLookupTableData")
         if told is not None and len(told) == entries + 1:
             setattr(data, f"{colour}PaletteColorLookupTableData", told[:entries])
+
+
+def _brought(pixels: Pixels, dtype: np.dtype[Any]) -> Pixels:
+    """Pixels over the full range of their type, as another type."""
+    if pixels.dtype == dtype:
+        return pixels
+    found: Pixels = (
+        (pixels >> 8).astype(np.uint8) if dtype == np.uint8 else pixels.astype(np.uint16) * 257
+    )
+    return found
 
 
 def _stretched(pixels: Pixels, bits: int) -> Pixels:

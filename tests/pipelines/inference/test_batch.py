@@ -59,8 +59,8 @@ def test_a_bad_scene_leaves_no_file(run, name):
 
 def test_nothing_lies_beside_the_results(run):
     assert sorted(path.name for path in run[1].rglob("*")) == [
-        "a", "manifest.json", "manifest.json", "mask.tif", "mask.tif", "probability.tif",
-        "probability.tif", "z",
+        "a", "manifest.json", "manifest.json", "mask.qml", "mask.qml", "mask.tif", "mask.tif",
+        "probability.qml", "probability.qml", "probability.tif", "probability.tif", "z",
     ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from pipelines.scores.curve import HALF
 from pipelines.scores.scores import by_path
 from tests.pipelines.scores.scored_scenes import CORNERS, corner, reported, scenes, scored
 
-BY_THRESHOLD = ("best", "break_even", "roc_auc", "average_precision", "calibration")
+BY_THRESHOLD = ("best", "break_even", "roc_auc", "average_precision", "calibration", "certainty")
 """Groups that take all thresholds."""
 
 

@@ -68,6 +68,17 @@ def test_a_palette_becomes_its_colours(tmp_path):
     assert pixels[:, 1, 0].tolist() == [9, 8, 7]
 
 
+def test_a_palette_of_sixteen_bits_keeps_the_type_of_its_pixels(tmp_path):
+    data = dataset(np.array([[0, 1]], np.uint8), photometric="PALETTE COLOR")
+    for name, values in (("Red", (0, 65535)), ("Green", (256, 32896)), ("Blue", (0, 255))):
+        setattr(data, f"{name}PaletteColorLookupTableDescriptor", [2, 0, 16])
+        table = np.array(values, "<u2").tobytes()
+        setattr(data, f"{name}PaletteColorLookupTableData", table)
+    pixels = read(write(tmp_path / "eye.dcm", data))
+    assert pixels.dtype == np.uint8
+    assert pixels[:, 0].tolist() == [[0, 255], [1, 128], [0, 0]]
+
+
 def test_twelve_bits_are_stretched_over_sixteen(tmp_path):
     grey = np.array([[0, 2048, 4095, 0]], np.uint16)
     path = write(tmp_path / "eye.dcm", dataset(grey, bits=12))
