@@ -130,7 +130,7 @@ def test_a_prediction_is_scored_against_lines(scene, write_raster, monkeypatch, 
     pages = []
     monkeypatch.setattr(
         "pipelines.report.page.render_page",
-        lambda report, pictures, places: pages.append(pictures) or "",
+        lambda report, pictures, *others: pages.append(pictures) or "",
     )
     found = ROAD.copy()
     found[23:30] = 0
