@@ -212,7 +212,7 @@ def test_the_png_is_white_on_foreground_and_black_elsewhere(predicted, drawn, mi
     assert (pixels[~drawn[1]] == 0).all()
     np.testing.assert_array_equal(pixels, np.where(read(done.mask)[0] == 1, 255, 0))
     assert sorted(path.name for path in done.mask.parent.iterdir()) == [
-        "manifest.json", "mask.png", "mask.tif", "probability.tif",
+        "manifest.json", "mask.png", "mask.qml", "mask.tif", "probability.qml", "probability.tif",
     ]  # fmt: skip
 
 
