@@ -65,7 +65,7 @@ def test_a_table_gets_every_window_of_the_final_mask(
     assert made[0].windows == sorted(made[0].windows)
     assert len(made[0].windows) == 9
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "areas.csv", "manifest.json", "mask.tif", "probability.tif",
+        "areas.csv", "manifest.json", "mask.qml", "mask.tif", "probability.qml", "probability.tif",
     ]  # fmt: skip
 
 
