@@ -32,7 +32,7 @@ def decoded(name: str, called: str, header: Header) -> Pixels:
         from pydicom.pixels.utils import pixel_array
 
         data = pydicom.dcmread(file)
-        pixels: Pixels = pixel_array(data, index=(frame or 1) - 1)
+        pixels: Any = pixel_array(data, index=(frame or 1) - 1)
         bits = header.bits
         if header.photometric == "PALETTE COLOR":
             _without_padding(data)
@@ -66,9 +66,8 @@ def _brought(pixels: Pixels, dtype: np.dtype[Any]) -> Pixels:
     """Pixels over the full range of their type, as another type."""
     if pixels.dtype == dtype:
         return pixels
-    found: Pixels = (
-        (pixels >> 8).astype(np.uint8) if dtype == np.uint8 else pixels.astype(np.uint16) * 257
-    )
+    wider = pixels.astype(np.uint16)
+    found: Pixels = (wider >> 8).astype(np.uint8) if dtype == np.uint8 else wider * np.uint16(257)
     return found
 
 
@@ -78,4 +77,5 @@ def _stretched(pixels: Pixels, bits: int) -> Pixels:
     top, full = 2**bits - 1, int(np.iinfo(dtype).max)
     if top == full:
         return pixels.astype(dtype, copy=False)
-    return ((pixels.astype(np.uint32) & top) * full // top).astype(dtype)
+    stretched: Pixels = ((pixels.astype(np.uint32) & top) * full // top).astype(dtype)
+    return stretched
