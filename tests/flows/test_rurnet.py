@@ -109,7 +109,12 @@ def test_a_shell_completes_commands_options_values_and_files(complete):
     assert set(complete("")) == {name for name in FLOWS | TOOLS if not name.startswith("-")}
     assert complete("infer-") == ["infer-roads", "infer-drive"]
     assert complete("infer-roads", "sce") == ["scene.tif"]
-    assert complete("infer-roads", "scene.tif", "--d") == ["--dtype", "--device", "--dry-run"]
+    assert complete("infer-roads", "scene.tif", "--d") == [
+        "--dtype",
+        "--device",
+        "--dry-run",
+        "--deadline",
+    ]
     assert complete("infer-roads", "--dtype", "") == ["uint8", "float32"]
     assert complete("infer-roads", "--labels", "sce") == ["scene.tif"]
     assert complete("export", "sce") == ["scene.tif"]
