@@ -151,6 +151,7 @@ def command(*arguments):
     )  # fmt: skip
 
 
+@pytest.mark.soak
 def test_the_command_exports_shipped_weights_quietly(tmp_path):
     path = tmp_path / "roads.onnx"
     path.write_text("an earlier file")

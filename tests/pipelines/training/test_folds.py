@@ -288,6 +288,7 @@ def test_overwriting_leaves_no_fold_of_an_earlier_cross_validation(roads, folder
     assert (folder / "roads.safetensors").is_file()
 
 
+@pytest.mark.soak
 def test_fundi_are_cross_validated_too(tmp_path):
     data = write_drive_folder(tmp_path / "DRIVE", train=2, test=1, labelled_test=False)
     for path in (path for path in data.rglob("*") if path.is_file()):

@@ -144,6 +144,7 @@ def test_however_the_work_is_cut_the_bytes_are_the_same(run, words, tmp_path, cu
         assert (tmp_path / "scene" / name).read_bytes() == ours
 
 
+@pytest.mark.soak
 def test_workers_make_the_same_bytes(run, words, tmp_path):
     run_command(
         tmp_path, words["scenes"][0], "--model", words["model"][0], "--tile", 64, "--overlap", 16,
