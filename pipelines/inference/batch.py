@@ -77,7 +77,7 @@ def run_scenes(
     check_output(output)
     ahead = tiles_ahead(items, settings, output)
     progress.expect(ahead)
-    with workers_for(models, settings, output, _whole(ahead)) as workers:
+    with workers_for(models, settings, output, _each(ahead)) as workers:
 
         def run(item: SceneInput) -> SceneOutcome:
             def work() -> SceneOutcome:
@@ -100,10 +100,11 @@ def run_scenes(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _whole(ahead: Mapping[str, int | None]) -> int:
-    """Tiles of all scenes; those that were not counted are taken to be like the others."""
+def _each(ahead: Mapping[str, int | None]) -> list[int]:
+    """Tiles of each scene; those that were not counted are taken to be like the others."""
     counted = [tiles for tiles in ahead.values() if tiles is not None]
-    return round(sum(counted) * len(ahead) / len(counted)) if counted else 0
+    mean = round(sum(counted) / len(counted)) if counted else 0
+    return [mean if tiles is None else tiles for tiles in ahead.values()]
 
 
 def some_inside(outcomes: list[SceneOutcome]) -> list[SceneOutcome]:

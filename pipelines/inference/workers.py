@@ -89,7 +89,7 @@ class Workers(Protocol):
 
 @contextmanager
 def workers_for(
-    models: Sequence[Model], settings: PredictionSettings, output: Path, tiles: int
+    models: Sequence[Model], settings: PredictionSettings, output: Path, tiles: Sequence[int]
 ) -> Iterator[Workers]:
     """Starts or finds who computes, and lets them go in the end.
 
@@ -97,7 +97,7 @@ def workers_for(
         models: What predicts.
         settings: Who is asked for, and how long it may take.
         output: What all must share.
-        tiles: How many there are to be done.
+        tiles: How many there are to be done, of each scene.
 
     Raises:
         PipelineError: No such device, no such scheduler, or workers that differ or do not share
@@ -109,7 +109,8 @@ def workers_for(
         )
         predictor = predictor_for(models, settings)
         seconds = settings.seconds(datetime.now())
-        pace = Pace(stop_rule(models[0]), predictor.steps, seconds, tiles, told)
+        rule, whole = stop_rule(models[0]), sum(tiles)
+        pace = Pace(rule, predictor.steps, seconds, whole, len(tiles), told)
         yield PacedProcess(device_kind(settings.device), predictor, pace)
         return
     if not settings.workers and settings.scheduler is None:

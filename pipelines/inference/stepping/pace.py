@@ -22,8 +22,14 @@ _KEPT = 400
 _RECENT_S = 60.0
 """So long the speed is looked back at, at least over two groups: the machine's load changes."""
 
-_REST = 0.1
-"""What is done of a scene besides its tiles, as a share of their time, until it is known."""
+_PUT_TOGETHER = 0.2
+"""What putting a tile's pixels together takes, in steps of a tile, until it is known."""
+
+_AT_THE_END = 0.05
+"""What measuring a tile's pixels takes at the end of a run, in steps of a tile."""
+
+_PICTURES = 5
+"""What a scene takes in the report, and the report itself, in steps of a tile."""
 
 _TOO_LONG = 1.1
 """From so many times the time that is left on, a run is refused."""
@@ -69,6 +75,7 @@ class Pace:
         most: Steps that a tile takes at most.
         seconds: Until when the run has to be over, from now on.
         tiles: How many there are to be done.
+        scenes: Of how many scenes.
         told: What was asked for, for errors.
         clock: Tells the time in seconds.
     """
@@ -79,6 +86,7 @@ class Pace:
         most: int,
         seconds: float,
         tiles: int,
+        scenes: int,
         told: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -86,6 +94,7 @@ class Pace:
         self._end = clock() + seconds
         self._most = most
         self._left = self._whole = tiles
+        self._at_end = _AT_THE_END * tiles + _PICTURES * (scenes + 1)
         self._told = told
         self._rules = [StopRule(0, 0), rule]
         gate = max(rule.unsure, 4000)
@@ -171,6 +180,7 @@ class Pace:
     def _rest_left(self, per_step: float) -> float:
         """Seconds of what else there is to do."""
         tiles = self._whole - self._rested_tiles
+        each = _PUT_TOGETHER * per_step
         if self._rested_tiles:
-            return self._rest / self._rested_tiles * tiles
-        return _REST * per_step * tiles * 2
+            each = self._rest / self._rested_tiles
+        return each * tiles + self._at_end * per_step

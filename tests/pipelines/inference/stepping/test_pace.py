@@ -21,7 +21,7 @@ class Machine:
 
     def __init__(self, seconds, tiles=500, speed=1.0):
         self.now, self.speed, self.tiles = 0.0, speed, tiles
-        self.pace = Pace(OWN, 3, seconds, tiles, "--budget", clock=lambda: self.now)
+        self.pace = Pace(OWN, 3, seconds, tiles, 2, "--budget", clock=lambda: self.now)
         self.rules = []
 
     def group(self):
