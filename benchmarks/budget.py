@@ -114,7 +114,8 @@ def picture_of(points: Sequence[Point]) -> Figure:
                 at = sum(point.cost) / len(point.cost), point.scores[index]
                 if point.steps == "auto":
                     axes.plot(*at, "*", markersize=14, color=line.get_color())
-                axes.annotate(point.steps, at, xytext=(5, 5), textcoords="offset points")
+                beside = (4, -15) if point.steps == "auto" else (5, 5)
+                axes.annotate(point.steps, at, xytext=beside, textcoords="offset points")
         axes.set(xlabel="processor seconds per megapixel", title=name, xlim=(0, None))
         axes.grid(alpha=0.3)
     figure.axes[0].legend(loc="lower right")
