@@ -88,7 +88,8 @@ class _Kept:
             status = self._process.wait()
             if self._ended.wait(_AGAIN_AFTER_S):
                 return
-            print(f"The Prefect server at {self._url} ended ({status}); it is started again")
+            said = f"The Prefect server at {self._url} ended ({status}); it is started again"
+            print(said, flush=True)
             try:
                 self._process = _start(self._url)
             except ServerError as error:
