@@ -9,6 +9,7 @@ correlation between the two. PVBM is no dependency of ours: without it there is 
 import argparse
 import time
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -70,9 +71,7 @@ def main() -> None:
         "images", type=Path, nargs="+", help="photographs, with labels beside as data sets have"
     )
     asked = parser.parse_args()
-    try:
-        import PVBM  # noqa: F401
-    except ImportError:
+    if find_spec("PVBM") is None:
         parser.exit(0, "PVBM is not installed: pip install pvbm, in an environment of its own\n")
     rows, seconds = [], [0.0, 0.0]
     for path in asked.images:

@@ -3,6 +3,8 @@
 import inspect
 import typing
 from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import or_
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union
 
@@ -90,7 +92,7 @@ def _bare(annotation: Any) -> Any:
     if typing.get_origin(annotation) is Annotated:
         return _bare(typing.get_args(annotation)[0])
     if typing.get_origin(annotation) in (Union, UnionType):
-        return Union[tuple(_bare(each) for each in typing.get_args(annotation))]  # noqa: UP007
+        return reduce(or_, (_bare(each) for each in typing.get_args(annotation)))
     return annotation
 
 

@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +76,8 @@ def catalogue(run: Path, taken: datetime | None = None) -> Path:
 
 
 def _check_installed() -> None:
-    try:
-        import pystac  # noqa: F401
-    except ImportError as error:
-        raise PipelineError("a STAC catalogue needs pystac: pip install 'rurnet[stac]'") from error
+    if find_spec("pystac") is None:
+        raise PipelineError("a STAC catalogue needs pystac: pip install 'rurnet[stac]'")
 
 
 def _write(path: Path, contents: Mapping[str, Any]) -> None:
