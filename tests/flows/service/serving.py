@@ -10,6 +10,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Queue
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -87,8 +88,16 @@ class Served:
     def send(self, method: str, path: str, content: dict) -> list[dict]:
         body, headers = json.dumps(content).encode(), {"content-type": "application/json"}
         request = Request(f"{self.url}/{path}", body, headers, method=method)
-        with urlopen(request, timeout=20) as reply:
-            return json.loads(reply.read() or "[]")
+        for again in range(10, -1, -1):
+            try:
+                with urlopen(request, timeout=20) as reply:
+                    return json.loads(reply.read() or "[]")
+            except HTTPError as error:
+                # Its database is locked for now: Prefect's own client asks again, too.
+                if error.code != 503 or not again:
+                    raise
+                time.sleep(1)
+        raise AssertionError("the last try returns or raises")
 
     def deployment(self, name: str) -> dict:
         return next(d for d in self.read("deployments/filter") if d["name"] == name)
