@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 
 import numpy as np
@@ -197,7 +197,9 @@ def _add(
         ]
         pixels = _halved(finer)
     pictures = {"image": _jpeg(pixels.image)}
-    pictures |= {pane: encoded(colours[pane][codes]) for pane, codes in pixels.drawn.items()}
+    pictures |= {
+        pane: encoded(_coloured(codes, colours[pane])) for pane, codes in pixels.drawn.items()
+    }
     tiles.append(Tile(level, row, column, pictures))
     return pixels
 
@@ -210,24 +212,29 @@ def _halved(finer: Sequence[Sequence[_Pixels | None]]) -> _Pixels:
     def joined(part: Callable[[_Pixels], NDArray[np.uint8]]) -> NDArray[np.uint8]:
         return np.concatenate([np.concatenate([part(one) for one in row], 1) for row in rows])
 
-    image = _in_fours(joined(lambda one: one.image)).mean(axis=(1, 3))
-    panes = rows[0][0].drawn
+    a, b, c, d = (one.astype(np.uint16) for one in _fours(joined(lambda one: one.image)))
+    image = ((a + b + c + d + 2) // 4).astype(np.uint8)
     drawn = {
-        pane: _in_fours(joined(partial(_of_pane, pane)))[..., 0].max(axis=(1, 3)) for pane in panes
+        pane: reduce(np.maximum, _fours(joined(partial(_of_pane, pane))))
+        for pane in rows[0][0].drawn
     }
-    return _Pixels(np.rint(image).astype(np.uint8), drawn)
+    return _Pixels(image, drawn)
 
 
 def _of_pane(pane: str, pixels: _Pixels) -> NDArray[np.uint8]:
     return pixels.drawn[pane]
 
 
-def _in_fours(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Pixels [h, w] or [h, w, c] as [h / 2, 2, w / 2, 2, c]; an odd last one is repeated."""
-    pixels = pixels.reshape(*pixels.shape[:2], -1)
-    height, width = pixels.shape[:2]
-    pixels = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    return pixels.reshape(-(-height // 2), 2, -(-width // 2), 2, -1)
+def _fours(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ...]:
+    """The four pixels [h, w, ...] of each two by two; an odd last row or column is repeated."""
+    spare = [(0, length % 2) for length in pixels.shape[:2]] + [(0, 0)] * (pixels.ndim - 2)
+    pixels = np.pad(pixels, spare, mode="edge")
+    return pixels[::2, ::2], pixels[::2, 1::2], pixels[1::2, ::2], pixels[1::2, 1::2]
+
+
+def _coloured(codes: NDArray[np.uint8], colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The colour [h, w, 4] of each code [h, w]; four bytes taken as one are faster."""
+    return colours.view(np.uint32)[:, 0].take(codes).view(np.uint8).reshape(*codes.shape, 4)
 
 
 def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
