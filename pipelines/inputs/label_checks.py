@@ -13,7 +13,16 @@ from rasterio.crs import CRS
 
 from pipelines.errors import LabelError
 from pipelines.inputs.class_nodata import swallowed
-from pipelines.inputs.labels import IGNORE_INDEX, MOST_VALUES, Label, Labelling, RasterLabel
+from pipelines.inputs.labels import (
+    AT_ONCE,
+    IGNORE_INDEX,
+    MOST_VALUES,
+    Label,
+    Labelling,
+    RasterLabel,
+    calculated,
+    on_values,
+)
 from tiling.scenes.scene import Raster
 from tiling.scenes.vector import is_vector
 from tiling.window import split
@@ -22,9 +31,6 @@ _LOG = logging.getLogger("rurnet")
 
 _TOLD = 0.01
 """Share of a label that is left out, from which on a log line says so."""
-
-_AT_ONCE = 2048
-"""Side of the windows in which a label is read, in pixels."""
 
 _WARNED = 0.5
 """Share from which on this line is a warning."""
@@ -202,7 +208,7 @@ def check_whole(label: Label, classes: Sequence[str]) -> None:
         LabelError: It holds a value that is no class, or see `check_contents`.
     """
     contents = LabelContents()
-    for window in split(label.height, label.width, _AT_ONCE):
+    for window in split(label.height, label.width, AT_ONCE):
         contents.add(label.read(window))
     check_contents(label, contents, classes)
 
@@ -219,7 +225,7 @@ def check_two_classes(label: RasterLabel, found: str) -> None:
     """
     values: set[float] = set()
     contents = LabelContents()
-    for window in split(label.height, label.width, _AT_ONCE):
+    for window in split(label.height, label.width, AT_ONCE):
         drawn = label.drawn(window)
         values |= label.values_in(*drawn)
         if len(values) > MOST_VALUES:
@@ -262,8 +268,8 @@ def check_contents(label: Label, contents: LabelContents, classes: Sequence[str]
     if values == {1, IGNORE_INDEX}:
         raise LabelError(
             f"{label.name}: holds 0, 1 and {IGNORE_INDEX}, so whether {IGNORE_INDEX} is foreground "
-            f"is not clear; --ignore {IGNORE_INDEX} leaves it out; if it is foreground: rio calc "
-            f'--not-masked -t uint8 "(!= (read 1 1) 0)" {label.name} NEW.tif'
+            f"is not clear; --ignore {IGNORE_INDEX} leaves it out; if it is foreground: "
+            + calculated("(!= (read 1 1) 0)", label.name)
         )
     if len(classes) == 2:
         check_share(label.name, contents, classes[1], SCORED_ALL_THE_SAME)
@@ -288,15 +294,10 @@ def remarks_on_contents(
         remarks.append(f"{label.name}: no foreground in it, so no score tells what was found")
     if len(classes) == 2:
         if len(label.foreground_values) > 1:
-            held = ", ".join(f"{value:g}" for value in sorted(label.foreground_values))
-            remarks.append(
-                f"{label.name}: several values ({held}, ...) count as foreground; if some are "
-                "none, --ignore leaves them out"
-            )
+            remarks.append(on_values(label))
         remarks += remarks_on_share(label.name, contents, agreement)
     share = contents.share_left_out
-    left_out = f"{label.name}: {100 * share:.3g} % of it is left out (nodata, alpha, mask, or "
-    left_out += "--ignore)"
+    left_out = f"{label.name}: {100 * share:.3g} % of it is left out (nodata, alpha, --ignore)"
     if share >= _WARNED:
         remarks.append(left_out)
     elif share >= _TOLD:
@@ -368,7 +369,7 @@ def _turned(name: str) -> str:
     """How to exchange foreground and background of a label."""
     if is_vector(name):
         return "Draw what is to be found as lines or polygons"
-    return f'rio calc --not-masked -t uint8 "(== (read 1 1) 0)" {name} NEW.tif'
+    return calculated("(== (read 1 1) 0)", name)
 
 
 def check_kept(label: RasterLabel, values: AbstractSet[float]) -> None:
@@ -392,8 +393,8 @@ def check_kept(label: RasterLabel, values: AbstractSet[float]) -> None:
 def _without_background(label: Label, what: str, values: AbstractSet[float]) -> LabelError:
     """The error of a label in which nothing is background; `values` are those of the rest."""
     first = "" if label.nodata is None else f"rio edit-info --unset-nodata {label.name}, then "
+    kept = calculated(f"(== (read 1 1) {max(values, default=1):g})", label.name)
     return LabelError(
-        f"{label.name}: {what} is foreground: no background is left; make it 0: {first}rio calc "
-        f'--not-masked -t uint8 "(== (read 1 1) {max(values, default=1):g})" {label.name} NEW.tif, '
+        f"{label.name}: {what} is foreground: no background is left; make it 0: {first}{kept}, "
         "or, where a second band (alpha) is the drawing, (read 1 2)"
     )

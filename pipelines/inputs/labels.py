@@ -51,8 +51,8 @@ class Label(Raster, Protocol):
         ...
 
 
-_AT_ONCE = 2048
-"""Side, in pixels, of the windows in which the values of a label are looked for."""
+AT_ONCE = 2048
+"""Side, in pixels, of the windows in which a whole label is read."""
 
 
 MOST_VALUES = 256
@@ -172,7 +172,7 @@ class RasterLabel(WrappedRaster):
             LabelError: See `check_palette`.
         """
         found: set[float] = set()
-        for window in split(self.height, self.width, _AT_ONCE):
+        for window in split(self.height, self.width, AT_ONCE):
             found |= self.values_in(*self.drawn(window))
             if len(found) > MOST_VALUES:
                 break
@@ -183,7 +183,7 @@ class RasterLabel(WrappedRaster):
         """Reads the label for whether nodata, alpha or a mask leave any pixel out."""
         return any(
             not there(self._scene, *self.drawn(window)).all()
-            for window in split(self.height, self.width, _AT_ONCE)
+            for window in split(self.height, self.width, AT_ONCE)
         )
 
     def drawn(self, window: Window) -> tuple[Pixels, Valid]:
@@ -253,7 +253,8 @@ class RasterLabel(WrappedRaster):
         if foreground.size and foreground.min() == foreground.max():
             self._foreground.add(float(foreground[0]))
         else:
-            self._foreground |= set(np.unique(foreground)[:_FEW].tolist())
+            values = np.unique(foreground)
+            self._foreground |= {*values[: _FEW - 1].tolist(), *values[-1:].tolist()}
 
     def _values(self, pixels: Pixels, valid: Valid) -> tuple[Pixels, Valid]:
         """Values as they were drawn [h, w], and which are left out."""
@@ -301,3 +302,19 @@ def open_label(
         if labelling.align and on is not None:
             scene = AlignedScene(file, on)
         yield RasterLabel(scene, labelling, str(path))
+
+
+def on_values(label: Label) -> str:
+    """What a person should know of a label of two classes with several values of foreground."""
+    values = sorted(label.foreground_values)
+    held = ", ".join(f"{value:g}" for value in values)
+    soft = calculated(f"(> (read 1 1) {values[-1] // 2:g})", label.name)
+    return (
+        f"{label.name}: several values ({held}, ...) count as foreground; if they are greys of "
+        f"lines with soft edges: {soft}; if some are none, --ignore leaves them out"
+    )
+
+
+def calculated(condition: str, name: str) -> str:
+    """The command that writes a label of 0 and 1 from another one."""
+    return f'rio calc --not-masked -t uint8 "{condition}" {name} NEW.tif'

@@ -115,6 +115,18 @@ def test_several_values_of_a_foreground_are_named(write_raster, scored, tmp_path
     assert f"{path}: several values (1, 2, 3, ...) count as foreground" in caplog.text
 
 
+def test_soft_edges_of_a_drawing_are_named_with_what_makes_them_hard(
+    write_raster, scored, tmp_path, caplog
+):
+    pixels = np.where(ROAD, 255, np.arange(WIDTH, dtype=np.uint8) % 100).astype(np.uint8)
+    path = write_raster(tmp_path / "labels" / "a.tif", pixels[None])
+    assert scored()["scenes"][0]["foreground"]["recall"] < RECALL
+    [remark] = [line for line in caplog.messages if "soft edges" in line]
+    assert remark.startswith(f"{path}: several values (1, 2, 3, 255, ...) count as foreground")
+    follow(remark, path)
+    assert_right(scored())
+
+
 @pytest.mark.parametrize("palette", [False, True])
 def test_a_label_drawn_the_other_way_round_is_named_with_what_turns_it(
     palette, write_raster, scored, tmp_path, caplog
