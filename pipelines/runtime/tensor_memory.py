@@ -18,6 +18,11 @@ class _Held(TorchDispatchMode):  # type: ignore[no-untyped-call, unused-ignore]
         self._now = 0
         self._users: dict[int, list[int]] = {}  # Of each storage: tensors that use it, and bytes.
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled here; to skip it, torch would import its compiler: for seconds."""
+        return False
+
     def __torch_dispatch__(
         self,
         func: Callable[..., Any],
