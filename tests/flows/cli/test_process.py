@@ -65,10 +65,20 @@ def crops(child):
     [
         # As a terminal does: to the processes that make crops too.
         (lambda child: os.killpg(child.pid, signal.SIGINT), 130, "stopped; the same command goes"),
-        (lambda child: child.terminate(), 143, "stopped; the same command goes"),
+        pytest.param(
+            lambda child: child.terminate(),
+            143,
+            "stopped; the same command goes",
+            marks=pytest.mark.soak,
+        ),
         # As a scheduler or `timeout` does.
         (lambda child: os.killpg(child.pid, signal.SIGTERM), 143, "stopped; the same command goes"),
-        (lambda child: os.kill(crops(child), signal.SIGKILL), 1, "a process that makes crops died"),
+        pytest.param(
+            lambda child: os.kill(crops(child), signal.SIGKILL),
+            1,
+            "a process that makes crops died",
+            marks=pytest.mark.soak,
+        ),
     ],
     ids=["interrupted", "terminated", "all terminated", "crops killed"],
 )

@@ -98,7 +98,7 @@ def test_what_a_job_left_is_evaluated_by_another(served, evaluated):
     assert report["pooled"] == first["pooled"]
 
 
-def test_threads_of_a_served_run_that_wait_leave_the_processor_to_others(served, evaluated):
+def test_threads_of_a_served_run_that_wait_leave_the_processor_to_others(served):
     spins = re.findall(r"GOMP_SPINCOUNT = '(\w+)'", served.log.read_text())
     if sys.platform == "linux":
         assert spins
@@ -163,6 +163,7 @@ def test_a_run_with_a_bad_scene_fails_and_says_which(served, failed):
     assert f"results go to {served.folder / 'outbox/roads'}" in lines
 
 
+@pytest.mark.soak
 def test_an_empty_inbox_is_nothing_to_do_and_names_no_report(served):
     (served.folder / "inbox/fundus").mkdir()
     done = served.prefect("deployment", "run", "infer-drive", "--watch")
@@ -174,6 +175,7 @@ def test_an_empty_inbox_is_nothing_to_do_and_names_no_report(served):
     assert not (served.folder / "outbox/fundus").exists()
 
 
+@pytest.mark.soak
 def test_a_scene_that_arrives_in_a_watched_folder_is_done_by_the_job(served):
     folder = served.folder / "arrivals"
     folder.mkdir()
@@ -299,6 +301,7 @@ def test_parameters_that_a_release_no_longer_has_are_named_and_kept(served):
     assert served.deployment("train-roads")["parameters"] == {"gone": 3}
 
 
+@pytest.mark.soak
 def test_a_command_is_a_run_where_an_api_is_configured(served, roads_weights):
     done = subprocess.run(
         [sys.executable, "-m", "flows.infer_roads", "inbox/roads/scene.tif", "missing.tif",

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from pipelines.errors import PipelineError
+from pipelines.export.__main__ import main
 from pipelines.export.onnx_file import export_onnx
 from pipelines.export.program import exported
 from pipelines.models.weights import Model, WeightsCard, load
@@ -179,13 +180,15 @@ def _tuples(card):
         ("roads-dru4", "folder.onnx", "is a folder"),
     ],
 )
-def test_what_cannot_be_is_said_in_a_line(weights, name, said, tmp_path):
+def test_what_cannot_be_is_said_in_a_line(weights, name, said, tmp_path, capsys):
     (tmp_path / "folder.onnx").mkdir()
-    result = command(weights, tmp_path / name)
-    assert result.returncode == 1
-    assert result.stderr.count("\n") == 1
-    assert result.stderr.startswith("error: ")
-    assert said in result.stderr
+    with pytest.raises(SystemExit) as ended:
+        main("python -m pipelines.export", [weights, str(tmp_path / name)])
+    assert ended.value.code == 1
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1
+    assert errors.startswith("error: ")
+    assert said in errors
     assert [path.name for path in tmp_path.iterdir()] == ["folder.onnx"]
 
 

@@ -137,6 +137,7 @@ def test_two_trainings_are_not_in_one_folder(copied, roads, numbers):
     assert numbers == []
 
 
+@pytest.mark.soak
 def test_drawn_images_and_weights_of_an_earlier_name_are_cleared_away_too(
     copied, roads, monkeypatch
 ):
@@ -152,6 +153,7 @@ def test_drawn_images_and_weights_of_an_earlier_name_are_cleared_away_too(
     assert not (copied / "samples").exists()
 
 
+@pytest.mark.soak
 def test_overwrite_starts_afresh_with_other_settings(copied, roads, numbers):
     before = digest(copied / "roads.safetensors")
     config = roads_config(roads, copied, overwrite=True, iterations=2, scorings=1, seed=4)
