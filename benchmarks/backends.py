@@ -10,6 +10,7 @@ Runtime* runs the file that `rurnet export` writes; it is not offered by `--back
 """
 
 import argparse
+import logging
 import statistics
 import tempfile
 import time
@@ -71,6 +72,7 @@ def onnx_runtime(model: Model, folder: Path) -> Predict:
     """Runs the exported file with one thread."""
     import onnxruntime
 
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # Hints on optional packages.
     export_onnx(model, folder / "network.onnx")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
