@@ -145,7 +145,8 @@ class OpenVinoNetwork(SegmentationNetwork):
         with warnings.catch_warnings():
             # A size of tile is compiled for itself, so what is true of it may be taken for true.
             warnings.simplefilter("ignore")
-            traced = torch.jit.trace(step, (image, *_flat(state)), check_trace=False)
+            trace: Callable[..., Any] = torch.jit.trace  # It has no types.
+            traced = trace(step, (image, *_flat(state)), check_trace=False)
         decoder = decoding.TorchScriptPythonDecoder(traced)  # It must outlive the conversion.
         graph = pytorch.convert(pytorch.load(decoder))
         inputs = (image, *_flat(state))

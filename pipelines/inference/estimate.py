@@ -87,7 +87,8 @@ def estimate_batch(
                 if (error := _refused(folder, opened, models, settings, backend)) is not None:
                     raise error
                 estimate = _estimate(folder, opened, predictor(backend), settings, per_pixel)
-                found.append(replace(estimate, backend=backend and str(backend)))
+                computed_by = None if backend is None else str(backend)
+                found.append(replace(estimate, backend=computed_by))
         except OutsideError as error:
             found.append(SceneEstimate(item.name, skipped=str(error)))
         except Exception as error:

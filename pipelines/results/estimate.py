@@ -19,8 +19,8 @@ class SceneEstimate:
         disk: Bytes of parts and results, at most: as if nothing were compressed.
         seconds: Time of one process for the tiles that are left; None where none was measured.
         measured: How many tiles were measured.
-        backend: What will compute on the CPU, where it is not torch.
         lines_left: Whether its lines are still to be made; None where none are asked for.
+        backend: What will compute on the CPU, where it is not torch.
         error: Why it cannot be read; None where it can.
         skipped: Why it will be left out; None where it will not.
     """
@@ -36,8 +36,8 @@ class SceneEstimate:
     disk: int = 0
     seconds: float | None = None
     measured: int = 0
-    backend: str | None = None
     lines_left: bool | None = None
+    backend: str | None = None
     error: str | None = None
     skipped: str | None = None
 
