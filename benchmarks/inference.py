@@ -120,7 +120,7 @@ def measure(what: str, path: Path) -> dict[str, float]:
                 )
         else:
             predictor = Free() if what == "free" else predictor_for([model], settings)
-            workers = ThisProcess(device_kind(settings.device), predictor)
+            workers = ThisProcess(device_kind(settings.device), lambda backend: predictor)
             opened = OpenedScene(scene, scene)
             item = SceneInput(str(path), path.stem, lambda: nullcontext(opened))
             predict_scene(item, opened, [model], settings, Path(out), workers)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -14,6 +15,7 @@ from affine import Affine
 from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
+from pipelines.backends.choice import offered
 from pipelines.config.inference import PredictionSettings
 from pipelines.inference.predictor import predictor_for
 from pipelines.inference.scene import predict_scene
@@ -224,7 +226,8 @@ def predict() -> Predict:
         png: bool = False,
         progress: Callable[[int], None] = lambda tiles: None,
     ) -> Prediction:
-        workers = ThisProcess(device_kind(settings.device), predictor_for(models, settings))
+        predictor = partial(predictor_for, models, settings)
+        workers = ThisProcess(device_kind(settings.device), predictor, offered(settings, "cpu"))
         opened = OpenedScene(scene, seen or scene, value_range=settings.value_ends)
         item = SceneInput(scene.name, folder.name, lambda: nullcontext(opened), png)
         return predict_scene(item, opened, models, settings, folder, workers, progress=progress)

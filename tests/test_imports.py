@@ -13,6 +13,7 @@ FLOORS = (
     {"rurnet", "tiling"},
     {"pipelines.errors", "pipelines.config"},
     {"pipelines.inputs", "pipelines.models", "pipelines.runtime"},
+    {"pipelines.backends"},
     {"pipelines.sampling", "pipelines.scores"},
     {"pipelines.measurements"},
     {"pipelines.datasets", "pipelines.results"},

@@ -55,7 +55,7 @@ class Manifest:
         """
         try:
             return cls(**json.loads(path.read_text(encoding="utf-8")))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError, TypeError) as error:
             raise ManifestError(
@@ -177,10 +177,20 @@ def finished(folder: Path) -> Manifest | None:
     return manifest
 
 
+def settings_of(folder: Path) -> dict[str, Any] | None:
+    """The settings of what is there, finished or not; None where nothing is.
+
+    Raises:
+        ManifestError: They cannot be read.
+    """
+    old = Manifest.read(folder / MANIFEST) or _begun(folder)
+    return None if old is None else old.settings
+
+
 def refused(folder: Path, settings: Mapping[str, Any]) -> ManifestError | None:
     """The error by which a run with these settings would end at once; None where there is none."""
-    old = Manifest.read(folder / MANIFEST) or _begun(folder)
-    if old is None or not (differences := _differences(old.settings, settings)):
+    old = settings_of(folder)
+    if old is None or not (differences := _differences(old, settings)):
         return None
     return ManifestError(
         f"{folder}: what is there was made with {differences}; "

@@ -140,6 +140,9 @@ def _print_estimates(out: Console, estimates: Sequence[SceneEstimate]) -> None:
         else "--measure tells the time too"
     )
     out.print(f"Memory and disk at most; {timing}. Nothing was written.")
+    if backends := sorted({one.backend for one in estimates if one.backend is not None}):
+        count = sum(one.backend is not None for one in estimates)
+        out.print(f"Computed by {' and '.join(backends)}: {count} of {len(estimates)} scenes.")
     if lines := [one for one in estimates if one.lines_left is not None]:
         left = sum(bool(one.lines_left) for one in lines)
         out.print(

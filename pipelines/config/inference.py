@@ -90,7 +90,7 @@ class ResultSettings(ThresholdSettings, RangeSettings):
 class ComputeSettings(Configuration):
     """Settings of the computation. They do not change a byte of the result.
 
-    The kind of device is an exception; the fingerprint of a result contains it.
+    The kind of device and the backend are exceptions; the fingerprint of a result contains them.
     """
 
     device: Annotated[
@@ -100,6 +100,11 @@ class ComputeSettings(Configuration):
             "CPU), cpu, cuda, cuda:1, ..."
         ),
     ] = "auto"
+    backend: Annotated[
+        Literal["auto", "eager", "openvino"],
+        Field(description="What computes on a CPU: eager (torch), openvino, or auto, which takes "
+              "what was measured to be faster on this kind of processor, if it is installed."),
+    ] = "auto"  # fmt: skip
     batch: Annotated[
         int,
         Field(

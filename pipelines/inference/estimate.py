@@ -3,24 +3,26 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache, partial
 from itertools import product
 from math import ceil
 from pathlib import Path
 
 import torch
 
+from pipelines.backends.choice import Backend, offered, told
 from pipelines.config.inference import InferRoads, PredictionSettings
 from pipelines.inference.ahead import parts_left
 from pipelines.inference.batch import check_models, log_remarks
 from pipelines.inference.predictor import NetworkPredictor, predictor_for
-from pipelines.inference.scene import NOTED, fingerprint, grid_of, with_its_range
+from pipelines.inference.scene import NOTED, backend_of, fingerprint, grid_of, with_its_range
 from pipelines.inputs.discovery import check_names
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.lines.files import file_names
 from pipelines.models.weights import Model, steps_taken
 from pipelines.results.estimate import SceneEstimate
 from pipelines.results.failure import failure_line
-from pipelines.runtime.device import device_kind
+from pipelines.runtime.device import choose_device, device_kind
 from pipelines.runtime.memory import peak_memory
 from pipelines.runtime.tensor_memory import most_held
 from tiling.blend import BlendWeights
@@ -69,16 +71,24 @@ def estimate_batch(
     """
     check_names(items)
     check_models(models, settings)
-    predictor = predictor_for(models, settings)
+    # Workers of a cluster may have another processor: theirs is known when they are asked.
+    elsewhere = settings.scheduler is not None
+    offer = None if elsewhere else offered(settings, choose_device(settings.device).type)
+    predictor = lru_cache(maxsize=None)(partial(predictor_for, models, settings))
+    predictor(None)
     per_pixel = _held_per_pixel(models, settings)
     found = []
     for item in items:
         try:
             with item.open() as opened:
                 log_remarks(opened)
-                if (error := _refused(output / item.name, opened, models, settings)) is not None:
+                folder, grid = output / item.name, grid_of(opened.seen, settings)
+                backend = backend_of(folder, models, settings, offer, grid)
+                if (error := _refused(folder, opened, models, settings, backend)) is not None:
                     raise error
-                found.append(_estimate(output / item.name, opened, predictor, settings, per_pixel))
+                estimate = _estimate(folder, opened, predictor(backend), settings, per_pixel)
+                computed_by = None if backend is None else str(backend)
+                found.append(replace(estimate, backend=computed_by))
         except OutsideError as error:
             found.append(SceneEstimate(item.name, skipped=str(error)))
         except Exception as error:
@@ -90,17 +100,22 @@ def estimate_batch(
 
 
 def _refused(
-    folder: Path, opened: OpenedScene, models: Sequence[Model], settings: PredictionSettings
+    folder: Path,
+    opened: OpenedScene,
+    models: Sequence[Model],
+    settings: PredictionSettings,
+    backend: Backend | None,
 ) -> ManifestError | None:
     """The error by which a run would end at once, as what is there was made with other settings."""
     if settings.overwrite:
         return None
-    told = fingerprint(models, with_its_range(settings, opened), device_kind(settings.device))
+    ranged = with_its_range(settings, opened)
+    now = fingerprint(models, ranged, device_kind(settings.device)) | told(backend)
     # It says how the pixels were read, which are not looked at here.
     kept = Manifest.read(folder / MANIFEST) or Manifest.read(folder / PARTS / MANIFEST)
     if kept is not None and NOTED in kept.settings:
-        told[NOTED] = kept.settings[NOTED]
-    return refused(folder, told)
+        now[NOTED] = kept.settings[NOTED]
+    return refused(folder, now)
 
 
 def _estimate(

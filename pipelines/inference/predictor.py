@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipelines.backends.choice import Backend
+from pipelines.backends.openvino import OpenVinoNetwork
 from pipelines.config.base import AUTO
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import DeviceLostError, DeviceMemoryError, WeightsError, shortened
@@ -38,7 +40,8 @@ class NetworkPredictor:
     A tile's bits must not depend on how tiles fell into batches, nor on how many threads there
     are. On a CPU each thread therefore computes its own tiles with one thread of torch's (group
     norm's sums would be shared out among several; and side by side is faster than together).
-    Batches of one are filled up to two. On a GPU every batch is filled up to the same size.
+    Batches of one are filled up to two. On a GPU every batch is filled up to the same size. A
+    backend other than torch computes each tile by itself.
 
     Args:
         models: Networks whose probabilities are averaged, each with its own normalisation.
@@ -49,6 +52,7 @@ class NetworkPredictor:
         save_steps: Whether every step's probabilities are returned, or the last one's only.
         save_uncertainty: Whether there are bands for that too, see `Bands`.
         tta: Whether the eight flips and quarter turns of a tile are averaged.
+        backend: What computes; None for torch.
 
     Raises:
         WeightsError: The steps are "auto", but a network has no rule for when to stop.
@@ -64,6 +68,7 @@ class NetworkPredictor:
         save_steps: bool = False,
         save_uncertainty: bool = False,
         tta: bool = False,
+        backend: Backend | None = None,
     ) -> None:
         self.device = device
         self.steps = steps_taken(models, steps)
@@ -77,10 +82,14 @@ class NetworkPredictor:
         self.lanes = cpu_threads() if self._on_cpu else 2
         self.readers = 1 if self._on_cpu else _READERS_OF_A_GPU
         self._size = max(LEAST, batch // self.lanes) if self._on_cpu else batch
+        self._least = LEAST if backend is None else 1
         self._packed = steps == AUTO
         self._members = [
             _Member(model, device, stop_rule(model) if self._packed else None) for model in models
         ]
+        if backend is not None:
+            for model, member in zip(models, self._members, strict=True):
+                member.network = OpenVinoNetwork(model, backend, self.lanes)
         self._views = list(TURNS) if tta else list(TURNS[:1])
         self._lock = threading.Lock()
 
@@ -184,7 +193,7 @@ class NetworkPredictor:
     ) -> NDArray[np.uint16]:
         """Fixed-point probabilities of some tiles, of which `size` go together."""
         count = len(pixels)
-        lacking = 0 if self._packed else (LEAST if self._on_cpu else size) - count
+        lacking = 0 if self._packed else (self._least if self._on_cpu else size) - count
         if lacking > 0:
             pixels = np.concatenate([pixels, np.repeat(pixels[-1:], lacking, axis=0)])
             valid = np.concatenate([valid, np.repeat(valid[-1:], lacking, axis=0)])
@@ -218,8 +227,9 @@ class NetworkPredictor:
         else:
             rule = member.rule if ruled is None else ruled.rule
             stepped = until_still(
-                member.network, seen, self.steps, rule, size, same_size=not self._on_cpu
-            )
+                member.network, seen, self.steps, rule, size,
+                same_size=not self._on_cpu, least=self._least,
+            )  # fmt: skip
             steps = stepped.every
             if ruled is not None:
                 ruled.note(stepped)
@@ -296,8 +306,15 @@ class _Member:
         self.std = torch.tensor(model.card.std, device=device)[:, None, None]
 
 
-def predictor_for(models: Sequence[Model], settings: PredictionSettings) -> NetworkPredictor:
+def predictor_for(
+    models: Sequence[Model], settings: PredictionSettings, backend: Backend | None = None
+) -> NetworkPredictor:
     """The networks on their device, as the settings want them.
+
+    Args:
+        models: The networks.
+        settings: The settings.
+        backend: What computes on a CPU; None for torch.
 
     Raises:
         PipelineError: No such device.
@@ -311,4 +328,5 @@ def predictor_for(models: Sequence[Model], settings: PredictionSettings) -> Netw
         save_steps=settings.save_steps,
         save_uncertainty=settings.save_uncertainty,
         tta=settings.tta,
+        backend=backend,
     )

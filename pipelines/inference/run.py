@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
 
+from pipelines.backends.choice import openvino_here
 from pipelines.config.base import AUTO
 from pipelines.config.inference import (
     FUNDUS_INBOX,
@@ -278,6 +279,8 @@ def report_of(
     # Nothing took as long as several models that each predicted something else.
     kept = any(one.scores is not None and one.scores.steps for one in outcomes)
     timed = kept and (averaged or len(models) == 1)
+    used = {one.prediction.backend for one in outcomes if one.prediction is not None}
+    backend = openvino_here() if used == {str(openvino_here())} else None
     return build_report(
         outcomes,
         settings,
@@ -285,7 +288,7 @@ def report_of(
         counted=IN_FIELD if in_field else THERE,
         classes=card.classes[1:],
         seconds=seconds,
-        step_seconds=predictor_for(models, settings).seconds_per_step(settings.tile)
+        step_seconds=predictor_for(models, settings, backend).seconds_per_step(settings.tile)
         if timed
         else (),
         failed=failed,

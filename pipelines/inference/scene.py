@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pipelines.backends.choice import Backend, chosen, told
 from pipelines.config.base import AUTO
 from pipelines.config.inference import InferDrive, InferRoads, PredictionSettings
 from pipelines.dicom.results import FILES
@@ -27,7 +28,7 @@ from pipelines.results.layout import named
 from pipelines.results.levels import open_levels
 from pipelines.results.outcome import Prediction
 from tiling.grid import Grid
-from tiling.manifest import working
+from tiling.manifest import settings_of, working
 from tiling.part import Part
 from tiling.scenes.scene import Scene
 
@@ -74,11 +75,13 @@ def predict_scene(
     for remark in look.remarks:
         _LOG.warning("%s", remark)
     missing: list[Part] = []
+    grid = grid_of(opened.seen, settings)
+    backend = backend_of(folder, models, settings, workers.offer, grid)
     with working(
         folder,
         opened.seen,
-        grid_of(opened.seen, settings),
-        fingerprint(models, settings, workers.device) | _noted(look),
+        grid,
+        fingerprint(models, settings, workers.device) | told(backend) | _noted(look),
         settings.part_size,
         bands_of_settings(models, settings).count,
         raw=settings.dtype == "float32",
@@ -92,7 +95,9 @@ def predict_scene(
         else:
             missing = store.missing()
             begun(sum(part.tile_count for part in missing))
-            workers.compute(item, opened, store, missing, progress)
+            if missing and backend is not None:
+                _LOG.info("%s: computed by %s", item.name, backend)
+            workers.compute(item, opened, store, missing, progress, backend)
             made = assemble(opened, store, folder, models, settings, png=item.png)
             files, threshold = made.files, made.threshold
             work.finish(files)
@@ -119,6 +124,7 @@ def predict_scene(
         lines.found if lines else None,
         threshold,
         steps,
+        None if backend is None else str(backend),
     )
 
 
@@ -161,6 +167,23 @@ def with_its_range(settings: PredictionSettings, opened: OpenedScene) -> Predict
         return settings
     ends = ",".join(f"{end:g}" for end in opened.value_range)
     return settings.model_copy(update={"value_range": ends})
+
+
+def backend_of(
+    folder: Path,
+    models: Sequence[Model],
+    settings: PredictionSettings,
+    offer: Backend | None,
+    grid: Grid,
+) -> Backend | None:
+    """What computes a scene; see `pipelines.backends.choice.chosen`.
+
+    Raises:
+        ManifestError: What is there was computed by something else.
+    """
+    kept = None if settings.overwrite else settings_of(folder)
+    networks = [model.card.network for model in models]
+    return chosen(settings, offer, folder, kept, networks, grid.tile_count)
 
 
 def fingerprint(

@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache, partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
+from pipelines.backends.choice import Backend, offered
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import PipelineError, UnforeseenError
 from pipelines.inference.cluster.client import dask_client, team_of
@@ -27,7 +29,7 @@ from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.models.stopping import StopRule
 from pipelines.models.weights import Model, stop_rule
 from pipelines.results.failure import OWN_ERRORS, trace_of, unforeseen
-from pipelines.runtime.device import device_kind
+from pipelines.runtime.device import choose_device, device_kind
 from tiling.part import Part
 from tiling.stitch import TilePredictor, stitch
 from tiling.store import PartStore
@@ -67,6 +69,11 @@ class Workers(Protocol):
         """See `pipelines.runtime.device.device_kind`."""
         ...
 
+    @property
+    def offer(self) -> Backend | None:
+        """What they can compute with instead of torch; None where nothing."""
+        ...
+
     def compute(
         self,
         item: SceneInput,
@@ -74,6 +81,7 @@ class Workers(Protocol):
         store: PartStore,
         parts: Sequence[Part],
         progress: Callable[[int], None],
+        backend: Backend | None,
     ) -> None:
         """Computes parts of a scene into its store.
 
@@ -83,6 +91,7 @@ class Workers(Protocol):
             store: Where parts are written.
             parts: What is missing.
             progress: Told how many tiles are done, each time some are.
+            backend: What is to compute: torch where it is None, else what they offer.
         """
         ...
 
@@ -103,21 +112,24 @@ def workers_for(
         PipelineError: No such device, no such scheduler, or workers that differ or do not share
             the output folder.
     """
+    if settings.workers or settings.scheduler is not None:
+        with dask_client(settings) as client, marked_output(output) as marker:
+            yield _DaskWorkers(client, team_of(client, models, settings, marker))
+        return
+    device = choose_device(settings.device)
+    offer = offered(settings, device.type)
+    predictor = lru_cache(maxsize=None)(partial(predictor_for, models, settings))
     if settings.limited:
         told = (
             f"--budget {settings.budget}" if settings.budget else f"--deadline {settings.deadline}"
         )
-        predictor = predictor_for(models, settings)
         seconds = settings.seconds(datetime.now())
         rule, whole = stop_rule(models[0]), sum(tiles)
-        pace = Pace(rule, predictor.steps, seconds, whole, len(tiles), told)
-        yield PacedProcess(device_kind(settings.device), predictor, pace)
+        pace = Pace(rule, predictor(None).steps, seconds, whole, len(tiles), told)
+        yield PacedProcess(device_kind(settings.device), predictor, pace, offer)
         return
-    if not settings.workers and settings.scheduler is None:
-        yield ThisProcess(device_kind(settings.device), predictor_for(models, settings))
-        return
-    with dask_client(settings) as client, marked_output(output) as marker:
-        yield _DaskWorkers(client, team_of(client, models, settings, marker))
+    predictor(None)  # Weights without a rule for --steps auto end the run, not each scene.
+    yield ThisProcess(device_kind(settings.device), predictor, offer)
 
 
 @dataclass(frozen=True)
@@ -126,12 +138,14 @@ class ThisProcess:
 
     Attributes:
         device: See `Workers.device`.
-        predictor: What turns tiles into probabilities.
+        predictor: Gives what turns tiles into probabilities with a backend.
+        offer: See `Workers.offer`.
         scenes: See `Workers.scenes`.
     """
 
     device: str
-    predictor: RangePredictor
+    predictor: Callable[[Backend | None], RangePredictor]
+    offer: Backend | None = None
     scenes: int = 1
 
     def compute(
@@ -141,9 +155,10 @@ class ThisProcess:
         store: PartStore,
         parts: Sequence[Part],
         progress: Callable[[int], None],
+        backend: Backend | None,
     ) -> None:
         """See `Workers.compute`."""
-        predictor = self.predictor.scaled_from(opened.value_range)
+        predictor = self.predictor(backend).scaled_from(opened.value_range)
         stitch(opened.seen, store.grid, parts, predictor, store.write, progress=progress)
 
 
@@ -153,14 +168,16 @@ class PacedProcess:
 
     Attributes:
         device: See `Workers.device`.
-        predictor: What turns tiles into probabilities.
+        predictor: Gives what turns tiles into probabilities with a backend.
         pace: Says how many steps tiles take.
+        offer: See `Workers.offer`.
         scenes: See `Workers.scenes`.
     """
 
     device: str
-    predictor: NetworkPredictor
+    predictor: Callable[[Backend | None], NetworkPredictor]
     pace: Pace
+    offer: Backend | None = None
     scenes: int = 1
     _ended: float | None = None
     _tiles: int = 0
@@ -173,6 +190,7 @@ class PacedProcess:
         store: PartStore,
         parts: Sequence[Part],
         progress: Callable[[int], None],
+        backend: Backend | None,
     ) -> None:
         """See `Workers.compute`."""
         if self._ended is not None:
@@ -187,7 +205,7 @@ class PacedProcess:
                 _LOG.info("%s: %s", item.source, self.pace)
                 self._last = ruled.rule
             start = time.monotonic()
-            predictor = self.predictor.scaled_from(opened.value_range, ruled)
+            predictor = self.predictor(backend).scaled_from(opened.value_range, ruled)
             stitch(opened.seen, store.grid, group, predictor, store.write, progress=progress)
             tiles = sum(one.tile_count for one in group)
             self.pace.note(ruled, tiles, time.monotonic() - start)
@@ -203,6 +221,7 @@ class _DaskWorkers:
     def __init__(self, client: "Client", team: Team) -> None:
         self.client = client
         self.device = team.device
+        self.offer = team.backend
         # One more than there are workers, so that none waits while a scene is put together; and
         # some for those that join later.
         self.scenes = max(_FEWEST_SCENES, len(client.scheduler_info(n_workers=-1)["workers"]) + 1)
@@ -216,6 +235,7 @@ class _DaskWorkers:
         store: PartStore,
         parts: Sequence[Part],
         progress: Callable[[int], None],
+        backend: Backend | None,
     ) -> None:
         """See `Workers.compute`."""
         from distributed import CancelledError, KilledWorker
@@ -228,7 +248,7 @@ class _DaskWorkers:
 
         def submitted(part: Part, workers: Sequence[str] | None = None) -> "Future[Any]":
             return self.client.submit(
-                _compute, self._team, folder, item, use, alone, part,
+                _compute, self._team, folder, item, use, alone, part, backend,
                 pure=False, priority=priority, workers=workers,
             )  # fmt: skip
 
@@ -308,7 +328,13 @@ _SCENES = KeptOpen()
 
 
 def _compute(
-    team: Team, folder: Path, item: SceneInput, use: str, store: PartStore, part: Part
+    team: Team,
+    folder: Path,
+    item: SceneInput,
+    use: str,
+    store: PartStore,
+    part: Part,
+    backend: Backend | None,
 ) -> Exception | None:
     """Computes one part; runs on a worker.
 
@@ -318,7 +344,7 @@ def _compute(
     """
     logging.getLogger("rasterio").setLevel(logging.CRITICAL)  # What it says is raised as well.
     try:
-        predictor = predictor_of(team, folder)
+        predictor = predictor_of(team, folder, backend)
         if store.path(part).exists():
             return None  # By a worker that was believed to be lost.
         with _SCENES.opened(item, use) as opened:

@@ -108,9 +108,15 @@ def build_report(
         scenes=[_scene(outcome, level, classes) for outcome in done],
         failed=[*failures(outcomes), *failed],
         skipped=[Failure(o.source, o.skipped) for o in outcomes if o.skipped is not None],
-        made_with=made_with(seconds),
+        made_with=made_with(seconds, _backends(done)),
         measurements=measured_of([one.measures for one in done if one.measures is not None]),
     )
+
+
+def _backends(outcomes: Sequence[SceneOutcome]) -> list[str]:
+    """What computed scenes, if not torch alone."""
+    found = {one.prediction.backend for one in outcomes if one.prediction is not None}
+    return sorted(backend or "eager" for backend in found) if found - {None} else []
 
 
 def shown_settings(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import os
 import platform
 import shlex
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,11 +17,12 @@ from tiling.scenes.names import shown
 _PACKAGES = ("rurnet", "torch", "numpy", "scipy", "scikit-image", "rasterio")
 
 
-def made_with(seconds: float | None) -> MadeWith:
+def made_with(seconds: float | None, backends: Sequence[str]) -> MadeWith:
     """The command, versions and machine of this process.
 
     Args:
         seconds: Wall time of the run, where it is known.
+        backends: See `MadeWith`.
     """
     return MadeWith(
         command=shlex.join(["python", *map(_shown, sys.orig_argv[1:])]),
@@ -31,6 +33,7 @@ def made_with(seconds: float | None) -> MadeWith:
         device=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         packages={name: version(name) for name in _PACKAGES} | {"GDAL": rasterio.__gdal_version__},
         seconds=None if seconds is None else round(seconds, 1),
+        backends=backends,
     )
 
 

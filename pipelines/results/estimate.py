@@ -20,6 +20,7 @@ class SceneEstimate:
         seconds: Time of one process for the tiles that are left; None where none was measured.
         measured: How many tiles were measured.
         lines_left: Whether its lines are still to be made; None where none are asked for.
+        backend: What will compute on the CPU, where it is not torch.
         error: Why it cannot be read; None where it can.
         skipped: Why it will be left out; None where it will not.
     """
@@ -36,6 +37,7 @@ class SceneEstimate:
     seconds: float | None = None
     measured: int = 0
     lines_left: bool | None = None
+    backend: str | None = None
     error: str | None = None
     skipped: str | None = None
 

@@ -39,6 +39,7 @@ class Prediction:
         lines: What there is on the lines; None where none were asked for.
         threshold: The probability from which on a pixel of the mask is foreground.
         steps: Recurrent steps that its tiles took, on average over the pixels.
+        backend: What computed on the CPU, where it was not torch.
     """
 
     files: dict[str, Path]
@@ -50,6 +51,7 @@ class Prediction:
     lines: LinesFound | None = None
     threshold: float = 0.5
     steps: float = 1.0
+    backend: str | None = None
 
     @property
     def probability(self) -> Path:

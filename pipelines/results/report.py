@@ -299,6 +299,8 @@ class MadeWith:
         device: Name of the machine's first GPU, used or not.
         packages: Versions by name.
         seconds: Wall time of the run.
+        backends: What computed on the CPU, of all scenes; "eager" is torch. Empty where it was
+            torch alone.
     """
 
     command: str
@@ -309,6 +311,7 @@ class MadeWith:
     device: str | None
     packages: Mapping[str, str]
     seconds: float | None
+    backends: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

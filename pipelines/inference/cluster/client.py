@@ -4,13 +4,14 @@ Dask is imported only where it is asked for.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.backends.choice import Backend
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import PipelineError, shortened
 from pipelines.inference.cluster.team import Member, Team, check_member, introduced
@@ -104,10 +105,29 @@ def team_of(
         kinds[0],
         version("rurnet"),
         marker,
+        _backend_of(members, settings),
     )
     for worker, member in members.items():
         check_member(worker, member, team)
     return team
+
+
+def _backend_of(members: Mapping[str, Member], settings: PredictionSettings) -> Backend | None:
+    """What the workers can compute with instead of torch, if all of them can.
+
+    Raises:
+        PipelineError: OpenVINO is asked for, and one of them has none.
+    """
+    found = {member.backend for member in members.values()}
+    if settings.backend == "openvino":
+        if None in found:
+            without = next(one for one, member in members.items() if member.backend is None)
+            raise PipelineError(
+                f"{without}: a worker without OpenVINO, or one that computes on a GPU; "
+                "pip install 'rurnet[openvino]' there and give --device cpu, or leave --backend out"
+            )
+        return members[min(members)].backend  # Others differ: `check_member` names them.
+    return found.pop() if settings.backend == "auto" and len(found) == 1 else None
 
 
 def _members(

@@ -11,12 +11,13 @@ from uuid import uuid4
 
 import torch
 
+from pipelines.backends.choice import Backend, openvino_here
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import PipelineError
 from pipelines.inference.predictor import NetworkPredictor, predictor_for
 from pipelines.models.weights import load
 from pipelines.results.failure import OWN_ERRORS
-from pipelines.runtime.device import device_kind
+from pipelines.runtime.device import choose_device, device_kind
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Team:
         device: See `pipelines.runtime.device.device_kind`.
         release: Of this package.
         marker: A file in the output folder, which every worker must see.
+        backend: What all of them can compute with instead of torch; None where that is not to be.
     """
 
     models: tuple[tuple[str, str], ...]
@@ -36,6 +38,7 @@ class Team:
     device: str
     release: str
     marker: Path
+    backend: Backend | None = None
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,14 @@ class Member:
         digests: Of the weights under the names that are asked for; what is wrong with them where
             they cannot be read.
         shares: Whether it sees the marker, and may write beside it.
+        backend: What it can compute with instead of torch; None where nothing.
     """
 
     device: str
     release: str
     digests: tuple[str, ...]
     shares: bool
+    backend: Backend | None = None
 
 
 def introduced(device: str, models: Sequence[str], folder: Path, marker: Path) -> Member:
@@ -73,7 +78,8 @@ def introduced(device: str, models: Sequence[str], folder: Path, marker: Path) -
             digests.append(load(source).digest)
         except OWN_ERRORS as error:
             digests.append(str(error))
-    return Member(device_kind(device), version("rurnet"), tuple(digests), shares)
+    backend = openvino_here() if choose_device(device).type == "cpu" else None
+    return Member(device_kind(device), version("rurnet"), tuple(digests), shares, backend)
 
 
 def check_member(worker: str, member: Member, team: Team) -> None:
@@ -97,6 +103,12 @@ def check_member(worker: str, member: Member, team: Team) -> None:
         raise PipelineError(
             f"{worker}: a worker that computes on {member.device}, the others on {team.device}: "
             "bytes would depend on which did what; give --device, or use workers of one kind"
+        )
+    if team.backend is not None and member.backend != team.backend:
+        raise PipelineError(
+            f"{worker}: a worker with {member.backend or 'no OpenVINO'}, while others have "
+            f"{team.backend}: bytes would depend on which did what; install the same release "
+            "there, on the same kind of processor, or give --backend eager"
         )
     for (source, digest), there in zip(team.models, member.digests, strict=True):
         if there != digest:
@@ -130,8 +142,8 @@ def marked_output(output: Path) -> Iterator[Path]:
                 one.rmdir()
 
 
-@lru_cache(maxsize=1)
-def predictor_of(team: Team, folder: Path) -> NetworkPredictor:
+@lru_cache(maxsize=2)
+def predictor_of(team: Team, folder: Path, backend: Backend | None) -> NetworkPredictor:
     """The networks, kept on a worker from one part to the next; one that joined late is checked.
 
     Raises:
@@ -143,7 +155,7 @@ def predictor_of(team: Team, folder: Path) -> NetworkPredictor:
     names = [source for source, _ in team.models]
     check_member(get_worker().address, introduced(device, names, folder, team.marker), team)
     settings = team.settings.model_copy(update={"device": device})
-    return predictor_for([load(source) for source in names], settings)
+    return predictor_for([load(source) for source in names], settings, backend)
 
 
 def _move_to(folder: Path) -> None:

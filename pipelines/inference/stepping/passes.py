@@ -41,6 +41,7 @@ def until_still(
     size: int,
     *,
     same_size: bool,
+    least: int = LEAST,
 ) -> Stepped:
     """Steps of tiles, of which each stops when another one would not pay.
 
@@ -53,7 +54,8 @@ def until_still(
         most: Steps that a tile takes at most.
         rule: Tells when it stops.
         size: Tiles that go through the network together.
-        same_size: Whether all batches are filled up to that size; else they have at least `LEAST`.
+        same_size: Whether all batches are filled up to that size; else they have `least` at least.
+        least: `LEAST`, or 1 where each tile is computed alone.
     """
     every: list[Tensor] = []
     fixed: Tensor | None = None
@@ -61,7 +63,8 @@ def until_still(
     moving = torch.arange(len(image), device=image.device)
     state: State | None = None
     for _ in range(most):
-        found, state = _step(network, image[moving], state, size, same_size=same_size)
+        fill = size if same_size else least
+        found, state = _step(network, image[moving], state, size, fill, same_size=same_size)
         taken[moving] += 1
         whole = every[-1].clone() if every else torch.empty_like(found)
         whole[moving] = found
@@ -86,7 +89,13 @@ def last_change(stepped: Stepped) -> Tensor:
 
 
 def _step(
-    network: SegmentationNetwork, image: Tensor, state: State | None, size: int, *, same_size: bool
+    network: SegmentationNetwork,
+    image: Tensor,
+    state: State | None,
+    size: int,
+    fill: int,
+    *,
+    same_size: bool,
 ) -> tuple[Tensor, State]:
     """Foreground probabilities after a step of all tiles, their first one without a state."""
     found: list[Tensor] = []
@@ -94,7 +103,7 @@ def _step(
     for chunk in _chunks(len(image), size, same_size=same_size):
         count = chunk.stop - chunk.start
         # Filled up by the last one again, in the layout in which the network convolves.
-        lacking = (size if same_size else LEAST) - count
+        lacking = fill - count
         places = torch.tensor([*range(count), *[count - 1] * lacking], device=image.device)
         places += chunk.start
         tiles = image[places].contiguous(memory_format=torch.channels_last)

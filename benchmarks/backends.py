@@ -1,0 +1,148 @@
+"""`python -m benchmarks.backends [IMAGE ...]`: what computes a network fastest on this CPU.
+
+Each backend computes the same tiles of 512 px, by itself and with one thread, in turn, for some
+rounds. Time is that of the processor, so that other work on the machine counts little. *ONNX
+Runtime* runs the file that `rurnet export` writes; it is not offered by `--backend`.
+
+- *of eager*: how many times as fast as torch in the same round, the median and the range.
+- *largest difference*: of a probability from torch's.
+- *mask pixels*: those that change sides of the threshold 0.5, of all.
+"""
+
+import argparse
+import logging
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import rasterio
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.backends.choice import openvino_here
+from pipelines.backends.openvino import OpenVinoNetwork
+from pipelines.datasets.synthetic import draw_road_scene
+from pipelines.export.onnx_file import export_onnx
+from pipelines.models.weights import Model, load
+from pipelines.report.made_with import made_with
+from rurnet.network import SegmentationNetwork
+from tiling.readers.raster import without_georeferencing_warning
+
+TILE = 512
+TOGETHER = 2
+"""Tiles that torch computes at once; it needs two for the same bytes."""
+
+Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+def tiles_of(images: list[Path], count: int) -> NDArray[np.float32]:
+    """Tiles [count, 3, 512, 512] from the images' top left, or drawn ones."""
+    if not images:
+        pixels, _, _ = draw_road_scene(TILE, TILE * count, seed=3)
+        return np.stack(np.split(pixels, count, axis=2)).astype(np.float32)
+    tiles = []
+    for path in images[:count]:
+        with without_georeferencing_warning(), rasterio.open(path) as raster:
+            window = rasterio.windows.Window(0, 0, TILE, TILE)
+            tiles.append(raster.read((1, 2, 3), window=window, boundless=True))
+    return np.stack(tiles).astype(np.float32)
+
+
+def stepping(network: SegmentationNetwork, model: Model) -> Predict:
+    """Normalises and takes all steps, as `pipelines.inference.predictor` does."""
+    mean, std = (torch.tensor(v)[:, None, None] for v in (model.card.mean, model.card.std))
+
+    @torch.inference_mode()
+    def predict(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        image = (torch.from_numpy(pixels) - mean) / std
+        logits = network(image.contiguous(memory_format=torch.channels_last), None)[-1]
+        found: NDArray[np.float32] = logits.softmax(dim=1)[:, 1].numpy()
+        return found
+
+    return predict
+
+
+def onnx_runtime(model: Model, folder: Path) -> Predict:
+    """Runs the exported file with one thread."""
+    import onnxruntime
+
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # Hints on optional packages.
+    export_onnx(model, folder / "network.onnx")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        folder / "network.onnx", options, providers=["CPUExecutionProvider"]
+    )
+
+    def predict(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        found: NDArray[np.float32] = session.run(None, {"image": pixels})[0][:, 0]
+        return found
+
+    return predict
+
+
+def compare(name: str, images: list[Path], count: int, rounds: int) -> None:
+    """Measures all backends that are here, and prints the table."""
+    torch.set_num_threads(1)
+    model = load(name)
+    tiles = tiles_of(images, count)
+    with tempfile.TemporaryDirectory() as folder:
+        ways = {"eager (torch), f32": stepping(model.network.channels_last(), model)}
+        if (here := openvino_here()) is not None:
+            ways[str(here)] = stepping(OpenVinoNetwork(model, here, 1), model)
+        if find_spec("onnxruntime") is not None:
+            ways["ONNX Runtime, f32"] = onnx_runtime(model, Path(folder))
+        found = {way: _each(predict, tiles) for way, predict in ways.items()}  # Warms up, too.
+        seconds: dict[str, list[float]] = {way: [] for way in ways}
+        for _ in range(rounds):
+            for way, predict in ways.items():
+                start = time.process_time()
+                _each(predict, tiles)
+                seconds[way].append(time.process_time() - start)
+    eager = next(iter(ways))
+    out = Console(soft_wrap=True, highlight=False)
+    out.print(
+        f"{made_with(None, ()).processor}, torch {torch.__version__}; {name}, {len(tiles)} tiles "
+        f"{'of images' if images else 'drawn'}, {rounds} rounds; median (range)"
+    )
+    table = Table("backend", "s per Mpx", "of eager", "largest difference", "mask pixels", box=None)
+    for way, taken in seconds.items():
+        ratios = [ours / theirs for ours, theirs in zip(seconds[eager], taken, strict=True)]
+        changed = int(((found[way] >= 0.5) != (found[eager] >= 0.5)).sum())
+        table.add_row(
+            way,
+            f"{statistics.median(taken) / (tiles[:, 0].size / 1e6):.2f}",
+            f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})",
+            f"{np.abs(found[way] - found[eager]).max():.5f}",
+            f"{changed} of {found[way].size}",
+        )
+    out.print(table)
+
+
+def _each(predict: Predict, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities of all tiles, of which two are computed at a time."""
+    starts = range(0, len(tiles), TOGETHER)
+    return np.concatenate([predict(tiles[start : start + TOGETHER]) for start in starts])
+
+
+def main() -> None:
+    """Reads the command line and prints the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("images", nargs="*", type=Path)
+    parser.add_argument("--model", default="roads-dru4")
+    parser.add_argument("--tiles", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    compare(options.model, options.images, options.tiles, options.rounds)
+
+
+if __name__ == "__main__":
+    main()
