@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -26,6 +26,9 @@ Pixel = TypeVar("Pixel", bound=np.generic)
 
 _ROWS_AHEAD = 2
 """Rows of tiles that each reading thread may be ahead."""
+
+TILE_DIGEST = 8
+"""Bytes of a tile's digest."""
 
 
 class TilePredictor(Protocol):
@@ -62,13 +65,33 @@ class TilePredictor(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Digests:
+    """What was read of a part.
+
+    Attributes:
+        part: Hash of its pixels and of which of them are there: SHA-256, hexadecimal.
+        tiles: Those of its tiles, row by row, `TILE_DIGEST` bytes each; empty where not known.
+    """
+
+    part: str
+    tiles: bytes = b""
+
+
 @dataclass
 class _Work:
-    """A part on its way: its sums, how many tiles they lack, and a hash of what was read."""
+    """A part on its way: its sums, how many tiles they lack, and hashes of what was read."""
 
     sums: Accumulator
     lacking: int
     digest: str = ""
+    tiles: dict[Window, bytes] = field(default_factory=dict)
+
+    @property
+    def digests(self) -> Digests:
+        """Of the part, all of whose tiles are done."""
+        ordered = (self.tiles[tile] for tile in self.sums.part.tiles())
+        return Digests(self.digest, b"".join(ordered))
 
 
 @dataclass(frozen=True)
@@ -95,7 +118,7 @@ def stitch(
     grid: Grid,
     parts: Sequence[Part],
     predict: TilePredictor,
-    write: Callable[[Accumulator, str], None],
+    write: Callable[[Accumulator, Digests], None],
     *,
     progress: Callable[[int], None] = lambda tiles: None,
 ) -> None:
@@ -109,8 +132,8 @@ def stitch(
         grid: Its tiles.
         parts: What is to be predicted.
         predict: What turns tiles into probabilities.
-        write: Takes the sums of a part and its `part_digest`; called in a thread of its own,
-            for one part at a time.
+        write: Takes the sums of a part and its digests; called in a thread of its own, for one
+            part at a time.
         progress: Told how many tiles were done or skipped, each time some were.
 
     Raises:
@@ -133,7 +156,7 @@ def stitch(
                 unfinished -= 1
                 while writes:
                     writes.popleft().result()
-                writes.append(writing.submit(write, work.sums, work.digest))
+                writes.append(writing.submit(write, work.sums, work.digests))
 
         def settle(most: int) -> None:
             """Waits until at most so many batches are under way."""
@@ -148,6 +171,7 @@ def stitch(
             valid = np.stack([reflected(tile.valid, grid.tile) for tile in tiles])
             for tile, fixed in zip(tiles, predict(pixels, valid), strict=True):
                 tile.work.sums.add(tile.window, fixed, tile.valid)
+                tile.work.tiles[tile.window] = tile_digest(tile.pixels, tile.valid)
             return [tile.work for tile in tiles]
 
         def submit(tiles: list[_Tile]) -> None:
@@ -169,6 +193,7 @@ def stitch(
         rows = _rows(scene, grid, parts, reading, predict.readers)
         for tile in _tiles(grid, parts, rows, begin):
             if not tile.valid.any():
+                tile.work.tiles[tile.window] = tile_digest(tile.pixels, tile.valid)
                 done(tile.work)
                 progress(1)
                 continue
@@ -181,6 +206,14 @@ def stitch(
         settle(0)
         while writes:
             writes.popleft().result()
+
+
+def tile_digest(pixels: NDArray[Any], valid: NDArray[np.bool_]) -> bytes:
+    """A hash of a tile's pixels [bands, h, w] that are there [h, w]; of `TILE_DIGEST` bytes."""
+    known = pixels if valid.all() else np.where(valid, pixels, 0).astype(pixels.dtype)
+    digest = hashlib.blake2b(np.ascontiguousarray(known).data, digest_size=TILE_DIGEST)
+    digest.update(np.packbits(valid).data)
+    return digest.digest()
 
 
 def part_digest(scene: Scene, grid: Grid, part: Part) -> str:

@@ -15,6 +15,7 @@ from tiling.disk import appearing, refusals_named
 from tiling.errors import SinkError
 from tiling.grid import Grid
 from tiling.part import Part
+from tiling.stitch import Digests
 from tiling.window import Window
 
 SUFFIX = ".npz"
@@ -64,18 +65,21 @@ class PartStore:
         """The parts that are still to be written."""
         return [part for part in self.parts if not self.path(part).exists()]
 
-    def write(self, blended: Accumulator, digest: str) -> None:
+    def write(self, blended: Accumulator, digests: Digests) -> None:
         """Writes a part.
 
         Args:
             blended: Sums of all its tiles.
-            digest: Hash of the pixels it was made from.
+            digests: Hashes of the pixels it was made from.
 
         Raises:
             SinkError: The disk refuses; no part of the file is left.
         """
         part, weights = blended.part, blended.weights
-        arrays: dict[str, NDArray[np.generic]] = {"digest": np.array(digest)}
+        arrays: dict[str, NDArray[np.generic]] = {
+            "digest": np.array(digests.part),
+            "tiles": np.frombuffer(digests.tiles, np.uint8),
+        }
         rows, columns = part.core.slices(part.extent)
         valid, sums = blended.valid[rows, columns], blended.sums[:, rows, columns]
         levels = weights.levels(sums, part.core)
@@ -93,10 +97,12 @@ class PartStore:
         with refusals_named(path), appearing(path) as partial, partial.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
-    def digest(self, part: Part) -> str:
-        """Hash of the pixels that a written part was made from."""
+    def digests(self, part: Part) -> Digests:
+        """Hashes of the pixels that a written part was made from."""
         with self._open(part) as arrays:
-            return str(arrays["digest"])
+            # Earlier releases have kept none of the tiles.
+            tiles = arrays["tiles"].tobytes() if "tiles" in arrays else b""
+            return Digests(str(arrays["digest"]), tiles)
 
     def read(self, window: Window) -> Blended:
         """Blends a window.
