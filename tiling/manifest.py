@@ -253,7 +253,9 @@ def _kept(
             if old.parts[part.name] != part_digest(scene, grid, part):
                 _forget(folder, old)
                 return None
-        elif store.path(part).exists() and store.digests(part).part != part_digest(scene, grid, part):
+        elif store.path(part).exists() and store.digests(part).part != part_digest(
+            scene, grid, part
+        ):
             store.path(part).unlink()
     return _noted(folder, replace(old, input=now.input))
 

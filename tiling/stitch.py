@@ -27,8 +27,14 @@ Pixel = TypeVar("Pixel", bound=np.generic)
 _ROWS_AHEAD = 2
 """Rows of tiles that each reading thread may be ahead."""
 
+_READERS = 4
+"""Threads that read where nothing else is done."""
+
 TILE_DIGEST = 8
 """Bytes of a tile's digest."""
+
+TAKEN, REFINED, COLD = range(3)
+"""A tile was taken over from an earlier result, started from its mask, or knew nothing of it."""
 
 
 class TilePredictor(Protocol):
@@ -64,6 +70,33 @@ class TilePredictor(Protocol):
         """
         ...
 
+    def refined(
+        self, pixels: NDArray[Any], valid: NDArray[np.bool_], starts: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+        """The same from earlier masks on, in levels [b, classes, t, t].
+
+        Returns:
+            Probabilities, and of which tiles the earlier mask was of no use [b].
+        """
+        ...
+
+
+class Known(Protocol):
+    """What an earlier result says of tiles; threads may ask at the same time."""
+
+    @property
+    def refines(self) -> bool:
+        """Whether tiles that are predicted start from earlier masks."""
+        ...
+
+    def taken(self, tile: Window) -> NDArray[np.uint16] | None:
+        """Probabilities [bands, h, w] of a tile that is taken over; None of one to be predicted."""
+        ...
+
+    def start(self, tile: Window) -> NDArray[np.uint8]:
+        """The levels [classes, h, w] that a tile starts from."""
+        ...
+
 
 @dataclass(frozen=True)
 class Digests:
@@ -72,10 +105,12 @@ class Digests:
     Attributes:
         part: Hash of its pixels and of which of them are there: SHA-256, hexadecimal.
         tiles: Those of its tiles, row by row, `TILE_DIGEST` bytes each; empty where not known.
+        ways: How each of its tiles was done: `TAKEN`, `REFINED` or `COLD`.
     """
 
     part: str
     tiles: bytes = b""
+    ways: bytes = b""
 
 
 @dataclass
@@ -86,12 +121,14 @@ class _Work:
     lacking: int
     digest: str = ""
     tiles: dict[Window, bytes] = field(default_factory=dict)
+    ways: dict[Window, int] = field(default_factory=dict)
 
     @property
     def digests(self) -> Digests:
         """Of the part, all of whose tiles are done."""
-        ordered = (self.tiles[tile] for tile in self.sums.part.tiles())
-        return Digests(self.digest, b"".join(ordered))
+        tiles = list(self.sums.part.tiles())
+        ways = bytes(self.ways.get(tile, COLD) for tile in tiles)
+        return Digests(self.digest, b"".join(self.tiles[tile] for tile in tiles), ways)
 
 
 @dataclass(frozen=True)
@@ -102,6 +139,17 @@ class _Tile:
     window: Window
     pixels: NDArray[Any]
     valid: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _ReadTile:
+    """A tile of a part as it was read, and the hash of the part as far as it was read."""
+
+    part: Part
+    window: Window
+    pixels: NDArray[Any]
+    valid: NDArray[np.bool_]
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -120,6 +168,7 @@ def stitch(
     predict: TilePredictor,
     write: Callable[[Accumulator, Digests], None],
     *,
+    known: Known | None = None,
     progress: Callable[[int], None] = lambda tiles: None,
 ) -> None:
     """Predicts parts of a scene, and writes each when its last tile has been blended.
@@ -134,6 +183,7 @@ def stitch(
         predict: What turns tiles into probabilities.
         write: Takes the sums of a part and its digests; called in a thread of its own, for one
             part at a time.
+        known: What an earlier result says of tiles; None without one.
         progress: Told how many tiles were done or skipped, each time some were.
 
     Raises:
@@ -169,7 +219,14 @@ def stitch(
         def predicted(tiles: list[_Tile]) -> list[_Work]:
             pixels = np.stack([reflected(tile.pixels, grid.tile) for tile in tiles])
             valid = np.stack([reflected(tile.valid, grid.tile) for tile in tiles])
-            for tile, fixed in zip(tiles, predict(pixels, valid), strict=True):
+            if known is not None and known.refines:
+                starts = [reflected(known.start(tile.window), grid.tile) for tile in tiles]
+                found, cold = predict.refined(pixels, valid, np.stack(starts))
+                for tile, was_cold in zip(tiles, cold, strict=True):
+                    tile.work.ways[tile.window] = COLD if was_cold else REFINED
+            else:
+                found = predict(pixels, valid)
+            for tile, fixed in zip(tiles, found, strict=True):
                 tile.work.sums.add(tile.window, fixed, tile.valid)
                 tile.work.tiles[tile.window] = tile_digest(tile.pixels, tile.valid)
             return [tile.work for tile in tiles]
@@ -190,13 +247,23 @@ def stitch(
             return _Work(Accumulator(weights, part, predict.bands), part.tile_count)
 
         batch: list[_Tile] = []
+        work: _Work | None = None
         rows = _rows(scene, grid, parts, reading, predict.readers)
-        for tile in _tiles(grid, parts, rows, begin):
-            if not tile.valid.any():
-                tile.work.tiles[tile.window] = tile_digest(tile.pixels, tile.valid)
-                done(tile.work)
+        for read in _tiles(grid, parts, rows):
+            if work is None or work.sums.part is not read.part:
+                work = begin(read.part)
+            # Before its last tile is on its way the part cannot be finished.
+            work.digest = read.digest
+            taken = None if known is None else known.taken(read.window)
+            if taken is not None or not read.valid.any():
+                work.tiles[read.window] = tile_digest(read.pixels, read.valid)
+                if taken is not None:
+                    work.ways[read.window] = TAKEN
+                    work.sums.add(read.window, taken, read.valid)
+                done(work)
                 progress(1)
                 continue
+            tile = _Tile(work, read.window, read.pixels, read.valid)
             batch.append(tile)
             if len(batch) == predict.batch:
                 submit(batch)
@@ -222,6 +289,16 @@ def part_digest(scene: Scene, grid: Grid, part: Part) -> str:
     for window in _windows(grid, part):
         digest.update(_read(scene, window).digest)
     return digest.hexdigest()
+
+
+def digests_of(scene: Scene, grid: Grid, parts: Sequence[Part]) -> dict[Part, Digests]:
+    """Hashes of parts and of their tiles, which are read for that alone."""
+    found: dict[Part, Digests] = {}
+    with _threads(_READERS, "read") as reading:
+        for read in _tiles(grid, parts, _rows(scene, grid, parts, reading, _READERS)):
+            before = found[read.part].tiles if read.part in found else b""
+            found[read.part] = Digests(read.digest, before + tile_digest(read.pixels, read.valid))
+    return found
 
 
 def _windows(grid: Grid, part: Part) -> Iterator[Window]:
@@ -255,23 +332,20 @@ def _rows(
         yield coming.popleft().result()
 
 
-def _tiles(
-    grid: Grid, parts: Sequence[Part], rows: Iterator[_Rows], begin: Callable[[Part], _Work]
-) -> Iterator[_Tile]:
+def _tiles(grid: Grid, parts: Sequence[Part], rows: Iterator[_Rows]) -> Iterator[_ReadTile]:
     """The tiles of all parts, cut out of the rows."""
     for part in parts:
-        work, digest, extent = begin(part), hashlib.sha256(), part.extent
+        digest, extent = hashlib.sha256(), part.extent
         strip: _Rows | None = None
         for origin, window in zip(part.rows.origins, _windows(grid, part), strict=True):
             new = next(rows)
             digest.update(new.digest)
-            # Before its last tile is on its way the part cannot be finished.
-            work.digest = digest.hexdigest()
             strip = new if strip is None else _joined(strip, new, origin - window.row)
             for column in part.columns.origins:
                 across = slice(column - extent.column, column - extent.column + grid.tile_width)
                 tile = Window(origin, column, grid.tile_height, grid.tile_width)
-                yield _Tile(work, tile, strip.pixels[:, :, across], strip.valid[:, across])
+                pixels, valid = strip.pixels[:, :, across], strip.valid[:, across]
+                yield _ReadTile(part, tile, pixels, valid, digest.hexdigest())
 
 
 def _joined(above: _Rows, new: _Rows, start: int) -> _Rows:

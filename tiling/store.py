@@ -79,6 +79,7 @@ class PartStore:
         arrays: dict[str, NDArray[np.generic]] = {
             "digest": np.array(digests.part),
             "tiles": np.frombuffer(digests.tiles, np.uint8),
+            "ways": np.frombuffer(digests.ways, np.uint8),
         }
         rows, columns = part.core.slices(part.extent)
         valid, sums = blended.valid[rows, columns], blended.sums[:, rows, columns]
@@ -101,8 +102,10 @@ class PartStore:
         """Hashes of the pixels that a written part was made from."""
         with self._open(part) as arrays:
             # Earlier releases have kept none of the tiles.
-            tiles = arrays["tiles"].tobytes() if "tiles" in arrays else b""
-            return Digests(str(arrays["digest"]), tiles)
+            tiles, ways = (
+                arrays[name].tobytes() if name in arrays else b"" for name in ("tiles", "ways")
+            )
+            return Digests(str(arrays["digest"]), tiles, ways)
 
     def read(self, window: Window) -> Blended:
         """Blends a window.

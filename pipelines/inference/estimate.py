@@ -14,6 +14,7 @@ from pipelines.inference.ahead import parts_left
 from pipelines.inference.batch import check_models, log_remarks
 from pipelines.inference.predictor import NetworkPredictor, predictor_for
 from pipelines.inference.scene import NOTED, fingerprint, grid_of, with_its_range
+from pipelines.inference.updating.earlier import FROM
 from pipelines.inputs.discovery import check_names
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.lines.files import file_names
@@ -96,10 +97,10 @@ def _refused(
     if settings.overwrite:
         return None
     told = fingerprint(models, with_its_range(settings, opened), device_kind(settings.device))
-    # It says how the pixels were read, which are not looked at here.
+    # They say how pixels were read, and an earlier result, which are not looked at here.
     kept = Manifest.read(folder / MANIFEST) or Manifest.read(folder / PARTS / MANIFEST)
-    if kept is not None and NOTED in kept.settings:
-        told[NOTED] = kept.settings[NOTED]
+    if kept is not None:
+        told |= {name: kept.settings[name] for name in (NOTED, FROM) if name in kept.settings}
     return refused(folder, told)
 
 

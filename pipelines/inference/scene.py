@@ -17,6 +17,9 @@ from pipelines.config.inference import InferDrive, InferRoads, PredictionSetting
 from pipelines.dicom.results import FILES
 from pipelines.inference.rasters import assemble, mean_steps, threshold_of
 from pipelines.inference.stepping.bands import STEPS, bands_of_settings
+from pipelines.inference.updating.change import CHANGE, noted_in
+from pipelines.inference.updating.earlier import FROM, Earlier
+from pipelines.inference.updating.run import brought_up_to_date
 from pipelines.inference.workers import Workers
 from pipelines.inputs.pixel_values import GIVE_RANGE_OR_AUTO, Look, looked_at
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
@@ -49,6 +52,7 @@ def predict_scene(
     workers: Workers,
     begun: Callable[[int], None] = lambda tiles: None,
     progress: Callable[[int], None] = lambda tiles: None,
+    earlier: Earlier | None = None,
 ) -> Prediction:
     """Computes what is missing of a scene's parts, and makes its rasters, unless they are there.
 
@@ -61,11 +65,13 @@ def predict_scene(
         workers: Who computes.
         begun: Is told how many tiles are to be computed, before they are.
         progress: Is told how many more tiles are done.
+        earlier: The result that it is brought up to date from.
 
     Raises:
         SceneError: The scene cannot be read.
         SinkError: The disk refuses.
         ManifestError: What is there was made with other settings.
+        DataError: The earlier result was made with other settings.
         DataError: Most values of the scene lie outside the range.
     """
     start = time.perf_counter()
@@ -74,11 +80,16 @@ def predict_scene(
     for remark in look.remarks:
         _LOG.warning("%s", remark)
     missing: list[Part] = []
+    updated = None
+    made_with = fingerprint(models, settings, workers.device) | _noted(look)
+    if earlier is not None:
+        earlier.check(item.source, made_with)
+        made_with |= {FROM: earlier.identity}
     with working(
         folder,
         opened.seen,
         grid_of(opened.seen, settings),
-        fingerprint(models, settings, workers.device) | _noted(look),
+        made_with,
         settings.part_size,
         bands_of_settings(models, settings).count,
         raw=settings.dtype == "float32",
@@ -89,6 +100,14 @@ def predict_scene(
         if work.finished:
             files = named(folder / name for name in work.manifest.outputs)
             threshold = threshold_of(files["mask"])
+            if CHANGE in files:
+                updated = noted_in(files[CHANGE])
+        elif earlier is not None:
+            done = brought_up_to_date(
+                item, opened, models, settings, work, earlier, workers, begun, progress
+            )
+            files, threshold, missing = done.files, done.threshold, done.computed
+            updated = done.updated
         else:
             missing = store.missing()
             begun(sum(part.tile_count for part in missing))
@@ -119,6 +138,7 @@ def predict_scene(
         lines.found if lines else None,
         threshold,
         steps,
+        updated,
     )
 
 

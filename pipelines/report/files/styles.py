@@ -35,6 +35,9 @@ _SINGLE = {"lines": (_LINE, 1), "nodes": (_POINT, 0), "polygons": (_AREA, 2)}
 _COLOURS = ("#ffd92f", "#17becf", "#2ca02c", "#9467bd", "#ff7f0e", "#1f77b4")
 """Of the classes of a mask, in turn; lines over them are red."""
 
+_CHANGES = ("#2ca02c", "#d62728", "#ff7f0e")
+"""Of what appeared, vanished, or is another class now."""
+
 _ERRORS = {"miss": "31,119,180,255", "false alarm": "255,127,14,255"}
 """Colours of what `errors.gpkg` tells apart."""
 
@@ -73,18 +76,37 @@ def style_of_errors() -> str:
     )
 
 
+def style_of_change(labels: Mapping[int, str]) -> str:
+    """The style of a raster of changes: what is as before is not drawn.
+
+    Args:
+        labels: What each value says; 0 is as before.
+    """
+    return _paletted(labels, _CHANGES)
+
+
 def style_of_mask(classes: Sequence[str]) -> str:
     """The style of a mask: the background is not drawn, each class has a colour.
 
     Args:
         classes: Names of the foreground classes; their values are 1, 2, ...
     """
+    labels = dict(enumerate(("background", *classes)))
+    colours = [_COLOURS[index % len(_COLOURS)] for index in range(len(classes))]
+    return _paletted(labels, colours)
+
+
+def _paletted(labels: Mapping[int, str], colours: Sequence[str]) -> str:
+    """The style of a raster whose value 0 is not drawn, while 1, 2, ... have a colour each."""
     entries = [
         f'<paletteEntry value="{value}" label={quoteattr(name)} '
-        f'color="{_COLOURS[(value - 1) % len(_COLOURS)]}" alpha="255"/>'
-        for value, name in enumerate(classes, start=1)
+        f'color="{colours[value - 1]}" alpha="255"/>'
+        for value, name in labels.items()
+        if value
     ]
-    entries.insert(0, '<paletteEntry value="0" label="background" color="#000000" alpha="0"/>')
+    entries.insert(
+        0, f'<paletteEntry value="0" label={quoteattr(labels[0])} color="#000000" alpha="0"/>'
+    )
     return _of_raster(
         '<rasterrenderer type="paletted" band="1" opacity="0.7" alphaBand="-1" '
         f'nodataColor="">\n<colorPalette>\n{"".join(entries)}\n</colorPalette>\n</rasterrenderer>'
