@@ -193,6 +193,7 @@ def run_scene(
                     *told,
                     *opened.remarks,
                     *prediction.remarks,
+                    *([f"{item.source}: {prediction.updated}"] if prediction.updated else []),
                     *(scores.remarks if scores else ()),
                 ),
                 field=opened.field,

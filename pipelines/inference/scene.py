@@ -23,6 +23,7 @@ from pipelines.inference.updating.run import brought_up_to_date
 from pipelines.inference.workers import Workers
 from pipelines.inputs.pixel_values import GIVE_RANGE_OR_AUTO, Look, looked_at
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
+from pipelines.lines.changes import CHANGES, changed_lines, lines_in
 from pipelines.lines.files import file_names
 from pipelines.lines.vectorise import Lines, vectorise
 from pipelines.models.weights import Model, steps_taken, stop_rule
@@ -30,7 +31,7 @@ from pipelines.results.layout import named
 from pipelines.results.levels import open_levels
 from pipelines.results.outcome import Prediction
 from tiling.grid import Grid
-from tiling.manifest import working
+from tiling.manifest import Work, working
 from tiling.part import Part
 from tiling.scenes.scene import Scene
 
@@ -81,9 +82,10 @@ def predict_scene(
         _LOG.warning("%s", remark)
     missing: list[Part] = []
     updated = None
-    made_with = fingerprint(models, settings, workers.device) | _noted(look)
+    asked = fingerprint(models, settings, workers.device)
+    made_with = asked | _noted(look)
     if earlier is not None:
-        earlier.check(item.source, made_with)
+        earlier.check(item.source, asked)
         made_with |= {FROM: earlier.identity}
     with working(
         folder,
@@ -121,6 +123,8 @@ def predict_scene(
         if isinstance(settings, InferRoads) and settings.lines:
             work.derive(file_names(settings.format))
             lines = _lines(item, opened, models, settings, threshold, folder, files)
+            if earlier is not None:
+                files = files | _changed_lines(opened, settings, earlier, folder, work)
     if settings.threshold == AUTO:
         _LOG.info("%s: foreground from probability %.3f on", item.name, threshold)
     steps = float(steps_taken(models, settings.steps))
@@ -163,6 +167,19 @@ def _lines(
     )
     _LOG.info("%s: %s", item.name, lines.found)
     return lines
+
+
+def _changed_lines(
+    opened: OpenedScene, settings: InferRoads, earlier: Earlier, folder: Path, work: Work
+) -> dict[str, Path]:
+    """The file of lines that were added or removed; none where an earlier result has no lines."""
+    before, now = lines_in(earlier.folder), lines_in(folder)
+    if before is None or now is None:
+        _LOG.info("%s: no lines that new ones can be compared with", earlier.folder)
+        return {}
+    work.derive([CHANGES])
+    transform, pixel = opened.scene.transform, opened.pixel
+    return {"changes": changed_lines(before, now, transform, pixel, settings, folder)}
 
 
 def _is_of_eye(opened: OpenedScene) -> bool:

@@ -17,6 +17,9 @@ FROM = "from"
 _OF_THE_MASK = {"threshold", "min_size"}
 """Settings that change nothing but the mask, which is made anew."""
 
+_OF_THE_PIXELS = {"value_range"}
+"""Settings that change all pixels that the network sees, but not what a mask is worth."""
+
 _OF_THE_MACHINE = {"device", "engine"}
 """Settings that change the last bits: what is taken over is as it was made."""
 
@@ -55,24 +58,26 @@ class Earlier:
 
         Args:
             source: The scene.
-            settings: Of the fingerprint.
+            settings: Those of its fingerprint that were asked for.
 
         Raises:
             DataError: It was made with others.
         """
         old = self.manifest.settings
-        left_out = {*_OF_THE_MASK, *_OF_THE_MACHINE, FROM}
-        names = [
-            name
-            for name in {**old, **settings}
-            if name not in left_out and old.get(name) != settings.get(name)
-        ]
+        left_out = _OF_THE_MASK | _OF_THE_MACHINE | _OF_THE_PIXELS
+        names = [name for name in settings if old.get(name) != settings[name]]
+        names = [name for name in names if name not in left_out]
         if names:
-            differ = ", ".join(f"{one} {old.get(one)} (now {settings.get(one)})" for one in names)
+            differ = ", ".join(f"{one} {old.get(one)} (now {settings[one]})" for one in names)
             raise DataError(
                 f"{source}: the result in {self.folder} was made with {differ}, so nothing of it "
                 "can be taken over; give the same, or leave --from out"
             )
+
+    def sees_alike(self, settings: Mapping[str, Any]) -> bool:
+        """Whether equal pixels were the same to the network as they are with some settings."""
+        old = self.manifest.settings
+        return all(old.get(name) == settings.get(name) for name in _OF_THE_PIXELS)
 
     def same(self, settings: Mapping[str, Any]) -> bool:
         """Whether it was made with the very same settings."""

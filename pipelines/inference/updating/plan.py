@@ -148,7 +148,7 @@ def planned(
     there = earlier.files["probability"]
     if not as_large or _size(there) != ground.scene or not same_place(there, opened.seen):
         return _elsewhere(update, opened, work, there)
-    if before.size != grid.tile_count:
+    if before.size != grid.tile_count or not earlier.sees_alike(now.settings):
         return update
     alike = not work.store.raw or earlier.same(now.settings)
     if alike and same_input(old.input, now.input) and old.part_size == now.part_size:

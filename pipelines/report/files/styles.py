@@ -4,6 +4,8 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from xml.sax.saxutils import quoteattr
 
+_LINE_COLOUR = "214,39,40,255"
+
 _LINE = """<symbol type="line" name="0" alpha="1">
 <layer class="SimpleLine" enabled="1"><Option type="Map">
 <Option type="QString" name="line_color" value="214,39,40,255"/>
@@ -38,6 +40,8 @@ _COLOURS = ("#ffd92f", "#17becf", "#2ca02c", "#9467bd", "#ff7f0e", "#1f77b4")
 _CHANGES = ("#2ca02c", "#d62728", "#ff7f0e")
 """Of what appeared, vanished, or is another class now."""
 
+_CHANGED_LINES = {"added": "44,160,44,255", "removed": _LINE_COLOUR}
+
 _ERRORS = {"miss": "31,119,180,255", "false alarm": "255,127,14,255"}
 """Colours of what `errors.gpkg` tells apart."""
 
@@ -52,6 +56,15 @@ def style_of(layer: str) -> str:
         '<renderer-v2 type="singleSymbol" enableorderby="0" forceraster="0">\n'
         f"<symbols>\n{symbol}\n</symbols>\n</renderer-v2>\n"
         f"<layerGeometryType>{kind}</layerGeometryType>"
+    )
+
+
+def style_of_changed_lines(layer: str) -> str:
+    """The style of the lines that were "added" or "removed"."""
+    symbol = _LINE.replace(_LINE_COLOUR, _CHANGED_LINES[layer])
+    return _qml(
+        '<renderer-v2 type="singleSymbol" enableorderby="0" forceraster="0">\n'
+        f"<symbols>\n{symbol}\n</symbols>\n</renderer-v2>\n<layerGeometryType>1</layerGeometryType>"
     )
 
 

@@ -119,3 +119,32 @@ def test_changes_are_those_of_the_masks(folder, earlier, weights, tmp_path):
         change == np.where((old == 0) & (new == 1), 1, np.where((old == 1) & (new == 0), 2, 0))
     ).all()
     assert set(np.unique(change)) == {0, 1, 2}
+
+
+def test_lines_that_were_added_and_removed_are_written(folder, earlier, weights, tmp_path):
+    predicted(folder / "before/s.tif", earlier, **weights, lines=True)
+    asked = weights | {"lines": True, "from_run": earlier}
+    scene = predicted(folder / "after/s.tif", tmp_path / "out", **asked)
+    assert set(scene.files) == {"probability", "mask", "change", "lines", "changes"}
+    assert (tmp_path / "out/s/changes.gpkg").is_file()
+
+
+def test_a_scene_that_the_network_sees_at_another_scale_keeps_what_has_not_changed(
+    folder, weights, tmp_path
+):
+    asked = weights | {"gsd": 1.5}
+    predicted(folder / "before/s.tif", tmp_path / "before", **asked)
+    scene = predicted(
+        folder / "after/s.tif", tmp_path / "out", **asked, from_run=tmp_path / "before"
+    )
+    assert 0 < scene.updated.taken < scene.tiles
+    made, before = (read(tmp_path / one / "s/probability.tif") for one in ("out", "before"))
+    assert made.shape == before.shape == (SIDE, SIDE)
+    assert (made[250:] == before[250:]).all()
+    assert (made[:90, :90] != before[:90, :90]).any()
+    other = predicted(
+        folder / "after/s.tif", tmp_path / "cut", **asked, from_run=tmp_path / "before",
+        part_size=64,
+    )  # fmt: skip
+    assert other.updated == scene.updated
+    assert rasters(tmp_path / "cut/s") == rasters(tmp_path / "out/s")
