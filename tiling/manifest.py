@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tiling.digests import TILE_DIGEST, Digests
 from tiling.disk import appearing, locked, refusals_named
 from tiling.errors import ManifestError
 from tiling.fingerprint import fingerprint, other_files, same_input, same_place
 from tiling.grid import Grid
 from tiling.part import Part
 from tiling.scenes.scene import Scene
-from tiling.stitch import TILE_DIGEST, Digests, part_digest
+from tiling.stitch import part_digest
 from tiling.store import SUFFIX, PartStore
 from tiling.window import Window
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiling.blend import Accumulator, BlendWeights
+from tiling.digests import COLD, REFINED, TAKEN, Digests, tile_digest
 from tiling.grid import Grid
 from tiling.part import Part
 from tiling.scenes.scene import Scene
@@ -29,12 +30,6 @@ _ROWS_AHEAD = 2
 
 _READERS = 4
 """Threads that read where nothing else is done."""
-
-TILE_DIGEST = 8
-"""Bytes of a tile's digest."""
-
-TAKEN, REFINED, COLD = range(3)
-"""A tile was taken over from an earlier result, started from its mask, or knew nothing of it."""
 
 
 class TilePredictor(Protocol):
@@ -96,21 +91,6 @@ class Known(Protocol):
     def start(self, tile: Window) -> NDArray[np.uint8]:
         """The levels [classes, h, w] that a tile starts from."""
         ...
-
-
-@dataclass(frozen=True)
-class Digests:
-    """What was read of a part.
-
-    Attributes:
-        part: Hash of its pixels and of which of them are there: SHA-256, hexadecimal.
-        tiles: Those of its tiles, row by row, `TILE_DIGEST` bytes each; empty where not known.
-        ways: How each of its tiles was done: `TAKEN`, `REFINED` or `COLD`.
-    """
-
-    part: str
-    tiles: bytes = b""
-    ways: bytes = b""
 
 
 @dataclass
@@ -273,14 +253,6 @@ def stitch(
         settle(0)
         while writes:
             writes.popleft().result()
-
-
-def tile_digest(pixels: NDArray[Any], valid: NDArray[np.bool_]) -> bytes:
-    """A hash of a tile's pixels [bands, h, w] that are there [h, w]; of `TILE_DIGEST` bytes."""
-    known = pixels if valid.all() else np.where(valid, pixels, 0).astype(pixels.dtype)
-    digest = hashlib.blake2b(np.ascontiguousarray(known).data, digest_size=TILE_DIGEST)
-    digest.update(np.packbits(valid).data)
-    return digest.digest()
 
 
 def part_digest(scene: Scene, grid: Grid, part: Part) -> str:

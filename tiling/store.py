@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiling.blend import NODATA, Accumulator, BlendWeights
+from tiling.digests import Digests
 from tiling.disk import appearing, refusals_named
 from tiling.errors import SinkError
 from tiling.grid import Grid
 from tiling.part import Part
-from tiling.stitch import Digests
 from tiling.window import Window
 
 SUFFIX = ".npz"

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tiling.blend import NODATA, ONE, Accumulator, BlendWeights
+from tiling.digests import Digests
 from tiling.errors import SinkError
 from tiling.grid import Grid
-from tiling.stitch import Digests
 from tiling.store import PartStore
 from tiling.window import Window, split
 
@@ -185,9 +185,9 @@ import json, resource, sys
 from pathlib import Path
 import numpy as np
 from tiling.blend import Accumulator, BlendWeights
+from tiling.digests import Digests
 from tiling.errors import SinkError
 from tiling.grid import Grid
-from tiling.stitch import Digests
 from tiling.store import PartStore
 
 grid = Grid(300, 300, 64, 16)

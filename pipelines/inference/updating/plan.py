@@ -21,13 +21,14 @@ from pipelines.inference.updating.known import (
     sources_of,
 )
 from pipelines.inputs.scene_input import OpenedScene
+from tiling.digests import COLD, REFINED, TAKEN, TILE_DIGEST, Digests
 from tiling.disk import appearing, refusals_named
 from tiling.fingerprint import same_input, same_place
 from tiling.grid import Grid
 from tiling.manifest import Work
 from tiling.part import Part
 from tiling.readers.raster import without_georeferencing_warning
-from tiling.stitch import COLD, REFINED, TILE_DIGEST, Digests, digests_of
+from tiling.stitch import digests_of
 from tiling.store import PartStore
 
 _FILE = "update.json"
@@ -194,7 +195,8 @@ def without_others(update: Update, store: PartStore) -> None:
         if store.path(part).exists():
             ways = store.digests(part).ways
             if any(
-                (way != 0) != changed[tile] for way, tile in zip(ways, part.tiles(), strict=True)
+                (way != TAKEN) != changed[tile]
+                for way, tile in zip(ways, part.tiles(), strict=True)
             ):
                 store.path(part).unlink()
 

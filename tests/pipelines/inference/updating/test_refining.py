@@ -1,6 +1,7 @@
 """Changed tiles that start from an earlier mask: one step, or all where that mask is wrong."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,25 +11,29 @@ from affine import Affine
 
 from pipelines.config.inference import InferRoads
 from pipelines.datasets.synthetic import draw_road_scene
-from pipelines.inference.run import infer_roads
+from pipelines.inference.batch import run_batch
+from pipelines.inference.items import items_of
 from pipelines.inference.stepping.refining import ALL_STEPS, from_earlier, starting_levels
 from pipelines.inference.updating.change import changed_classes
 from pipelines.models import stopping
+from pipelines.models.weights import load
 from pipelines.results.progress import Silence
 from rurnet.registry import create
 from tests.pipelines.inference.commands import rasters
 
-SMALL = {"tile": 128, "overlap": 32, "part_size": 128, "device": "cpu", "measurements": False}
+SMALL = {"tile": 128, "overlap": 32, "part_size": 128, "device": "cpu"}
 SIDE = 300
 TILES = 9
 
 
 def predicted(scene, output, **asked):
-    result = infer_roads(
-        InferRoads(scenes=[str(scene)], output=output, **{**SMALL, **asked}), Silence()
-    )
-    assert not result.failed, result.failed
-    return result.report.scenes[0]
+    """What is predicted of a scene, without the report."""
+    config = InferRoads(scenes=[str(scene)], output=output, **{**SMALL, **asked})
+    models = [load(model) for model in config.model]
+    items = items_of(config, models, config.scenes)
+    [outcome] = run_batch(items, models, config, output, Silence())
+    assert outcome.error is None, outcome.error
+    return outcome.prediction
 
 
 def read(path):
@@ -98,6 +103,14 @@ def test_a_scene_on_another_grid_starts_from_the_warped_mask(folder, tmp_path):
     change = read(tmp_path / "s/change.tif")
     old, new = read(folder / "earlier/s/mask.tif")[6:, 10:], read(tmp_path / "s/mask.tif")
     assert (change == changed_classes(old, new)).all()
+
+
+def test_lines_that_were_added_and_removed_are_written(folder, tmp_path):
+    earlier = tmp_path / "earlier"
+    shutil.copytree(folder / "earlier", earlier)
+    predicted(folder / "before/s.tif", earlier, lines=True)
+    made = predicted(folder / "cornered/s.tif", tmp_path / "out", lines=True, from_run=earlier)
+    assert made.files["changes"].is_file()
 
 
 @pytest.fixture(scope="module")

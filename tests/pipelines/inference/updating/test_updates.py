@@ -8,11 +8,13 @@ import rasterio
 
 from pipelines.config.inference import InferRoads
 from pipelines.datasets.synthetic import draw_road_scene
-from pipelines.inference.run import infer_roads
+from pipelines.inference.batch import run_batch
+from pipelines.inference.items import items_of
+from pipelines.models.weights import load
 from pipelines.results.progress import Silence
 from tests.pipelines.inference.commands import rasters
 
-SMALL = {"tile": 64, "overlap": 16, "part_size": 128, "device": "cpu", "measurements": False}
+SMALL = {"tile": 64, "overlap": 16, "part_size": 128, "device": "cpu"}
 SIDE = 300
 
 
@@ -44,10 +46,13 @@ def folder(drawn, changed, write_raster, tmp_path_factory):
 
 
 def predicted(scene, output, **asked):
+    """What is predicted of a scene, without the report."""
     config = InferRoads(scenes=[str(scene)], output=output, **{**SMALL, **asked})
-    result = infer_roads(config, Silence())
-    assert not result.failed, result.failed
-    return result.report.scenes[0]
+    models = [load(model) for model in config.model]
+    items = items_of(config, models, config.scenes)
+    [outcome] = run_batch(items, models, config, output, Silence())
+    assert outcome.error is None, outcome.error
+    return outcome.prediction
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +79,7 @@ def read(path):
 
 def test_an_unchanged_scene_is_taken_over_whole(folder, earlier, weights, tmp_path):
     scene = predicted(folder / "before/s.tif", tmp_path / "out", **weights, from_run=earlier)
-    assert (scene.updated.taken, scene.updated.cold, scene.parts_computed) == (36, 0, 0)
+    assert (scene.updated.taken, scene.updated.cold, scene.computed) == (36, 0, 0)
     made = rasters(tmp_path / "out/s")
     assert not read(tmp_path / "out/s/change.tif").any()
     del made["change.tif"]
@@ -119,14 +124,6 @@ def test_changes_are_those_of_the_masks(folder, earlier, weights, tmp_path):
         change == np.where((old == 0) & (new == 1), 1, np.where((old == 1) & (new == 0), 2, 0))
     ).all()
     assert set(np.unique(change)) == {0, 1, 2}
-
-
-def test_lines_that_were_added_and_removed_are_written(folder, earlier, weights, tmp_path):
-    predicted(folder / "before/s.tif", earlier, **weights, lines=True)
-    asked = weights | {"lines": True, "from_run": earlier}
-    scene = predicted(folder / "after/s.tif", tmp_path / "out", **asked)
-    assert set(scene.files) == {"probability", "mask", "change", "lines", "changes"}
-    assert (tmp_path / "out/s/changes.gpkg").is_file()
 
 
 def test_a_scene_that_the_network_sees_at_another_scale_keeps_what_has_not_changed(
