@@ -66,10 +66,8 @@ def season(image: Image, _: Image, __: np.random.Generator) -> Image:
 def shifted(image: Image, _: Image, __: np.random.Generator) -> Image:
     """By half a pixel down and to the right, under the old coordinates."""
     padded = np.pad(image.pixels.astype(float), ((0, 0), (0, 1), (0, 1)), mode="edge")
-    four = [
-        padded[:, row : row or -1, column : column or -1] for row in (0, 1) for column in (0, 1)
-    ]
-    return _with(image, sum(four) / len(four))
+    down = padded[:, :-1] + padded[:, 1:]
+    return _with(image, (down[..., :-1] + down[..., 1:]) / 4)
 
 
 def patched(count: int, least: int, most: int) -> Change:
@@ -160,7 +158,8 @@ def measured(
                 where[:] = True
             for total, run in zip(counts, ("before", "anew", "updated"), strict=True):
                 total += _counts(output / run / name / "mask.tif", new.label, where)
-        yield kind, Found(*counts, taken, seconds)
+        before, anew, updated = counts
+        yield kind, Found(before, anew, updated, taken, seconds)
 
 
 def _predict(

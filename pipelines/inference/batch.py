@@ -144,7 +144,7 @@ def run_scene(
     """
     try:
         earlier = None if before is None else earlier_result(before)
-        told = ()
+        told: tuple[str, ...] = ()
         if before is not None and earlier is None:
             told = (f"{item.source}: no finished result in {before}, so all of it is computed",)
             _LOG.warning("%s", told[0])

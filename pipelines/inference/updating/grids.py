@@ -15,7 +15,7 @@ from tiling.blend import NODATA
 from tiling.disk import refusals_named
 from tiling.fingerprint import same_place
 from tiling.readers.raster import without_georeferencing_warning
-from tiling.scenes.scene import Raster, Scene
+from tiling.scenes.scene import Scene
 from tiling.sink import BLOCK
 from tiling.window import split
 
@@ -25,7 +25,7 @@ _SIDE = 4 * BLOCK
 
 @contextmanager
 def on_grid_of(
-    raster: Path, scene: Scene | Raster, folder: Path, *, smooth: bool = False
+    raster: Path, scene: Scene, folder: Path, *, smooth: bool = False
 ) -> Iterator[rasterio.DatasetReader]:
     """Opens a raster of uint8 with nodata, warped where it does not lie on a scene's grid."""
     path = warped(raster, scene, folder, smooth=smooth)
@@ -33,7 +33,7 @@ def on_grid_of(
         yield file
 
 
-def warped(raster: Path, scene: Scene | Raster, folder: Path, *, smooth: bool = False) -> Path:
+def warped(raster: Path, scene: Scene, folder: Path, *, smooth: bool = False) -> Path:
     """A raster on the grid of a scene: itself where it lies there, or else a copy.
 
     Args:

@@ -109,7 +109,7 @@ class KnownLevels:
         if tile in self._are_changed:
             return None
         levels = self._seen(tile)
-        fixed = np.rint(levels * (ONE / TOP)).astype(np.uint16)
+        fixed: NDArray[np.uint16] = np.rint(levels * (ONE / TOP)).astype(np.uint16)
         fixed[levels == NODATA] = 0
         return fixed
 

@@ -30,6 +30,7 @@ from tiling.part import Part
 from tiling.readers.raster import without_georeferencing_warning
 from tiling.stitch import digests_of
 from tiling.store import PartStore
+from tiling.window import Window
 
 _FILE = "update.json"
 """Among the parts: what workers are to know. A run that goes on plans anew."""
@@ -162,7 +163,7 @@ def planned(
     if work.store.raw:
         return update  # Unrounded probabilities are not kept in levels.
     digests = digests_of(opened.seen, grid, parts)
-    found = {}
+    found: dict[Window, np.void] = {}
     for part in parts:
         each = np.frombuffer(digests[part].tiles, f"V{TILE_DIGEST}")
         found |= dict(zip(part.tiles(), each, strict=True))
