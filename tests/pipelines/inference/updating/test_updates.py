@@ -145,3 +145,15 @@ def test_a_scene_that_the_network_sees_at_another_scale_keeps_what_has_not_chang
     )  # fmt: skip
     assert other.updated == scene.updated
     assert rasters(tmp_path / "cut/s") == rasters(tmp_path / "out/s")
+
+
+def test_another_threshold_makes_another_mask_of_the_same_probabilities(
+    folder, earlier, weights, tmp_path
+):
+    asked = weights | {"from_run": earlier, "threshold": 0.4}
+    made = predicted(folder / "before/s.tif", tmp_path / "out", **asked)
+    assert made.computed == 0
+    probability, mask = (read(tmp_path / f"out/s/{one}.tif") for one in ("probability", "mask"))
+    assert (probability == read(earlier / "s/probability.tif")).all()
+    # Levels go up to 254.
+    assert (mask == (probability >= 0.4 * 254)).all()
