@@ -64,6 +64,12 @@ class Free:
         levels: NDArray[np.uint16] = (pixels[:, :1] > 180) * np.uint16(ONE)
         return levels
 
+    def refined(
+        self, pixels: NDArray[Any], valid: NDArray[np.bool_], starts: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+        """See `tiling.stitch.TilePredictor`."""
+        return self(pixels, valid), np.zeros(len(pixels), bool)
+
 
 def write_scene(path: Path, size: int) -> None:
     """Writes a JPEG-compressed GeoTIFF of `size` x `size` px, as aerial surveys deliver them."""

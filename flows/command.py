@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from rich.console import Console
 
 from flows.cli.process import OrderlyEnd, let_threads_wait_quietly
-from flows.cli.signature import with_fields
+from flows.cli.signature import option_of, with_fields
 from flows.service.api import prefect_is_configured
 from flows.table import FLOWS, FlowEntry
 
@@ -62,9 +62,7 @@ def _options(flow: FlowEntry[Any], called: str, words: Sequence[str], errors: Co
         sys.exit(2)
     except ValidationError as error:
         for problem in _told(error):
-            option = (
-                "--" + str(problem["loc"][0]).replace("_", "-") + ": " if problem["loc"] else ""
-            )
+            option = option_of(str(problem["loc"][0])) + ": " if problem["loc"] else ""
             said = problem["msg"].removeprefix("Value error, ")
             if problem["type"] == "string_pattern_mismatch":
                 # The examples in the description say more than a regular expression.

@@ -40,6 +40,7 @@ def test_commands_and_deployments_that_are_named_exist(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_options_that_are_named_exist(page):
     from flows.cli.catalogue import catalogue
+    from flows.cli.signature import option_of
     from flows.operations.deploy import deploy
     from flows.operations.fit_steps import fit_steps
     from flows.operations.notify import notify
@@ -49,7 +50,9 @@ def test_options_that_are_named_exist(page):
     from flows.serve import serve
 
     fields = {
-        field.replace("_", "-") for flow in FLOWS.values() for field in flow.config().model_fields
+        option_of(field).removeprefix("--")
+        for flow in FLOWS.values()
+        for field in flow.config().model_fields
     }
     fields |= {name.removeprefix("--") for name in TOOLS}
     tools = (catalogue, serve, status, watch, deploy, notify, slurm_workers, fit_steps)
@@ -62,7 +65,7 @@ def test_options_that_are_named_exist(page):
         "unset-nodata", "not-masked", "dtype", "type", "pool", "prompt", "all", "beside", "weight",
         "bundle_root", "config_file", "dataset_dir", "output_dir", "cpus-per-task", "mem", "gres",
         "name", "memory-limit", "file", "tag", "detach", "host", "nworkers", "edges", "pairs",
-        "models", "picture",
+        "models", "picture", "changes",
     }  # fmt: skip
     for option in re.findall(r"(?<![\w-])--([a-z][a-z0-9_-]+)", page.read_text()):
         assert option.removeprefix("no-") in fields | others, option

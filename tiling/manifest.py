@@ -8,18 +8,24 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tiling.digests import TILE_DIGEST, Digests
 from tiling.disk import appearing, locked, refusals_named
 from tiling.errors import ManifestError
 from tiling.fingerprint import fingerprint, other_files, same_input, same_place
 from tiling.grid import Grid
+from tiling.part import Part
 from tiling.scenes.scene import Scene
 from tiling.stitch import part_digest
 from tiling.store import SUFFIX, PartStore
+from tiling.window import Window
 
 MANIFEST = "manifest.json"
 
 PARTS = ".parts"
 """Hidden folder, beside the results, of what is not finished yet."""
+
+TILES = "tiles"
+"""Among the hashes of parts, those of all tiles, row by row; parts are named by numbers."""
 
 _FORM = ("height", "width", "bands", "type")
 
@@ -34,7 +40,8 @@ class Manifest:
             says so is computed anew: see `tiling.fingerprint.fingerprint`.
         settings: Everything else that changes the result: weights, tile, overlap, ...
         part_size: How the work is cut; a rerun keeps to it, whatever it is told.
-        parts: Of a finished result, a hash of the pixels of each part.
+        parts: Of a finished result, a hash of the pixels of each part; and of all tiles, under
+            `TILES`, unless an earlier release has made a part of it.
         outputs: Of a finished result, its files and their sizes in bytes.
         derived: Files that were made of these: they go when these go, and need not be there.
     """
@@ -88,11 +95,21 @@ class Work:
     store: PartStore
     finished: bool
 
-    def finish(self, outputs: Mapping[str, Path]) -> None:
-        """Notes what was made, and removes the parts."""
-        digests = {part.name: self.store.digest(part) for part in self.store.parts}
+    def finish(
+        self, outputs: Mapping[str, Path], digests: Mapping[Part, Digests] | None = None
+    ) -> None:
+        """Notes what was made, and removes the parts.
+
+        Args:
+            outputs: The files.
+            digests: Of all parts; None to take them from the store.
+        """
+        found = digests or {part: self.store.digests(part) for part in self.store.parts}
+        parts = {part.name: found[part].part for part in self.store.parts}
+        tiles = _in_order(self.store.grid, found)
         sizes = {path.name: path.stat().st_size for path in outputs.values()}
-        replace(self.manifest, parts=digests, outputs=sizes).write(self.folder / MANIFEST)
+        noted = parts | ({TILES: tiles.hex()} if tiles else {})
+        replace(self.manifest, parts=noted, outputs=sizes).write(self.folder / MANIFEST)
         shutil.rmtree(self.store.folder)
 
     def derive(self, names: Sequence[str]) -> None:
@@ -165,6 +182,18 @@ def working(
                 folder.rmdir()
 
 
+def _in_order(grid: Grid, digests: Mapping[Part, Digests]) -> bytes:
+    """The digests of all tiles of a grid, row by row; empty where some are not known."""
+    by_tile: dict[Window, bytes] = {}
+    for part, known in digests.items():
+        ends = range(0, len(known.tiles), TILE_DIGEST)
+        each = (known.tiles[end : end + TILE_DIGEST] for end in ends)
+        by_tile |= dict(zip(part.tiles(), each, strict=False))
+    if len(by_tile) < grid.tile_count:
+        return b""
+    return b"".join(by_tile[tile] for tile in grid.tiles())
+
+
 def finished(folder: Path) -> Manifest | None:
     """The manifest of a finished result whose files are all there; None where there is none.
 
@@ -235,7 +264,9 @@ def _kept(
             if old.parts[part.name] != part_digest(scene, grid, part):
                 _forget(folder, old)
                 return None
-        elif store.path(part).exists() and store.digest(part) != part_digest(scene, grid, part):
+        elif store.path(part).exists() and store.digests(part).part != part_digest(
+            scene, grid, part
+        ):
             store.path(part).unlink()
     return _noted(folder, replace(old, input=now.input))
 

@@ -51,6 +51,14 @@ class Part:
         """How many tiles it holds."""
         return len(self.rows.origins) * len(self.columns.origins)
 
+    def tiles(self) -> Iterator[Window]:
+        """Its tiles, row by row."""
+        height = self.rows.stop - self.rows.origins[-1]
+        width = self.columns.stop - self.columns.origins[-1]
+        for row in self.rows.origins:
+            for column in self.columns.origins:
+                yield Window(row, column, height, width)
+
     @property
     def extent(self) -> Window:
         """All pixels that its tiles touch."""

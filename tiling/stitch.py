@@ -10,13 +10,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tiling.blend import Accumulator, BlendWeights
+from tiling.digests import COLD, REFINED, TAKEN, Digests, tile_digest
 from tiling.grid import Grid
 from tiling.part import Part
 from tiling.scenes.scene import Scene
@@ -26,6 +27,9 @@ Pixel = TypeVar("Pixel", bound=np.generic)
 
 _ROWS_AHEAD = 2
 """Rows of tiles that each reading thread may be ahead."""
+
+_READERS = 4
+"""Threads that read where nothing else is done."""
 
 
 class TilePredictor(Protocol):
@@ -61,14 +65,50 @@ class TilePredictor(Protocol):
         """
         ...
 
+    def refined(
+        self, pixels: NDArray[Any], valid: NDArray[np.bool_], starts: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+        """The same from earlier masks on, in levels [b, classes, t, t].
+
+        Returns:
+            Probabilities, and of which tiles the earlier mask was of no use [b].
+        """
+        ...
+
+
+class Known(Protocol):
+    """What an earlier result says of tiles; threads may ask at the same time."""
+
+    @property
+    def refines(self) -> bool:
+        """Whether tiles that are predicted start from earlier masks."""
+        ...
+
+    def taken(self, tile: Window) -> NDArray[np.uint16] | None:
+        """Probabilities [bands, h, w] of a tile that is taken over; None of one to be predicted."""
+        ...
+
+    def start(self, tile: Window) -> NDArray[np.uint8]:
+        """The levels [classes, h, w] that a tile starts from."""
+        ...
+
 
 @dataclass
 class _Work:
-    """A part on its way: its sums, how many tiles they lack, and a hash of what was read."""
+    """A part on its way: its sums, how many tiles they lack, and hashes of what was read."""
 
     sums: Accumulator
     lacking: int
     digest: str = ""
+    tiles: dict[Window, bytes] = field(default_factory=dict)
+    ways: dict[Window, int] = field(default_factory=dict)
+
+    @property
+    def digests(self) -> Digests:
+        """Of the part, all of whose tiles are done."""
+        tiles = list(self.sums.part.tiles())
+        ways = bytes(self.ways.get(tile, COLD) for tile in tiles)
+        return Digests(self.digest, b"".join(self.tiles[tile] for tile in tiles), ways)
 
 
 @dataclass(frozen=True)
@@ -79,6 +119,17 @@ class _Tile:
     window: Window
     pixels: NDArray[Any]
     valid: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _ReadTile:
+    """A tile of a part as it was read, and the hash of the part as far as it was read."""
+
+    part: Part
+    window: Window
+    pixels: NDArray[Any]
+    valid: NDArray[np.bool_]
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -95,8 +146,9 @@ def stitch(
     grid: Grid,
     parts: Sequence[Part],
     predict: TilePredictor,
-    write: Callable[[Accumulator, str], None],
+    write: Callable[[Accumulator, Digests], None],
     *,
+    known: Known | None = None,
     progress: Callable[[int], None] = lambda tiles: None,
 ) -> None:
     """Predicts parts of a scene, and writes each when its last tile has been blended.
@@ -109,8 +161,9 @@ def stitch(
         grid: Its tiles.
         parts: What is to be predicted.
         predict: What turns tiles into probabilities.
-        write: Takes the sums of a part and its `part_digest`; called in a thread of its own,
-            for one part at a time.
+        write: Takes the sums of a part and its digests; called in a thread of its own, for one
+            part at a time.
+        known: What an earlier result says of tiles; None without one.
         progress: Told how many tiles were done or skipped, each time some were.
 
     Raises:
@@ -133,7 +186,7 @@ def stitch(
                 unfinished -= 1
                 while writes:
                     writes.popleft().result()
-                writes.append(writing.submit(write, work.sums, work.digest))
+                writes.append(writing.submit(write, work.sums, work.digests))
 
         def settle(most: int) -> None:
             """Waits until at most so many batches are under way."""
@@ -146,8 +199,16 @@ def stitch(
         def predicted(tiles: list[_Tile]) -> list[_Work]:
             pixels = np.stack([reflected(tile.pixels, grid.tile) for tile in tiles])
             valid = np.stack([reflected(tile.valid, grid.tile) for tile in tiles])
-            for tile, fixed in zip(tiles, predict(pixels, valid), strict=True):
+            if known is not None and known.refines:
+                starts = [reflected(known.start(tile.window), grid.tile) for tile in tiles]
+                found, cold = predict.refined(pixels, valid, np.stack(starts))
+                for tile, was_cold in zip(tiles, cold, strict=True):
+                    tile.work.ways[tile.window] = COLD if was_cold else REFINED
+            else:
+                found = predict(pixels, valid)
+            for tile, fixed in zip(tiles, found, strict=True):
                 tile.work.sums.add(tile.window, fixed, tile.valid)
+                tile.work.tiles[tile.window] = tile_digest(tile.pixels, tile.valid)
             return [tile.work for tile in tiles]
 
         def submit(tiles: list[_Tile]) -> None:
@@ -166,12 +227,23 @@ def stitch(
             return _Work(Accumulator(weights, part, predict.bands), part.tile_count)
 
         batch: list[_Tile] = []
+        work: _Work | None = None
         rows = _rows(scene, grid, parts, reading, predict.readers)
-        for tile in _tiles(grid, parts, rows, begin):
-            if not tile.valid.any():
-                done(tile.work)
+        for read in _tiles(grid, parts, rows):
+            if work is None or work.sums.part is not read.part:
+                work = begin(read.part)
+            # Before its last tile is on its way the part cannot be finished.
+            work.digest = read.digest
+            taken = None if known is None else known.taken(read.window)
+            if taken is not None or not read.valid.any():
+                work.tiles[read.window] = tile_digest(read.pixels, read.valid)
+                if taken is not None:
+                    work.ways[read.window] = TAKEN
+                    work.sums.add(read.window, taken, read.valid)
+                done(work)
                 progress(1)
                 continue
+            tile = _Tile(work, read.window, read.pixels, read.valid)
             batch.append(tile)
             if len(batch) == predict.batch:
                 submit(batch)
@@ -189,6 +261,16 @@ def part_digest(scene: Scene, grid: Grid, part: Part) -> str:
     for window in _windows(grid, part):
         digest.update(_read(scene, window).digest)
     return digest.hexdigest()
+
+
+def digests_of(scene: Scene, grid: Grid, parts: Sequence[Part]) -> dict[Part, Digests]:
+    """Hashes of parts and of their tiles, which are read for that alone."""
+    found: dict[Part, Digests] = {}
+    with _threads(_READERS, "read") as reading:
+        for read in _tiles(grid, parts, _rows(scene, grid, parts, reading, _READERS)):
+            before = found[read.part].tiles if read.part in found else b""
+            found[read.part] = Digests(read.digest, before + tile_digest(read.pixels, read.valid))
+    return found
 
 
 def _windows(grid: Grid, part: Part) -> Iterator[Window]:
@@ -222,23 +304,20 @@ def _rows(
         yield coming.popleft().result()
 
 
-def _tiles(
-    grid: Grid, parts: Sequence[Part], rows: Iterator[_Rows], begin: Callable[[Part], _Work]
-) -> Iterator[_Tile]:
+def _tiles(grid: Grid, parts: Sequence[Part], rows: Iterator[_Rows]) -> Iterator[_ReadTile]:
     """The tiles of all parts, cut out of the rows."""
     for part in parts:
-        work, digest, extent = begin(part), hashlib.sha256(), part.extent
+        digest, extent = hashlib.sha256(), part.extent
         strip: _Rows | None = None
         for origin, window in zip(part.rows.origins, _windows(grid, part), strict=True):
             new = next(rows)
             digest.update(new.digest)
-            # Before its last tile is on its way the part cannot be finished.
-            work.digest = digest.hexdigest()
             strip = new if strip is None else _joined(strip, new, origin - window.row)
             for column in part.columns.origins:
                 across = slice(column - extent.column, column - extent.column + grid.tile_width)
                 tile = Window(origin, column, grid.tile_height, grid.tile_width)
-                yield _Tile(work, tile, strip.pixels[:, :, across], strip.valid[:, across])
+                pixels, valid = strip.pixels[:, :, across], strip.valid[:, across]
+                yield _ReadTile(part, tile, pixels, valid, digest.hexdigest())
 
 
 def _joined(above: _Rows, new: _Rows, start: int) -> _Rows:

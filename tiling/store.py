@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiling.blend import NODATA, Accumulator, BlendWeights
+from tiling.digests import Digests
 from tiling.disk import appearing, refusals_named
 from tiling.errors import SinkError
 from tiling.grid import Grid
@@ -64,18 +65,22 @@ class PartStore:
         """The parts that are still to be written."""
         return [part for part in self.parts if not self.path(part).exists()]
 
-    def write(self, blended: Accumulator, digest: str) -> None:
+    def write(self, blended: Accumulator, digests: Digests) -> None:
         """Writes a part.
 
         Args:
             blended: Sums of all its tiles.
-            digest: Hash of the pixels it was made from.
+            digests: Hashes of the pixels it was made from.
 
         Raises:
             SinkError: The disk refuses; no part of the file is left.
         """
         part, weights = blended.part, blended.weights
-        arrays: dict[str, NDArray[np.generic]] = {"digest": np.array(digest)}
+        arrays: dict[str, NDArray[np.generic]] = {
+            "digest": np.array(digests.part),
+            "tiles": np.frombuffer(digests.tiles, np.uint8),
+            "ways": np.frombuffer(digests.ways, np.uint8),
+        }
         rows, columns = part.core.slices(part.extent)
         valid, sums = blended.valid[rows, columns], blended.sums[:, rows, columns]
         levels = weights.levels(sums, part.core)
@@ -93,10 +98,14 @@ class PartStore:
         with refusals_named(path), appearing(path) as partial, partial.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
-    def digest(self, part: Part) -> str:
-        """Hash of the pixels that a written part was made from."""
+    def digests(self, part: Part) -> Digests:
+        """Hashes of the pixels that a written part was made from."""
         with self._open(part) as arrays:
-            return str(arrays["digest"])
+            # Earlier releases have kept none of the tiles.
+            tiles, ways = (
+                arrays[name].tobytes() if name in arrays else b"" for name in ("tiles", "ways")
+            )
+            return Digests(str(arrays["digest"]), tiles, ways)
 
     def read(self, window: Window) -> Blended:
         """Blends a window.

@@ -11,6 +11,9 @@ from typing import Annotated, Any, Literal, TypeVar, Union
 from cyclopts import Parameter, Token
 from pydantic import BaseModel, Field
 
+_SPELT = {"from_run": "--from"}
+"""Options that are spelt otherwise than their fields: `from` is a word of Python."""
+
 Config = TypeVar("Config", bound=BaseModel)
 
 POSITIONAL = ("scenes", "predictions")
@@ -42,12 +45,18 @@ def with_fields(
     return function
 
 
+def option_of(field: str) -> str:
+    """The option of a command line that sets a field."""
+    return _SPELT.get(field, "--" + field.replace("_", "-"))
+
+
 def _parameter(config: type[BaseModel], name: str) -> inspect.Parameter:
     field = config.model_fields[name]
     bare = _bare(field.annotation)
     # Where positional words exist, a list option takes one value each time: it would swallow them.
     takes_many = not any(each in config.model_fields for each in POSITIONAL)
     option = Parameter(
+        name=_SPELT.get(name),
         help=field.description,
         negative_iterable=(),
         consume_multiple=takes_many and _is_list(bare),

@@ -6,14 +6,21 @@ from pydantic import BaseModel
 
 _FIRST = (
     "scenes", "predictions", "data", "images", "labels", "output", "model", "steps", "budget",
-    "deadline", "overwrite", "dry_run", "max_time", "iterations", "aoi", "bands", "gsd",
+    "deadline", "from_run", "overwrite", "dry_run", "max_time", "iterations", "aoi", "bands", "gsd",
     "threshold", "device",
 )  # fmt: skip
 """What people set, in the order in which they think of it; the others come after."""
 
 _ADVANCED = " (advanced)"
 
-_SPELT = {"gsd": "GSD", "aoi": "AOI", "tta": "TTA", "dtype": "Data type", "apls": "APLS"}
+_SPELT = {
+    "from_run": "From (earlier results)",
+    "gsd": "GSD",
+    "aoi": "AOI",
+    "tta": "TTA",
+    "dtype": "Data type",
+    "apls": "APLS",
+}
 
 
 def form_of(config: type[BaseModel]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pipelines.config.base import AUTO, RANGE, Configuration, PixelSide, RangeSe
 from pipelines.config.lines import LineSettings
 from pipelines.config.measuring import MeasureSettings, VesselMeasureSettings
 from pipelines.config.scoring import ScoringSettings, ThresholdSettings
+from pipelines.config.updating import UpdateSettings
 
 ROADS_INBOX = "inbox/roads"
 
@@ -199,7 +200,7 @@ class InboxSettings(Configuration):
 
 
 class PredictionSettings(
-    TimeSettings, RunSettings, ScoringSettings, ComputeSettings, ResultSettings
+    UpdateSettings, TimeSettings, RunSettings, ScoringSettings, ComputeSettings, ResultSettings
 ):
     """All four parts together. pydantic lists the fields of the last base first."""
 
@@ -224,6 +225,13 @@ class PredictionSettings(
                              "scheduler out, or give steps auto")  # fmt: skip
         return self
 
+    @model_validator(mode="after")
+    def _new_in_time(self) -> Self:
+        if self.limited and (self.from_run is not None or self.sequence):
+            raise ValueError("a budget or a deadline is for new results: leave from and sequence "
+                             "out, or give steps")  # fmt: skip
+        return self
+
     def of_the_result(self) -> dict[str, Any]:
         """Returns all settings that change the rasters of a scene, as JSON values by name.
 
@@ -234,7 +242,7 @@ class PredictionSettings(
             name
             for part in (
                 ComputeSettings, ScoringSettings, RunSettings, BatchSettings, LineSettings,
-                VesselMeasureSettings, InboxSettings, TimeSettings,
+                VesselMeasureSettings, InboxSettings, TimeSettings, UpdateSettings,
             )
             for name in part.model_fields
         } - set(ThresholdSettings.model_fields)  # fmt: skip
@@ -254,9 +262,11 @@ class PredictionSettings(
         """
         others = {
             name
-            for part in (ComputeSettings, RunSettings, InboxSettings, TimeSettings)
+            for part in (
+                ComputeSettings, RunSettings, InboxSettings, TimeSettings, UpdateSettings
+            )
             for name in part.model_fields
-        }
+        }  # fmt: skip
         others |= {"scenes", "output", "figures", "join"}
         return self.model_dump(mode="json", exclude=others)
 

@@ -20,7 +20,7 @@ def check_asked(config: InferRoads | InferDrive) -> None:
     Raises:
         DataError: None of several scenes is there, or no labels, or no area of interest.
         WeightsError: There are no such weights.
-        PipelineError: Nothing can be written to the output folder.
+        PipelineError: Nothing can be written to the output folder, or earlier results lie there.
     """
     files = [Path(file_of(one)) for one in config.scenes if kind_of(file_of(one)) == "path"]
     default = type(config).model_fields["scenes"].default  # An inbox is made if it is missing.
@@ -32,10 +32,28 @@ def check_asked(config: InferRoads | InferDrive) -> None:
     check_labels(config.labels)
     if isinstance(config, InferRoads) and config.aoi is not None and not config.aoi.is_file():
         raise DataError(f"{config.aoi}: no such file; check --aoi")
+    if config.from_run is not None:
+        _check_from(config.from_run, config.output)
     for model in config.model:
         find(model)
     if not config.dry_run:
         check_output(config.output)
+
+
+def _check_from(folder: Path, output: Path) -> None:
+    """Whether there are earlier results, which the new ones do not replace.
+
+    Raises:
+        DataError: There are none.
+        PipelineError: Both are to lie in one folder.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder of earlier results; check --from")
+    if folder.resolve() == output.resolve():
+        raise PipelineError(
+            f"{output}: earlier results are compared with new ones, and these would replace them; "
+            "give another --output"
+        )
 
 
 def check_labels(labels: Path | None) -> None:

@@ -18,6 +18,7 @@ from pipelines.evaluation.scoring import score
 from pipelines.inference.ahead import parts_left, tiles_ahead
 from pipelines.inference.asked import check_output
 from pipelines.inference.scene import grid_of, predict_scene
+from pipelines.inference.updating.earlier import earlier_result
 from pipelines.inference.workers import Workers, workers_for
 from pipelines.inputs.discovery import check_names
 from pipelines.inputs.label_checks import check_fits, check_whole
@@ -79,15 +80,22 @@ def run_scenes(
     progress.expect(ahead)
     with workers_for(models, settings, output, _each(ahead)) as workers:
 
-        def run(item: SceneInput) -> SceneOutcome:
+        def run(item: SceneInput, before: Path | None = None) -> SceneOutcome:
             def work() -> SceneOutcome:
                 folder = output / item.name
-                outcome = run_scene(item, models, settings, folder, workers, progress)
+                earlier = before if settings.from_run is None else settings.from_run / item.name
+                outcome = run_scene(item, models, settings, folder, workers, progress, earlier)
                 progress.finished(outcome)
                 return outcome
 
             return progress.around(item.name, work)
 
+        if settings.sequence:
+            outcomes: list[SceneOutcome] = []
+            for item in items:
+                done = [output / outcome.name for outcome in outcomes if outcome.done]
+                outcomes.append(run(item, done[-1] if done else None))
+            return outcomes
         if workers.scenes == 1:
             return [run(item) for item in items]
         pool = ThreadPoolExecutor(workers.scenes, thread_name_prefix="scene")
@@ -121,6 +129,7 @@ def run_scene(
     folder: Path,
     workers: Workers,
     progress: Progress,
+    before: Path | None = None,
 ) -> SceneOutcome:
     """One scene, from its file to its scores; what goes wrong with it ends this scene alone.
 
@@ -131,8 +140,14 @@ def run_scene(
         folder: Takes the scene's files; the folder it lies in takes the log of failures.
         workers: Who computes.
         progress: Who is told.
+        before: Where the result may be that it is brought up to date from.
     """
     try:
+        earlier = None if before is None else earlier_result(before)
+        told: tuple[str, ...] = ()
+        if before is not None and earlier is None:
+            told = (f"{item.source}: no finished result in {before}, so all of it is computed",)
+            _LOG.warning("%s", told[0])
         with item.open() as opened:
             log_remarks(opened)
             labels = [one for one in (opened.label, opened.second) if one is not None]
@@ -150,6 +165,7 @@ def run_scene(
                 workers,
                 begun=partial(progress.scene, item.name),
                 progress=partial(progress.tiles, item.name),
+                earlier=earlier,
             )
             scores = None
             if opened.label is not None:
@@ -173,7 +189,13 @@ def run_scene(
                 label=None if opened.label is None else opened.label.name,
                 pixel=opened.pixel,
                 seen=(opened.seen.height, opened.seen.width),
-                remarks=(*opened.remarks, *prediction.remarks, *(scores.remarks if scores else ())),
+                remarks=(
+                    *told,
+                    *opened.remarks,
+                    *prediction.remarks,
+                    *([f"{item.source}: {prediction.updated}"] if prediction.updated else []),
+                    *(scores.remarks if scores else ()),
+                ),
                 field=opened.field,
                 laterality=opened.laterality,
                 micrometres=opened.micrometres,

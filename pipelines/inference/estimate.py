@@ -16,6 +16,7 @@ from pipelines.inference.ahead import parts_left
 from pipelines.inference.batch import check_models, log_remarks
 from pipelines.inference.predictor import NetworkPredictor, predictor_for
 from pipelines.inference.scene import NOTED, backend_of, fingerprint, grid_of, with_its_range
+from pipelines.inference.updating.earlier import FROM
 from pipelines.inputs.discovery import check_names
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.lines.files import file_names
@@ -111,10 +112,10 @@ def _refused(
         return None
     ranged = with_its_range(settings, opened)
     now = fingerprint(models, ranged, device_kind(settings.device)) | told(backend)
-    # It says how the pixels were read, which are not looked at here.
+    # They say how pixels were read, and an earlier result, which are not looked at here.
     kept = Manifest.read(folder / MANIFEST) or Manifest.read(folder / PARTS / MANIFEST)
-    if kept is not None and NOTED in kept.settings:
-        now[NOTED] = kept.settings[NOTED]
+    if kept is not None:
+        now |= {name: kept.settings[name] for name in (NOTED, FROM) if name in kept.settings}
     return refused(folder, now)
 
 

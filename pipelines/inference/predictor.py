@@ -17,11 +17,12 @@ from pipelines.config.base import AUTO
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import DeviceLostError, DeviceMemoryError, WeightsError, shortened
 from pipelines.inference.augmentation import TURNS
-from pipelines.inference.stepping.bands import CHANGE, DISAGREEMENT, bands_of
+from pipelines.inference.stepping.bands import CHANGE, DISAGREEMENT, STEPS, bands_of
 from pipelines.inference.stepping.pace import Ruled
-from pipelines.inference.stepping.passes import LEAST, last_change, until_still
+from pipelines.inference.stepping.passes import LEAST, Stepped, last_change, until_still
+from pipelines.inference.stepping.refining import ALL_STEPS, from_earlier, starting_levels
 from pipelines.inputs.normalisation import ValueRange, normalised, on_8_bits
-from pipelines.models.stopping import StopRule
+from pipelines.models.stopping import StopRule, start_gate
 from pipelines.models.weights import Model, Steps, steps_taken, stop_rule
 from pipelines.runtime.device import choose_device, cpu_threads, device_lost, out_of_memory
 from rurnet.network import SegmentationNetwork
@@ -115,6 +116,7 @@ class NetworkPredictor:
         valid: NDArray[np.bool_],
         value_range: ValueRange | None,
         ruled: Ruled | None = None,
+        begun: "Starts | None" = None,
     ) -> NDArray[np.uint16]:
         """Probabilities of tiles: see `tiling.stitch.TilePredictor`.
 
@@ -125,6 +127,7 @@ class NetworkPredictor:
                 those of the type: 0 to 255, 0 to 65535, 0 to 32767, 0 to 1.
             ruled: The rule by which tiles stop, where the steps are "auto"; None for the weights'
                 own.
+            begun: The masks that they start from; None for none.
 
         Raises:
             DeviceLostError: The device failed, or is gone.
@@ -139,8 +142,9 @@ class NetworkPredictor:
         while (start := sum(map(len, results))) < len(scaled):
             size = self._size
             chunk = slice(start, start + self.batch)
+            some = None if begun is None else begun[chunk]
             try:
-                results.append(self._predicted(scaled[chunk], valid[chunk], size, ruled))
+                results.append(self._predicted(scaled[chunk], valid[chunk], size, ruled, some))
             except ProbabilityError as error:
                 # Tiles are finite and bounded, so it cannot be the scene.
                 raise WeightsError(
@@ -190,22 +194,32 @@ class NetworkPredictor:
         valid: NDArray[np.bool_],
         size: int,
         ruled: Ruled | None,
+        begun: "Starts | None",
     ) -> NDArray[np.uint16]:
         """Fixed-point probabilities of some tiles, of which `size` go together."""
         count = len(pixels)
-        lacking = 0 if self._packed else (self._least if self._on_cpu else size) - count
+        least = 0 if self._packed or begun is not None else self._least
+        lacking = (least if self._on_cpu or not least else size) - count
         if lacking > 0:
             pixels = np.concatenate([pixels, np.repeat(pixels[-1:], lacking, axis=0)])
             valid = np.concatenate([valid, np.repeat(valid[-1:], lacking, axis=0)])
         image = torch.from_numpy(pixels).to(self.device)
         there = torch.from_numpy(valid).to(self.device)[:, None]
+        mask = None
+        if begun is not None:
+            mask = starting_levels(torch.from_numpy(begun.levels).to(self.device))
         # Added up in a fixed order: sums of floats depend on it.
         total = squares = torch.zeros((), device=self.device)
         for member in self._members:
             scaled = normalised(image, there, member.mean, member.std)
             for turned, turned_back in self._views:
                 seen = turned(scaled).contiguous(memory_format=torch.channels_last)
-                bands = turned_back(self._pass(member, seen, size, ruled))
+                if begun is None or mask is None:
+                    bands = turned_back(self._pass(member, seen, size, ruled))
+                else:
+                    found, cold = self._refine(member, seen, turned(there), turned(mask), size)
+                    begun.cold[:] |= cold
+                    bands = turned_back(found)
                 total = total + bands
                 if DISAGREEMENT in self.layout.others:
                     squares = squares + bands[:, self.layout.last] ** 2
@@ -233,8 +247,24 @@ class NetworkPredictor:
             steps = stepped.every
             if ruled is not None:
                 ruled.note(stepped)
+        return self._bands(steps, stepped)
+
+    def _refine(
+        self, member: "_Member", seen: Tensor, there: Tensor, mask: Tensor, size: int
+    ) -> tuple[Tensor, NDArray[np.bool_]]:
+        """The bands of tiles that start from a mask, and which of them began anew."""
+        rule = member.rule or ALL_STEPS
+        refined = from_earlier(
+            member.network, seen, there, mask, self.steps, rule, member.gate or 0, size,
+            same_size=not self._on_cpu,
+        )  # fmt: skip
+        bands = self._bands(refined.stepped.every, refined.stepped)
+        return bands, refined.cold.cpu().numpy()
+
+    def _bands(self, steps: list[Tensor], stepped: Stepped | None) -> Tensor:
+        """All bands, from the probabilities after each step."""
         bands = steps[-self.layout.steps :]
-        if stepped is not None:
+        if stepped is not None and STEPS in self.layout.others:
             share = (stepped.taken / self.steps)[:, None, None, None]
             bands.append(share.expand_as(bands[-1][:, :1]))
         if CHANGE in self.layout.others:
@@ -294,12 +324,38 @@ class _ScaledPredictor:
         """See `TilePredictor`."""
         return self.predictor.predicted(pixels, valid, self.value_range, self.ruled)
 
+    def refined(
+        self, pixels: NDArray[Any], valid: NDArray[np.bool_], starts: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+        """See `TilePredictor`."""
+        begun = Starts(starts, np.zeros(len(starts), bool))
+        found = self.predictor.predicted(pixels, valid, self.value_range, begun=begun)
+        return found, begun.cold
+
+
+@dataclass(frozen=True)
+class Starts:
+    """Earlier masks that tiles start from, and which of them were of no use.
+
+    Attributes:
+        levels: Of the masks [b, classes - 1, t, t].
+        cold: Takes the tiles that a network began anew [b].
+    """
+
+    levels: NDArray[np.uint8]
+    cold: NDArray[np.bool_]
+
+    def __getitem__(self, which: slice) -> "Starts":
+        """Some of them; what is noted of these is noted here."""
+        return Starts(self.levels[which], self.cold[which])
+
 
 class _Member:
     """One network on its device, with the statistics of what it was trained on."""
 
     def __init__(self, model: Model, device: torch.device, rule: StopRule | None) -> None:
         self.rule = rule
+        self.gate = start_gate(model.digest)
         self.network: SegmentationNetwork = model.network.to(device).channels_last()
         self.bands = len(model.card.mean)
         self.mean = torch.tensor(model.card.mean, device=device)[:, None, None]

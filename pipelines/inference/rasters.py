@@ -16,6 +16,7 @@ from pipelines.config.inference import PredictionSettings
 from pipelines.errors import DataError
 from pipelines.inference.products import OfMask, OfProbabilities, Request, products_of
 from pipelines.inference.stepping.bands import bands_of_settings
+from pipelines.inference.updating.known import KnownLevels
 from pipelines.inputs.scene_input import Views
 from pipelines.models.weights import Model, foreground_weight_of, steps_taken
 from pipelines.report.files.styles import style_of_mask, style_of_probability
@@ -56,6 +57,7 @@ def assemble(
     settings: PredictionSettings,
     *,
     png: bool = False,
+    known: KnownLevels | None = None,
 ) -> Assembled:
     """Makes the files of a scene: either all of them appear, or none.
 
@@ -69,6 +71,7 @@ def assemble(
         models: What the tags say was used.
         settings: What the prediction depends on.
         png: Whether there is to be a `mask.png` too: 0 and 255, nodata 0.
+        known: An earlier result, of which what is as before is taken over.
 
     Raises:
         SceneError: The scene cannot be read.
@@ -78,7 +81,7 @@ def assemble(
     scene, classes = views.scene, models[0].card.classes[1:]
     least = _least_pixels(settings.min_size, views)
     bands = bands_of_settings(models, settings)
-    threshold = _threshold(views, store, models, settings)
+    threshold = _threshold(views, store, models, settings, known)
     level = threshold_level(threshold)
     products = products_of(
         Request(
@@ -96,7 +99,7 @@ def assemble(
     with Spool(store.folder) as spool:
         cleaning = Cleaning(scene.height, scene.width, least, spool)
         for window in split(scene.height, scene.width, _AT_ONCE):
-            blended = _on_scene(views, store, window)
+            blended = _on_scene(views, store, window, known)
             for product in of_probabilities:
                 product.sink.write(window, product.values(blended))
             levels = blended.levels[bands.last]
@@ -124,7 +127,11 @@ def _write_styles(files: Mapping[str, Path], classes: Sequence[str]) -> None:
 
 
 def _threshold(
-    views: Views, store: PartStore, models: Sequence[Model], settings: PredictionSettings
+    views: Views,
+    store: PartStore,
+    models: Sequence[Model],
+    settings: PredictionSettings,
+    known: KnownLevels | None,
 ) -> float:
     """The probability from which on a pixel of the scene's mask is foreground."""
     if settings.threshold != AUTO:
@@ -132,7 +139,7 @@ def _threshold(
     scene, pixels = views.scene, np.zeros(NODATA + 1, np.int64)
     last = bands_of_settings(models, settings).last
     for window in split(scene.height, scene.width, _AT_ONCE):
-        (levels,) = _on_scene(views, store, window).levels[last]
+        (levels,) = _on_scene(views, store, window, known).levels[last]
         pixels += np.bincount(levels.ravel(), minlength=NODATA + 1)
     return best_expected(pixels[:NODATA], foreground_weight_of(models)) / TOP
 
@@ -156,7 +163,13 @@ def mean_steps(steps: Path) -> float:
         return float(file.scales[0] * total / pixels) if pixels else float("nan")
 
 
-def _on_scene(views: Views, store: PartStore, window: Window) -> Blended:
+def _on_scene(views: Views, store: PartStore, window: Window, known: KnownLevels | None) -> Blended:
+    """What the parts and an earlier result say of a window of the scene."""
+    blended = _of_parts(views, store, window)
+    return blended if known is None else known.over(blended, window)
+
+
+def _of_parts(views: Views, store: PartStore, window: Window) -> Blended:
     """What the parts say of a window of the scene, whatever pixels the network saw."""
     seen, scene = views.seen, views.scene
     if seen is scene:

@@ -18,9 +18,13 @@ from pipelines.config.inference import InferDrive, InferRoads, PredictionSetting
 from pipelines.dicom.results import FILES
 from pipelines.inference.rasters import assemble, mean_steps, threshold_of
 from pipelines.inference.stepping.bands import STEPS, bands_of_settings
+from pipelines.inference.updating.change import CHANGE, noted_in
+from pipelines.inference.updating.earlier import FROM, Earlier
+from pipelines.inference.updating.run import brought_up_to_date
 from pipelines.inference.workers import Workers
 from pipelines.inputs.pixel_values import GIVE_RANGE_OR_AUTO, Look, looked_at
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
+from pipelines.lines.changes import CHANGES, changed_lines, lines_in
 from pipelines.lines.files import file_names
 from pipelines.lines.vectorise import Lines, vectorise
 from pipelines.models.weights import Model, steps_taken, stop_rule
@@ -28,7 +32,7 @@ from pipelines.results.layout import named
 from pipelines.results.levels import open_levels
 from pipelines.results.outcome import Prediction
 from tiling.grid import Grid
-from tiling.manifest import settings_of, working
+from tiling.manifest import Work, settings_of, working
 from tiling.part import Part
 from tiling.scenes.scene import Scene
 
@@ -50,6 +54,7 @@ def predict_scene(
     workers: Workers,
     begun: Callable[[int], None] = lambda tiles: None,
     progress: Callable[[int], None] = lambda tiles: None,
+    earlier: Earlier | None = None,
 ) -> Prediction:
     """Computes what is missing of a scene's parts, and makes its rasters, unless they are there.
 
@@ -62,11 +67,13 @@ def predict_scene(
         workers: Who computes.
         begun: Is told how many tiles are to be computed, before they are.
         progress: Is told how many more tiles are done.
+        earlier: The result that it is brought up to date from.
 
     Raises:
         SceneError: The scene cannot be read.
         SinkError: The disk refuses.
         ManifestError: What is there was made with other settings.
+        DataError: The earlier result was made with other settings.
         DataError: Most values of the scene lie outside the range.
     """
     start = time.perf_counter()
@@ -75,13 +82,19 @@ def predict_scene(
     for remark in look.remarks:
         _LOG.warning("%s", remark)
     missing: list[Part] = []
+    updated = None
     grid = grid_of(opened.seen, settings)
     backend = backend_of(folder, models, settings, workers.offer, grid)
+    asked = fingerprint(models, settings, workers.device)
+    made_with = asked | told(backend) | _noted(look)
+    if earlier is not None:
+        earlier.check(item.source, asked)
+        made_with |= {FROM: earlier.identity}
     with working(
         folder,
         opened.seen,
         grid,
-        fingerprint(models, settings, workers.device) | told(backend) | _noted(look),
+        made_with,
         settings.part_size,
         bands_of_settings(models, settings).count,
         raw=settings.dtype == "float32",
@@ -92,6 +105,14 @@ def predict_scene(
         if work.finished:
             files = named(folder / name for name in work.manifest.outputs)
             threshold = threshold_of(files["mask"])
+            if CHANGE in files:
+                updated = noted_in(files[CHANGE])
+        elif earlier is not None:
+            done = brought_up_to_date(
+                item, opened, models, settings, work, earlier, workers, begun, progress, backend
+            )
+            files, threshold, missing = done.files, done.threshold, done.computed
+            updated = done.updated
         else:
             missing = store.missing()
             begun(sum(part.tile_count for part in missing))
@@ -107,6 +128,8 @@ def predict_scene(
         if isinstance(settings, InferRoads) and settings.lines:
             work.derive(file_names(settings.format))
             lines = _lines(item, opened, models, settings, threshold, folder, files)
+            if earlier is not None:
+                files = files | _changed_lines(opened, settings, earlier, folder, work)
     if settings.threshold == AUTO:
         _LOG.info("%s: foreground from probability %.3f on", item.name, threshold)
     steps = float(steps_taken(models, settings.steps))
@@ -125,6 +148,7 @@ def predict_scene(
         threshold,
         steps,
         None if backend is None else str(backend),
+        updated,
     )
 
 
@@ -149,6 +173,19 @@ def _lines(
     )
     _LOG.info("%s: %s", item.name, lines.found)
     return lines
+
+
+def _changed_lines(
+    opened: OpenedScene, settings: InferRoads, earlier: Earlier, folder: Path, work: Work
+) -> dict[str, Path]:
+    """The file of lines that were added or removed; none where an earlier result has no lines."""
+    before, now = lines_in(earlier.folder), lines_in(folder)
+    if before is None or now is None:
+        _LOG.info("%s: no lines that new ones can be compared with", earlier.folder)
+        return {}
+    work.derive([CHANGES])
+    transform, pixel = opened.scene.transform, opened.pixel
+    return {"changes": changed_lines(before, now, transform, pixel, settings, folder)}
 
 
 def _is_of_eye(opened: OpenedScene) -> bool:

@@ -7,7 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache, partial
@@ -23,6 +23,7 @@ from pipelines.inference.cluster.client import dask_client, team_of
 from pipelines.inference.cluster.team import Team, marked_output, predictor_of
 from pipelines.inference.predictor import NetworkPredictor, predictor_for
 from pipelines.inference.stepping.pace import Pace, Ruled
+from pipelines.inference.updating.plan import update_of
 from pipelines.inputs.kept_open import KeptOpen
 from pipelines.inputs.normalisation import ValueRange
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
@@ -159,7 +160,7 @@ class ThisProcess:
     ) -> None:
         """See `Workers.compute`."""
         predictor = self.predictor(backend).scaled_from(opened.value_range)
-        stitch(opened.seen, store.grid, parts, predictor, store.write, progress=progress)
+        _stitched(opened, store, parts, predictor, progress)
 
 
 @dataclass
@@ -210,6 +211,21 @@ class PacedProcess:
             tiles = sum(one.tile_count for one in group)
             self.pace.note(ruled, tiles, time.monotonic() - start)
         self._ended, self._tiles = time.monotonic(), sum(one.tile_count for one in parts)
+
+
+def _stitched(
+    opened: OpenedScene,
+    store: PartStore,
+    parts: Sequence[Part],
+    predictor: TilePredictor,
+    progress: Callable[[int], None] = lambda tiles: None,
+) -> None:
+    """Computes parts, with what is known of them from an earlier result."""
+    update = update_of(store)
+    with nullcontext() if update is None else update.open() as known:
+        stitch(
+            opened.seen, store.grid, parts, predictor, store.write, known=known, progress=progress
+        )
 
 
 class _DaskWorkers:
@@ -349,7 +365,7 @@ def _compute(
             return None  # By a worker that was believed to be lost.
         with _SCENES.opened(item, use) as opened:
             scaled = predictor.scaled_from(opened.value_range)
-            stitch(opened.seen, store.grid, [part], scaled, store.write)
+            _stitched(opened, store, [part], scaled)
     except OWN_ERRORS as error:
         return type(error)(str(error))
     except Exception as error:

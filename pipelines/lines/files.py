@@ -73,7 +73,7 @@ def write(
         SinkError: The disk refuses.
         PipelineError: GeoParquet, but pyarrow is not installed; or PMTiles, but no coordinates.
     """
-    with refusals_named(folder), _unfinished(folder) as inside:
+    with refusals_named(folder), unfinished(folder) as inside:
         FORMATS[format](layers, crs, inside, json.dumps(note))
         names = sorted(path.name for path in inside.iterdir())
         # The one that says what was made is named last.
@@ -87,7 +87,7 @@ def write(
 
 
 @contextmanager
-def _unfinished(folder: Path) -> Iterator[Path]:
+def unfinished(folder: Path) -> Iterator[Path]:
     """A hidden folder for files that are not whole yet."""
     inside = folder / f".{STEM}.{uuid.uuid4().hex}"
     for left in folder.glob(f".{STEM}.*"):

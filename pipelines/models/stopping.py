@@ -6,6 +6,8 @@ from pathlib import Path
 
 _SHIPPED = Path(__file__).parent / "shipped" / "stopping.json"
 
+_GATES = _SHIPPED.with_name("starting.json")
+
 
 @dataclass(frozen=True)
 class StopRule:
@@ -31,3 +33,12 @@ def shipped_rule(digest: str) -> StopRule | None:
     """
     rules = json.loads(_SHIPPED.read_text())
     return StopRule(**rules[digest]) if digest in rules else None
+
+
+def start_gate(digest: str) -> int | None:
+    """How much of a tile may move in its first step from an earlier mask on, in millionths.
+
+    A tile of which more moves starts anew. None of weights for which that was not measured.
+    """
+    gates: dict[str, int] = json.loads(_GATES.read_text())
+    return gates.get(digest)

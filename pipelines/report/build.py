@@ -208,6 +208,7 @@ def _scene(outcome: SceneOutcome, level: int | None, classes: Sequence[str]) -> 
         measurements=outcome.measures.numbers if outcome.measures else None,
         uncertain=uncertain_of(outcome.measures) if outcome.measures else (),
         stac_item=outcome.stac_item,
+        updated=prediction.updated if prediction else None,
     )
 
 

@@ -26,6 +26,27 @@ OpenRaster = Callable[[Path | str], AbstractContextManager[RasterLevels]]
 
 
 @dataclass(frozen=True)
+class Updated:
+    """What became of the tiles of a scene that was brought up to date.
+
+    Attributes:
+        taken: Tiles whose pixels had not changed: taken over from the earlier result.
+        refined: Tiles that took one step from the earlier mask on.
+        cold: Tiles that took all their steps.
+    """
+
+    taken: int
+    refined: int
+    cold: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.taken} tiles taken over, {self.refined} refined from the earlier mask, "
+            f"{self.cold} computed anew"
+        )
+
+
+@dataclass(frozen=True)
 class Prediction:
     """The rasters that were predicted of a scene, and what that took.
 
@@ -40,6 +61,7 @@ class Prediction:
         threshold: The probability from which on a pixel of the mask is foreground.
         steps: Recurrent steps that its tiles took, on average over the pixels.
         backend: What computed on the CPU, where it was not torch.
+        updated: What became of its tiles; None where no earlier result was there.
     """
 
     files: dict[str, Path]
@@ -52,6 +74,7 @@ class Prediction:
     threshold: float = 0.5
     steps: float = 1.0
     backend: str | None = None
+    updated: Updated | None = None
 
     @property
     def probability(self) -> Path:

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from pipelines.inputs.scene_input import FieldUsed, StacItem
 from pipelines.results.lines import JoinedLines, LinesFound, ScoredLines
+from pipelines.results.outcome import Updated
 from pipelines.results.this_run import Failure, ThisRun
 from pipelines.scores.curve import Number
 from pipelines.scores.intervals import Interval
@@ -258,6 +259,7 @@ class SceneEntry:
         stac_item: The STAC item that named the scene; None where none did.
         laterality: Which eye a fundus shows: "R", "L" or "B" (both); None where nothing tells it.
         micrometres: Side of a fundus's pixel on the retina; None where nothing tells it.
+        updated: What became of its tiles; None where it was not brought up to date.
     """
 
     name: str
@@ -284,6 +286,7 @@ class SceneEntry:
     stac_item: StacItem | None = None
     laterality: str | None = None
     micrometres: Number = None
+    updated: Updated | None = None
 
 
 @dataclass(frozen=True)

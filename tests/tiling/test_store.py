@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tiling.blend import NODATA, ONE, Accumulator, BlendWeights
+from tiling.digests import Digests
 from tiling.errors import SinkError
 from tiling.grid import Grid
 from tiling.store import PartStore
@@ -35,7 +36,7 @@ VALID = np.random.default_rng(1).random((GRID.height, GRID.width)) > 0.1
 def filled(folder, part_size=50, *, raw=True):
     store = PartStore(folder, GRID, GRID.parts(part_size), 2, raw)
     for part in store.parts:
-        store.write(random_sums(part), f"digest of {part.name}")
+        store.write(random_sums(part), Digests(f"digest of {part.name}"))
     return store
 
 
@@ -97,14 +98,14 @@ def test_probabilities_take_room_only_where_they_are_wanted(tmp_path, store):
 def test_parts_are_missing_until_they_are_written(tmp_path):
     store = PartStore(tmp_path, GRID, GRID.parts(50), 2)
     assert store.missing() == list(store.parts)
-    store.write(random_sums(store.parts[2]), "")
+    store.write(random_sums(store.parts[2]), Digests(""))
     assert store.missing() == [part for part in store.parts if part is not store.parts[2]]
     assert [path.name for path in tmp_path.iterdir()] == [f"{store.parts[2].name}.npz"]
 
 
 def test_a_part_keeps_the_hash_it_was_written_with(store):
     for part in store.parts:
-        assert store.digest(part) == f"digest of {part.name}"
+        assert store.digests(part).part == f"digest of {part.name}"
 
 
 def test_a_part_is_the_same_bytes_each_time(tmp_path, store):
@@ -152,7 +153,7 @@ def test_a_part_that_is_cut_off_is_an_error_that_names_it(tmp_path, share):
     with pytest.raises(SinkError, match=f"{path.name}: cannot be read back.*; delete it"):
         store.read(WHOLE)
     with pytest.raises(SinkError, match=f"{path.name}: cannot be read back.*; delete it"):
-        store.digest(store.parts[4])
+        store.digests(store.parts[4])
 
 
 def test_a_changed_pixel_is_noticed(tmp_path):
@@ -176,7 +177,7 @@ def test_a_part_that_is_not_there_is_an_error_that_names_it(tmp_path):
 def test_a_folder_that_is_not_there_is_an_error_that_names_the_part(tmp_path):
     store = PartStore(tmp_path / "gone", GRID, GRID.parts(50), 2)
     with pytest.raises(SinkError, match=r"gone/0-0\.npz: cannot be written"):
-        store.write(random_sums(store.parts[0]), "")
+        store.write(random_sums(store.parts[0]), Digests(""))
 
 
 FULL_DISK = """
@@ -184,6 +185,7 @@ import json, resource, sys
 from pathlib import Path
 import numpy as np
 from tiling.blend import Accumulator, BlendWeights
+from tiling.digests import Digests
 from tiling.errors import SinkError
 from tiling.grid import Grid
 from tiling.store import PartStore
@@ -192,14 +194,14 @@ grid = Grid(300, 300, 64, 16)
 folder = Path(sys.argv[1])
 store = PartStore(folder, grid, grid.parts(150), 1, True)
 sums = Accumulator(BlendWeights(grid), store.parts[0], 1)
-store.write(sums, "")
+store.write(sums, Digests(""))
 size = store.path(store.parts[0]).stat().st_size
 store.path(store.parts[0]).unlink()
 outcomes = []
 for share in (0, 0.01, 0.5, 0.9, 0.999):
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(size * share), resource.RLIM_INFINITY))
     try:
-        store.write(sums, "")
+        store.write(sums, Digests(""))
         outcomes.append("no error")
     except SinkError as error:
         outcomes.append(str(error))
@@ -207,7 +209,7 @@ for share in (0, 0.01, 0.5, 0.9, 0.999):
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
     left = [path.name for path in folder.iterdir()]
     assert left == [], left
-store.write(sums, "")
+store.write(sums, Digests(""))
 assert store.read(store.parts[0].core).levels.max() == 255
 print(json.dumps(outcomes))
 """

@@ -80,6 +80,24 @@ def until_still(
     return Stepped(every + every[-1:] * (most - len(every)), taken, doubt)
 
 
+def first_step(
+    network: SegmentationNetwork, image: Tensor, mask: Tensor, size: int, *, same_size: bool
+) -> Tensor:
+    """Foreground probabilities [n, classes - 1, t, t] after one step from masks on.
+
+    Args:
+        network: Recurrent.
+        image: Tiles [n, bands, t, t].
+        mask: Where they start [n, classes, t, t].
+        size: See `until_still`.
+        same_size: See `until_still`.
+    """
+    fill = size if same_size else LEAST
+    state = network.initial_state(image, mask)
+    found, _ = _step(network, image, state, size, fill, same_size=same_size)
+    return found
+
+
 def last_change(stepped: Stepped) -> Tensor:
     """How probabilities changed in each tile's last step; 0 where it took only one."""
     change = torch.zeros_like(stepped.every[0])

@@ -4,6 +4,8 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from xml.sax.saxutils import quoteattr
 
+_LINE_COLOUR = "214,39,40,255"
+
 _LINE = """<symbol type="line" name="0" alpha="1">
 <layer class="SimpleLine" enabled="1"><Option type="Map">
 <Option type="QString" name="line_color" value="214,39,40,255"/>
@@ -35,6 +37,11 @@ _SINGLE = {"lines": (_LINE, 1), "nodes": (_POINT, 0), "polygons": (_AREA, 2)}
 _COLOURS = ("#ffd92f", "#17becf", "#2ca02c", "#9467bd", "#ff7f0e", "#1f77b4")
 """Of the classes of a mask, in turn; lines over them are red."""
 
+_CHANGES = ("#2ca02c", "#d62728", "#ff7f0e")
+"""Of what appeared, vanished, or is another class now."""
+
+_CHANGED_LINES = {"added": "44,160,44,255", "removed": _LINE_COLOUR}
+
 _ERRORS = {"miss": "31,119,180,255", "false alarm": "255,127,14,255"}
 """Colours of what `errors.gpkg` tells apart."""
 
@@ -49,6 +56,15 @@ def style_of(layer: str) -> str:
         '<renderer-v2 type="singleSymbol" enableorderby="0" forceraster="0">\n'
         f"<symbols>\n{symbol}\n</symbols>\n</renderer-v2>\n"
         f"<layerGeometryType>{kind}</layerGeometryType>"
+    )
+
+
+def style_of_changed_lines(layer: str) -> str:
+    """The style of the lines that were "added" or "removed"."""
+    symbol = _LINE.replace(_LINE_COLOUR, _CHANGED_LINES[layer])
+    return _qml(
+        '<renderer-v2 type="singleSymbol" enableorderby="0" forceraster="0">\n'
+        f"<symbols>\n{symbol}\n</symbols>\n</renderer-v2>\n<layerGeometryType>1</layerGeometryType>"
     )
 
 
@@ -73,18 +89,37 @@ def style_of_errors() -> str:
     )
 
 
+def style_of_change(labels: Mapping[int, str]) -> str:
+    """The style of a raster of changes: what is as before is not drawn.
+
+    Args:
+        labels: What each value says; 0 is as before.
+    """
+    return _paletted(labels, _CHANGES)
+
+
 def style_of_mask(classes: Sequence[str]) -> str:
     """The style of a mask: the background is not drawn, each class has a colour.
 
     Args:
         classes: Names of the foreground classes; their values are 1, 2, ...
     """
+    labels = dict(enumerate(("background", *classes)))
+    colours = [_COLOURS[index % len(_COLOURS)] for index in range(len(classes))]
+    return _paletted(labels, colours)
+
+
+def _paletted(labels: Mapping[int, str], colours: Sequence[str]) -> str:
+    """The style of a raster whose value 0 is not drawn, while 1, 2, ... have a colour each."""
     entries = [
         f'<paletteEntry value="{value}" label={quoteattr(name)} '
-        f'color="{_COLOURS[(value - 1) % len(_COLOURS)]}" alpha="255"/>'
-        for value, name in enumerate(classes, start=1)
+        f'color="{colours[value - 1]}" alpha="255"/>'
+        for value, name in labels.items()
+        if value
     ]
-    entries.insert(0, '<paletteEntry value="0" label="background" color="#000000" alpha="0"/>')
+    entries.insert(
+        0, f'<paletteEntry value="0" label={quoteattr(labels[0])} color="#000000" alpha="0"/>'
+    )
     return _of_raster(
         '<rasterrenderer type="paletted" band="1" opacity="0.7" alphaBand="-1" '
         f'nodataColor="">\n<colorPalette>\n{"".join(entries)}\n</colorPalette>\n</rasterrenderer>'

@@ -1,0 +1,1 @@
+"""Results that are brought up to date from those of an earlier run."""
