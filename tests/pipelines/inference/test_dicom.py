@@ -23,8 +23,10 @@ from pydicom.uid import RLELossless
 
 from pipelines.config.inference import InferDrive
 from pipelines.datasets.synthetic import draw_fundus
+from pipelines.errors import DataError
 from pipelines.inference.run import infer_drive
 from pipelines.inputs.discovery import fundus_inputs
+from pipelines.report.paper import figures_of
 from pipelines.results.progress import Silence
 from tests.pipelines.inference.runs import FUNDUS_SMALL, Run
 from tests.tiling.dicom.photographs import (
@@ -213,6 +215,23 @@ def test_unequal_pixels_are_measured_in_pixels_only(tmp_path):
     [scene] = Run(infer_drive(config, Silence())).report["scenes"]
     assert scene["micrometres"] is None
     assert any("10 by 20 micrometres" in remark for remark in scene["remarks"])
+
+
+def test_figures_find_the_photographs_and_do_not_name_them(two_frames, tmp_path):
+    run, names = two_frames
+    with pytest.raises(DataError, match=f"{names[0]}: this is a DICOM photograph.*--photographs"):
+        figures_of(run.folder, output=tmp_path)
+    figures_of(run.folder, output=tmp_path, photographs=[str(run.folder.parent)])
+    text = (tmp_path / "panel.svg").read_text()
+    assert all(f"{name}</text>" in text for name in names)
+    assert ">image</text>" in text
+    assert not any(one in text for one in IDENTITIES)
+
+
+def test_figures_look_for_photographs_in_the_folder_that_the_run_was_given(clinic, tmp_path):
+    run, _ = clinic
+    figures_of(run.folder, [RIGHT], tmp_path)
+    assert ">image</text>" in (tmp_path / "panel.svg").read_text()
 
 
 def test_the_segmentation_is_the_mask_and_names_its_photograph(clinic):
