@@ -8,7 +8,7 @@ import numpy as np
 
 from pipelines.scores.apls import Graph, Paths, apls, compare
 from pipelines.scores.apls import Number as Count
-from pipelines.scores.curve import Number, Score, Values, ratio
+from pipelines.scores.curve import Score, Values, ratio
 from pipelines.scores.intervals import Interval, draws_of, interval_of
 from pipelines.scores.line_graphs import share_near
 from pipelines.scores.topo import TopoCounts, topo
