@@ -117,8 +117,8 @@ def mosaic_of(folder: Path, side: int, path: Path) -> Path:
             SubElement(source, "SourceFilename").text = str(tile.resolve())
             SubElement(source, "SourceBand").text = str(band)
             cut = {"xSize": str(min(width, side - x)), "ySize": str(min(height, side - y))}
-            SubElement(source, "SrcRect", xOff="0", yOff="0", **cut)
-            SubElement(source, "DstRect", xOff=str(x), yOff=str(y), **cut)
+            SubElement(source, "SrcRect", {"xOff": "0", "yOff": "0", **cut})
+            SubElement(source, "DstRect", {"xOff": str(x), "yOff": str(y), **cut})
     ElementTree(dataset).write(path)
     return path
 

@@ -10,7 +10,7 @@ first images only. PVBM is no dependency of ours: without it there is nothing to
 
 import argparse
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,7 +47,7 @@ def ours(mask: Mask, field: Mask) -> Mapping[str, float | None]:
     return of_tree(vessel_tree(levels, field_diameter(field)))
 
 
-def theirs(mask: Mask, field: Mask, *, angles: bool) -> Mapping[str, float]:
+def theirs(mask: Mask, field: Mask, *, angles: bool) -> Mapping[str, float | None]:
     """PVBM's numbers, by our names; nan for angles that are not wanted."""
     from PVBM.FractalAnalysis import MultifractalVBMs
     from PVBM.GeometricalAnalysis import GeometricalVBMs
@@ -87,7 +87,10 @@ def main() -> None:
         assert label is not None, f"{path}: no label beside it"
         mask = np.asarray(Image.open(label).convert("L")) > 127
         pair = []
-        for each, of in enumerate((ours, partial(theirs, angles=index < asked.angles))):
+        measures: list[Callable[[Mask, Mask], Mapping[str, float | None]]] = [
+            ours, partial(theirs, angles=index < asked.angles)
+        ]  # fmt: skip
+        for each, of in enumerate(measures):
             start = time.process_time()
             numbers = of(mask & field, field)
             seconds[each] += time.process_time() - start
