@@ -79,7 +79,11 @@ def main() -> None:
     )
     asked = parser.parse_args()
     if find_spec("PVBM") is None:
-        parser.exit(0, "PVBM is not installed: pip install pvbm, in an environment of its own\n")
+        parser.exit(
+            0,
+            "PVBM is not installed: make an environment of its own, with "
+            "pip install pvbm rasterio pydantic shapely\n",
+        )
     rows, seconds = [], [0.0, 0.0]
     for index, path in enumerate(asked.images):
         label = sample_of(path).label
