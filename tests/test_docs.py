@@ -55,7 +55,8 @@ def test_options_that_are_named_exist(page):
     tools = (catalogue, serve, status, watch, deploy, notify, slurm_workers, fit_steps)
     fields |= {name.replace("_", "-") for tool in tools for name in tool.__annotations__}
     fields |= {"help"}
-    # What prefect, tensorboard, dask, torchrun, rio, MONAI, Slurm, Docker, `rurnet figures` and our benchmarks take.
+    # What prefect, tensorboard, dask, torchrun, rio, MONAI, Slurm, Docker, `rurnet figures` and our
+    # benchmarks take.
     others = {
         "watch", "cron", "logdir", "nthreads", "nproc-per-node", "rounds", "free", "measure",
         "crop", "seeds", "batches", "scales", "split", "images", "weights", "nodata",
