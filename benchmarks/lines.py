@@ -10,7 +10,8 @@ bridges, draws them at the labels' width, and scores them against the labels.
 process of its own: seconds, those of all cores added up, and peak memory, reports included.
 
 `python -m benchmarks.lines exact SCENE` predicts a scene with lines again and again, cut into parts
-of several sizes, by several numbers of workers, killed twice, and compares every feature.
+of several sizes, by several numbers of workers, killed twice, and compares every feature. With
+`--mosaic SIDE` the scene is a folder of tiles, of which a mosaic is made.
 
 `python -m benchmarks.lines windows RUN` makes lines of a scene's rasters in windows of several
 sides, each in a process of its own: seconds, peak memory, and whether every feature is the same.
@@ -33,7 +34,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.ndimage import distance_transform_edt
 
-from benchmarks.exact_lines import of_parts, of_windows
+from benchmarks.exact_lines import mosaic_of, of_parts, of_windows
 from pipelines.config.inference import InferRoads
 from pipelines.config.lines import LineSettings, Vectorise
 from pipelines.evaluation.predictions import predicted_runs
@@ -57,6 +58,8 @@ _LABEL_WIDTH = 7.0
 """Of the lines in the labels of Massachusetts Roads, in metres."""
 
 _RHO = 3.0
+
+_EXACT_RUNS = [f"{part}/{run}" for part in (2560, 700, 512) for run in ("1", "3/killed")]
 
 _UNBRIDGED = LineSettings(longest_gap=0.0)
 
@@ -236,9 +239,10 @@ def main() -> None:
     cost.add_argument("scenes", nargs="+")
     exact = commands.add_parser("exact")
     exact.add_argument("scene")
-    exact.add_argument("--parts", type=int, nargs="+", default=[2560, 700, 512])
-    exact.add_argument("--workers", type=int, nargs="+", default=[1, 3])
+    exact.add_argument("--runs", nargs="+", default=_EXACT_RUNS, metavar="PART/WORKERS[/killed]")
     exact.add_argument("--steps", type=int)
+    exact.add_argument("--mosaic", type=int, metavar="SIDE")
+    exact.add_argument("--output", type=Path, default=Path("exact-lines"))
     windows = commands.add_parser("windows")
     windows.add_argument("run")
     windows.add_argument("--sides", type=int, nargs="+", default=[2048, 512, 2560])
@@ -248,7 +252,11 @@ def main() -> None:
     elif known.what == "gaps":
         table = of_gaps(known.run, known.labels, known.threshold)
     elif known.what == "exact":
-        table = of_parts(known.scene, known.parts, known.workers, known.steps)
+        known.output.mkdir(parents=True, exist_ok=True)
+        scene = known.scene
+        if known.mosaic:
+            scene = str(mosaic_of(Path(scene), known.mosaic, known.output / "mosaic.vrt"))
+        table = of_parts(scene, known.runs, known.steps, known.output)
     elif known.what == "windows":
         table = of_windows(known.run, known.sides)
     else:

@@ -58,14 +58,15 @@ def test_options_that_are_named_exist(page):
     tools = (catalogue, serve, status, watch, deploy, notify, slurm_workers, fit_steps)
     fields |= {name.replace("_", "-") for tool in tools for name in tool.__annotations__}
     fields |= {"help"}
-    # What prefect, tensorboard, dask, torchrun, rio, MONAI, Slurm, Docker and our benchmarks take.
+    # What prefect, tensorboard, dask, torchrun, rio, MONAI, Slurm, Docker, `rurnet figures` and our
+    # benchmarks take.
     others = {
         "watch", "cron", "logdir", "nthreads", "nproc-per-node", "rounds", "free", "measure",
         "crop", "seeds", "batches", "scales", "split", "images", "weights", "nodata",
         "unset-nodata", "not-masked", "dtype", "type", "pool", "prompt", "all", "beside", "weight",
         "bundle_root", "config_file", "dataset_dir", "output_dir", "cpus-per-task", "mem", "gres",
         "name", "memory-limit", "file", "tag", "detach", "host", "nworkers", "edges", "pairs",
-        "models", "picture", "changes",
+        "models", "picture", "changes", "mosaic", "runs", "angles", "photographs",
     }  # fmt: skip
     for option in re.findall(r"(?<![\w-])--([a-z][a-z0-9_-]+)", page.read_text()):
         assert option.removeprefix("no-") in fields | others, option

@@ -1,6 +1,7 @@
 """What a command prints of its result on standard output: tables, and where the files are."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 
 from rich.console import Console
 from rich.markup import escape
@@ -95,14 +96,18 @@ def score_table(report: Report) -> Table:
 
 
 def _network_table(scored: ScoredLines) -> Table:
-    """Returns the scores of lines, a row per scene and one of all."""
+    """Returns the scores of lines, a row per scene, their mean and all pooled."""
     shown = {
         "TOPO F1": "topo_f1", "precision": "topo_precision", "recall": "topo_recall",
         "APLS": "apls", "relaxed precision": "precision", "relaxed recall": "recall",
     }  # fmt: skip
     table = _table("scene", shown)
-    for name, scores in (*scored.scenes.items(), ("pooled", scored.pooled)):
-        table.add_row(escape(name), *(_number(getattr(scores, field)) for field in shown.values()))
+    every = [(name, asdict(scores)) for name, scores in scored.scenes.items()]
+    if len(every) > 1:
+        every.append(("mean", dict(scored.mean)))
+    every.append(("pooled", asdict(scored.pooled)))
+    for name, numbers in every:
+        table.add_row(escape(name), *(_number(numbers[field]) for field in shown.values()))
     return table
 
 

@@ -1,12 +1,14 @@
 """The STAC item of the weights, in the terms of the MLM extension."""
 
+import os
 import re
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.catalogue.items import classes_of
 from pipelines.errors import WeightsError
-from pipelines.models.names import find
+from pipelines.models.names import find, is_shipped
 from pipelines.models.weights import Model, load
 from pipelines.results.report import Report
 
@@ -21,11 +23,12 @@ _MLM = "https://stac-extensions.github.io/mlm/v1.4.0/schema.json"
 _TASKS = ["semantic-segmentation"]
 
 
-def model_item(report: Report) -> "pystac.Item | None":
+def model_item(report: Report, run: Path) -> "pystac.Item | None":
     """The item of the weights that a run used; None where they are several, or not to be had.
 
     Args:
         report: Of the run.
+        run: Its folder, from which links go out.
     """
     names = report.settings.get("model") or []
     if report.model is None or len(names) != 1:
@@ -35,10 +38,10 @@ def model_item(report: Report) -> "pystac.Item | None":
     except WeightsError:
         return None
     # Others may lie there by now.
-    return _item(report, model) if model.digest == report.model.weights_sha256 else None
+    return _item(report, model, run) if model.digest == report.model.weights_sha256 else None
 
 
-def _item(report: Report, model: Model) -> "pystac.Item":
+def _item(report: Report, model: Model, run: Path) -> "pystac.Item":
     import pystac
 
     card = model.card
@@ -77,7 +80,7 @@ def _item(report: Report, model: Model) -> "pystac.Item":
         stac_extensions=[_MLM],
         assets={
             "weights": pystac.Asset(
-                find(model.source).resolve().as_uri(),
+                _link_to(model.source, report.version, run),
                 "Weights, as safetensors",
                 media_type="application/octet-stream",
                 roles=["mlm:model"],
@@ -87,6 +90,19 @@ def _item(report: Report, model: Model) -> "pystac.Item":
     )  # fmt: skip
 
 
+def _link_to(source: str, version: str, run: Path) -> str:
+    """Where weights are: shipped ones by package and version, others from the run's folder on."""
+    path = find(source).resolve()
+    if is_shipped(path):
+        return f"pkg:pypi/rurnet@{version}#pipelines/models/shipped/{path.name}"
+    try:
+        relative = Path(os.path.relpath(path, run.resolve())).as_posix()
+    except ValueError:  # On another drive.
+        return path.as_uri()
+    return relative if relative.startswith(".") else f"./{relative}"
+
+
 def _name(text: str) -> str:
-    """A name in the letters that the extension allows."""
-    return re.sub(r"[^\w.-]+", "-", text, flags=re.ASCII).strip("-_.") or "weights"
+    """A name in the letters that the extension allows; it begins with one of the alphabet."""
+    name = re.sub(r"[^\w.-]+", "-", text, flags=re.ASCII).strip("-_.")
+    return name if re.fullmatch("[A-Za-z].+[A-Za-z0-9]", name) else f"weights-{name}".strip("-")

@@ -47,7 +47,7 @@ def catalogue(run: Path, taken: datetime | None = None) -> Path:
             f"{run}: no folder of a scene lies beside its report; give the --output folder of "
             "infer-roads, infer-drive or vectorise"
         )
-    model = model_item(report)
+    model = model_item(report, run)
     made_by = None if model is None else f"../{MODEL}"
     items = [
         item_of(report, scene, folders[scene.name], f"../{COLLECTION}", made_by, taken)

@@ -72,12 +72,13 @@ def _write(outcome: SceneOutcome, models: Sequence[Model], steps: int) -> dict[s
     assert outcome.image is not None
     assert outcome.prediction is not None
     folder = Path(outcome.files["mask"]).parent
-    source = read_source(parted(outcome.image)[0], outcome.name)
+    file, frame = parted(outcome.image)
+    source = read_source(file, outcome.name)
     software = software_of(models, steps, outcome.prediction.threshold)
     classes = models[0].card.classes[1:]
-    with open_scene(outcome.files["mask"], bands=1) as file:
-        pixels, _ = file.read(Window(0, 0, file.height, file.width))
-    uid = segmentation_uid(source, pixels[0], classes, software)
+    with open_scene(outcome.files["mask"], bands=1) as raster:
+        pixels, _ = raster.read(Window(0, 0, raster.height, raster.width))
+    uid = segmentation_uid(source, frame, pixels[0], classes, software)
     measures = outcome.measures
     numbers = None
     if measures is not None and isinstance(measures.lines, VesselTree) and len(classes) == 1:
@@ -91,11 +92,11 @@ def _write(outcome: SceneOutcome, models: Sequence[Model], steps: int) -> dict[s
         numbers is None or _is(folder / REPORT, report_uid(uid, numbers))
     ):
         return made
-    found = segmentation(source, pixels[0], classes, software)
+    found = segmentation(source, frame, pixels[0], classes, software)
     _save(found, folder / MASK)
     if numbers is not None:
         _save(
-            structured_report(source, found, numbers, outcome.laterality, software),
+            structured_report(source, frame, found, numbers, outcome.laterality, software),
             folder / REPORT,
         )
     return made

@@ -19,16 +19,25 @@ _SERIES = 9001
 
 
 def segmentation_uid(
-    source: Any, mask: NDArray[np.uint8], classes: Sequence[str], software: Software
+    source: Any,
+    frame: int | None,
+    mask: NDArray[np.uint8],
+    classes: Sequence[str],
+    software: Software,
 ) -> str:
     """The UID of a segmentation: that of the same mask of the same photograph is the same."""
     pixels = hashlib.sha256(np.ascontiguousarray(mask).data).hexdigest()
     made = software.version, *software.parameters.values()
-    return uid_from("segmentation", source.SOPInstanceUID, *classes, *mask.shape, pixels, *made)
+    photograph = source.SOPInstanceUID, *(() if frame is None else (f"frame {frame}",))
+    return uid_from("segmentation", *photograph, *classes, *mask.shape, pixels, *made)
 
 
 def segmentation(
-    source: Any, mask: NDArray[np.uint8], classes: Sequence[str], software: Software
+    source: Any,
+    frame: int | None,
+    mask: NDArray[np.uint8],
+    classes: Sequence[str],
+    software: Software,
 ) -> Any:
     """A segmentation with a segment for each class.
 
@@ -37,6 +46,7 @@ def segmentation(
 
     Args:
         source: The photograph's data set.
+        frame: The photograph's number, from 1 on, in a file of several; else None.
         mask: 0 background, then the classes, 255 outside the field of view [h, w].
         classes: Names of the foreground classes.
         software: What made it.
@@ -51,7 +61,7 @@ def segmentation(
         source=MANUFACTURER,
         parameters=software.parameters,
     )
-    uid = segmentation_uid(source, mask, classes, software)
+    uid = segmentation_uid(source, frame, mask, classes, software)
     segments = [
         hd.seg.SegmentDescription(
             segment_number=number,
@@ -74,7 +84,7 @@ def segmentation(
         series_instance_uid=uid_from("segmentations", source.SeriesInstanceUID, software.weights),
         series_number=_SERIES,
         sop_instance_uid=uid,
-        instance_number=int(source.get("InstanceNumber") or 1),
+        instance_number=frame or int(source.get("InstanceNumber") or 1),
         manufacturer=MANUFACTURER,
         manufacturer_model_name=software.short,
         software_versions=software.version,
@@ -83,7 +93,7 @@ def segmentation(
         content_description="Vessels found by a neural network. Not a diagnosis.",
         series_description="Vessels (RurNet)",
     )
-    _refer(made, source)
+    _refer(made, source, frame)
     made.PatientOrientation = source.get("PatientOrientation")
     return made
 
@@ -97,12 +107,13 @@ def _of_one_frame(source: Any) -> Any:
     """
     copied = copy.deepcopy(source)
     copied.SOPClassUID = _STAND_IN
-    copied.pop("PixelSpacing", None)
+    for name in ("PixelSpacing", "NumberOfFrames", "FrameIncrementPointer"):
+        copied.pop(name, None)
     return copied
 
 
-def _refer(made: Any, source: Any) -> None:
-    """Has all references to the photograph say the class that it really is of."""
+def _refer(made: Any, source: Any, frame: int | None) -> None:
+    """Has all references to the photograph say the class that it really is of, and its frame."""
 
     def mend(inside: Any, element: Any) -> None:
         if (
@@ -110,5 +121,8 @@ def _refer(made: Any, source: Any) -> None:
             and inside.get("ReferencedSOPInstanceUID") == source.SOPInstanceUID
         ):
             element.value = source.SOPClassUID
+        if frame is not None and element.keyword == "SourceImageSequence":
+            for image in element.value:
+                image.ReferencedFrameNumber = frame
 
     made.walk(mend)

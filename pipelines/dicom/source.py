@@ -67,7 +67,7 @@ def read_source(file: str, called: str) -> Any:
     """The data set of a photograph, without its pixels, so that results can take from it.
 
     Raises:
-        DataError: It does not say which study it is of, or holds several frames.
+        DataError: It does not say which study it is of.
     """
     import pydicom
 
@@ -79,11 +79,6 @@ def read_source(file: str, called: str) -> Any:
         raise DataError(
             f"{called}: has no Study or Series Instance UID, so no DICOM results can refer to it; "
             "--no-dicom-results leaves them out"
-        )
-    if int(data.get("NumberOfFrames") or 1) > 1:
-        raise DataError(
-            f"{called}: is one of several frames of a file, of which no DICOM results are written; "
-            "--no-dicom-results says nothing of it"
         )
     return data
 

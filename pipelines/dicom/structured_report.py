@@ -17,12 +17,18 @@ def report_uid(segmentation_uid: str, numbers: Numbers) -> str:
 
 
 def structured_report(
-    source: Any, segmentation: Any, numbers: Numbers, laterality: str | None, software: Software
+    source: Any,
+    frame: int | None,
+    segmentation: Any,
+    numbers: Numbers,
+    laterality: str | None,
+    software: Software,
 ) -> Any:
     """A report of what was measured; it is complete, but nobody has verified it.
 
     Args:
         source: The photograph's data set.
+        frame: The photograph's number, from 1 on, in a file of several; else None.
         segmentation: The segmentation that was measured.
         numbers: By their names in docs/measurements.md; None where one is undefined.
         laterality: "R" or "L" where the eye is known.
@@ -45,7 +51,9 @@ def structured_report(
         version=software.version,
         parameters=[f"{name}={value}" for name, value in software.parameters.items()],
     )
-    image = hd.sr.SourceImageForSegmentation(source.SOPClassUID, source.SOPInstanceUID)
+    image = hd.sr.SourceImageForSegmentation(
+        source.SOPClassUID, source.SOPInstanceUID, None if frame is None else [frame]
+    )
     # highdicom 0.28 finds no segment in a segmentation that has only one: its number is told here.
     segment = hd.sr.ReferencedSegmentationFrame(
         segmentation.SOPClassUID, segmentation.SOPInstanceUID, 1, 1, image
@@ -87,7 +95,7 @@ def structured_report(
         series_instance_uid=uid_from("reports", source.SeriesInstanceUID, software.weights),
         series_number=_SERIES,
         sop_instance_uid=report_uid(segmentation.SOPInstanceUID, numbers),
-        instance_number=int(source.get("InstanceNumber") or 1),
+        instance_number=frame or int(source.get("InstanceNumber") or 1),
         manufacturer=MANUFACTURER,
         is_complete=True,
         is_final=False,

@@ -2,10 +2,8 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import reduce
-from operator import add
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +21,16 @@ from pipelines.results.lines import ScoredLines
 from pipelines.results.outcome import SceneOutcome
 from pipelines.results.progress import Progress
 from pipelines.results.result import Result
+from pipelines.scores.curve import mean_of_defined, sd_of_defined
 from pipelines.scores.line_graphs import graph_of_lines
-from pipelines.scores.networks import NetworkCounts, count_networks
+from pipelines.scores.networks import (
+    SCORES,
+    NetworkCounts,
+    combined_networks,
+    count_networks,
+    network_intervals,
+)
+from pipelines.scores.scores import plain
 from tiling.scenes.names import is_local, shown
 from tiling.scenes.vector import LINES, VECTORS, is_vector
 
@@ -99,7 +105,7 @@ def evaluate_lines(config: Evaluate, files: dict[str, Path], progress: Progress)
         progress.scene(name, 1)
         counts[name] = _counted(path, label, config)
         progress.tiles(name, 1)
-        scores = counts[name].scores()
+        scores = plain(counts[name].scores())
         _LOG.info("%s: TOPO F1 %s, APLS %s", name, number(scores.topo_f1), number(scores.apls))
         return SceneOutcome(name, shown(path), files={LINES: path}, label=str(label))
 
@@ -108,13 +114,21 @@ def evaluate_lines(config: Evaluate, files: dict[str, Path], progress: Progress)
     outcomes = each_scene(run, "auto", work, config.output, progress)
     report = build_report(outcomes, config, counted="lines", seconds=time.perf_counter() - start)
     if counts:
-        scored = ScoredLines(
-            {name: one.scores() for name, one in counts.items()},
-            reduce(add, counts.values()).scores(),
-        )
-        report = replace(report, scored_lines=scored)
+        report = replace(report, scored_lines=_scored(counts))
     write_report(config.output, report, ())
     return Result(report, config.output, report.failed)
+
+
+def _scored(counts: Mapping[str, NetworkCounts]) -> ScoredLines:
+    every = list(counts.values())
+    each = combined_networks(every, np.eye(len(every))).scores()
+    return ScoredLines(
+        scenes={name: plain(one.scores()) for name, one in counts.items()},
+        pooled=plain(combined_networks(every).scores()),
+        mean=plain({name: mean_of_defined(getattr(each, name)) for name in SCORES}),
+        sd=plain({name: sd_of_defined(getattr(each, name)) for name in SCORES}),
+        intervals=network_intervals(every),
+    )
 
 
 def _counted(path: Path, label: Path, config: Evaluate) -> NetworkCounts:

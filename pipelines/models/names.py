@@ -14,6 +14,11 @@ def shipped() -> list[str]:
     return sorted(p.name.removesuffix(SUFFIX) for p in folder.iterdir() if p.name.endswith(SUFFIX))
 
 
+def is_shipped(path: Path) -> bool:
+    """Whether a weights file is one of those that come with the package."""
+    return path.parent.resolve() == Path(str(files("pipelines.models") / "shipped")).resolve()
+
+
 def find(name_or_path: str) -> Path:
     """Finds a weights file by its path, or shipped weights by their name.
 

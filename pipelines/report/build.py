@@ -31,7 +31,7 @@ from pipelines.results.report import (
 )
 from pipelines.results.this_run import Failure
 from pipelines.scores.counts import SceneCounts, combined
-from pipelines.scores.curve import HALF, Number, Values, mean_of_defined
+from pipelines.scores.curve import HALF, Number, Values, mean_of_defined, sd_of_defined
 from pipelines.scores.histogram import curve_of
 from pipelines.scores.intervals import Interval, intervals
 from pipelines.scores.relaxed import relaxed_curve_of
@@ -147,7 +147,7 @@ def _summary(counts: Sequence[SceneCounts], level: int | None, classes: Sequence
     return Summary(
         pooled=_scores(combined(counts), level, classes),
         mean=_every({path: _number(mean_of_defined(values)) for path, values in spread.items()}),
-        sd=_every({path: _deviation(values) for path, values in spread.items()}),
+        sd=_every({path: _number(sd_of_defined(values)) for path, values in spread.items()}),
         intervals=_intervals(counts, level, classes),
     )
 
@@ -262,11 +262,6 @@ def _curve(counts: SceneCounts) -> CurvePoints | None:
         relaxed_precision=points(relaxed.precision()),
         relaxed_recall=points(relaxed.recall()),
     )
-
-
-def _deviation(values: Values) -> Number:
-    defined = values[~np.isnan(values)]
-    return float(defined.std(ddof=1)) if len(defined) > 1 else None
 
 
 def _number(value: float | NDArray[np.float64], digits: int | None = None) -> Number:

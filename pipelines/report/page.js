@@ -195,7 +195,7 @@ const compare = {
 
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0], heads = [...table.tHead.rows[0].cells];
-  heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
+  heads.forEach((head, column) => head.querySelector("button")?.addEventListener("click", () => {
     const sign = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
     for (const other of heads) other.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", sign === 1 ? "ascending" : "descending");

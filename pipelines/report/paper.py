@@ -5,7 +5,7 @@ They are drawn from `report.json` and the files that it names; nothing is predic
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pipelines.config.base import AUTO
 from pipelines.config.scoring import LabelSettings
 from pipelines.errors import DataError, PipelineError
+from pipelines.inputs.discovery import fundus_inputs
 from pipelines.inputs.labels import labelling_of
 from pipelines.report.figures import FIGURES, LINE, RESOLUTION, STYLE
 from pipelines.report.previews import Layers, layers_of
@@ -26,6 +27,7 @@ from pipelines.results.report import Report, SceneEntry
 from pipelines.runtime.disk import refusals_named
 from pipelines.scores.scores import score_at
 from tiling.blend import NODATA, TOP
+from tiling.dicom.names import is_pseudonym
 from tiling.disk import appearing
 from tiling.errors import TilingError
 from tiling.masks.mask import threshold_level
@@ -54,13 +56,20 @@ _HIT, _MISS, _ALARM = (0x1F, 0x8A, 0x4C), (0x1F, 0x5F, 0xD6), (0xD0, 0x2E, 0x12)
 _GONE = (0x80, 0x86, 0x8C)
 
 
-def figures_of(run: Path, scenes: Sequence[str] = (), output: Path | None = None) -> list[Path]:
+def figures_of(
+    run: Path,
+    scenes: Sequence[str] = (),
+    output: Path | None = None,
+    photographs: Sequence[str] = (),
+) -> list[Path]:
     """Draws the figures of a run.
 
     Args:
         run: Its folder, or its `report.json`.
         scenes: Names of those in the panel; by default the worst, the middle and the best by F1.
         output: Where to; by default `figures` beside the report.
+        photographs: Files and folders of the DICOM photographs, which a report does not name; by
+            default they are looked for where the run was told to.
 
     Returns:
         The files: `pr-curve`, `reliability`, `steps` and `panel` in each of `FORMATS`, or fewer
@@ -72,7 +81,8 @@ def figures_of(run: Path, scenes: Sequence[str] = (), output: Path | None = None
     """
     report = read_report(run)
     folder = output or (run if run.is_dir() else run.parent) / "figures"
-    panel = panel_figure(report, _chosen(report, scenes))
+    chosen = _chosen(report, scenes)
+    panel = panel_figure(report, chosen, _sources(report, chosen, photographs))
     drawn = {name: draw(report) for name, draw in FIGURES.items()} | {"panel": panel}
     written: list[Path] = []
     with refusals_named(folder, "choose another --output"):
@@ -89,19 +99,27 @@ def _level_of(report: Report, scene: SceneEntry) -> int:
     return threshold_level((scene.threshold or 0.5) if threshold == AUTO else threshold)
 
 
-def panel_figure(report: Report, scenes: Sequence[SceneEntry]) -> Figure | None:
+def panel_figure(
+    report: Report, scenes: Sequence[SceneEntry], sources: Mapping[str, str] | None = None
+) -> Figure | None:
     """Image, label, mask and agreement of scenes, a row for each; None without scenes.
 
     What no scene has is left out: labels and agreement, and images where rasters were only scored.
+
+    Args:
+        report: Of the run.
+        scenes: Those to draw.
+        sources: Where the images of scenes are that the report does not tell, by what it tells.
 
     Raises:
         DataError: A file that the report names is gone, or has changed.
     """
     if not scenes:
         return None
+    images = [_image_of(scene, sources or {}) for scene in scenes]
     rows = [
-        _pictures(_layers(report, scene), _level_of(report, scene), _image_of(scene) is not None)
-        for scene in scenes
+        _pictures(_layers(report, scene, image), _level_of(report, scene), image is not None)
+        for scene, image in zip(scenes, images, strict=True)
     ]
     titles = [title for title in _TITLES if any(title in row for row in rows)]
     ratios = [row["mask"].shape[0] / row["mask"].shape[1] for row in rows]
@@ -150,7 +168,30 @@ def _chosen(report: Report, names: Sequence[str]) -> list[SceneEntry]:
     return [ranked[0], ranked[scored // 2], ranked[scored - 1]]
 
 
-def _layers(report: Report, scene: SceneEntry) -> Layers:
+def _sources(
+    report: Report, scenes: Sequence[SceneEntry], photographs: Sequence[str]
+) -> dict[str, str]:
+    """The files of DICOM photographs by what a report calls them.
+
+    Raises:
+        DataError: There are none in a folder, or one is not among them.
+    """
+    wanted = [scene.input for scene in scenes if is_pseudonym(scene.input)]
+    if not wanted:
+        return {}
+    # Files that were named themselves have their pseudonym among the settings, too.
+    told = photographs or [one for one in report.settings["scenes"] if not is_pseudonym(one)]
+    found = {item.source: item.image or item.source for item in fundus_inputs(told, None)}
+    for name in wanted:
+        if name not in found:
+            raise DataError(
+                f"{name}: this is a DICOM photograph, whose file the report does not tell; give "
+                "the file, or the folder that it is in, with --photographs"
+            )
+    return found
+
+
+def _layers(report: Report, scene: SceneEntry, image: str | None) -> Layers:
     settings = report.settings
     named = (
         report.model.classes[1:] if report.model else (settings.get("classes") or "one").split(",")
@@ -165,7 +206,7 @@ def _layers(report: Report, scene: SceneEntry) -> Layers:
         scene.height,
         scene.width,
         files=scene.files,
-        image=_image_of(scene),
+        image=image,
         label=scene.label,
         labelling=labelling_of(len(named) + 1, tuple(report.scoring.ignore), labels),
     )
@@ -180,9 +221,9 @@ def _layers(report: Report, scene: SceneEntry) -> Layers:
         ) from error
 
 
-def _image_of(scene: SceneEntry) -> str | None:
+def _image_of(scene: SceneEntry, sources: Mapping[str, str]) -> str | None:
     """What was predicted from; rasters that were only scored are no picture."""
-    return scene.input if scene.tiles is not None else None
+    return sources.get(scene.input, scene.input) if scene.tiles is not None else None
 
 
 def _pictures(layers: Layers, level: int, seen: bool) -> dict[str, NDArray[np.uint8]]:
@@ -244,9 +285,15 @@ def main(called: str, words: Sequence[str]) -> None:
     parser.add_argument(
         "--output", type=Path, help="folder for the figures; by default RUN/figures"
     )
+    parser.add_argument(
+        "--photographs", nargs="+", default=[], metavar="FILE",
+        help="DICOM photographs of the run, or their folders; by default those it was told of",
+    )  # fmt: skip
     arguments = parser.parse_args(words)
     try:
-        for path in figures_of(arguments.run, arguments.scenes, arguments.output):
+        for path in figures_of(
+            arguments.run, arguments.scenes, arguments.output, arguments.photographs
+        ):
             print(path)
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -2,9 +2,13 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 
+from pipelines.results.lines import ScoredLines
 from pipelines.results.report import ByPath, Report, SecondObserver, StepSummary
+from pipelines.scores.intervals import Interval
+from pipelines.scores.networks import SCORES
 from pipelines.scores.scores import PATHS, by_path
 
 
@@ -26,9 +30,12 @@ def as_csv(report: Report) -> str:
     """The text of `scores.csv`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["by", "of", "scene", *PATHS])
-    for *what, scores in _lines(report):
-        values = (scores.get(path) for path in PATHS)
+    paths, lines = PATHS, _lines(report)
+    if report.scored_lines is not None:
+        paths, lines = SCORES, _of_networks(report.scored_lines)
+    writer.writerow(["by", "of", "scene", *paths])
+    for *what, scores in lines:
+        values = (scores.get(path) for path in paths)
         writer.writerow([*what, *map(_text, values)])
     return text.getvalue()
 
@@ -54,11 +61,26 @@ def _lines(report: Report) -> Iterator[tuple[str, str, str, ByPath]]:
         yield from _pooled(f"step {step.step}", step)
 
 
+def _of_networks(scored: ScoredLines) -> Iterator[tuple[str, str, str, ByPath]]:
+    for name, scores in scored.scenes.items():
+        yield "prediction", "scene", name, asdict(scores)
+    yield "prediction", "mean", "", scored.mean
+    yield "prediction", "sd", "", scored.sd
+    yield "prediction", "pooled", "", asdict(scored.pooled)
+    yield from _ends("prediction", scored.intervals)
+
+
 def _pooled(
     by: str, of: Report | SecondObserver | StepSummary
 ) -> Iterator[tuple[str, str, str, ByPath]]:
     if of.pooled is not None:
         yield by, "pooled", "", by_path(of.pooled)
-    if of.intervals is not None:
+    yield from _ends(by, of.intervals)
+
+
+def _ends(
+    by: str, intervals: Mapping[str, Interval | None] | None
+) -> Iterator[tuple[str, str, str, ByPath]]:
+    if intervals is not None:
         for end, name in enumerate(("low", "high")):
-            yield by, name, "", {path: ends and ends[end] for path, ends in of.intervals.items()}
+            yield by, name, "", {path: ends and ends[end] for path, ends in intervals.items()}

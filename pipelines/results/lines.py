@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipelines.results.this_run import Failure
+from pipelines.scores.curve import Number
+from pipelines.scores.intervals import Interval
 from pipelines.scores.networks import NetworkScores
 
 
@@ -71,7 +73,13 @@ class ScoredLines:
     Attributes:
         scenes: Of each scene, by name.
         pooled: Of all of them together.
+        mean: Of the scenes' own scores, by name, where they are defined.
+        sd: Their standard deviation, with n - 1 in the denominator.
+        intervals: 95 % bootstrap intervals of `pooled`, by name; None with fewer than two scenes.
     """
 
-    scenes: Mapping[str, NetworkScores]
-    pooled: NetworkScores
+    scenes: Mapping[str, NetworkScores[Number]]
+    pooled: NetworkScores[Number]
+    mean: Mapping[str, Number]
+    sd: Mapping[str, Number]
+    intervals: Mapping[str, Interval | None] | None

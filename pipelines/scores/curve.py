@@ -151,6 +151,12 @@ def mean_of_defined(values: Values) -> Values:
     return ratio(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1).astype(float))
 
 
+def sd_of_defined(values: Values) -> Values:
+    """Standard deviation of what is defined [n], with n - 1; nan with fewer than two."""
+    defined = values[~np.isnan(values)]
+    return np.asarray(defined.std(ddof=1) if len(defined) > 1 else np.nan)
+
+
 def _first_root(a: Values, b: Values, c: Values) -> Values:
     """The smallest s in 0..1 with a s^2 + b s + c = 0, where c <= 0 <= a + b + c; else 1."""
     root = np.sqrt(np.maximum(b * b - 4 * a * c, 0.0))

@@ -61,8 +61,8 @@ def intervals(
     """
     if len(counts) < 2:
         return {}
-    drawn = by_path(scores_of(combined(counts, _draws(len(counts))), level, classes))
-    found = {path: _interval(values) for path, values in drawn.items()}
+    drawn = by_path(scores_of(combined(counts, draws_of(len(counts))), level, classes))
+    found = {path: interval_of(values) for path, values in drawn.items()}
     return {path: interval for path, interval in found.items() if interval is not None}
 
 
@@ -82,7 +82,7 @@ def differences(
         level: The chosen threshold.
         classes: Names of the foreground classes.
     """
-    draws = _draws(len(first))
+    draws = draws_of(len(first))
 
     def of(counts: Sequence[SceneCounts], times: NDArray[np.int64] | None) -> dict[str, Values]:
         return by_path(scores_of(combined(counts, times), level, classes))
@@ -100,19 +100,20 @@ def differences(
             a,
             b,
             b - a,
-            _interval(drawn[1][path] - drawn[0][path]) if several else None,
+            interval_of(drawn[1][path] - drawn[0][path]) if several else None,
             float(mean_of_defined(own)),
-            _interval(means) if several else None,
+            interval_of(means) if several else None,
         )
     return found
 
 
-def _draws(scenes: int) -> NDArray[np.int64]:
+def draws_of(scenes: int) -> NDArray[np.int64]:
     """How often each scene is drawn [DRAWS, scenes]; always the same."""
     return np.random.default_rng(0).multinomial(scenes, np.full(scenes, 1 / scenes), DRAWS)
 
 
-def _interval(values: Values) -> Interval | None:
+def interval_of(values: Values) -> Interval | None:
+    """95 % interval of a score that was drawn; None where it is undefined in too many draws."""
     defined = values[~np.isnan(values)]
     if len(defined) < _DEFINED * len(values):
         return None

@@ -1,17 +1,22 @@
 """Scores of lines as a network: TOPO, paths, and what lies near."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, fields
+from typing import Generic
 
-from pipelines.scores.apls import Graph, Number, Paths, apls, compare
-from pipelines.scores.curve import Number as Score
-from pipelines.scores.curve import Values, ratio
+import numpy as np
+
+from pipelines.scores.apls import Graph, Paths, apls, compare
+from pipelines.scores.apls import Number as Count
+from pipelines.scores.curve import Score, Values, ratio
+from pipelines.scores.intervals import Interval, draws_of, interval_of
 from pipelines.scores.line_graphs import share_near
 from pipelines.scores.topo import TopoCounts, topo
 
 
 @dataclass(frozen=True)
-class NetworkScores:
-    """Scores of lines; None where one is not defined.
+class NetworkScores(Generic[Score]):
+    """Scores of lines; nan, or None in reports, where one is not defined.
 
     Attributes:
         length: Of the predicted lines, in the unit of the coordinates.
@@ -25,8 +30,8 @@ class NetworkScores:
         f1: Harmonic mean of both.
     """
 
-    length: float
-    label_length: float
+    length: Score
+    label_length: Score
     topo_precision: Score
     topo_recall: Score
     topo_f1: Score
@@ -38,7 +43,7 @@ class NetworkScores:
 
 @dataclass(frozen=True)
 class NetworkCounts:
-    """What the scores are taken from; it adds up over scenes.
+    """What the scores are taken from, of one scene or of several sets of scenes.
 
     Attributes:
         topo: Holes and marbles.
@@ -53,37 +58,27 @@ class NetworkCounts:
     topo: TopoCounts
     label_paths: Paths
     paths: Paths
-    length: float
-    near: float
-    label_length: float
-    label_near: float
+    length: Count
+    near: Count
+    label_length: Count
+    label_near: Count
 
-    def __add__(self, other: "NetworkCounts") -> "NetworkCounts":
-        return NetworkCounts(
-            self.topo + other.topo,
-            _sum(self.label_paths, other.label_paths),
-            _sum(self.paths, other.paths),
-            self.length + other.length,
-            self.near + other.near,
-            self.label_length + other.label_length,
-            self.label_near + other.label_near,
-        )
-
-    def scores(self) -> NetworkScores:
-        """The scores of all that was added up."""
-        marbles, holes, both = self.topo.scores()
+    def scores(self) -> NetworkScores[Values]:
+        """The scores, of each set of scenes."""
         precision, recall = ratio(self.near, self.length), ratio(self.label_near, self.label_length)
         return NetworkScores(
-            round(self.length, 3),
-            round(self.label_length, 3),
-            _number(marbles),
-            _number(holes),
-            _number(both),
-            _number(apls(self.label_paths, self.paths)),
-            _number(precision),
-            _number(recall),
-            _number(ratio(2 * precision * recall, precision + recall)),
+            np.round(self.length, 3),
+            np.round(self.label_length, 3),
+            *self.topo.scores(),
+            apls(self.label_paths, self.paths),
+            precision,
+            recall,
+            ratio(2 * precision * recall, precision + recall),
         )
+
+
+SCORES = tuple(field.name for field in fields(NetworkScores))
+"""Names of all scores of lines."""
 
 
 def count_networks(label: Graph, prediction: Graph, rho: float) -> NetworkCounts:
@@ -102,11 +97,34 @@ def count_networks(label: Graph, prediction: Graph, rho: float) -> NetworkCounts
     )
 
 
-def _sum(one: Paths, other: Paths) -> Paths:
-    count: Number = one.count + other.count
-    return Paths(count, one.score + other.score)
+def combined_networks(
+    counts: Sequence[NetworkCounts], times: Values | None = None
+) -> NetworkCounts:
+    """Adds up scenes.
+
+    Args:
+        counts: Of each scene.
+        times: How often each scene counts [..., scenes]; None for once.
+    """
+    if times is None:
+        times = np.ones(len(counts))
+    rows = [
+        (*astuple(one.topo), *astuple(one.label_paths), *astuple(one.paths),
+         one.length, one.near, one.label_length, one.label_near)
+        for one in counts
+    ]  # fmt: skip
+    sums = np.moveaxis(times @ np.array(rows, float), -1, 0)
+    return NetworkCounts(
+        TopoCounts(*sums[:3]), Paths(*sums[3:5]), Paths(*sums[5:7]), *sums[7:]
+    )  # fmt: skip
 
 
-def _number(value: Values) -> Score:
-    number = float(value)
-    return number if number == number else None
+def network_intervals(counts: Sequence[NetworkCounts]) -> dict[str, Interval | None] | None:
+    """95 % intervals of the pooled scores by name, see `pipelines.scores.intervals`.
+
+    A score that is undefined in too many draws has None. Fewer than two scenes have no intervals.
+    """
+    if len(counts) < 2:
+        return None
+    drawn = combined_networks(counts, draws_of(len(counts)).astype(float)).scores()
+    return {name: interval_of(getattr(drawn, name)) for name in SCORES}

@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 from scipy.spatial import cKDTree
 
-from pipelines.scores.apls import Graph, PathGraph, Pixels, control_points
+from pipelines.scores.apls import Graph, Number, PathGraph, Pixels, control_points
 from pipelines.scores.curve import Values, ratio
 
 SEEDS = 50.0
@@ -45,9 +45,9 @@ class TopoCounts:
         matched: Pairs of the two; each hole takes one marble at most.
     """
 
-    holes: int = 0
-    marbles: int = 0
-    matched: int = 0
+    holes: Number = 0
+    marbles: Number = 0
+    matched: Number = 0
 
     def __add__(self, other: "TopoCounts") -> "TopoCounts":
         return TopoCounts(

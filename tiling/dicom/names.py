@@ -20,6 +20,8 @@ INDEX = "DICOMDIR"
 FRAME = "DICOM_FRAME"
 """Begins the name of a frame: `DICOM_FRAME:2:FILE`."""
 
+_CALLED = "dicom-"
+
 _FRAME = re.compile(rf"{FRAME}:(\d+):(.+)", re.DOTALL)
 
 _PREAMBLE, _MAGIC = 128, b"DICM"
@@ -94,6 +96,11 @@ def parted(name: str) -> tuple[str, int | None]:
     return (frame[2], int(frame[1])) if frame else (name, None)
 
 
+def is_pseudonym(name: str) -> bool:
+    """Whether a name is what `pseudonym_of` calls a DICOM file or a frame of one."""
+    return re.fullmatch(rf"{_CALLED}[0-9a-f]{{12}}(_\d+)?", name) is not None
+
+
 def pseudonym_of(name: str) -> str | None:
     """What a DICOM file, or a frame of one, is called; None of other files.
 
@@ -108,5 +115,5 @@ def pseudonym_of(name: str) -> str | None:
     else:
         with Path(file).open("rb") as opened:
             told = opened.read(_UNKNOWN)
-    called = f"dicom-{hashlib.sha256(told).hexdigest()[:12]}"
+    called = f"{_CALLED}{hashlib.sha256(told).hexdigest()[:12]}"
     return called if frame is None else f"{called}_{frame}"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Queue
@@ -131,6 +132,13 @@ class Listener:
     def next(self) -> tuple[str, dict]:
         """The path and the content of what came next."""
         return self._sent.get(timeout=60)
+
+
+def wait_until(moment: Callable[[], bool]) -> None:
+    end = time.monotonic() + 240
+    while not moment():
+        assert time.monotonic() < end
+        time.sleep(0.5)
 
 
 def state_of_newest(service: Served, wanted: set[str], within: float) -> str:

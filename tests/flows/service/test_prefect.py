@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from contextlib import ExitStack
 from urllib.request import urlopen
 
@@ -21,6 +20,7 @@ from tests.flows.service.serving import (
     Served,
     clean_environment,
     free_port,
+    wait_until,
 )
 
 
@@ -201,13 +201,6 @@ def test_a_scene_that_arrives_in_a_watched_folder_is_done_by_the_job(served):
     )
     line = Ledger(served.folder / "outbox/roads").lines()["late"]
     assert (line.state, line.run) == ("done", run["id"])
-
-
-def wait_until(moment):
-    end = time.monotonic() + 240
-    while not moment():
-        assert time.monotonic() < end
-        time.sleep(0.5)
 
 
 def test_every_flow_has_a_deployment_of_its_name_with_the_options_as_parameters(served):

@@ -18,6 +18,7 @@ from pipelines.datasets.synthetic import write_road_scene
 from pipelines.errors import DataError
 from pipelines.inference.run import infer_roads
 from pipelines.lines.run import vectorise_rasters
+from pipelines.models.names import find
 from pipelines.results.progress import Silence
 from tests.pipelines.inference.runs import ROADS_SMALL
 
@@ -123,13 +124,58 @@ def test_an_item_says_what_made_it(run, town):
     assert link.href == "../model.json"
 
 
-def test_the_weights_are_described_as_a_model(run):
+def test_readers_of_the_extensions_find_every_field(run, town):
+    with rasterio.open(run / "town/mask.tif") as mask:
+        place = town.ext.proj
+        assert place.code == mask.crs.to_string()
+        assert (place.shape, place.transform) == (list(mask.shape), list(mask.transform)[:6])
+        assert place.bbox == list(mask.bounds)
+    classes = town.assets["mask"].ext.classification.classes
+    assert [(one.value, one.name) for one in classes] == [(0, "background"), (1, "road")]
+    report = json.loads((run / "report.json").read_text())
+    model = pystac.Item.from_file(str(run / "model.json")).ext.mlm
+    assert (model.mlm_name, model.architecture, model.framework) == (
+        "roads-dru4", report["model"]["network"], "PyTorch",
+    )  # fmt: skip
+    assert model.tasks == ["semantic-segmentation"]
+    assert model.hyperparameters.to_dict() == {"steps": report["model"]["steps"]}
+    [image], [logits] = model.input, model.output
+    assert image.input.shape == [-1, 3, -1, -1]
+    assert image.input.dim_order == ["batch", "channel", "height", "width"]
+    # The extension has a list here, where pystac 1.15's class takes it for one object.
+    assert [one["type"] for one in image.to_dict()["value_scaling"]] == ["z-score"] * 3
+    assert logits.result.shape == [-1, 2, -1, -1]
+    assert [one.name for one in logits.classes] == ["background", "road"]
+
+
+def test_shipped_weights_are_named_by_package_and_digest(run):
+    text = (run / "model.json").read_text()
     model = pystac.Item.from_file(str(run / "model.json"))
-    assert model.properties["mlm:name"] == "roads-dru4"
-    assert model.properties["mlm:input"][0]["input"]["shape"] == [-1, 3, -1, -1]
-    assert len(model.properties["mlm:input"][0]["value_scaling"]) == 3
-    assert model.assets["weights"].roles == ["mlm:model"]
-    assert model.assets["weights"].href.endswith("/roads-dru4.safetensors")
+    report = json.loads((run / "report.json").read_text())
+    weights = model.assets["weights"]
+    assert weights.roles == ["mlm:model"]
+    assert weights.href == (
+        f"pkg:pypi/rurnet@{report['version']}#pipelines/models/shipped/roads-dru4.safetensors"
+    )
+    assert weights.get_absolute_href() == weights.href
+    assert weights.extra_fields["rurnet:sha256"] == report["model"]["weights_sha256"]
+    assert str(run.parent) not in text
+    assert "file:" not in text
+
+
+def test_weights_of_ones_own_have_a_relative_path_and_a_name_that_is_allowed(run, tmp_path):
+    shutil.copytree(run, tmp_path / "out")
+    path = tmp_path / "weights" / "2024_roads.safetensors"
+    path.parent.mkdir()
+    shutil.copy(find("roads-dru4"), path)
+    report = json.loads((run / "report.json").read_text())
+    report["settings"]["model"] = [str(path)]
+    (tmp_path / "out/report.json").write_text(json.dumps(report))
+    catalogue(tmp_path / "out")
+    model = pystac.Item.from_file(str(tmp_path / "out/model.json"))
+    assert model.assets["weights"].href == "../weights/2024_roads.safetensors"
+    assert model.assets["weights"].get_absolute_href() == str(path)
+    assert model.properties["mlm:name"] == "weights-2024_roads"
 
 
 def test_a_scene_without_coordinates_has_an_item_without_geometry(collection):

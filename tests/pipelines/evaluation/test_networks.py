@@ -1,5 +1,6 @@
 """`evaluate` on files of lines: networks against labels of lines and of pixels."""
 
+import csv
 import json
 
 import numpy as np
@@ -92,6 +93,44 @@ def test_degrees_are_metres_and_rivers_and_paths_are_no_roads(tmp_path):
     assert scores.label_length == pytest.approx(412, rel=1e-3)
     assert scores.apls == pytest.approx(1, abs=1e-3)
     assert scores.topo_f1 == pytest.approx(1, abs=0.01)
+
+
+def test_scenes_of_lines_have_rows_means_and_intervals_as_rasters_have(page, tmp_path):
+    found = {"town": CROSS, "village": CROSS[:3], "farm": CROSS[:2]}
+    for name, lines in found.items():
+        write_lines(tmp_path / "labels" / f"{name}.gpkg", CROSS)
+        write_lines(tmp_path / "found" / name / "lines.gpkg", lines)
+    scored(tmp_path / "found", tmp_path / "labels", tmp_path / "out")
+    with (tmp_path / "out" / "scores.csv").open(newline="") as file:
+        rows = {(row["of"], row["scene"]): row for row in csv.DictReader(file)}
+    recall = {key: float(row["recall"]) for key, row in rows.items()}
+    assert list(rows) == [
+        ("scene", "farm"), ("scene", "town"), ("scene", "village"),
+        ("mean", ""), ("sd", ""), ("pooled", ""), ("low", ""), ("high", ""),
+    ]  # fmt: skip
+    scenes = [recall["scene", name] for name in found]
+    assert recall["mean", ""] == pytest.approx(np.mean(scenes), abs=1e-5)
+    assert recall["sd", ""] == pytest.approx(np.std(scenes, ddof=1), abs=1e-5)
+    # Labels of one length: the pool is the mean.
+    assert recall["pooled", ""] == pytest.approx(np.mean(scenes), abs=1e-5)
+    # Most draws have three times the same scene, or nearly so: the ends are those of the scenes.
+    assert recall["low", ""] == pytest.approx(min(scenes), abs=1e-5)
+    assert recall["high", ""] == pytest.approx(1, abs=1e-5)
+    assert float(rows["low", ""]["topo_precision"]) == 1
+    text = page("out")
+    assert "95 % interval" in text
+    assert "standard deviation" in text
+
+
+def test_one_scene_of_lines_has_no_interval(page, tmp_path):
+    write_lines(tmp_path / "labels" / "town.gpkg", CROSS)
+    write_lines(tmp_path / "town.gpkg", CROSS)
+    result = scored(tmp_path / "town.gpkg", tmp_path / "labels", tmp_path / "out")
+    assert result.report.scored_lines.intervals is None
+    assert result.report.scored_lines.sd["apls"] is None
+    lines = (tmp_path / "out" / "scores.csv").read_text().splitlines()
+    assert [line.split(",")[1] for line in lines[1:]] == ["scene", "mean", "sd", "pooled"]
+    assert "95 % interval" not in page("out")
 
 
 def test_a_scene_without_a_label_fails_alone(tmp_path):

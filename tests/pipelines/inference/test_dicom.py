@@ -23,8 +23,10 @@ from pydicom.uid import RLELossless
 
 from pipelines.config.inference import InferDrive
 from pipelines.datasets.synthetic import draw_fundus
+from pipelines.errors import DataError
 from pipelines.inference.run import infer_drive
 from pipelines.inputs.discovery import fundus_inputs
+from pipelines.report.paper import figures_of
 from pipelines.results.progress import Silence
 from tests.pipelines.inference.runs import FUNDUS_SMALL, Run
 from tests.tiling.dicom.photographs import (
@@ -60,6 +62,14 @@ def clinic(tmp_path_factory):
     config = InferDrive(scenes=[str(folder)], output=folder.parent / "out", **FUNDUS_SMALL)
     with everything_logged(folder.parent / "out" / "everything.log"):
         return Run(infer_drive(config, Silence())), folder
+
+
+def accepted(folder):
+    """Has the validator look at the DICOM files of a scene."""
+    for name in ("mask.dcm", "measurements.dcm"):
+        file = folder / name
+        said = subprocess.run(["dciodvfy", file], capture_output=True, text=True, check=False)
+        assert "Error" not in said.stderr, said.stderr
 
 
 @contextmanager
@@ -151,15 +161,38 @@ def test_a_file_that_is_named_is_not_shown_by_its_name(tmp_path):
     assert "MUSTERFRAU" not in json.dumps(report)
 
 
-def test_each_frame_is_an_image(tmp_path):
-    frames = np.stack([colours(64, 64), 255 - colours(64, 64)])
-    path = write(tmp_path / "eye.dcm", dataset(frames))
+@pytest.fixture(scope="module")
+def two_frames(clinic, tmp_path_factory):
+    """A run over a file of two frames, and the frames' names."""
+    folder = tmp_path_factory.mktemp("frames")
+    source = pydicom.dcmread(clinic[1] / "MUSTERFRAU_ERIKA_19500102_OD.dcm").pixel_array
+    frames = np.stack([source, source[:, ::-1]])
+    write(folder / "eye.dcm", dataset(frames, PixelSpacing=[0.013, 0.013]))
     config = InferDrive(
-        scenes=[str(path)], output=tmp_path / "out", measurements=False, field="whole",
-        **FUNDUS_SMALL,
+        scenes=[str(folder / "eye.dcm")], output=folder / "out", **FUNDUS_SMALL
     )  # fmt: skip
-    report = Run(infer_drive(config, Silence())).report
-    assert [one["name"] for one in report["scenes"]] == [f"{RIGHT}_1", f"{RIGHT}_2"]
+    return Run(infer_drive(config, Silence())), [f"{RIGHT}_1", f"{RIGHT}_2"]
+
+
+def test_each_frame_is_an_image(two_frames):
+    run, names = two_frames
+    assert [one["name"] for one in run.report["scenes"]] == names
+
+
+def test_the_results_of_a_frame_refer_to_it(two_frames):
+    run, names = two_frames
+    uids = set()
+    for number, name in enumerate(names, start=1):
+        found = hd.seg.segread(run.folder / name / "mask.dcm")
+        uids.add(found.SOPInstanceUID)
+        pixels = found.get_pixels_by_source_frame("1.2.3.4", [number], combine_segments=True)
+        mask = run.read(name, "mask.tif")
+        np.testing.assert_array_equal(pixels[0], np.where(mask == 255, 0, mask))
+        written = hd.sr.srread(run.folder / name / "measurements.dcm")
+        [group] = written.content.get_planar_roi_measurement_groups()
+        _, image = (one for one in group[0].ContentSequence if one.ValueType == "IMAGE")
+        assert image.ReferencedSOPSequence[0].ReferencedFrameNumber == number
+    assert len(uids) == 2
 
 
 def test_the_index_of_a_medium_is_followed(tmp_path):
@@ -182,6 +215,23 @@ def test_unequal_pixels_are_measured_in_pixels_only(tmp_path):
     [scene] = Run(infer_drive(config, Silence())).report["scenes"]
     assert scene["micrometres"] is None
     assert any("10 by 20 micrometres" in remark for remark in scene["remarks"])
+
+
+def test_figures_find_the_photographs_and_do_not_name_them(two_frames, tmp_path):
+    run, names = two_frames
+    with pytest.raises(DataError, match=f"{names[0]}: this is a DICOM photograph.*--photographs"):
+        figures_of(run.folder, output=tmp_path)
+    figures_of(run.folder, output=tmp_path, photographs=[str(run.folder.parent)])
+    text = (tmp_path / "panel.svg").read_text()
+    assert all(f"{name}</text>" in text for name in names)
+    assert ">image</text>" in text
+    assert not any(one in text for one in IDENTITIES)
+
+
+def test_figures_look_for_photographs_in_the_folder_that_the_run_was_given(clinic, tmp_path):
+    run, _ = clinic
+    figures_of(run.folder, [RIGHT], tmp_path)
+    assert ">image</text>" in (tmp_path / "panel.svg").read_text()
 
 
 def test_the_segmentation_is_the_mask_and_names_its_photograph(clinic):
@@ -238,13 +288,10 @@ def test_the_report_has_the_measurements_and_is_no_diagnosis(clinic):
 
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="needs dciodvfy (dicom3tools)")
-def test_a_validator_finds_no_error(clinic):
-    run, _ = clinic
-    for name in ("mask.dcm", "measurements.dcm"):
-        for scene in (LEFT, RIGHT):
-            file = run.folder / scene / name
-            said = subprocess.run(["dciodvfy", file], capture_output=True, text=True, check=False)
-            assert "Error" not in said.stderr, said.stderr
+def test_a_validator_finds_no_error(clinic, two_frames):
+    for run, scenes in ((clinic[0], (LEFT, RIGHT)), two_frames):
+        for scene in scenes:
+            accepted(run.folder / scene)
 
 
 def test_a_rerun_leaves_them_as_they_are_and_a_lost_one_comes_again(clinic):

@@ -1,12 +1,14 @@
 """The page in a real browser, opened as a file."""
 
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from pipelines.report.page import render_page
+from pipelines.results.lines import LinesFound
 
 HIT, MISS, ALARM, FOUND = (111, 227, 161), (61, 139, 255), (232, 64, 28), (255, 214, 10)
 BAD = "bad </script><b>&\"'"
@@ -141,6 +143,23 @@ def test_a_pane_is_enlarged_by_a_click(visit, sample):
     assert panes.nth(0).bounding_box()["width"] == pytest.approx(widths[2])
     bottoms = [b["y"] + b["height"] for b in (panes.nth(i).bounding_box() for i in (2, 3))]
     assert bottoms[0] == pytest.approx(bottoms[1], abs=1)
+
+
+def test_tables_with_a_column_of_files_are_sorted_too_and_whole_on_paper(visit, sample_report):
+    report = sample_report(names=("a", "b", "c"))
+    scenes = [
+        replace(scene, lines=LinesFound(km, 1, 1, 1, 1, 0), files={"lines": "lines.gpkg"})
+        for scene, km in zip(report.scenes, (2.0, 3.0, 1.0), strict=True)
+    ]
+    page = visit(render_page(replace(report, scenes=scenes), []))
+    table = page.locator("#lines table")
+    head = table.locator("thead th").nth(1)
+    clicked(head.locator("button"), lambda: head.get_attribute("aria-sort") == "ascending")
+    assert table.locator("tbody th").all_inner_texts() == ["c", "a", "b"]
+    page.emulate_media(media="print")
+    assert table.evaluate("e => getComputedStyle(e).breakInside") == "avoid"
+    assert page.locator("details[open]").first.is_visible()
+    assert not page.locator("details:not([open])").first.is_visible()
 
 
 def column(page, index):
