@@ -165,7 +165,7 @@ def _peak() -> int:
 def _command(scene: str, output: str, options: Sequence[str]) -> list[str]:
     return [
         sys.executable, "-m", "flows.infer_roads", scene, "--lines", "--output", output,
-        "--device", "cpu", *options,
+        "--device", "cpu", "--backend", "eager", *options,
     ]  # fmt: skip
 
 
