@@ -13,6 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -27,6 +28,9 @@ _LOG = logging.getLogger("rurnet")
 
 _FORM = 1
 """Raised when the same weights are compiled in another way than before."""
+
+_FIRST, _READY = threading.Lock(), threading.Event()
+"""Held while OpenVINO is made ready; set once it is."""
 
 _BOUND = {"f32": 1e-4, "bf16": 2e-2}
 """By how much probabilities may differ from torch's, on average over a tile of noise."""
@@ -176,11 +180,24 @@ class OpenVinoNetwork(SegmentationNetwork):
 
 
 def openvino() -> Any:
-    """Returns the package, imported so that it reports nothing.
+    """Returns the package, imported so that it reports nothing, and ready for several threads.
 
     Its import alone would send an event to its makers and write into the home folder. Without
     `openvino_telemetry` it does neither.
     """
+    with _FIRST:
+        package = _imported()
+        if not _READY.is_set():
+            # Its binding makes what it needs at the first tensor from an array; two threads that
+            # come to that at once wait for each other, one with Python's lock, for ever.
+            array = np.zeros((1, 1), np.float32)
+            for shared in (True, False):
+                _ = package.Tensor(array, shared_memory=shared).data.copy()
+            _READY.set()
+        return package
+
+
+def _imported() -> Any:
     blocked = "openvino_telemetry"
     if "openvino" in sys.modules or blocked in sys.modules:
         return import_module("openvino")
