@@ -104,7 +104,7 @@ def test_another_backend_is_refused_and_the_remedies_work(infer, theirs, eager, 
         assert "the two are not mixed" in failed.error
         for word in ("--backend", "--overwrite", "--output"):
             assert word in failed.error
-        assert infer(folder)[1] == rasters  # As the message says: without --backend.
+        assert infer(folder)[1] == rasters  # It goes on with what began it.
 
 
 def test_a_dry_run_says_what_will_compute(infer, theirs, tmp_path):
