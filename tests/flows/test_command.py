@@ -14,6 +14,7 @@ import rasterio
 from affine import Affine
 
 import flows
+from flows.cli.signature import option_of
 from flows.command import command
 from flows.table import FLOWS
 from pipelines.datasets.synthetic import write_road_scene
@@ -138,7 +139,7 @@ def test_help_lists_every_option(flow, capsys, monkeypatch):
     assert said.startswith(f"Usage: rurnet {flow.name} [OPTIONS]")
     assert flow.help in said
     for field in flow.config().model_fields:
-        assert f"--{field.replace('_', '-')}" in said
+        assert option_of(field) in said
 
 
 MODULES = sorted({f"flows.{name.replace('-', '_')}" for name in FLOWS} & {

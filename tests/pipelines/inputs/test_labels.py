@@ -240,7 +240,7 @@ def test_a_label_of_several_bands_is_refused(write_raster, tmp_path):
 
 
 def test_values_are_those_drawn_without_those_left_out(write_raster, tmp_path, monkeypatch):
-    monkeypatch.setattr(labels, "_AT_ONCE", 3)
+    monkeypatch.setattr(labels, "AT_ONCE", 3)
     path = write_raster(tmp_path / "label.tif", numbered(), nodata=4)
     with open_label(path, Labelling(classes=3, ignore=(255,))) as label:
         assert label.values() == {0, 1, 2, 3}
