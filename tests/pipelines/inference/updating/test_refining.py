@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,36 +10,18 @@ import rasterio
 import torch
 from affine import Affine
 
-from pipelines.config.inference import InferRoads
 from pipelines.datasets.synthetic import draw_road_scene
-from pipelines.inference.batch import run_batch
-from pipelines.inference.items import items_of
 from pipelines.inference.stepping.refining import ALL_STEPS, from_earlier, starting_levels
 from pipelines.inference.updating.change import changed_classes
 from pipelines.models import stopping
-from pipelines.models.weights import load
-from pipelines.results.progress import Silence
 from rurnet.registry import create
 from tests.pipelines.inference.commands import rasters
+from tests.pipelines.inference.updating.predicting import prediction_of, read
 
 SMALL = {"tile": 128, "overlap": 32, "part_size": 128, "device": "cpu"}
+predicted = partial(prediction_of, **SMALL)
 SIDE = 300
 TILES = 9
-
-
-def predicted(scene, output, **asked):
-    """What is predicted of a scene, without the report."""
-    config = InferRoads(scenes=[str(scene)], output=output, **{**SMALL, **asked})
-    models = [load(model) for model in config.model]
-    items = items_of(config, models, config.scenes)
-    [outcome] = run_batch(items, models, config, output, Silence())
-    assert outcome.error is None, outcome.error
-    return outcome.prediction
-
-
-def read(path):
-    with rasterio.open(path) as file:
-        return file.read(1)
 
 
 @pytest.fixture(scope="module")

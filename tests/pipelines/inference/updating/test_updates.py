@@ -1,20 +1,17 @@
 """Results that are brought up to date: what has not changed is taken over, bit for bit."""
 
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
-import rasterio
 
-from pipelines.config.inference import InferRoads
 from pipelines.datasets.synthetic import draw_road_scene
-from pipelines.inference.batch import run_batch
-from pipelines.inference.items import items_of
-from pipelines.models.weights import load
-from pipelines.results.progress import Silence
 from tests.pipelines.inference.commands import rasters
+from tests.pipelines.inference.updating.predicting import prediction_of, read
 
 SMALL = {"tile": 64, "overlap": 16, "part_size": 128, "device": "cpu"}
+predicted = partial(prediction_of, **SMALL)
 SIDE = 300
 
 
@@ -45,16 +42,6 @@ def folder(drawn, changed, write_raster, tmp_path_factory):
     return folder
 
 
-def predicted(scene, output, **asked):
-    """What is predicted of a scene, without the report."""
-    config = InferRoads(scenes=[str(scene)], output=output, **{**SMALL, **asked})
-    models = [load(model) for model in config.model]
-    items = items_of(config, models, config.scenes)
-    [outcome] = run_batch(items, models, config, output, Silence())
-    assert outcome.error is None, outcome.error
-    return outcome.prediction
-
-
 @pytest.fixture(scope="module")
 def weights(roads_weights):
     return {"model": [str(roads_weights)], "steps": 2}
@@ -70,11 +57,6 @@ def earlier(folder, weights):
 def anew(folder, weights):
     predicted(folder / "after/s.tif", folder / "anew", **weights)
     return rasters(folder / "anew/s")
-
-
-def read(path):
-    with rasterio.open(path) as file:
-        return file.read(1)
 
 
 def test_an_unchanged_scene_is_taken_over_whole(folder, earlier, weights, tmp_path):
