@@ -21,7 +21,7 @@ from tiling.lines.cleaning import merged, pruned
 from tiling.lines.smoothing import line_of
 from tiling.lines.walk import walked
 from tiling.scenes.ground import PixelSize, pixel_size
-from tiling.scenes.vector import LINES
+from tiling.scenes.vector import LINES, read_roads
 from tiling.window import Window
 
 _SPUR = 10.0
@@ -29,15 +29,6 @@ _SPUR = 10.0
 
 _LINES = (1, 2, 5)
 """Numbers that shapely gives to lines, rings and multiple lines."""
-
-_HIGHWAY = "highway"
-"""The column that tells roads from rivers in extracts of OpenStreetMap."""
-
-NO_ROADS = frozenset({
-    "bridleway", "construction", "corridor", "cycleway", "elevator", "footway", "path",
-    "pedestrian", "platform", "proposed", "steps",
-})  # fmt: skip
-"""Its values that are no roads for cars."""
 
 
 @dataclass(frozen=True)
@@ -198,17 +189,12 @@ def _shapes(path: Path) -> tuple[NDArray[Any], CRS | None]:
                 f"{path}: {len(layers)} layers ({', '.join(map(str, layers[:4]))}), none of which "
                 f"is called {LINES}; save the one with the roads as a file of its own"
             )
-        about, _, shapes, columns = pyogrio.raw.read(path, layer=layer, force_2d=True)
+        found, crs = read_roads(str(path), layer)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, IndexError) as error:
         raise DataError(
             f"{path}: no vectors that can be read; give a GeoPackage, GeoJSON, FlatGeobuf or "
             "shapefile"
         ) from error
-    found = shapely.from_wkb(np.asarray(shapes, object))
-    if _HIGHWAY in about["fields"]:
-        values = columns[list(about["fields"]).index(_HIGHWAY)]
-        roads = [value is not None and value != "" and value not in NO_ROADS for value in values]
-        found = found[np.array(roads, bool)]
     single = shapely.get_parts(found)
     single = single[np.isin(shapely.get_type_id(single), _LINES)]
-    return single, None if about["crs"] is None else CRS.from_user_input(about["crs"])
+    return single, None if crs is None else CRS.from_user_input(crs)

@@ -51,7 +51,8 @@ _LEAST_SNAP = 1.5  # Pixels. Skeletons of one road differ by a pixel, also acros
 _AT_ONCE = 4_000_000  # Path lengths in memory.
 
 
-_AT_MOST = 25_000_000  # Path lengths found, in seconds; from 4096 x 4096 pixels of roads on.
+AT_MOST = 25_000_000
+"""Paths that are found, in seconds; there are more from 4096 x 4096 pixels of roads on."""
 
 
 _FEWEST = 16  # Points that stand for all where these are too many.
@@ -122,19 +123,25 @@ def apls(label: Paths, prediction: Paths) -> Values:
     return np.where(np.asarray(label.count) > 0, np.where(some, ratio(2.0, inverse), 0.0), np.nan)
 
 
-def compare(label: Graph, prediction: Graph, metres: float | None = None) -> tuple[Paths, Paths]:
+def compare(
+    label: Graph, prediction: Graph, metres: float | None = None, at_most: int = AT_MOST
+) -> tuple[Paths, Paths]:
     """Looks up the paths of each graph in the other.
 
     Args:
         label: Of the label's skeleton.
         prediction: Of the prediction's.
         metres: Per pixel; None takes `SPACING`, `SNAP` and `SHORTEST` for pixels.
+        at_most: Of more paths than this, those from evenly spread control points stand for all.
 
     Returns:
         The label's paths in the prediction, and the prediction's in the label.
     """
     pixels = 1 / (metres or 1.0)
-    return _looked_up(label, prediction, pixels), _looked_up(prediction, label, pixels)
+    return (
+        _looked_up(label, prediction, pixels, at_most),
+        _looked_up(prediction, label, pixels, at_most),
+    )
 
 
 def graph_of(skeleton: NDArray[np.bool_]) -> Graph:
@@ -261,7 +268,7 @@ class PathGraph:
         return found
 
 
-def _looked_up(graph: Graph, other: Graph, pixels: float) -> Paths:
+def _looked_up(graph: Graph, other: Graph, pixels: float, at_most: int) -> Paths:
     """The paths between a graph's control points, in another; `pixels` are in the unit."""
     stops = control_points(graph, max(SPACING * pixels, _LEAST_SPACING))
     # A speck has no path that counts, and there may be very many.
@@ -273,7 +280,7 @@ def _looked_up(graph: Graph, other: Graph, pixels: float) -> Paths:
     own, others = PathGraph(graph, stops), PathGraph(other, nearest[found])
     size = own.size + others.size
     # Evenly spread over the scene, row by row.
-    sources = min(stops.size, max(_FEWEST, _AT_MOST // max(1, size)))
+    sources = min(stops.size, max(_FEWEST, at_most // max(1, size)))
     spread = np.arange(sources) * stops.size // max(1, sources)
     chunk = max(1, _AT_ONCE // max(1, size))
     count, score = 0, 0.0

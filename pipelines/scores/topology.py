@@ -4,17 +4,21 @@ clDice is that of Shit et al., "clDice - A Novel Topology-Preserving Loss Functi
 Structure Segmentation", CVPR 2021, section 3, with hard skeletons; for the paths see
 `pipelines.scores.apls`. Components and loops are counted exactly for scenes of any size. Skeletons
 and paths are those of parts where a scene is larger than one.
+
+scikit-image's skeletons prefer a side, and so depend on how an image lies. So skeletons and paths
+are taken over the four quarter turns of each part: a turned scene has the same scores.
 """
 
+import math
 import zlib
 from collections import deque
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Generic
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.scores.apls import Number, Paths, apls, compare, graph_of
+from pipelines.scores.apls import AT_MOST, Number, Paths, apls, compare, graph_of
 from pipelines.scores.curve import Score, Values, ratio
 from tiling.blend import NODATA
 from tiling.masks.sieve import HOLES, SPECKS, Regions
@@ -30,6 +34,10 @@ PART = 4096
 
 MARGIN = 256
 """Pixels around a part that are skeletonised with it, so that its lines end where they should."""
+
+
+_TURNS = 4
+"""Quarter turns that scores are taken over."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,8 @@ class Topology(Generic[Score]):
 @dataclass(frozen=True)
 class TopologyCounts:
     """What the scores are taken from; it adds up over parts and scenes. Each may be an array.
+
+    Skeletons and paths are those of all four quarter turns together.
 
     Attributes:
         skeleton: Pixels of the prediction's skeleton.
@@ -222,14 +232,33 @@ def _of_part(
     inside: tuple[slice, slice],
     metres: float | None,
 ) -> TopologyCounts:
-    """Counts the skeletons `inside` what was read."""
+    """Counts the skeletons `inside` what was read, in all four quarter turns of it."""
+    counted = np.zeros(prediction.shape, bool)
+    counted[inside] = True
+    stack = np.stack([_foreground(prediction), _foreground(label), counted])
+    turns = [_of_turn(*np.rot90(stack, turn, (1, 2)), metres) for turn in range(_TURNS)]
+    # Summed exactly: the four come in another order when the image itself is turned.
+    counts = TopologyCounts(*map(math.fsum, zip(*map(astuple, turns), strict=True)))
+    return replace(counts, parts=1)
+
+
+def _of_turn(
+    predicted: NDArray[np.bool_],
+    labelled: NDArray[np.bool_],
+    counted: NDArray[np.bool_],
+    metres: float | None,
+) -> TopologyCounts:
+    """Counts the skeletons of masks [h, w] as they lie, where they are `counted`."""
     # Imported here: it takes a second, and most runs predict only.
     from skimage.morphology import skeletonize
 
-    predicted, labelled = _foreground(prediction), _foreground(label)
+    rows, columns = (np.flatnonzero(counted.any(axis=axis)) for axis in (1, 0))
+    inside = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
     skeleton = skeletonize(predicted)[inside]
     label_skeleton = skeletonize(labelled)[inside]
-    label_paths, paths = compare(graph_of(label_skeleton), graph_of(skeleton), metres)
+    label_paths, paths = compare(
+        graph_of(label_skeleton), graph_of(skeleton), metres, AT_MOST // _TURNS
+    )
     return TopologyCounts(
         skeleton=int(skeleton.sum()),
         skeleton_inside=int((skeleton & labelled[inside]).sum()),
@@ -239,7 +268,6 @@ def _of_part(
         path_score=paths.score,
         label_paths=label_paths.count,
         label_path_score=label_paths.score,
-        parts=1,
     )
 
 

@@ -256,6 +256,40 @@ def test_less_usual_vectors_are_labels_where_there_are_no_others(scene, tmp_path
     assert find_label(labels, "a") == usual
 
 
+def osm(path, ways):
+    """Writes an extract of OpenStreetMap: the tag and the corners of each way, in degrees."""
+    nodes, parts = [], []
+    for tag, corners in ways:
+        references = []
+        for longitude, latitude in corners:
+            nodes.append(
+                f'<node id="{len(nodes) + 1}" version="1" lat="{latitude}" lon="{longitude}"/>'
+            )
+            references.append(f'<nd ref="{len(nodes)}"/>')
+        key, value = tag
+        parts.append(f'<way id="{len(parts) + 1}" version="1">{"".join(references)}'
+                     f'<tag k="{key}" v="{value}"/></way>')  # fmt: skip
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(
+        f'<?xml version="1.0"?><osm version="0.6">{"".join(nodes)}{"".join(parts)}</osm>'
+    )
+    return path
+
+
+def test_of_an_extract_of_openstreetmap_the_roads_for_cars_are_labels(scene, tmp_path):
+    line = transform_geom(CRS, "EPSG:4326", shapely.geometry.mapping(LINE))["coordinates"]
+    across = transform_geom(
+        CRS, "EPSG:4326", shapely.geometry.mapping(shapely.LineString(on_ground((5, 5), (50, 55))))
+    )["coordinates"]
+    extract = osm(
+        tmp_path / "labels" / "a.osm",
+        [(("highway", "residential"), line), (("waterway", "river"), across),
+         (("highway", "footway"), across)],
+    )  # fmt: skip
+    assert find_label(tmp_path / "labels", "a") == extract
+    np.testing.assert_array_equal(drawn(extract, scene), ROAD)
+
+
 def test_what_is_no_label_is_named(scene, tmp_path):
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels" / "a.json").write_text('{"type": "Catalog"}')

@@ -34,6 +34,8 @@ _SECRET = re.compile(
 
 _INVALID = re.compile(r'[<>:"/\\|?*{}!\x00-\x1f\x7f]+')
 
+_DOUBLE = ((".shp", ".zip"), (".osm", ".pbf"))
+
 _LONGEST = 200
 """Bytes of a folder's name; file systems take 255."""
 
@@ -103,9 +105,9 @@ def shown(name: str | Path) -> str:
 
 
 def extension_of(name: str) -> str:
-    """The extension of a file's name in lower case: `.ppm.gz` is one, as is `.shp.zip`."""
+    """The extension of a file's name in lower case: `.ppm.gz` and `.osm.pbf` are one each."""
     suffixes = [one.lower() for one in PurePosixPath(name).suffixes]
-    double = suffixes[-1:] == [".gz"] or suffixes[-2:] == [".shp", ".zip"]
+    double = suffixes[-1:] == [".gz"] or tuple(suffixes[-2:]) in _DOUBLE
     return "".join(suffixes[-2:] if double else suffixes[-1:])
 
 

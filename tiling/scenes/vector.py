@@ -24,11 +24,21 @@ from tiling.window import Window
 VECTORS = (".gpkg", ".geojson", ".fgb", ".shp")
 """Extensions of files of vectors that are looked for in folders."""
 
-LESS_USUAL = (".json", ".kml", ".shp.zip")
+LESS_USUAL = (".json", ".kml", ".shp.zip", ".osm", ".osm.pbf")
 """Extensions of those that are taken where there is none of `VECTORS`; JSON holds all sorts."""
 
 LINES = "lines"
-"""The layer that counts where a file has several: that of the lines in GeoPackages of ours."""
+"""The layer that counts where a file has several: that of the lines in GeoPackages of ours, and in
+extracts of OpenStreetMap."""
+
+_HIGHWAY = "highway"
+"""The column that tells roads from rivers in extracts of OpenStreetMap."""
+
+NO_ROADS = frozenset({
+    "bridleway", "construction", "corridor", "cycleway", "elevator", "footway", "path",
+    "pedestrian", "platform", "proposed", "steps",
+})  # fmt: skip
+"""Its values that are no roads for cars."""
 
 _LINES = (1, 2, 5)
 """Numbers that shapely gives to lines, rings and multiple lines."""
@@ -46,6 +56,35 @@ def is_vector(path: str | Path) -> bool:
     return extension_of(Path(path).name) in (*VECTORS, *LESS_USUAL)
 
 
+def read_roads(
+    path: str, layer: str, bbox: Sequence[float] | None = None
+) -> tuple[NDArray[Any], Any]:
+    """The features of a layer: roads for cars only where a column `highway` tells them apart.
+
+    Args:
+        path: The file.
+        layer: The name of the layer.
+        bbox: Left, bottom, right and top of what is wanted, in the layer's CRS; None takes all.
+
+    Returns:
+        Geometries [n], and the CRS as pyogrio gives it: None where the file has none.
+
+    Raises:
+        pyogrio.errors.DataSourceError: The file cannot be read; DataLayerError: the layer cannot.
+    """
+    import pyogrio
+    import shapely
+
+    kinds = [_HIGHWAY] if _HIGHWAY in pyogrio.read_info(path, layer=layer)["fields"] else []
+    about, _, shapes, columns = pyogrio.raw.read(
+        path, layer=layer, columns=kinds, force_2d=True, bbox=bbox
+    )
+    found: NDArray[Any] = shapely.from_wkb(np.asarray(shapes, object))
+    for values in columns:
+        found = found[[bool(value) and value not in NO_ROADS for value in values]]
+    return found, about["crs"]
+
+
 class VectorScene(BaseFileScene):
     """The lines and polygons of a file, as far as they meet a raster.
 
@@ -53,8 +92,9 @@ class VectorScene(BaseFileScene):
     computed in the raster's own pixel coordinates, so a pixel is the same in any window.
 
     Args:
-        path: GeoPackage, GeoJSON, FlatGeobuf, KML or (zipped) shapefile, with one layer, or one
-            named "lines".
+        path: GeoPackage, GeoJSON, FlatGeobuf, KML, (zipped) shapefile or extract of OpenStreetMap,
+            with one layer, or one named "lines". Where it has a column `highway`, as extracts have,
+            only roads for cars count.
         on: The raster whose grid is wanted.
         width: Of lines, in metres; None where there are polygons only.
         told: Side of the raster's pixels in metres, whatever its coordinates say; None measures it.
@@ -151,10 +191,7 @@ class VectorScene(BaseFileScene):
             if info["crs"] is None:
                 raise SceneError(f"{self.name}: says no CRS; save it with one")
             crs = CRS.from_user_input(info["crs"])
-            _, _, found, _ = pyogrio.raw.read(
-                self.name, layer=layers[0], columns=[], force_2d=True,
-                bbox=self._around(on, crs, width or 0.0),
-            )  # fmt: skip
+            found, _ = read_roads(self.name, layers[0], self._around(on, crs, width or 0.0))
             if not len(found) and crs.is_geographic:
                 # For some formats the whole file has to be read for its bounds.
                 info = pyogrio.read_info(self.name, layer=layers[0], force_total_bounds=True)
@@ -166,7 +203,7 @@ class VectorScene(BaseFileScene):
             ) from error
         except (RasterioError, CPLE_BaseError) as error:
             raise self._not_placed(on, first_line(error)) from error
-        shapes = shapely.get_parts(shapely.from_wkb(np.asarray(found, object)))
+        shapes = shapely.get_parts(found)
         to_pixels = ~on.transform
 
         def in_pixels(points: NDArray[np.float64]) -> NDArray[np.float64]:

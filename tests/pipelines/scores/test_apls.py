@@ -336,9 +336,8 @@ def test_where_there_are_too_many_paths_a_share_stands_for_all(road_map, monkeyp
     cut[:, 250:262] = False
     graphs = graph_of(road_map), graph_of(cut)
     every = compare(*graphs)
-    monkeypatch.setattr(pipelines.scores.apls, "_AT_MOST", 15_000)
     monkeypatch.setattr(pipelines.scores.apls, "_FEWEST", 2)
-    some = compare(*graphs)
+    some = compare(*graphs, at_most=15_000)
     assert some != every
     assert some[0].count == pytest.approx(every[0].count, rel=0.1)
     assert apls(*some) == pytest.approx(apls(*every), abs=0.05)

@@ -39,13 +39,14 @@ def pairs(draw):
     return tuple(np.where(missing, 255, mask).astype(np.uint8) for mask in (truth ^ wrong, truth))
 
 
-def share_inside(skeleton, mask):
+def share_inside(mask, other):
+    """Of the skeletons of a mask in its four quarter turns, the share inside another mask."""
     inside = total = 0
-    for row in range(mask.shape[0]):
-        for column in range(mask.shape[1]):
-            if skeleton[row, column]:
-                total += 1
-                inside += mask[row, column] == 1
+    for turn in range(4):
+        skeleton, lies_in = skeletonize(np.rot90(mask == 1, turn)), np.rot90(other, turn)
+        for row, column in np.argwhere(skeleton):
+            total += 1
+            inside += lies_in[row, column] == 1
     return inside / total if total else NAN
 
 
@@ -53,8 +54,7 @@ def share_inside(skeleton, mask):
 @given(pairs())
 def test_cldice_is_that_of_the_definition(pair):
     prediction, truth = pair
-    precision = share_inside(skeletonize(prediction == 1), truth)
-    recall = share_inside(skeletonize(truth == 1), prediction)
+    precision, recall = share_inside(prediction, truth), share_inside(truth, prediction)
     found = scores(prediction, truth)
     assert found.cl_precision == pytest.approx(precision, nan_ok=True)
     assert found.cl_recall == pytest.approx(recall, nan_ok=True)
@@ -201,6 +201,15 @@ def test_parts_score_as_the_scene_does(scene):
     assert cut.cl_recall == pytest.approx(whole.cl_recall, abs=0.02)
 
 
+@pytest.mark.parametrize("turn", [1, 2, 3])
+def test_a_turned_scene_has_the_same_scores(scene, turn):
+    upright = counts(*scene)
+    turned = (np.ascontiguousarray(np.rot90(mask, turn)) for mask in scene)
+    assert counts(*turned) == upright
+    one, other = (skeletonize(np.rot90(scene[0] == 1, by)).sum() for by in (0, turn))
+    assert one != other  # A single skeleton would show the turn.
+
+
 @pytest.mark.parametrize("part", [150, 256, 599])
 def test_every_skeleton_pixel_is_counted_once(scene, part):
     # With a margin of the scene's size each part is cut from the skeleton of the whole scene.
@@ -215,8 +224,8 @@ def test_paths_end_where_a_part_ends(scene):
     assert cut.scores().apls == 1
 
 
-@pytest.mark.parametrize("window", [37, 150, 200])
-@pytest.mark.parametrize(("part", "margin"), [(100, 60), (150, 30), (200, 256), (4096, 256)])
+@pytest.mark.parametrize("window", [37, 200])
+@pytest.mark.parametrize(("part", "margin"), [(150, 30), (200, 256), (4096, 256)])
 def test_the_windows_that_are_added_do_not_show(scene, window, part, margin):
     in_one = counts(*scene, window=600, part=part, margin=margin)
     assert in_one.parts == (600 / min(part, 600)) ** 2
