@@ -3,6 +3,7 @@
 - *crops*: only making the batches: windows read from scenes on disk, augmented, with initial masks.
 - *network*: only training iterations (forward, backward, optimizer) on batches already in memory.
 - *training*: both together, as in `flows.train_roads`.
+- *other layout*: *network* with channels last in memory on a CPU, and first on a GPU.
 
 Speeds are in pixels per second on batches of the same kind. If crops are faster than the network,
 it never waits. ROADS is a folder of Massachusetts Roads; without it scenes are drawn.
@@ -25,6 +26,7 @@ from torch import Tensor
 from pipelines.config.training import TrainRoads
 from pipelines.datasets.massachusetts import road_pairs
 from pipelines.datasets.synthetic import write_roads_folder
+from pipelines.runtime.device import training_layout
 from pipelines.sampling.sources import SceneSource
 from pipelines.sampling.statistics import contents_of
 from pipelines.training.fit import precision_of
@@ -37,14 +39,18 @@ from rurnet.registry import create
 Batch = dict[str, Tensor]
 
 
-def iteration(network: SegmentationNetwork, device: torch.device) -> Callable[[Batch], None]:
-    """Returns a function that runs one training iteration on a batch."""
+def iteration(
+    network: SegmentationNetwork, device: torch.device, layout: torch.memory_format
+) -> Callable[[Batch], None]:
+    """Returns a function that runs one training iteration on a batch, laid out in memory so."""
+    if layout == torch.channels_last:
+        network = network.channels_last()
     optimizer = torch.optim.AdamW(network.parameters())
     mixed = precision_of("auto") == "bf16-mixed"
 
     def run(batch: Batch) -> None:
         moved = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
-        image = moved["image"].contiguous(memory_format=torch.channels_last)
+        image = moved["image"].contiguous(memory_format=layout)
         optimizer.zero_grad()
         with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
             loss = multi_step_loss(network(image), moved["label"][:, 0])
@@ -83,17 +89,24 @@ def main() -> None:
         settings = TrainRoads(model=given.model, workers=given.workers)
         contents = [contents_of(source, 2) for source in sources]
         objective = objective_of(settings, "roads", 2, contents)
-        network = create(given.model, **objective.arguments).channels_last().to(device)
+        usual = training_layout(device)
+        (other,) = {torch.channels_last, torch.contiguous_format} - {usual}
+        use, use_other = (
+            iteration(create(given.model, **objective.arguments).to(device), device, layout)
+            for layout in (usual, other)
+        )
         loader = crop_loader(settings, objective, sources, [1.0] * len(sources), lambda: 0)
         batches = iter(loader)
-        use = iteration(network, device)
         there = [next(batches) for _ in range(given.batches)]
         use(there[0])
-        found: dict[str, list[float]] = {"crops": [], "network": [], "training": []}
+        use_other(there[0])
+        kinds = ("crops", "network", "training", "other layout")
+        found: dict[str, list[float]] = {kind: [] for kind in kinds}
         for _ in range(given.rounds):
             found["crops"].append(per_second(batches, lambda _: None, given.batches))
             found["network"].append(per_second(iter(there), use, given.batches))
             found["training"].append(per_second(batches, use, given.batches))
+            found["other layout"].append(per_second(iter(there), use_other, given.batches))
     table = Table(
         "", "Mpx/s (least to most)", "of the network's",
         title=f"{given.model}, crop processes: {loader.num_workers}, {device.type} "

@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from pipelines.config.training import TrainingSettings
 from pipelines.errors import TrainingError
 from pipelines.inputs.labels import IGNORE_INDEX
+from pipelines.runtime.device import choose_device, training_layout
 from pipelines.sampling.batches import stream
 from pipelines.sampling.initial_masks import starting_mask
 from pipelines.scores.curve import HALF, mean_of_defined
@@ -46,7 +47,10 @@ class SegmentationModule(lightning.LightningModule):
         self.settings = settings
         self.how = settings.how
         self.objective = objective
-        self.network = create(settings.model, **objective.arguments).channels_last()
+        self.layout = training_layout(choose_device("auto"))
+        network = create(settings.model, **objective.arguments)
+        last = self.layout == torch.channels_last
+        self.network = network.channels_last() if last else network
         if objective.start is not None:
             self.network.load_state_dict(objective.start)
         self.counts = Histogram().counts
@@ -92,7 +96,7 @@ class SegmentationModule(lightning.LightningModule):
 
     def _logits(self, image: Tensor, start: Tensor, before: int, steps: int) -> list[Tensor]:
         """Logits of `steps` steps with a loss, after `before` steps without one."""
-        image = image.contiguous(memory_format=torch.channels_last)
+        image = image.contiguous(memory_format=self.layout)
         mask = starting_mask(start, self.network.classes).to(image)
         state = self.network.initial_state(image, mask)
         with torch.no_grad():
@@ -138,7 +142,7 @@ class SegmentationModule(lightning.LightningModule):
 
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
         """Counts the held-out tiles' pixels."""
-        image = batch["image"].contiguous(memory_format=torch.channels_last)
+        image = batch["image"].contiguous(memory_format=self.layout)
         foreground = 1 - self.network(image)[-1].float().softmax(dim=1)[:, 0]
         levels = (foreground * 254).round().to(torch.uint8).cpu().numpy()
         label = batch["label"][:, 0].cpu().numpy()
