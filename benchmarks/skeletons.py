@@ -44,8 +44,9 @@ def one_skeleton(prediction: Mask, label: Mask, metres: float) -> Scores:
 def four_turns(prediction: Mask, label: Mask, metres: float) -> Scores:
     """By scikit-image's skeletons over four quarter turns, as in every report."""
     begun = time.perf_counter()
-    scene = Window(0, 0, *label.shape)
-    counter = TopologyCounter(*label.shape, metres)
+    height, width = label.shape
+    scene = Window(0, 0, height, width)
+    counter = TopologyCounter(height, width, metres)
     counter.add(scene, prediction.astype(np.uint8), label.astype(np.uint8))
     found = counter.counts().scores()
     return float(found.cldice), float(found.apls), time.perf_counter() - begun

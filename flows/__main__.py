@@ -72,6 +72,13 @@ def _fit_steps(called: str, words: Sequence[str]) -> None:
     run_tool(fit_steps, called, words)
 
 
+def _label_queue(called: str, words: Sequence[str]) -> None:
+    from flows.operations.label_queue import label_queue
+    from flows.operations.tool import run_tool
+
+    run_tool(label_queue, called, words)
+
+
 def _dicom_names(called: str, words: Sequence[str]) -> None:
     from flows.operations.dicom_names import dicom_names
     from flows.operations.tool import run_tool
@@ -124,6 +131,7 @@ def _install_completion(_: str, words: Sequence[str]) -> None:
     from flows.operations.deploy import deploy
     from flows.operations.dicom_names import dicom_names
     from flows.operations.fit_steps import fit_steps
+    from flows.operations.label_queue import label_queue
     from flows.operations.notify import notify
     from flows.operations.slurm_workers import slurm_workers
     from flows.operations.status import status
@@ -138,6 +146,7 @@ def _install_completion(_: str, words: Sequence[str]) -> None:
         "notify": notify,
         "slurm-workers": slurm_workers,
         "fit-steps": fit_steps,
+        "label-queue": label_queue,
         "catalogue": catalogue,
         "upload": upload,
         "dicom-names": dicom_names,
@@ -158,6 +167,8 @@ TOOLS = {
     "notify": Tool("Tell a webhook, Slack or an e-mail address of runs that fail.", _notify),
     "slurm-workers": Tool("Start a Dask cluster whose workers are jobs of Slurm.", _slurm_workers),
     "fit-steps": Tool("Find when a tile needs no other step, for --steps auto.", _fit_steps),
+    "label-queue": Tool("Write the least certain tiles of a run into a folder to label.",
+                        _label_queue),
     "dicom-names": Tool("Print which DICOM file has which name in results.", _dicom_names),
     "networks": Tool("List the networks with their size, cost and speed here.", _networks),
     "export": Tool("Write weights for other programs: as ONNX, .pt2, MONAI bundle.", _export),

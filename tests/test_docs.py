@@ -43,6 +43,7 @@ def test_options_that_are_named_exist(page):
     from flows.cli.signature import option_of
     from flows.operations.deploy import deploy
     from flows.operations.fit_steps import fit_steps
+    from flows.operations.label_queue import label_queue
     from flows.operations.notify import notify
     from flows.operations.slurm_workers import slurm_workers
     from flows.operations.status import status
@@ -55,7 +56,9 @@ def test_options_that_are_named_exist(page):
         for field in flow.config().model_fields
     }
     fields |= {name.removeprefix("--") for name in TOOLS}
-    tools = (catalogue, serve, status, watch, deploy, notify, slurm_workers, fit_steps)
+    tools = (
+        catalogue, serve, status, watch, deploy, notify, slurm_workers, fit_steps, label_queue,
+    )  # fmt: skip
     fields |= {name.replace("_", "-") for tool in tools for name in tool.__annotations__}
     fields |= {"help"}
     # What prefect, tensorboard, dask, torchrun, rio, MONAI, Slurm, Docker, `rurnet figures` and our

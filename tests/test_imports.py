@@ -19,7 +19,7 @@ FLOORS = (
     {"pipelines.datasets", "pipelines.results"},
     {"pipelines.inbox"},
     {"pipelines.report"},
-    {"pipelines.catalogue", "pipelines.evaluation"},
+    {"pipelines.catalogue", "pipelines.evaluation", "pipelines.labelling"},
     {"pipelines.dicom", "pipelines.lines"},
     {"pipelines.inference"},
     {"pipelines.export", "pipelines.training"},

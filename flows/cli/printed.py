@@ -194,11 +194,24 @@ def _estimate_table(estimates: Sequence[SceneEstimate]) -> Table:
 def _print_comparison(out: Console, comparison: Comparison) -> None:
     out.print(f"\nA: {comparison.a}\nB: {comparison.b}\n", markup=False)
     out.print(_comparison_table(comparison))
+    if (said := _verdict(comparison)) is not None:
+        out.print(said)
     if comparison.unlike:
         unlike = ", ".join(comparison.unlike)
         out.print(f"A and B do not count the same pixels of: {unlike}", markup=False)
     if comparison.unpaired:
         out.print(f"Not in both: {', '.join(comparison.unpaired)}", markup=False)
+
+
+def _verdict(comparison: Comparison) -> str | None:
+    """Whether one of two runs is better by F1, in a line; None where that has no interval."""
+    row = next((row for row in comparison.rows if row.column == TERMINAL["F1"]), None)
+    if row is None or row.low is None or row.high is None:
+        return None
+    said = f"F1 {_difference(row.difference, row.low, row.high)} over {comparison.scenes} scenes"
+    if row.low <= 0 <= row.high:
+        return f"It is not shown that one is better: {said}; the interval contains 0."
+    return f"{'B' if row.low > 0 else 'A'} is better: {said}."
 
 
 def _comparison_table(comparison: Comparison) -> Table:

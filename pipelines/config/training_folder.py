@@ -26,6 +26,11 @@ class TrainFolder(TrainingSettings, ClassSettings, RangeSettings, LabelSettings)
         Field(description="Folder of their labels, with the same names: 0 and one other value, or "
               "the numbers of several classes, with 255 for pixels to leave out."),
     ] = Path("labels")  # fmt: skip
+    labelled_only: Annotated[
+        bool,
+        Field(description="Leave training images without a label out. By default they are "
+              "refused."),
+    ] = False  # fmt: skip
     valid_images: Annotated[
         Path | None,
         Field(description="Folder of validation images, which choose the weights. By default some "
@@ -64,6 +69,7 @@ class TrainFolder(TrainingSettings, ClassSettings, RangeSettings, LabelSettings)
         settings = super().compared()
         if self.value_range is None:
             del settings["value_range"]
+        del settings["labelled_only"]  # The images are compared themselves.
         return settings
 
     @model_validator(mode="after")

@@ -35,6 +35,8 @@ from tiling.scenes.vector import is_vector
 _LOG = logging.getLogger("rurnet")
 
 
+_OR_ALL = "; --labelled-only leaves all such images out"
+
 _TWO_CLASSES = Labelling()
 
 _NUMBERED = Labelling(NOT_KNOWN, (IGNORE_INDEX,))
@@ -93,7 +95,9 @@ def folder_data(config: TrainFolder) -> TrainingData:
     """
     two = labelling_of(2, (), config, config.pixel_size)
     looked_up = partial(_images, labelling=two, pixel_told=config.pixel_size)
-    train = looked_up(config.images, config.labels, "images", "labels")
+    train = looked_up(
+        config.images, config.labels, "images", "labels", labelled_only=config.labelled_only
+    )
     valid, tests = (
         [] if images is None else looked_up(images, labels, f"{split}-images", f"{split}-labels")
         for split, images, labels in (
@@ -161,6 +165,7 @@ def _images(
     *options: str,
     labelling: Labelling,
     pixel_told: float | None,
+    labelled_only: bool = False,
 ) -> list[_Image]:
     """The images of a folder by name, each with its label; none has one without `labels`."""
     for folder, option in zip((images, labels), options, strict=True):
@@ -169,12 +174,17 @@ def _images(
             raise DataError(f"{folder}: no such folder; check --{option}")
     found = []
     items = []
+    without: list[str] = []
     for path in expanded([str(images)], rasters_in):
         label = None if labels is None else find_label(labels, stem_of(path), other_than=path)
         if labels is not None and label is None:
+            if labelled_only:
+                without.append(path)
+                continue
+            or_all = _OR_ALL if options[1] == "labels" else ""
             raise LabelError(
                 f"{path}: no label of its name in {labels}{passed_over(labels, stem_of(path))}; "
-                "add or rename it, or take the image away"
+                f"add or rename it, or take the image away{or_all}"
             )
         items.append(aerial_input(path, label, Reading()))
         with open_scene(path, bands=None) as scene, open_label(label, labelling, scene) as drawn:
@@ -183,6 +193,10 @@ def _images(
             of_file = scene.bands, str(scene.dtype), pixel_size(scene, pixel_told)
         found.append(_Image(path, label, *of_file))
     check_names(items)
+    if without:
+        _LOG.info("without a label, and so left out: %s", first_few(without))
+        if not found:
+            raise LabelError(f"{images}: no image has a label of its name in {labels}")
     return found
 
 
@@ -259,6 +273,17 @@ def _check_kept(seen: Sequence[_Labelled]) -> None:
                 check_kept(label, values)
 
 
+def _values_of(seen: Sequence[_Labelled]) -> frozenset[float]:
+    """The values of all labels; vectors, which are drawn as 1, have that of the one other kind."""
+    drawn, vectors = (
+        frozenset[float]().union(
+            *(one.two.values for one in seen if is_vector(str(one.image.label)) == vector)
+        )
+        for vector in (False, True)
+    )
+    return drawn | (vectors & {0.0} if len(drawn - {0}) == 1 else vectors)
+
+
 def _classes(seen: Sequence[_Labelled], names: tuple[str, ...] | None) -> tuple[str, ...]:
     """Names of the classes, background first: those given, or as many as the labels have.
 
@@ -267,7 +292,7 @@ def _classes(seen: Sequence[_Labelled], names: tuple[str, ...] | None) -> tuple[
     Raises:
         LabelError: The labels hold one class alone, or values that are no classes.
     """
-    values = frozenset[float]().union(*(one.two.values for one in seen))
+    values = _values_of(seen)
     left_out = {IGNORE_INDEX} if names is not None and len(names) > 1 else set()
     if len(values - left_out) < 2 or 0 not in values:
         held = ", ".join(f"{value:g}" for value in sorted(values)[:4]) or "nothing"

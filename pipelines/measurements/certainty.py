@@ -48,7 +48,7 @@ class Place:
     entropy: float
 
 
-def doubt_of(probability: Levels, most: int = MOST) -> Doubt:
+def doubt_of(probability: Levels, most: int = MOST, side: int | None = None) -> Doubt:
     """Where a prediction is least certain.
 
     Squares of one size cover the scene; none that is taken touches another. The entropy of a pixel
@@ -57,17 +57,19 @@ def doubt_of(probability: Levels, most: int = MOST) -> Doubt:
     Args:
         probability: Levels of the foreground.
         most: How many squares; fewer where there are no more.
+        side: Of a square in pixels; by default 128, and less in small scenes.
 
     Raises:
         SceneError: The raster cannot be read.
     """
     height, width = probability.height, probability.width
-    side = next((one for one in _SIDES if min(height, width) >= 6 * one), _SIDES[-1])
+    if side is None:
+        side = next((one for one in _SIDES if min(height, width) >= 6 * one), _SIDES[-1])
     shape = -(-height // side), -(-width // side)
     total, count = np.zeros(shape), np.zeros(shape)
     pixels = np.zeros(NODATA + 1, np.int64)
     bits = np.append(entropy(np.arange(TOP + 1) / TOP), 0)
-    for window in split(height, width, _AT_ONCE):
+    for window in split(height, width, max(1, _AT_ONCE // side) * side):
         levels = together(probability.read(window))
         pixels += np.bincount(levels.ravel(), minlength=NODATA + 1)
         first = window.row // side, window.column // side

@@ -236,22 +236,18 @@ def _of_part(
     counted = np.zeros(prediction.shape, bool)
     counted[inside] = True
     stack = np.stack([_foreground(prediction), _foreground(label), counted])
-    turns = [_of_turn(*np.rot90(stack, turn, (1, 2)), metres) for turn in range(_TURNS)]
+    turns = [_of_turn(np.rot90(stack, turn, (1, 2)), metres) for turn in range(_TURNS)]
     # Summed exactly: the four come in another order when the image itself is turned.
     counts = TopologyCounts(*map(math.fsum, zip(*map(astuple, turns), strict=True)))
     return replace(counts, parts=1)
 
 
-def _of_turn(
-    predicted: NDArray[np.bool_],
-    labelled: NDArray[np.bool_],
-    counted: NDArray[np.bool_],
-    metres: float | None,
-) -> TopologyCounts:
-    """Counts the skeletons of masks [h, w] as they lie, where they are `counted`."""
+def _of_turn(stack: NDArray[np.bool_], metres: float | None) -> TopologyCounts:
+    """Counts skeletons as they lie: prediction, label, and where they are counted [3, h, w]."""
     # Imported here: it takes a second, and most runs predict only.
     from skimage.morphology import skeletonize
 
+    predicted, labelled, counted = stack
     rows, columns = (np.flatnonzero(counted.any(axis=axis)) for axis in (1, 0))
     inside = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
     skeleton = skeletonize(predicted)[inside]

@@ -79,7 +79,13 @@ def ending_of(
         said += f", ended early after {settings.patience} scorings that were no better (--patience)"
     score = dict(reached.scores).get(chosen)
     held_out = "" if score is None else f", with break-even {score:.3f} on the held-out images"
-    said += f"; the weights are those of iteration {chosen}{held_out}"
+    if chosen == 0 and settings.start_from is not None:
+        said += (
+            f"; no scoring was better than {settings.start_from}: its weights are kept{held_out}"
+        )
+        advice = (*advice, *_if_no_better(settings))
+    else:
+        said += f"; the weights are those of iteration {chosen}{held_out}"
     if folds > 1:
         said = f"fold {number} of {folds}: {said}"
     return TrainingEnd(said, advice, share=number / folds)
@@ -101,6 +107,14 @@ def _if_rising(settings: TrainingSettings, weights: Path, reached: Reached) -> t
         f"the score still rose ({before:.3f}, then {after:.3f}): give --iterations "
         f"{2 * settings.how.iterations} and another --output, or go on from these weights in "
         f"another --output with --start-from {weights}",
+    )
+
+
+def _if_no_better(settings: TrainingSettings) -> tuple[str, ...]:
+    rate = settings.how.learning_rate / 4
+    return (
+        f"to try again, in another --output: a lower --learning-rate (such as {rate:g}), more "
+        "--iterations, or more labelled images",
     )
 
 

@@ -5,10 +5,10 @@ import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import lightning
 import numpy as np
@@ -38,17 +38,20 @@ from pipelines.training.objective import Objective
 from rurnet.network import SegmentationNetwork
 from tiling.errors import TilingError
 
+_LOG = logging.getLogger("rurnet")
+
 
 @dataclass(frozen=True)
 class Trained:
     """The result of a training.
 
     Attributes:
-        network: The network with the best break-even on the held-out images, in evaluation mode.
+        network: The network with the best break-even on the held-out images, in evaluation mode;
+            the one that the training started from, where no scoring was better.
         held_out: Its counts [2, 255] on the held-out images, predicted in tiles of
             `pipelines.sampling.statistics.TILE`.
         threshold: Probability threshold with the highest F1 on the held-out images.
-        iteration: The iteration of these weights.
+        iteration: The iteration of these weights; 0 for those that it started from.
         reached: How far the training came.
     """
 
@@ -112,24 +115,27 @@ def train(
         timer, *optional_callbacks(settings), best, last, LearningRateMonitor("step"), shown,
     ]  # fmt: skip
     log_interval = min(20, how.iterations)
-    trainer = lightning.Trainer(
-        accelerator="auto",
-        devices=distributed.processes_here(),
-        num_nodes=distributed.machines(),
-        strategy="ddp" if distributed.processes() > 1 else "auto",
-        sync_batchnorm=distributed.processes() > 1,
+    where: dict[str, Any] = {
+        "accelerator": "auto",
+        "devices": distributed.processes_here(),
+        "num_nodes": distributed.machines(),
+        "strategy": "ddp" if distributed.processes() > 1 else "auto",
+        "sync_batchnorm": distributed.processes() > 1,
         # The loaders share crops and tiles among the processes themselves.
-        use_distributed_sampler=False,
-        precision=precision_of(settings.precision),
+        "use_distributed_sampler": False,
+        "precision": precision_of(settings.precision),
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    trainer = lightning.Trainer(
+        **where,
         max_steps=how.iterations,
         val_check_interval=interval,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         log_every_n_steps=log_interval,
         callbacks=callbacks,
-        enable_progress_bar=False,
         logger=_loggers(settings, folder, log_interval),
-        enable_model_summary=False,
         plugins=[WholeFiles()],
     )
     # The running average copies the module before the trainer moves it to its device.
@@ -140,7 +146,14 @@ def train(
     if resume is None or not last.ended():
         with _without_untrue_warnings(), _as_raised():
             trainer.fit(module, loader, scoring, ckpt_path=resume, weights_only=False)
-    return _best(settings, objective, checkpoints / "best.ckpt", reached_in(last.path))
+    trained = _best(settings, objective, checkpoints / "best.ckpt", reached_in(last.path))
+    if objective.start is None:
+        return trained
+    before = SegmentationModule(settings, objective, data_sets)
+    judge = lightning.Trainer(**where, logger=False, enable_checkpointing=False)
+    with _without_untrue_warnings(), _as_raised():
+        (scores,) = judge.validate(before, scoring, verbose=False)
+    return _no_worse(trained, before, float(scores[best.monitor or ""]))
 
 
 def _loggers(settings: TrainingSettings, folder: Path, interval: int) -> list[Logger]:
@@ -212,6 +225,26 @@ def precision_of(wanted: Precision) -> Literal["32-true", "bf16-mixed"]:
     return "bf16-mixed" if pays else "32-true"
 
 
+def _no_worse(trained: Trained, before: SegmentationModule, score: float) -> Trained:
+    """What was trained, or the weights that it started from, where no scoring was better."""
+    # Old checkpoints do not say how they scored.
+    gained = dict(trained.reached.scores).get(trained.iteration, float("nan"))
+    _LOG.info(
+        "held-out images: break-even %.3f with the weights that the training started from, %.3f "
+        "after it", score, gained,
+    )  # fmt: skip
+    if not score >= gained:
+        return trained
+    return replace(
+        trained,
+        network=before.network.eval(),
+        held_out=before.counts,
+        threshold=_best_threshold(before.counts),
+        iteration=0,
+        reached=replace(trained.reached, scores=((0, score), *trained.reached.scores)),
+    )
+
+
 def _best(
     settings: TrainingSettings, objective: Objective, path: Path, reached: Reached
 ) -> Trained:
@@ -219,12 +252,16 @@ def _best(
     module = SegmentationModule(settings, objective)
     module.load_state_dict(checkpoint["state_dict"])
     held_out = np.array(checkpoint["held_out_counts"], np.int64)
-    best = float(curve_of(held_out).best().threshold)
     return Trained(
         network=module.network.eval(),
         held_out=held_out,
-        # The best threshold is nan if nothing is found at any.
-        threshold=0.5 if np.isnan(best) else round(best, 3),
+        threshold=_best_threshold(held_out),
         iteration=int(checkpoint["global_step"]),
         reached=reached,
     )
+
+
+def _best_threshold(held_out: Counts) -> float:
+    best = float(curve_of(held_out).best().threshold)
+    # It is nan if nothing is found at any.
+    return 0.5 if np.isnan(best) else round(best, 3)

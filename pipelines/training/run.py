@@ -63,6 +63,7 @@ _NOT_NOTED = {
     "classes",
     "value_range",
     "group_by",
+    "labelled_only",
     "held_out",
     "output",
     "name",

@@ -108,6 +108,7 @@ def test_what_is_printed_is_what_was_asked_for(compared, folder):
     [f1] = [row for row in report["comparison"]["rows"] if row["column"] == "foreground.f1"]
     assert f1["b"] == 1
     assert f1["difference"] > 0
+    assert f"B is better: F1 +{f1['difference']:.3f} (+" in compared.stdout
     assert report["second_observer"]["pooled"]["relaxed"]["f1"] == 1
     assert report["made_with"]["command"].endswith("--no-topology")
     assert {path.name for path in (folder / "out").iterdir()} == {

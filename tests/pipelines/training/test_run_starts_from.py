@@ -26,6 +26,21 @@ def test_weights_to_start_from_bring_their_normalisation_and_are_noted(unbroken,
         torch.testing.assert_close(found.network.state_dict()[key], value, rtol=0, atol=1e-6)
 
 
+def test_a_training_that_does_not_help_keeps_the_weights_that_it_started_from(
+    unbroken, roads, tmp_path
+):
+    spoiling = {"iterations": 2, "scorings": 1, "learning_rate": 1.0}
+    config = roads_config(roads, tmp_path / "on", start_from=str(unbroken.weights), **spoiling)
+    result = train_roads(config, Silence())
+    found, start = load(str(result.weights)), load(str(unbroken.weights))
+    for key, value in start.network.state_dict().items():
+        assert torch.equal(found.network.state_dict()[key], value)
+    assert found.card.training["chosen_iteration"] == 0
+    (end,) = result.endings
+    assert f"no scoring was better than {unbroken.weights}: its weights are kept" in end.said
+    assert "a lower --learning-rate (such as 0.25)" in end.advice[-1]
+
+
 def test_weights_to_start_from_that_changed_are_not_gone_on_from(unbroken, roads, tmp_path):
     start = tmp_path / "start.safetensors"
     start.write_bytes(unbroken.weights.read_bytes())

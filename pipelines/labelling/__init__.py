@@ -1,0 +1,1 @@
+"""What a person labels next: the least certain tiles of a run."""
