@@ -152,12 +152,12 @@ def _comparison_table(comparison: Comparison) -> Table:
     return table
 
 
-def _table(first: str, others: Iterable[str]) -> Table:
+def _table(first: str, others: Iterable[str], no_wrap: bool = False) -> Table:
     """Returns an empty table: names in the first column, numbers in the others."""
     table = Table(box=None, pad_edge=False)
     table.add_column(first)
     for title in others:
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=no_wrap)
     return table
 
 

@@ -176,12 +176,18 @@ class AnotherGpu:
 
 
 def _see_only(gpu: str) -> None:
-    """Shows a process one GPU, before it uses any; it ends when the one that started it does."""
+    """Shows a process one GPU, before it uses any."""
     os.environ[VISIBLE] = gpu
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Who is interrupted ends this process too.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the one that started it is gone: the pool would wait for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+        parent.join()
+        os._exit(1)
 
 
 @lru_cache(maxsize=2)

@@ -15,7 +15,7 @@ from pipelines.models.weights import ModelFacts
 _PART_IN_TIME = 1280
 """Side of the parts, at most, of a run that has to be over in time."""
 
-_Asked = TypeVar("_Asked", InferRoads, InferDrive)
+_Asked = TypeVar("_Asked", bound=InferRoads | InferDrive)
 
 
 def settled(config: _Asked, models: Sequence[ModelFacts]) -> _Asked:
