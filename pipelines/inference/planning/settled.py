@@ -5,7 +5,6 @@ import json
 from collections.abc import Sequence
 from importlib.metadata import version
 from statistics import fmean
-from typing import TypeVar
 
 from pipelines.config.base import AUTO
 from pipelines.config.inference import InferDrive, InferRoads
@@ -15,10 +14,10 @@ from pipelines.models.weights import ModelFacts
 _PART_IN_TIME = 1280
 """Side of the parts, at most, of a run that has to be over in time."""
 
-_Asked = TypeVar("_Asked", bound=InferRoads | InferDrive)
 
-
-def settled(config: _Asked, models: Sequence[ModelFacts]) -> _Asked:
+def settled(
+    config: InferRoads | InferDrive, models: Sequence[ModelFacts]
+) -> InferRoads | InferDrive:
     """Returns what is asked for, with what the weights and a limit of time decide.
 
     Raises:
