@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 # Looks through all installed packages for plugins of pydantic otherwise.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -17,6 +17,9 @@ from flows.cli.process import OrderlyEnd, let_threads_wait_quietly
 from flows.cli.signature import option_of, with_fields
 from flows.service.api import prefect_is_configured
 from flows.table import FLOWS, FlowEntry
+
+if TYPE_CHECKING:
+    from pipelines.results.result import Result
 
 
 def run_module(name: str) -> NoReturn:
@@ -99,19 +102,29 @@ def _run(flow: FlowEntry[Any], values: BaseModel, errors: Console) -> int:
         else:
             result = run_directly(flow, values, errors)
     except ScenesFailedError as error:
-        from flows.cli.printed import print_result
+        _print(error.result)
+        from pipelines.results.failure import said_once
 
-        print_result(error.result)
-        for failure in error.result.failed:
-            _say(errors, failure.error)
+        for line in said_once(error.result.failed):
+            _say(errors, line)
         return 1
     except OWN_ERRORS as error:
         _say(errors, str(error))
         return 1
-    from flows.cli.printed import print_result
-
-    print_result(result)
+    _print(result)
     return 0
+
+
+def _print(result: "Result") -> None:
+    """Prints what came of a run; a dry run loads nothing that reports need."""
+    if result.built is None:
+        from flows.cli.estimated import print_dry_run
+
+        print_dry_run(result)
+    else:
+        from flows.cli.printed import print_result
+
+        print_result(result)
 
 
 def _say(errors: Console, text: str) -> None:

@@ -21,9 +21,11 @@ class ScenesFailedError(FlowsError, RuntimeError):
     """
 
     def __init__(self, result: "Result") -> None:
-        reasons = [failure.error for failure in result.failed[:_NAMED]]
-        if more := len(result.failed) - len(reasons):
-            reasons.append(f"and {more} more, which the log names")
+        from pipelines.results.failure import said_once
+
+        reasons = said_once(result.failed)
+        if more := len(reasons[_NAMED:]):
+            reasons[_NAMED:] = [f"and {more} more, which the log names"]
         super().__init__("; ".join([result.done, *reasons]))
         self.result = result
 

@@ -67,7 +67,7 @@ def _infer_drive(config: "InferDrive", progress: "Progress") -> "Result":
 
 def _read_weights(config: "InferRoads | InferDrive", progress: "Progress") -> None:
     """Checks what was asked for, and says what comes next: importing torch takes seconds."""
-    from pipelines.inference.asked import check_asked
+    from pipelines.inference.planning.asked import check_asked
 
     check_asked(config)
     progress.doing(f"reading weights {', '.join(config.model)}")

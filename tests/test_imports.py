@@ -174,7 +174,9 @@ def every_module_of(package):
     ("statement", "absent"),
     [
         ("import pipelines.inference.scene", HEAVY),
-        ("import pipelines.inference.run", HEAVY | {"shapely", "pyogrio", "skimage"}),
+        ("import pipelines.inference.job", HEAVY | {"shapely", "pyogrio", "skimage"}),
+        # A dry run answers before these were loaded.
+        ("import pipelines.inference.planning.dry_run, flows.cli.estimated", HEAVY | {"torch"}),
         # What a Dask worker is sent: inputs, and functions of this module.
         ("import pipelines.inputs.discovery, pipelines.inference.workers", HEAVY | {"skimage"}),
         (every_module_of("rurnet"), HEAVY | {"rasterio", "tifffile"}),
@@ -186,8 +188,9 @@ def every_module_of(package):
         ("import flows.service.deployments", HEAVY - {"prefect"} | {"torch", "rasterio"}),
     ],
     ids=[
-        "pipelines.inference.scene", "pipelines.inference.run", "pipelines.inference.workers",
-        "rurnet", "tiling", "flows", "flows.command", "flows.service.deployments",
+        "pipelines.inference.scene", "pipelines.inference.job", "dry run",
+        "pipelines.inference.workers", "rurnet", "tiling", "flows", "flows.command",
+        "flows.service.deployments",
     ],
 )  # fmt: skip
 def test_a_process_starts_without_what_it_does_not_need(statement, absent):

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,9 @@ import rasterio
 from rasterio._err import CPLE_BaseError
 
 from tiling.errors import SinkError, TilingError
+
+_HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{32}")
+"""Names that `appearing` gives to files until they are whole."""
 
 _REFUSALS = (OSError, rasterio.errors.RasterioError, CPLE_BaseError, SystemError)
 """What a full disk is called by Python and, depending on when it notices, by rasterio."""
@@ -48,6 +52,16 @@ def appearing(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def remove_half_written(folder: Path) -> None:
+    """Removes what `appearing` was at in a folder when its process was killed.
+
+    No other process may be at work there.
+    """
+    for left in folder.iterdir():
+        if _HALF_WRITTEN.fullmatch(left.name) and left.is_file():
+            left.unlink(missing_ok=True)
 
 
 @contextmanager

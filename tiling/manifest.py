@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tiling.digests import TILE_DIGEST, Digests
-from tiling.disk import appearing, locked, refusals_named
+from tiling.disk import appearing, locked, refusals_named, remove_half_written
 from tiling.errors import ManifestError
 from tiling.fingerprint import fingerprint, other_files, same_input, same_place
 from tiling.grid import Grid
@@ -160,6 +160,8 @@ def working(
         folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         try:
+            with refusals_named(folder):
+                remove_half_written(folder)
             if overwrite:
                 with suppress(ManifestError):
                     _forget(folder, Manifest.read(folder / MANIFEST))

@@ -1,6 +1,6 @@
 """What a command prints of its result on standard output: tables, and where the files are."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 
 from rich.console import Console
@@ -11,11 +11,9 @@ from pipelines.measurements.vessels import NO_DIAGNOSIS
 from pipelines.report.columns import MEASURED, TERMINAL
 from pipelines.report.formats import number
 from pipelines.report.table import rows
-from pipelines.results.estimate import SceneEstimate
 from pipelines.results.lines import ScoredLines
 from pipelines.results.report import Comparison, Report
 from pipelines.results.result import Result
-from pipelines.results.tally import duration
 
 _MEASURES = 6
 """Columns of measurements that a terminal has room for."""
@@ -26,9 +24,6 @@ def print_result(result: Result) -> None:
     out = Console(soft_wrap=True, highlight=False)
     if result.nothing is not None:
         out.print(result.nothing, markup=False)
-        return
-    if result.estimates is not None:
-        _print_estimates(out, result.estimates)
         return
     report = result.report
     if report.this_run is None:
@@ -128,66 +123,6 @@ def _measurement_table(report: Report) -> Table:
             escape(name),
             *(number(cell, column.form) for cell, column in zip(cells, columns, strict=True)),
         )
-    return table
-
-
-def _print_estimates(out: Console, estimates: Sequence[SceneEstimate]) -> None:
-    out.print(_estimate_table(estimates))
-    for one in estimates:
-        if one.skipped is not None:
-            out.print(f"{one.name}: left out: {one.skipped}", markup=False)
-    if len(done := [one for one in estimates if one.done]) > 1:
-        out.print(_of_all(done), markup=False)
-    measured = max((one.measured for one in estimates), default=0)
-    timing = (
-        f"time of one process, from {measured} measured tiles"
-        if measured
-        else "--measure tells the time too"
-    )
-    out.print(f"Memory and disk at most; {timing}. Nothing was written.")
-    if backends := sorted({one.backend for one in estimates if one.backend is not None}):
-        count = sum(one.backend is not None for one in estimates)
-        out.print(f"Computed by {' and '.join(backends)}: {count} of {len(estimates)} scenes.")
-    if lines := [one for one in estimates if one.lines_left is not None]:
-        left = sum(bool(one.lines_left) for one in lines)
-        out.print(
-            f"Lines: {left} of {len(lines)} scenes have none yet. They are made when a scene's "
-            "rasters are done, on one core; their time and memory grow with the length of the "
-            "roads that are found, and are not in these figures."
-        )
-
-
-def _of_all(estimates: Sequence[SceneEstimate]) -> str:
-    """What a whole batch comes to, in a line."""
-    left, tiles = (sum(getattr(one, what) for one in estimates) for what in ("left", "tiles"))
-    said = [f"{len(estimates)} scenes: {left} of {tiles} tiles left"]
-    if all(one.seconds is not None for one in estimates):
-        said.append(duration(sum(one.seconds or 0 for one in estimates)))
-    # One scene after the other takes memory; the disk holds all of them.
-    said.append(f"{max(one.memory for one in estimates) / 1e9:.1f} GB of memory")
-    said.append(f"{sum(one.disk for one in estimates) / 1e9:.2f} GB of disk")
-    return ", ".join(said)
-
-
-def _estimate_table(estimates: Sequence[SceneEstimate]) -> Table:
-    """Returns what there is to do, a row per scene that can be read."""
-    table = _table(
-        "scene",
-        ("size", "tiles left", "parts", "done twice", "memory", "disk", "time"),
-        no_wrap=True,
-    )
-    for one in estimates:
-        if one.done:
-            table.add_row(
-                escape(one.name),
-                f"{one.width} x {one.height}",
-                f"{one.left} of {one.tiles}",
-                str(one.parts),
-                f"{one.redundant:.1%}",
-                f"{one.memory / 1e9:.1f} GB",
-                f"{one.disk / 1e9:.2f} GB",
-                "–" if one.seconds is None else duration(one.seconds),
-            )
     return table
 
 

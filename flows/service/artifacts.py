@@ -13,6 +13,7 @@ from prefect.artifacts import (
 )
 
 from flows.service.reports import link_to
+from pipelines.results.failure import said_once
 from pipelines.results.progress import Progress
 
 if TYPE_CHECKING:
@@ -46,6 +47,13 @@ def leave_artifacts(name: str, result: "Result", outcomes: Outcomes) -> None:
         result: Of its run.
         outcomes: Of its scenes; the one with the lowest F1 is shown, or else the first one.
     """
+    if result.built is None:
+        create_markdown_artifact(
+            _dry_run_in_words(name, result),
+            key=f"{name}-report",
+            description=result.nothing or result.done,
+        )
+        return
     page = result.folder.resolve() / "report.html"
     if result.reported:
         create_link_artifact(
@@ -97,11 +105,22 @@ def _in_words(
         lines += [f"Weights: `{path.resolve()}`", ""]
     if report.this_run is not None and result.nothing is None:
         lines.append(f"{result.done}.")
-    elif result.estimates is None and result.nothing is None:
+    elif result.nothing is None:
         lines.append(f"{len(report.scenes)} done, {len(result.failed)} failed, "
                      f"{len(report.skipped)} left out.")  # fmt: skip
-    lines += ["", *(f"- failed: {failure.error}" for failure in result.failed)]
+    lines += ["", *(f"- failed: {line}" for line in said_once(result.failed))]
     lines += [f"- left out: {skipped.error}" for skipped in report.skipped]
+    if scores:
+        lines += ["", "| " + " | ".join(scores[0]) + " |", "|---" * len(scores[0]) + "|"]
+        lines += ["| " + " | ".join(map(_cell, score.values())) + " |" for score in scores]
+    return "\n".join(lines)
+
+
+def _dry_run_in_words(name: str, result: "Result") -> str:
+    lines = [f"# {name}", ""]
+    if result.nothing is not None:
+        lines += [result.nothing, ""]
+    lines += [f"- failed: {line}" for line in said_once(result.failed)]
     lines += [
         f"- dry run: {one.name}: {one.left} of {one.tiles} tiles left, {one.parts} parts, "
         + ("" if one.seconds is None else f"{one.seconds:.0f} s, ")
@@ -109,9 +128,6 @@ def _in_words(
         for one in result.estimates or []
         if one.done
     ]
-    if scores:
-        lines += ["", "| " + " | ".join(scores[0]) + " |", "|---" * len(scores[0]) + "|"]
-        lines += ["| " + " | ".join(map(_cell, score.values())) + " |" for score in scores]
     return "\n".join(lines)
 
 

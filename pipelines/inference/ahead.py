@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipelines.config.inference import PredictionSettings
-from pipelines.inference.scene import grid_of
+from pipelines.inference.fingerprint import grid_of
 from pipelines.inputs.scene_input import SceneInput
 from tiling.errors import ManifestError
 from tiling.grid import Grid

@@ -13,18 +13,22 @@ from pathlib import Path
 
 from pipelines.config.base import AUTO
 from pipelines.config.inference import PredictionSettings
-from pipelines.errors import OutOfTimeError, PipelineError
+from pipelines.errors import OutOfTimeError
 from pipelines.evaluation.scoring import score
 from pipelines.inference.ahead import parts_left, tiles_ahead
-from pipelines.inference.asked import check_output
-from pipelines.inference.scene import grid_of, predict_scene
+from pipelines.inference.cluster.protocol import Workers
+from pipelines.inference.fingerprint import grid_of
+from pipelines.inference.items import log_remarks
+from pipelines.inference.planning.asked import check_output
+from pipelines.inference.planning.averaged import check_models
+from pipelines.inference.scene import predict_scene
 from pipelines.inference.updating.earlier import earlier_result
-from pipelines.inference.workers import Workers, workers_for
+from pipelines.inference.workers import workers_for
 from pipelines.inputs.discovery import check_names
 from pipelines.inputs.label_checks import check_fits, check_whole
 from pipelines.inputs.labels import Labelling
-from pipelines.inputs.scene_input import OpenedScene, SceneInput
-from pipelines.models.weights import Model, steps_taken
+from pipelines.inputs.scene_input import SceneInput
+from pipelines.models.weights import Model
 from pipelines.results.failure import failure_line
 from pipelines.results.levels import open_levels
 from pipelines.results.outcome import SceneOutcome
@@ -81,6 +85,10 @@ def run_scenes(
     with workers_for(models, settings, output, _each(ahead)) as workers:
 
         def run(item: SceneInput, before: Path | None = None) -> SceneOutcome:
+            if workers.ended is not None and ahead[item.name] != 0:
+                error = f"{item.source}: {workers.ended}"
+                return SceneOutcome(item.name, item.source, error=error, of_scene=False)
+
             def work() -> SceneOutcome:
                 folder = output / item.name
                 earlier = before if settings.from_run is None else settings.from_run / item.name
@@ -210,46 +218,3 @@ def run_scene(
         line = failure_line(item.source, error, folder.parent)
         of_scene = not isinstance(error, SinkError | ManifestError | OutOfTimeError)
         return SceneOutcome(item.name, item.source, error=line, of_scene=of_scene)
-
-
-def log_remarks(opened: OpenedScene) -> None:
-    """Logs what a person should know of how a scene was read."""
-    if opened.field is not None:
-        _LOG.info("%s: %s", opened.scene.name, opened.field)
-    for remark in opened.remarks:
-        _LOG.warning("%s", remark)
-
-
-def check_models(models: Sequence[Model], settings: PredictionSettings) -> None:
-    """Whether the models can be averaged, and take the steps that are asked for.
-
-    Raises:
-        PipelineError: They cannot, or do not.
-    """
-    first = models[0]
-    if settings.threshold == AUTO and len(first.card.classes) > 2:
-        raise PipelineError(
-            f"{first.name}: finds {len(first.card.classes) - 1} classes, but --threshold auto "
-            "chooses for one; give a number"
-        )
-    for model in models:
-        if settings.steps not in (None, 1) and model.network.one_shot:
-            raise PipelineError(
-                f"{model.name}: a one-shot network has one step, not {settings.steps}; "
-                "leave --steps out"
-            )
-        for what, value, other in (
-            ("classes", first.card.classes, model.card.classes),
-            ("bands", len(first.card.mean), len(model.card.mean)),
-            ("metres per pixel", first.card.ground_sampling_distance,
-             model.card.ground_sampling_distance),
-            ("diameters of the field of view", first.card.field_diameters,
-             model.card.field_diameters),
-            ("value range", settings.value_range or first.card.value_range,
-             settings.value_range or model.card.value_range),
-            ("steps", steps_taken([first], settings.steps), steps_taken([model], settings.steps)),
-        ):  # fmt: skip
-            if value != other:
-                raise PipelineError(
-                    f"{first.name} and {model.name} cannot be averaged: {what} {value} and {other}"
-                )

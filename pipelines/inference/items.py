@@ -1,5 +1,6 @@
 """The scenes that an inference is asked for, and how its options and weights have them read."""
 
+import logging
 from collections.abc import Sequence
 
 from pipelines.config.base import AUTO
@@ -8,12 +9,14 @@ from pipelines.inputs.discovery import fundus_inputs, road_inputs
 from pipelines.inputs.labels import labelling_of
 from pipelines.inputs.normalisation import WantedRange
 from pipelines.inputs.opening import Reading
-from pipelines.inputs.scene_input import SceneInput
-from pipelines.models.weights import Model
+from pipelines.inputs.scene_input import OpenedScene, SceneInput
+from pipelines.models.weights import ModelFacts
+
+_LOG = logging.getLogger("rurnet")
 
 
 def items_of(
-    config: InferRoads | InferDrive, models: Sequence[Model], scenes: Sequence[str]
+    config: InferRoads | InferDrive, models: Sequence[ModelFacts], scenes: Sequence[str]
 ) -> list[SceneInput]:
     """The inputs of scenes.
 
@@ -54,8 +57,16 @@ def items_of(
     return fundus_inputs(list(scenes), config.labels, reading)
 
 
-def _value_range(config: InferRoads | InferDrive, models: Sequence[Model]) -> WantedRange:
+def _value_range(config: InferRoads | InferDrive, models: Sequence[ModelFacts]) -> WantedRange:
     """The range that is asked for, or else the one that the weights were trained with."""
     if config.value_range == AUTO:
         return AUTO
     return config.value_ends or models[0].card.value_range
+
+
+def log_remarks(opened: OpenedScene) -> None:
+    """Logs what a person should know of how a scene was read."""
+    if opened.field is not None:
+        _LOG.info("%s: %s", opened.scene.name, opened.field)
+    for remark in opened.remarks:
+        _LOG.warning("%s", remark)

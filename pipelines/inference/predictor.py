@@ -17,22 +17,18 @@ from pipelines.config.base import AUTO
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import DeviceLostError, DeviceMemoryError, WeightsError, shortened
 from pipelines.inference.augmentation import TURNS
+from pipelines.inference.lanes import LEAST, lanes_of
 from pipelines.inference.stepping.bands import CHANGE, DISAGREEMENT, STEPS, bands_of
 from pipelines.inference.stepping.pace import Ruled
-from pipelines.inference.stepping.passes import LEAST, Stepped, last_change, until_still
+from pipelines.inference.stepping.passes import Stepped, last_change, until_still
 from pipelines.inference.stepping.refining import ALL_STEPS, from_earlier, starting_levels
 from pipelines.inputs.normalisation import ValueRange, normalised, on_8_bits
 from pipelines.models.stopping import StopRule, start_gate
 from pipelines.models.weights import Model, Steps, steps_taken, stop_rule
-from pipelines.runtime.device import choose_device, cpu_threads, device_lost, out_of_memory
+from pipelines.runtime.device import choose_device, device_lost, out_of_memory
 from rurnet.network import SegmentationNetwork
 from tiling.blend import quantise
 from tiling.errors import ProbabilityError
-
-_READERS_OF_A_GPU = 4
-
-_PACKED = 4
-"""Batches of tiles that come together where tiles stop early, so that those left make batches."""
 
 
 class NetworkPredictor:
@@ -79,10 +75,9 @@ class NetworkPredictor:
         self.bands = self.layout.count
         self._names = " + ".join(model.name for model in models)
         self._on_cpu = device.type == "cpu"
-        # Two lanes keep a GPU busy: one copies while the other computes.
-        self.lanes = cpu_threads() if self._on_cpu else 2
-        self.readers = 1 if self._on_cpu else _READERS_OF_A_GPU
-        self._size = max(LEAST, batch // self.lanes) if self._on_cpu else batch
+        lanes = lanes_of(batch, steps, on_cpu=self._on_cpu)
+        self.lanes, self.readers, self._size = lanes.count, lanes.readers, lanes.size
+        self._together = lanes.packed
         self._least = LEAST if backend is None else 1
         self._packed = steps == AUTO
         self._members = [
@@ -97,7 +92,7 @@ class NetworkPredictor:
     @property
     def batch(self) -> int:
         """See `TilePredictor`; more than a network takes at once where some stop early."""
-        return self._size * (_PACKED if self._packed else 1)
+        return self._size * self._together
 
     def __call__(self, pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.uint16]:
         """See `predicted`; the range is that of the pixels' type."""

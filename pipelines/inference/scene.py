@@ -3,46 +3,45 @@
 Imports neither lightning, monai, dask, matplotlib nor prefect.
 """
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipelines.backends.choice import Backend, chosen, told
+from pipelines.backends.choice import told
 from pipelines.config.base import AUTO
 from pipelines.config.inference import InferDrive, InferRoads, PredictionSettings
 from pipelines.dicom.results import FILES
+from pipelines.inference.fingerprint import (
+    NOTED,
+    backend_of,
+    fingerprint,
+    grid_of,
+    with_its_range,
+)
 from pipelines.inference.rasters import assemble, mean_steps, threshold_of
 from pipelines.inference.stepping.bands import STEPS, bands_of_settings
 from pipelines.inference.updating.change import CHANGE, noted_in
 from pipelines.inference.updating.earlier import FROM, Earlier
 from pipelines.inference.updating.run import brought_up_to_date
-from pipelines.inference.workers import Workers
 from pipelines.inputs.pixel_values import GIVE_RANGE_OR_AUTO, Look, looked_at
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.lines.changes import CHANGES, changed_lines, lines_in
 from pipelines.lines.files import file_names
 from pipelines.lines.vectorise import Lines, vectorise
-from pipelines.models.weights import Model, steps_taken, stop_rule
+from pipelines.models.weights import Model, steps_taken
 from pipelines.results.layout import named
 from pipelines.results.levels import open_levels
 from pipelines.results.outcome import Prediction
-from tiling.grid import Grid
-from tiling.manifest import Work, settings_of, working
+from tiling.manifest import Work, working
 from tiling.part import Part
-from tiling.scenes.scene import Scene
+
+if TYPE_CHECKING:
+    from pipelines.inference.cluster.protocol import Workers
 
 _LOG = logging.getLogger("rurnet")
-
-_ENGINE = 1
-"""Raised when the same settings give other bytes than before."""
-
-NOTED = "outside range"
-"""What a fingerprint says besides, of a scene with values outside its range."""
 
 
 def predict_scene(
@@ -51,7 +50,7 @@ def predict_scene(
     models: Sequence[Model],
     settings: PredictionSettings,
     folder: Path,
-    workers: Workers,
+    workers: "Workers",
     begun: Callable[[int], None] = lambda tiles: None,
     progress: Callable[[int], None] = lambda tiles: None,
     earlier: Earlier | None = None,
@@ -196,66 +195,3 @@ def _is_of_eye(opened: OpenedScene) -> bool:
 def _noted(look: Look) -> dict[str, Any]:
     """What the fingerprint of a scene says besides, because its values were once not bounded."""
     return {NOTED: "bounded"} if look.outside else {}
-
-
-def with_its_range(settings: PredictionSettings, opened: OpenedScene) -> PredictionSettings:
-    """The settings with the range that was found for a scene, or that the weights note."""
-    if opened.value_range is None or settings.value_ends is not None:
-        return settings
-    ends = ",".join(f"{end:g}" for end in opened.value_range)
-    return settings.model_copy(update={"value_range": ends})
-
-
-def backend_of(
-    folder: Path,
-    models: Sequence[Model],
-    settings: PredictionSettings,
-    offer: Backend | None,
-    grid: Grid,
-) -> Backend | None:
-    """What computes a scene; see `pipelines.backends.choice.chosen`.
-
-    Raises:
-        ManifestError: What is there was computed by something else.
-    """
-    kept = None if settings.overwrite else settings_of(folder)
-    networks = [model.card.network for model in models]
-    return chosen(settings, offer, folder, kept, networks, grid.tile_count)
-
-
-def fingerprint(
-    models: Sequence[Model], settings: PredictionSettings, device: str
-) -> dict[str, Any]:
-    """All that changes the result of a scene besides its pixels, as plain JSON values.
-
-    Args:
-        models: What predicts.
-        settings: Those of the result count, whichever there are.
-        device: `pipelines.runtime.device.device_kind` of where it is computed.
-    """
-    values = settings.of_the_result()
-    area = values.get("aoi")
-    return {
-        **values,
-        "weights": [f"{model.name} {model.digest}" for model in models],
-        "steps": _steps(models, settings),
-        "gsd": values.get("gsd") or models[0].card.ground_sampling_distance,
-        "aoi": area and hashlib.sha256(Path(area).read_bytes()).hexdigest()[:16],
-        "device": device,
-        "engine": _ENGINE,
-    }
-
-
-def _steps(models: Sequence[Model], settings: PredictionSettings) -> int | str | list[Any]:
-    """The number of steps, or what tells it for each tile."""
-    if settings.limited:
-        return "in time"
-    most = steps_taken(models, settings.steps)
-    if settings.steps != AUTO:
-        return most
-    return [f"at most {most}", *(asdict(stop_rule(model)) for model in models)]
-
-
-def grid_of(seen: Scene, settings: PredictionSettings) -> Grid:
-    """The tiles of a scene as the network sees it."""
-    return Grid(seen.height, seen.width, settings.tile, settings.overlap)

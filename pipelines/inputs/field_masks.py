@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.ndimage import binary_opening
 
 from pipelines.errors import DataError
 from pipelines.inputs.field_of_view import AS_LARGE, SEEN_AT, FieldOfView, field_of_view, seen_whole
@@ -176,6 +176,6 @@ def _is_thin(region: NDArray[np.bool_]) -> bool:
     """Whether little is left of a region that has pixels where its thin parts are taken away."""
     width = max(1, round(max(region.shape) / 100))
     # The image is continued, or what touches its border would be thin.
-    opened = binary_opening(np.pad(region, width, mode="edge"), iterations=width)
+    opened = scipy.ndimage.binary_opening(np.pad(region, width, mode="edge"), iterations=width)
     kept = opened[width:-width, width:-width].sum()
     return bool(region.any() and kept < _SOLID * region.sum())

@@ -4,14 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.ndimage import (
-    binary_fill_holes,
-    binary_opening,
-    gaussian_filter,
-    label,
-    maximum_filter,
-)
 
 from tiling.scenes.scene import Pixels, Scene
 from tiling.window import Window
@@ -100,23 +94,23 @@ def field_of_view(image: Pixels) -> FieldOfView:
     longest = max(image.shape[1:])
     plane = image[0].astype(np.float32)
     plane[_white_frame(image)] = 0
-    red = gaussian_filter(plane, max(1.0, longest / 2000))
+    red = scipy.ndimage.gaussian_filter(plane, max(1.0, longest / 2000))
     border, bright = _darkest_corner(red), float(np.percentile(red, 95))
     everything = FieldOfView(np.ones(red.shape, dtype=bool), bordered=False)
     if border >= _DARK * bright:
         return everything
     red -= border
     # Compared with what is nearby, a bright rim does not bleed out and a dim one is not cut.
-    nearby = maximum_filter(red, 2 * max(2, round(longest / 100)) + 1)
+    nearby = scipy.ndimage.maximum_filter(red, 2 * max(2, round(longest / 100)) + 1)
     least = _DARKEST_RETINA * (bright - border)
     inside = _without_specks(red > np.maximum(least, _EDGE * nearby), round(longest / 200))
-    regions, count = label(inside)
+    regions, count = scipy.ndimage.label(inside)
     if count == 0:
         return everything
     sizes = np.bincount(regions.ravel())[1:]
     largest = int(np.argmax(sizes)) + 1
     second = float(np.sort(sizes)[-2] / sizes.max()) if count > 1 else 0.0
-    return FieldOfView(binary_fill_holes(regions == largest), second=second)
+    return FieldOfView(scipy.ndimage.binary_fill_holes(regions == largest), second=second)
 
 
 def field_diameter(field: NDArray[np.bool_]) -> int:
@@ -208,7 +202,7 @@ def _white_frame(image: Pixels) -> NDArray[np.bool_]:
     brightness = image.min(axis=0)
     if sum(np.median(corner) >= _WHITE for corner in _corners(brightness)) < 2:
         return nothing
-    regions, _ = label(brightness >= _WHITE)
+    regions, _ = scipy.ndimage.label(brightness >= _WHITE)
     edges = np.concatenate([regions[0], regions[-1], regions[:, 0], regions[:, -1]])
     frame: NDArray[np.bool_] = np.isin(regions, np.unique(edges[edges > 0]))
     return frame
@@ -218,6 +212,6 @@ def _without_specks(inside: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
     """Removes noise and text by opening, even where they touch the field."""
     width = max(1, width)
     # The image is continued, or corners of the field at the image's border would be rounded.
-    opened = binary_opening(np.pad(inside, width, mode="edge"), iterations=width)
+    opened = scipy.ndimage.binary_opening(np.pad(inside, width, mode="edge"), iterations=width)
     kept: NDArray[np.bool_] = opened[width:-width, width:-width]
     return kept

@@ -1,8 +1,8 @@
 """How wide a mask is across its centre lines."""
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 
 from pipelines.measurements.centre_lines import CentreLines, Values, radius_at
 
@@ -55,7 +55,9 @@ def calibres(mask: NDArray[np.bool_], found: CentreLines) -> list[Values]:
 def _edge(values: NDArray[np.float32], points: Values, normals: Values, offsets: Values) -> Values:
     """How far the edge is from each point [n]; nan where there is none in reach."""
     places = points[:, :, None] + normals[:, :, None] * offsets
-    inside = map_coordinates(values, np.moveaxis(places, 1, 0), order=1, mode="constant")
+    inside = scipy.ndimage.map_coordinates(
+        values, np.moveaxis(places, 1, 0), order=1, mode="constant"
+    )
     outside = inside < 0.5
     first = outside.argmax(axis=1)
     there = outside.any(axis=1) & (first > 0)

@@ -10,10 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 
 from pipelines.scores.apls import Graph, graph_of
 
@@ -111,7 +109,7 @@ def centre_lines(mask: NDArray[np.bool_], tolerance: float = 0.5) -> CentreLines
     """
     from skimage.morphology import skeletonize
 
-    radius = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    radius = scipy.ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     graph = graph_of(_without_spurs(skeletonize(mask), radius))
     bare = np.ones(graph.start.size, bool)
     on_line = np.flatnonzero(graph.line >= 0)
@@ -181,10 +179,10 @@ def _runs(
 def _nodes(graph: Graph, bare: NDArray[np.bool_]) -> NDArray[np.intp]:
     """The node of each vertex, -1 of other pixels [pixels]: vertices that touch are one node."""
     size = len(graph.points)
-    links = csr_array(
+    links = scipy.sparse.csr_array(
         (np.ones(int(bare.sum())), (graph.start[bare], graph.end[bare])), (size, size)
     )
-    _, group = connected_components(links, directed=False)
+    _, group = scipy.sparse.csgraph.connected_components(links, directed=False)
     vertices = np.flatnonzero(graph.line < 0)
     node = np.full(size, -1)
     node[vertices] = np.unique(group[vertices], return_inverse=True)[1]

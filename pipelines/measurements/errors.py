@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy
 import shapely
 from numpy.typing import NDArray
 from rasterio.features import shapes
-from scipy.ndimage import label as label_regions
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 from shapely import STRtree
 from shapely.geometry import MultiPolygon, shape
 from shapely.geometry.base import BaseGeometry
@@ -87,7 +85,7 @@ class ErrorRegions:
             self._add(kind, (wanted & ~near)[inside], window)
 
     def _add(self, kind: Kind, wrong: NDArray[np.bool_], window: Window) -> None:
-        regions, count = label_regions(wrong, _NEIGHBOURS)
+        regions, count = scipy.ndimage.label(wrong, _NEIGHBOURS)
         if not count:
             return
         pieces: list[list[BaseGeometry]] = [[] for _ in range(count)]
@@ -117,8 +115,8 @@ def _joined(cut: Sequence[BaseGeometry]) -> list[BaseGeometry]:
     if not cut:
         return []
     one, other = STRtree(cut).query(cut, predicate="intersects")
-    links = csr_array((np.ones(one.size), (one, other)), (len(cut), len(cut)))
-    count, group = connected_components(links, directed=False)
+    links = scipy.sparse.csr_array((np.ones(one.size), (one, other)), (len(cut), len(cut)))
+    count, group = scipy.sparse.csgraph.connected_components(links, directed=False)
     return [shapely.union_all(np.array(cut)[group == number]) for number in range(count)]
 
 

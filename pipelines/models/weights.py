@@ -1,7 +1,7 @@
 """Weights files: safetensors whose metadata hold everything that is needed to use them.
 
 No pickle. `roads-dru4`, `roads-dru4-world`, `roads-unet-gn` and `vessels-dru4` come with the
-package.
+package. torch is imported where a network is built: that takes seconds.
 """
 
 import hashlib
@@ -11,19 +11,20 @@ from dataclasses import asdict, dataclass, field
 from math import isfinite
 from pathlib import Path
 from statistics import geometric_mean
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as serialise
 
 from pipelines.errors import WeightsError, first_few, shortened
 from pipelines.models.names import find, shipped
 from pipelines.models.stopping import StopRule, shipped_rule
 from rurnet.errors import NetworkError
-from rurnet.network import SegmentationNetwork
-from rurnet.registry import create
 from tiling.disk import appearing
+
+if TYPE_CHECKING:
+    import torch
+
+    from rurnet.network import SegmentationNetwork
 
 _KEY = "rurnet"
 
@@ -82,6 +83,54 @@ class WeightsCard:
         return float(weight) if isinstance(weight, int | float) else 1.0
 
 
+class NetworkFacts(Protocol):
+    """What is told of a network without running it; see `rurnet.network.SegmentationNetwork`."""
+
+    @property
+    def classes(self) -> int:
+        """Number of classes, background included."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """Default number of steps."""
+        ...
+
+    @property
+    def one_shot(self) -> bool:
+        """Whether the network has a single step."""
+        ...
+
+
+class ModelFacts(Protocol):
+    """What is told of weights without predicting; see `Model`."""
+
+    @property
+    def name(self) -> str:
+        """See `Model`."""
+        ...
+
+    @property
+    def network(self) -> NetworkFacts:
+        """The network, or what stands for it."""
+        ...
+
+    @property
+    def card(self) -> WeightsCard:
+        """See `Model`."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """See `Model`."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """See `Model`."""
+        ...
+
+
 @dataclass(frozen=True)
 class Model:
     """A network with its weights and their metadata.
@@ -95,13 +144,13 @@ class Model:
     """
 
     name: str
-    network: SegmentationNetwork
+    network: "SegmentationNetwork"
     card: WeightsCard
     digest: str
     source: str
 
 
-def save(path: Path, network: SegmentationNetwork, card: WeightsCard) -> None:
+def save(path: Path, network: "SegmentationNetwork", card: WeightsCard) -> None:
     """Writes a weights file. It appears only when it is complete.
 
     Args:
@@ -109,6 +158,8 @@ def save(path: Path, network: SegmentationNetwork, card: WeightsCard) -> None:
         network: The network whose weights are written.
         card: Its metadata.
     """
+    from safetensors.torch import save as serialise
+
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     # Not save_file: only the owner could read its file.
@@ -129,14 +180,13 @@ def load(name_or_path: str, task: Task | None = None, *, option: str = "--model"
         WeightsError: The file is not there, is damaged or lacks metadata, its tensors do not fit
             its network or hold what is no number, or it is for another task.
     """
+    from rurnet.registry import create
+
     path = find(name_or_path)
-    card, state, digest = _read(path)
-    if task is not None and card.task != task and "other" not in (task, card.task):
-        fitting = [name for name in shipped() if name.startswith(task)]
-        raise WeightsError(
-            f"{path}: these weights find {card.task}, not {task}; "
-            f"give {option} {' or '.join(fitting) or f'weights trained for {task}'}"
-        )
+    card = read_card(path)
+    check_task(path, card, task, option)
+    with safe_open(path, framework="pt") as file:
+        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     _check_finite(path, card, state)
     try:
         network = create(card.network, **card.arguments)
@@ -147,15 +197,36 @@ def load(name_or_path: str, task: Task | None = None, *, option: str = "--model"
             f"({shortened(error)}); the file is damaged or of another version: give other weights"
         ) from error
     source = str(path.resolve()) if Path(name_or_path).is_file() else name_or_path
-    return Model(path.stem, network.eval(), card, digest, source)
+    return Model(path.stem, network.eval(), card, digest_of(path), source)
 
 
-def _check_finite(path: Path, card: WeightsCard, state: Mapping[str, torch.Tensor]) -> None:
+def check_task(path: Path, card: WeightsCard, task: Task | None, option: str) -> None:
+    """Checks that weights are for a task; see `load`.
+
+    Raises:
+        WeightsError: They are for another one.
+    """
+    if task is not None and card.task != task and "other" not in (task, card.task):
+        fitting = [name for name in shipped() if name.startswith(task)]
+        raise WeightsError(
+            f"{path}: these weights find {card.task}, not {task}; "
+            f"give {option} {' or '.join(fitting) or f'weights trained for {task}'}"
+        )
+
+
+def digest_of(path: Path) -> str:
+    """Returns the digest of a weights file; see `Model`."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def _check_finite(path: Path, card: WeightsCard, state: "Mapping[str, torch.Tensor]") -> None:
     """Checks that there are numbers only: one that is none makes all predictions none.
 
     Raises:
         WeightsError: A tensor, or the normalisation, holds NaN or infinity.
     """
+    import torch
+
     bad = [key for key, value in state.items() if not torch.isfinite(value).all()]
     bad += [key for key in ("mean", "std") if not all(map(isfinite, getattr(card, key)))]
     if bad:
@@ -167,19 +238,23 @@ def _check_finite(path: Path, card: WeightsCard, state: Mapping[str, torch.Tenso
 
 
 def card_of(name_or_path: str) -> WeightsCard:
-    """Reads the metadata of a weights file, without building the network.
+    """Reads the metadata of weights by their name or file, without building the network.
 
     Raises:
         WeightsError: The file is not there, is damaged or lacks metadata.
     """
-    return _read(find(name_or_path))[0]
+    return read_card(find(name_or_path))
 
 
-def _read(path: Path) -> tuple[WeightsCard, dict[str, torch.Tensor], str]:
+def read_card(path: Path) -> WeightsCard:
+    """Reads the metadata of a weights file.
+
+    Raises:
+        WeightsError: The file is damaged or lacks metadata.
+    """
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise WeightsError(
             f"{path}: not a safetensors file ({shortened(error)}); "
@@ -199,13 +274,12 @@ def _read(path: Path) -> tuple[WeightsCard, dict[str, torch.Tensor], str]:
                 values[key] = tuple(values[key])
         if values.get("stopping") is not None:
             values["stopping"] = StopRule(**values["stopping"])
-        card = WeightsCard(**values)
+        return WeightsCard(**values)
     except (ValueError, TypeError, KeyError) as error:
         raise WeightsError(
             f"{path}: its metadata cannot be understood ({shortened(error)}); "
             "another version of this package wrote it: update the package or train again"
         ) from error
-    return card, state, hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def foreground_weight_of(models: Sequence[Model]) -> float:
@@ -213,12 +287,12 @@ def foreground_weight_of(models: Sequence[Model]) -> float:
     return geometric_mean([model.card.foreground_weight for model in models])
 
 
-def steps_taken(models: Sequence[Model], steps: Steps) -> int:
+def steps_taken(models: Sequence[ModelFacts], steps: Steps) -> int:
     """Returns the number of steps that predictions take at most: `steps`, or the networks' own."""
     return steps if isinstance(steps, int) else models[0].network.steps
 
 
-def stop_rule(model: Model) -> StopRule:
+def stop_rule(model: ModelFacts) -> StopRule:
     """Returns the rule by which a tile stops before the network's last step.
 
     Raises:

@@ -9,7 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import rasterio
-import torch
 
 from pipelines.results.report import MadeWith
 from tiling.scenes.names import shown
@@ -24,6 +23,8 @@ def made_with(seconds: float | None, backends: Sequence[str]) -> MadeWith:
         seconds: Wall time of the run, where it is known.
         backends: See `MadeWith`.
     """
+    import torch
+
     return MadeWith(
         command=shlex.join(["python", *map(_shown, sys.orig_argv[1:])]),
         python=platform.python_version(),

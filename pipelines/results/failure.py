@@ -1,11 +1,20 @@
 """What ended a scene, in one line; of what nobody foresaw the traceback goes to a log."""
 
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipelines.errors import PipelineError, UnforeseenError, shortened
+from pipelines.errors import (
+    DeviceLostError,
+    DeviceMemoryError,
+    PipelineError,
+    UnforeseenError,
+    first_few,
+    shortened,
+)
+from pipelines.results.this_run import Failure
 from rurnet.errors import RurnetError
 from tiling.errors import TilingError
 from tiling.scenes.names import without_secrets
@@ -25,6 +34,8 @@ def failure_line(source: str, error: Exception, folder: Path | None) -> str:
         error: What ended it.
         folder: Takes the log of errors that are not ours; None writes none.
     """
+    if isinstance(error, DeviceLostError | DeviceMemoryError):
+        return without_secrets(f"{source}: {error}")
     if isinstance(error, OWN_ERRORS) and not isinstance(error, UnforeseenError):
         return without_secrets(str(error))
     line = f"{source}: {unforeseen(error)}"
@@ -36,6 +47,19 @@ def failure_line(source: str, error: Exception, folder: Path | None) -> str:
         else "write the file anew as GeoTIFF and give that, or leave it out"
     )
     return f"{line}{where}; {remedy}"
+
+
+def said_once(failed: Sequence[Failure]) -> list[str]:
+    """Returns a line for each failure; what several have in common is said once, of all of them."""
+    reasons: dict[str, list[str]] = {}
+    for one in failed:
+        reason = one.error.removeprefix(f"{one.input}: ")
+        reasons.setdefault(reason, []).append(one.input)
+    lines = {one.error.removeprefix(f"{one.input}: "): one.error for one in failed}
+    return [
+        lines[reason] if len(inputs) == 1 else f"{len(inputs)} ({first_few(inputs)}): {reason}"
+        for reason, inputs in reasons.items()
+    ]
 
 
 def unforeseen(error: Exception) -> str:

@@ -17,7 +17,7 @@ class Result:
     """What a run returns.
 
     Attributes:
-        report: What it has to tell.
+        built: What it has to tell; None where only estimates were asked for. See `report`.
         folder: Where the report lies.
         failed: All that failed in the run: what the report names, and what came before and after.
         trained: The weights files of a training, one for each fold.
@@ -27,7 +27,7 @@ class Result:
         nothing: Why there was nothing to do; None where there was something.
     """
 
-    report: "Report"
+    built: "Report | None"
     folder: Path
     failed: "Sequence[Failure]"
     trained: Sequence[Path] = ()
@@ -35,6 +35,17 @@ class Result:
     estimates: "Sequence[SceneEstimate] | None" = None
     reported: bool = True
     nothing: str | None = None
+
+    @property
+    def report(self) -> "Report":
+        """What it has to tell.
+
+        Raises:
+            ValueError: Only estimates were asked for: nothing was built.
+        """
+        if self.built is None:
+            raise ValueError("estimates only: there is no report")
+        return self.built
 
     @property
     def done(self) -> str:

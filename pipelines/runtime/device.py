@@ -1,10 +1,22 @@
-"""The device that a network runs on: its choice, its threads, its memory errors."""
+"""The device that a network runs on: its choice, its threads, its memory errors.
+
+torch is imported where a device is used: that takes seconds.
+"""
 
 import os
-
-import torch
+import runpy
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import PipelineError
+
+if TYPE_CHECKING:
+    import torch
+
+_OF_GPUS = ("cuda", "hip", "xpu")
+"""Names in `torch.version`, one of which a build for GPUs sets."""
 
 
 def cpu_threads() -> int:
@@ -13,12 +25,32 @@ def cpu_threads() -> int:
     return int(wanted) if wanted.isdecimal() and int(wanted) else len(os.sched_getaffinity(0))
 
 
-def choose_device(name: str) -> torch.device:
+def is_a_cpu(name: str) -> bool:
+    """Returns whether a device is surely the CPU, as far as is known without importing torch."""
+    build = _build()
+    of_gpus = [build.get(each) for each in _OF_GPUS]
+    return name in ("auto", "cpu") and bool(build) and of_gpus == [None] * len(of_gpus)
+
+
+@lru_cache(maxsize=1)
+def _build() -> dict[str, Any]:
+    """What `torch.version` says; empty where its file is not found."""
+    spec = find_spec("torch")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        path = Path(folder) / "version.py"
+        if path.is_file():
+            return runpy.run_path(str(path))
+    return {}
+
+
+def choose_device(name: str) -> "torch.device":
     """Returns the device of a name; "auto" is the first GPU, or the CPU if there is none.
 
     Raises:
         PipelineError: This machine has no such device.
     """
+    import torch
+
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -32,17 +64,31 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def training_layout(device: torch.device) -> torch.memory_format:
+def training_layout(device: "torch.device") -> "torch.memory_format":
     """Returns how a network lies in memory while it is trained: channels are last on GPUs only.
 
     On CPUs torch's gradient of group norm takes twelve times as long where channels are last, which
     is more than its convolutions gain there (`python -m benchmarks.loader`).
     """
+    import torch
+
     return torch.channels_last if device.type == "cuda" else torch.contiguous_format
+
+
+def identifier_of(device: "torch.device") -> str | None:
+    """Returns the driver's name of a GPU, as `gpus_here` lists it; None of other devices."""
+    if device.type != "cuda":
+        return None
+    import torch
+
+    uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None)
+    return None if uuid is None else f"GPU-{uuid}"
 
 
 def out_of_memory(error: BaseException) -> bool:
     """Returns whether torch raised this error because a GPU or the CPU ran out of memory."""
+    import torch
+
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
@@ -51,6 +97,8 @@ def device_lost(error: BaseException) -> bool:
 
     The process can use none any more: CUDA says the same of all that follows.
     """
+    import torch
+
     return isinstance(error, torch.AcceleratorError) and not out_of_memory(error)
 
 
@@ -60,6 +108,10 @@ def device_kind(name: str) -> str:
     Raises:
         PipelineError: This machine has no such device.
     """
+    if is_a_cpu(name):
+        return f"cpu, torch {_build()['__version__']}"
+    import torch
+
     device = choose_device(name)
     kind = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return f"{kind}, torch {torch.__version__}"

@@ -30,6 +30,16 @@ def gpus_here() -> list[str]:
     return allowed(listed_gpus(listed), os.environ.get(VISIBLE))
 
 
+def other_gpus(mine: str | None) -> list[str]:
+    """Returns the identifiers of the GPUs that this process may use, without its own.
+
+    Args:
+        mine: Its own. If it is not among them, it is taken to be the first one.
+    """
+    here = gpus_here()
+    return [gpu for gpu in here if gpu != mine] if mine in here else here[1:]
+
+
 def listed_gpus(listing: str) -> list[str]:
     """Returns the identifiers in what `nvidia-smi -L` prints; of a divided GPU its parts'."""
     found: list[list[str]] = []

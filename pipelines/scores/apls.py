@@ -11,10 +11,8 @@ much.
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components, dijkstra
-from scipy.spatial import cKDTree
 
 from pipelines.scores.curve import Values, ratio
 
@@ -154,7 +152,7 @@ def graph_of(skeleton: NDArray[np.bool_]) -> Graph:
     degree = np.diff(links.indptr)
     is_vertex = degree != 2
     # A ring has none: its first pixel is made one, and the rest is a line like any other.
-    _, piece = connected_components(links, directed=False)
+    _, piece = scipy.sparse.csgraph.connected_components(links, directed=False)
     _, first = np.unique(piece, return_index=True)
     rings = first[np.bincount(piece, is_vertex, first.size) == 0]
     is_vertex[rings] = True
@@ -162,7 +160,7 @@ def graph_of(skeleton: NDArray[np.bool_]) -> Graph:
 
     inner = np.flatnonzero(~is_vertex)
     steps = links[inner][:, inner]
-    _, line_of_inner = connected_components(steps, directed=False)
+    _, line_of_inner = scipy.sparse.csgraph.connected_components(steps, directed=False)
     line, along = np.full(len(points), VERTEX), np.zeros(len(points))
     line[inner] = line_of_inner
 
@@ -178,7 +176,10 @@ def graph_of(skeleton: NDArray[np.bool_]) -> Graph:
     if inner.size:
         # A line's other pixels are reached from its first only: this is their distance from it.
         sources = np.searchsorted(inner, first_pixel)
-        along[inner] = dijkstra(steps, indices=sources, min_only=True) + first_step[line_of_inner]
+        along[inner] = (
+            scipy.sparse.csgraph.dijkstra(steps, indices=sources, min_only=True)
+            + first_step[line_of_inner]
+        )
     bare = from_vertex & to_vertex & (every.row < every.col)
     return Graph(
         points=points,
@@ -250,7 +251,9 @@ class PathGraph:
         shortest = np.append(True, (np.diff(pair) != 0).any(axis=0))[: length.size]
         pair, length = pair[:, shortest], length[shortest]
         there_and_back = np.concatenate([pair, pair[::-1]], axis=1)
-        self._steps = csr_array((np.tile(length, 2), tuple(there_and_back)), (self.size, self.size))
+        self._steps = scipy.sparse.csr_array(
+            (np.tile(length, 2), tuple(there_and_back)), (self.size, self.size)
+        )
 
     def lengths(self, sources: Pixels, limit: float = np.inf) -> Lengths:
         """Lengths of the shortest paths from some stops to all.
@@ -262,9 +265,9 @@ class PathGraph:
         Returns:
             [sources, n], inf where there is no path.
         """
-        found: Lengths = dijkstra(self._steps, indices=self._stops[sources], limit=limit)[
-            :, self._stops
-        ]
+        found: Lengths = scipy.sparse.csgraph.dijkstra(
+            self._steps, indices=self._stops[sources], limit=limit
+        )[:, self._stops]
         return found
 
 
@@ -274,7 +277,7 @@ def _looked_up(graph: Graph, other: Graph, pixels: float, at_most: int) -> Paths
     # A speck has no path that counts, and there may be very many.
     extent = np.bincount(graph.piece[graph.start], graph.length, len(graph.points))
     stops = stops[extent[graph.piece[stops]] >= SHORTEST * pixels]
-    distance, nearest = cKDTree(other.points).query(graph.points[stops])
+    distance, nearest = scipy.spatial.cKDTree(other.points).query(graph.points[stops])
     found = distance <= max(SNAP * pixels, _LEAST_SNAP)
     place = np.cumsum(found) - 1
     own, others = PathGraph(graph, stops), PathGraph(other, nearest[found])
@@ -299,7 +302,7 @@ def _looked_up(graph: Graph, other: Graph, pixels: float, at_most: int) -> Paths
     return Paths(count * weight, score * weight)
 
 
-def _linked(skeleton: NDArray[np.bool_]) -> tuple[csr_array, NDArray[np.intp]]:
+def _linked(skeleton: NDArray[np.bool_]) -> "tuple[scipy.sparse.csr_array, NDArray[np.intp]]":
     """Lengths of the links between pixels [pixels, pixels], and rows and columns [pixels, 2]."""
     padded = np.pad(skeleton, 1)
     width = padded.shape[1]
@@ -315,14 +318,16 @@ def _linked(skeleton: NDArray[np.bool_]) -> tuple[csr_array, NDArray[np.intp]]:
         others.append(np.searchsorted(pixels, pixels[one] + down * width + right))
         lengths.append(np.full(one.size, np.hypot(down, right)))
     one, another, length = (np.concatenate(parts) for parts in (ones, others, lengths))
-    links = csr_array((length, (one, another)), (pixels.size, pixels.size))
+    links = scipy.sparse.csr_array((length, (one, another)), (pixels.size, pixels.size))
     return links + links.T, np.column_stack(np.divmod(pixels, width)) - 1
 
 
-def _junctions(links: csr_array, points: NDArray[np.intp]) -> Pixels:
+def _junctions(links: "scipy.sparse.csr_array", points: NDArray[np.intp]) -> Pixels:
     """The middlemost of every group of touching pixels that have three links or more."""
     pixels = np.flatnonzero(np.diff(links.indptr) > 2)
-    groups, group = connected_components(links[pixels][:, pixels], directed=False)
+    groups, group = scipy.sparse.csgraph.connected_components(
+        links[pixels][:, pixels], directed=False
+    )
     sizes = np.bincount(group, minlength=groups)
     centres = [np.bincount(group, axis, groups) / sizes for axis in points[pixels].T]
     off = ((points[pixels] - np.stack(centres, axis=-1)[group]) ** 2).sum(axis=1)

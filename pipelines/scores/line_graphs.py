@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from pipelines.scores.apls import VERTEX, Graph
 
@@ -52,8 +50,10 @@ def graph_of_lines(lines: Sequence[Points]) -> Graph:
     on_lines = [_points_on(piece) for piece in pieces]
     line_of = np.repeat(np.arange(len(pieces)), [len(along) for _, along, _ in on_lines])
     degree = np.bincount(number.ravel(), minlength=vertices.size)
-    links = coo_array((np.ones(start.size), (start, end)), (vertices.size, vertices.size))
-    _, of_vertices = connected_components(links, directed=False)
+    links = scipy.sparse.coo_array(
+        (np.ones(start.size), (start, end)), (vertices.size, vertices.size)
+    )
+    _, of_vertices = scipy.sparse.csgraph.connected_components(links, directed=False)
     # A ring of lines has no end and no junction: its first vertex stands for it.
     _, first = np.unique(of_vertices, return_index=True)
     rings = first[np.bincount(of_vertices, degree != 2, first.size) == 0]
@@ -87,7 +87,9 @@ def share_near(graph: Graph, other: Graph, distance: float) -> tuple[float, floa
     if len(other.points) and inner.size:
         # Points are as far apart as this, so a line may be nearer than its points.
         reach = float(np.hypot(distance, _APART / 2))
-        far, _ = cKDTree(other.points).query(graph.points[inner], distance_upper_bound=reach)
+        far, _ = scipy.spatial.cKDTree(other.points).query(
+            graph.points[inner], distance_upper_bound=reach
+        )
         near = np.isfinite(far)
     # Summed alike, so that the share of all of it is 1.
     return float(weight.sum()), float(weight[near].sum())

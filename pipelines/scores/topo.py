@@ -10,9 +10,7 @@ is not connected is not reached, so that a gap costs more than its own length.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import maximum_bipartite_matching
-from scipy.spatial import cKDTree
+import scipy
 
 from pipelines.scores.apls import Graph, Number, PathGraph, Pixels, control_points
 from pipelines.scores.curve import Values, ratio
@@ -81,7 +79,7 @@ def topo(label: Graph, prediction: Graph) -> TopoCounts:
     entries: Pixels = np.zeros(0, np.intp)
     found = np.zeros(seeds.size, bool)
     if len(prediction.points):
-        far, nearest = cKDTree(prediction.points).query(label.points[seeds])
+        far, nearest = scipy.spatial.cKDTree(prediction.points).query(label.points[seeds])
         found = far <= NEAR
         entries = nearest[found]
     of_label = PathGraph(label, np.concatenate([holes, seeds]))
@@ -102,22 +100,28 @@ def topo(label: Graph, prediction: Graph) -> TopoCounts:
     return counts
 
 
-def _near(label: Graph, holes: Pixels, prediction: Graph, marbles: Pixels) -> csr_array:
+def _near(
+    label: Graph, holes: Pixels, prediction: Graph, marbles: Pixels
+) -> "scipy.sparse.csr_array":
     """Which marbles fall into which holes [holes, marbles]."""
     shape = holes.size, marbles.size
     if not marbles.size:
-        return csr_array(shape, dtype=np.int8)
-    tree = cKDTree(prediction.points[marbles])
+        return scipy.sparse.csr_array(shape, dtype=np.int8)
+    tree = scipy.spatial.cKDTree(prediction.points[marbles])
     near = tree.query_ball_point(label.points[holes], NEAR, return_sorted=True)
     counts = np.array([len(one) for one in near])
     columns = np.concatenate([np.zeros(0, np.intp), *(np.array(one, np.intp) for one in near)])
     starts = np.append(0, counts.cumsum())
-    return csr_array((np.ones(columns.size, np.int8), columns, starts), shape)
+    return scipy.sparse.csr_array((np.ones(columns.size, np.int8), columns, starts), shape)
 
 
-def _matched(fits: csr_array, holes: Pixels, marbles: Pixels) -> TopoCounts:
+def _matched(fits: "scipy.sparse.csr_array", holes: Pixels, marbles: Pixels) -> TopoCounts:
     pairs = 0
     if holes.size and marbles.size:
-        between = csr_array(fits[holes][:, marbles])
-        pairs = int((maximum_bipartite_matching(between, perm_type="column") >= 0).sum())
+        between = scipy.sparse.csr_array(fits[holes][:, marbles])
+        pairs = int(
+            (
+                scipy.sparse.csgraph.maximum_bipartite_matching(between, perm_type="column") >= 0
+            ).sum()
+        )
     return TopoCounts(holes.size, marbles.size, pairs)

@@ -17,7 +17,7 @@ from pipelines.datasets.fundus import vessel_data
 from pipelines.datasets.massachusetts import road_data
 from pipelines.errors import DataError, first_few
 from pipelines.inference.batch import run_batch
-from pipelines.inference.run import report_of
+from pipelines.inference.job import report_of
 from pipelines.inputs.discovery import check_names
 from pipelines.models.encoder_weights import file_name
 from pipelines.models.weights import WeightsCard, load, save

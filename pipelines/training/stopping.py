@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from pipelines.config.inference import InferDrive, InferRoads
 from pipelines.errors import PipelineError
+from pipelines.inference.fingerprint import grid_of
 from pipelines.inference.items import items_of
 from pipelines.inference.predictor import NetworkPredictor, predictor_for
-from pipelines.inference.scene import grid_of
 from pipelines.inference.stepping.stopping import going_on
 from pipelines.inputs.labels import IGNORE_INDEX
 from pipelines.inputs.scene_input import OpenedScene

@@ -11,7 +11,7 @@ from pipelines.config.inference import InferRoads, PredictionSettings
 from pipelines.config.training_folder import TrainFolder
 from pipelines.datasets.folder import folder_data
 from pipelines.errors import DataError, PipelineError
-from pipelines.inference.batch import check_models
+from pipelines.inference.planning.averaged import check_models
 from pipelines.inference.run import infer_roads
 from pipelines.inputs.opening import Reading, opened_scene
 from pipelines.inputs.pixel_values import GIVE_RANGE_OR_AUTO, looked_at

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -88,6 +89,18 @@ def test_what_a_killed_run_had_half_done_goes(path, out):
         assert names(out / PARTS) == sorted(expected)
 
 
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_file_beside_the_results_that_a_killed_run_had_half_written_goes(path, out, ended):
+    (run if ended else interrupted)(path, out)
+    half_done = out / f".probability.qml.{uuid4().hex}"
+    others = [out / name for name in (".notes", "notes.0123456789abcdef0123456789abcdef")]
+    for file in (half_done, *others):
+        file.write_bytes(b"half of it")
+    run(path, out)
+    assert not half_done.exists()
+    assert all(file.exists() for file in others)
+
+
 @pytest.mark.parametrize("make", [lambda file: file.unlink(), lambda file: os.truncate(file, 999)],
                          ids=["missing", "shortened"])  # fmt: skip
 def test_a_result_that_is_not_whole_is_made_anew(path, out, make):
@@ -117,6 +130,7 @@ def test_a_second_run_in_one_folder_is_refused(path, out):
 AT_WORK = """
 import sys, time
 from pathlib import Path
+from uuid import uuid4
 from tests.tiling.interrupted_runs import GRID, PART_SIZE, SETTINGS
 from tests.tiling.stitching import Echo
 from tiling.manifest import working

@@ -1,8 +1,8 @@
 """Smooths and simplifies paths of cells, never further off than a tolerance."""
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 
 from tiling.lines.network import PIXEL, Edge, Network
 
@@ -32,7 +32,9 @@ def smoothed(points: Points, tolerance: float) -> Points:
         before = 2 * points[0] - points[span:0:-1]
         after = 2 * points[-1] - points[-2 : -span - 2 : -1]
         whole = np.concatenate([before, points, after])
-        soft = gaussian_filter1d(whole, _SPREAD, axis=0, truncate=4)[span : span + len(points)]
+        soft = scipy.ndimage.gaussian_filter1d(whole, _SPREAD, axis=0, truncate=4)[
+            span : span + len(points)
+        ]
         off = soft - points
         far = np.hypot(*off.T)
         off *= np.minimum(1, tolerance / 2 / np.maximum(far, 1e-12))[:, None]

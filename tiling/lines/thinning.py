@@ -18,9 +18,8 @@ from functools import cache
 from typing import TypeVar
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.ndimage import minimum_filter
-from scipy.spatial import cKDTree
 
 WIDEST = 96
 """Pixels across the widest line. Of what is wider only the rim is thinned, to a line around it."""
@@ -102,7 +101,7 @@ def widths_at(mask: NDArray[np.bool_], cells: NDArray[np.intp]) -> NDArray[np.fl
     edge = np.argwhere(every[1:-1, 1:-1] & ~inner)
     if not len(edge):
         return np.zeros(len(cells))
-    tree = cKDTree(edge, balanced_tree=False, compact_nodes=False)
+    tree = scipy.spatial.cKDTree(edge, balanced_tree=False, compact_nodes=False)
     # Cells are half a pixel apart.
     distance: NDArray[np.float64] = tree.query(cells)[0]
     return distance
@@ -113,7 +112,7 @@ def _too_deep(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     side = 2 * (WIDEST // 2) + 1  # Odd, so that it has a middle.
     if min(mask.shape) < side:
         return np.zeros_like(mask)
-    deep: NDArray[np.bool_] = minimum_filter(mask, side, mode="constant")
+    deep: NDArray[np.bool_] = scipy.ndimage.minimum_filter(mask, side, mode="constant")
     return deep
 
 

@@ -9,9 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components, dijkstra
 
 from tiling.window import Window
 
@@ -89,7 +88,7 @@ def trace(
     is_vertex = degree != 2
     inner = np.flatnonzero(own & ~is_vertex)
     steps = links[inner][:, inner]
-    count, run = connected_components(steps, directed=False)
+    count, run = scipy.sparse.csgraph.connected_components(steps, directed=False)
     ends = np.flatnonzero(np.diff(steps.indptr) < 2)  # Of the runs, among the inner cells.
     is_ring = np.ones(count, bool)
     is_ring[run[ends]] = False
@@ -100,7 +99,7 @@ def trace(
         is_vertex[own_vertices] = True
         inner = np.flatnonzero(own & ~is_vertex)
         steps = links[inner][:, inner]
-        count, run = connected_components(steps, directed=False)
+        count, run = scipy.sparse.csgraph.connected_components(steps, directed=False)
         ends = np.flatnonzero(np.diff(steps.indptr) < 2)
 
     for at in np.flatnonzero(own & is_vertex):
@@ -112,7 +111,9 @@ def trace(
     if not inner.size:
         return
     _, starts = np.unique(run[ends], return_index=True)
-    along = dijkstra(steps, indices=ends[starts], min_only=True, unweighted=True)
+    along = scipy.sparse.csgraph.dijkstra(
+        steps, indices=ends[starts], min_only=True, unweighted=True
+    )
     order = np.lexsort((along, run))
     cuts = np.flatnonzero(np.diff(run[order])) + 1
     for members in np.split(inner[order], cuts):
@@ -184,13 +185,13 @@ def _pair(one: NDArray[np.int32], other: NDArray[np.int32]) -> tuple[Cell, Cell]
     return (int(one[0]), int(one[1])), (int(other[0]), int(other[1]))
 
 
-def _beyond(links: csr_array, at: int, back: int | None) -> int:
+def _beyond(links: "scipy.sparse.csr_array", at: int, back: int | None) -> int:
     """The neighbour of a cell with two, that is not `back`; the first of them without it."""
     one, other = links.indices[links.indptr[at] : links.indptr[at] + 2]
     return int(other if one == back else one)
 
 
-def linked(cells: NDArray[np.bool_]) -> tuple[csr_array, NDArray[np.intp]]:
+def linked(cells: NDArray[np.bool_]) -> "tuple[scipy.sparse.csr_array, NDArray[np.intp]]":
     """Which cells touch.
 
     Two that a third joins around a corner do not: the corner would be a junction.
@@ -211,7 +212,9 @@ def linked(cells: NDArray[np.bool_]) -> tuple[csr_array, NDArray[np.intp]]:
         ones.append(one)
         others.append(np.searchsorted(numbers, numbers[one] + down * width + right))
     one, other = np.concatenate(ones), np.concatenate(others)
-    links = csr_array((np.ones(one.size, np.int8), (one, other)), (numbers.size, numbers.size))
-    both = csr_array(links + links.T)
+    links = scipy.sparse.csr_array(
+        (np.ones(one.size, np.int8), (one, other)), (numbers.size, numbers.size)
+    )
+    both = scipy.sparse.csr_array(links + links.T)
     both.sort_indices()
     return both, np.column_stack(np.divmod(numbers, width)) - 1

@@ -9,10 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.ndimage import generate_binary_structure, label
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from tiling.blend import NODATA
 from tiling.errors import GridError
@@ -176,11 +174,11 @@ class Regions:
         if last is None or (last.bottom, last.right) != (self._height, self._width):
             raise GridError(f"regions need windows to the scene's last pixel, not to {last}")
         one, other = np.divmod(np.concatenate(self._pairs), 2**32)
-        touching = coo_array(
+        touching = scipy.sparse.coo_array(
             (np.ones(one.size, bool), (one.astype(np.int32), other.astype(np.int32))),
             shape=(self._count, self._count),
         )
-        _, region = connected_components(touching, directed=False)
+        _, region = scipy.sparse.csgraph.connected_components(touching, directed=False)
         return region, np.bincount(region, np.concatenate(self._sizes)).astype(np.float64)
 
     def _check_place(self, window: Window) -> None:
@@ -214,7 +212,9 @@ def _labelled(mask: Mask, kind: Kind) -> tuple[NDArray[np.int32], NDArray[np.flo
 
     What cannot be small has an infinite size: what is in no region, and what is open to nodata.
     """
-    labels, _ = label(kind.inside(mask), generate_binary_structure(2, kind.connectivity))
+    labels, _ = scipy.ndimage.label(
+        kind.inside(mask), scipy.ndimage.generate_binary_structure(2, kind.connectivity)
+    )
     sizes = np.bincount(labels.ravel()).astype(np.float64)
     sizes[0] = np.inf
     nodata = mask == NODATA

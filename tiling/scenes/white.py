@@ -1,7 +1,7 @@
 """White patches that stand for missing pixels, as in the Massachusetts scenes."""
 
 import numpy as np
-from scipy.ndimage import maximum_filter, minimum_filter
+import scipy
 
 from tiling.errors import SceneError
 from tiling.scenes.scene import Pixels, Scene, Valid, WrappedScene
@@ -47,6 +47,6 @@ def _opened(white: Valid) -> Valid:
     """The pixels of `white` [h, w] that lie in an all-white square: a separable opening."""
     if not white.any():
         return white
-    eroded = minimum_filter(white, WHITE_PATCH, mode="constant", cval=0)
-    opened: Valid = maximum_filter(eroded, WHITE_PATCH, mode="constant", cval=0)
+    eroded = scipy.ndimage.minimum_filter(white, WHITE_PATCH, mode="constant", cval=0)
+    opened: Valid = scipy.ndimage.maximum_filter(eroded, WHITE_PATCH, mode="constant", cval=0)
     return opened

@@ -1,1 +1,1 @@
-"""Workers of a Dask cluster: the client, what all workers must have in common, the parts."""
+"""Other processes that compute parts: workers of a Dask cluster, or one on another GPU."""

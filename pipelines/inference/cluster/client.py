@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pipelines.backends.choice import Backend
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import PipelineError, shortened
-from pipelines.inference.cluster.team import Member, Team, check_member, introduced
+from pipelines.inference.cluster.team import Member, Team, check_member, introduced, team_for
 from pipelines.models.weights import Model
 
 if TYPE_CHECKING:
@@ -96,17 +96,7 @@ def team_of(
             f"the workers compute on {' and '.join(kinds)}: bytes would depend on which did "
             "what; give --device, or use workers of one kind"
         )
-    team = Team(
-        tuple((model.source, model.digest) for model in models),
-        # Of the settings only what all flows have: it is part of a key.
-        PredictionSettings.model_validate(
-            settings.model_dump(include=set(PredictionSettings.model_fields))
-        ),
-        kinds[0],
-        version("rurnet"),
-        marker,
-        _backend_of(members, settings),
-    )
+    team = team_for(models, settings, kinds[0], marker, _backend_of(members, settings))
     for worker, member in members.items():
         check_member(worker, member, team)
     return team

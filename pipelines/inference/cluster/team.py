@@ -9,13 +9,11 @@ from importlib.metadata import version
 from pathlib import Path
 from uuid import uuid4
 
-import torch
-
 from pipelines.backends.choice import Backend, openvino_here
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import PipelineError
 from pipelines.inference.predictor import NetworkPredictor, predictor_for
-from pipelines.models.weights import load
+from pipelines.models.weights import Model, load
 from pipelines.results.failure import OWN_ERRORS
 from pipelines.runtime.device import choose_device, device_kind
 
@@ -39,6 +37,27 @@ class Team:
     release: str
     marker: Path
     backend: Backend | None = None
+
+
+def team_for(
+    models: Sequence[Model],
+    settings: PredictionSettings,
+    device: str,
+    marker: Path,
+    backend: Backend | None,
+) -> Team:
+    """Returns the team of a run; see `Team`."""
+    return Team(
+        tuple((model.source, model.digest) for model in models),
+        # Of the settings only what all flows have: it is part of a key.
+        PredictionSettings.model_validate(
+            settings.model_dump(include=set(PredictionSettings.model_fields))
+        ),
+        device,
+        version("rurnet"),
+        marker,
+        backend,
+    )
 
 
 @dataclass(frozen=True)
@@ -154,8 +173,13 @@ def predictor_of(team: Team, folder: Path, backend: Backend | None) -> NetworkPr
     device = _own_device(team.settings.device)
     names = [source for source, _ in team.models]
     check_member(get_worker().address, introduced(device, names, folder, team.marker), team)
+    return predictor_on(device, team, backend)
+
+
+def predictor_on(device: str, team: Team, backend: Backend | None) -> NetworkPredictor:
+    """The networks of a team, on a device of this process."""
     settings = team.settings.model_copy(update={"device": device})
-    return predictor_for([load(source) for source in names], settings, backend)
+    return predictor_for([load(source) for source, _ in team.models], settings, backend)
 
 
 def _move_to(folder: Path) -> None:
@@ -165,6 +189,7 @@ def _move_to(folder: Path) -> None:
 
 def _own_device(name: str) -> str:
     """For "auto" on a machine with several GPUs: one for each local worker, in turn."""
+    import torch
     from distributed import get_worker
 
     worker = str(get_worker().name)

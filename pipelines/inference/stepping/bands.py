@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pipelines.config.base import AUTO
 from pipelines.config.inference import ResultSettings
-from pipelines.models.weights import Model, Steps, steps_taken
+from pipelines.models.weights import ModelFacts, Steps, steps_taken
 
 STEPS = "steps"
 """The band with the share of the steps that a tile took."""
@@ -53,7 +53,7 @@ class Bands:
 
 
 def bands_of(
-    models: Sequence[Model],
+    models: Sequence[ModelFacts],
     steps: Steps,
     *,
     save_steps: bool = False,
@@ -69,7 +69,7 @@ def bands_of(
     return Bands(models[0].network.classes - 1, most if save_steps else 1, tuple(others))
 
 
-def bands_of_settings(models: Sequence[Model], settings: ResultSettings) -> Bands:
+def bands_of_settings(models: Sequence[ModelFacts], settings: ResultSettings) -> Bands:
     """The bands that predictions with these settings have."""
     return bands_of(
         models,

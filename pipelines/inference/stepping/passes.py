@@ -8,13 +8,10 @@ from math import ceil
 import torch
 from torch import Tensor
 
+from pipelines.inference.lanes import LEAST
 from pipelines.inference.stepping.stopping import going_on, in_fixed_point, unsure
 from pipelines.models.stopping import StopRule
 from rurnet.network import SegmentationNetwork, State
-
-LEAST = 2
-"""Tiles that go through a network together, at least: one alone takes another path through the
-convolutions, and its last bits differ."""
 
 
 @dataclass(frozen=True)

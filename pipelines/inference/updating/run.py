@@ -24,7 +24,7 @@ from tiling.manifest import Work
 from tiling.part import Part
 
 if TYPE_CHECKING:
-    from pipelines.inference.workers import Workers
+    from pipelines.inference.cluster.protocol import Workers
 
 _LOG = logging.getLogger("rurnet")
 

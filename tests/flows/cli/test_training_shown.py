@@ -11,7 +11,7 @@ from rich.console import Console
 from flows.cli.printed import print_result
 from flows.cli.progress import BarProgress, LogProgress
 from pipelines.config.inference import PredictionSettings
-from pipelines.inference.run import report_of
+from pipelines.inference.job import report_of
 from pipelines.models.weights import load
 from pipelines.results.result import Result
 from pipelines.results.training import TrainingEnd, TrainingStanding

@@ -21,7 +21,7 @@ GUARD_S = 120
 # What a command imports takes longer than what it does here: imported once, then forked.
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
-    ["flows.command", "flows.cli.direct", "flows.cli.printed", "pipelines.inference.run"]
+    ["flows.command", "flows.cli.direct", "flows.cli.printed", "pipelines.inference.job"]
 )
 
 

@@ -10,7 +10,7 @@ import rasterio
 from pipelines.config.evaluation import Evaluate
 from pipelines.config.inference import InferRoads
 from pipelines.errors import PipelineError
-from pipelines.inference.batch import check_models
+from pipelines.inference.planning.averaged import check_models
 from pipelines.inference.run import infer_roads
 from pipelines.models.weights import load
 from pipelines.results.progress import Silence

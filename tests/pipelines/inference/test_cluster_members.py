@@ -21,8 +21,8 @@ from distributed.core import Status
 from pipelines.config.inference import PredictionSettings
 from pipelines.datasets.synthetic import write_road_scene
 from pipelines.errors import PipelineError
-from pipelines.inference import workers
 from pipelines.inference.batch import run_batch
+from pipelines.inference.cluster import dask_workers
 from pipelines.inference.cluster.client import team_of
 from pipelines.inference.cluster.team import Member, Team, check_member, marked_output
 from pipelines.inputs.discovery import road_inputs
@@ -146,8 +146,8 @@ def test_parts_of_a_worker_that_hangs_are_done_by_another(
     cluster, roads_weights, tmp_path, monkeypatch, how
 ):
     """Neither dead, nor at work: its connection is open."""
-    monkeypatch.setattr(workers, "_STUCK_S", 2.0)
-    monkeypatch.setattr(workers, "_LOOK_EVERY_S", 0.5)
+    monkeypatch.setattr(dask_workers, "_STUCK_S", 2.0)
+    monkeypatch.setattr(dask_workers, "_LOOK_EVERY_S", 0.5)
     write_road_scene(tmp_path / "scene.tif", None, size=560, seed=3)
     items = road_inputs([str(tmp_path / "scene.tif")], None)
     models = [load(str(roads_weights))]

@@ -14,7 +14,7 @@ from rio_cogeo.cogeo import cog_validate
 
 from pipelines.config.inference import PredictionSettings
 from pipelines.datasets.synthetic import draw_road_scene
-from pipelines.inference.scene import grid_of
+from pipelines.inference.fingerprint import grid_of
 from pipelines.models.weights import load
 from pipelines.runtime.device import device_kind
 from tiling.blend import NODATA

@@ -7,7 +7,7 @@ import pytest
 import rasterio
 from scipy.ndimage import distance_transform_edt
 
-from pipelines.inference.run import report_of
+from pipelines.inference.job import report_of
 from pipelines.report.build import THERE
 from pipelines.results.outcome import SceneScores
 from pipelines.scores.scores import PATHS, by_path

@@ -1,7 +1,10 @@
 """What a run would take, said before it is run."""
 
 import json
+import subprocess
+import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
 
@@ -12,12 +15,14 @@ import rasterio
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import PipelineError
 from pipelines.inference.batch import run_batch
-from pipelines.inference.estimate import estimate_batch
-from pipelines.inference.scene import grid_of
+from pipelines.inference.fingerprint import grid_of
+from pipelines.inference.planning.estimate import estimate_batch
 from pipelines.inputs.discovery import road_inputs
 from pipelines.inputs.opening import Reading
+from pipelines.models.outline import outlined
 from pipelines.models.weights import load
 from pipelines.results.progress import Silence
+from pipelines.runtime.device import is_a_cpu
 
 SMALL = PredictionSettings(tile=64, overlap=16, part_size=160, batch=2, device="cpu", steps=1)
 
@@ -184,3 +189,47 @@ def test_what_would_be_refused_is_refused(scene, model, tmp_path, write_raster):
         estimate([scene, other], model)
     with pytest.raises(PipelineError, match="cuda:99"):
         estimate([scene], model, device="cuda:99")
+
+
+def test_without_its_network_the_same_is_told(scene):
+    built, told = load("roads-dru4"), outlined("roads-dru4")
+    for changes in ({"steps": None}, {"steps": "auto"}, {"steps": 5, "save_steps": True}):
+        [full], [light] = estimate([scene], built, **changes), estimate([scene], told, **changes)
+        assert replace(light, memory=full.memory) == full
+        assert light.memory == pytest.approx(full.memory, rel=0.1)
+
+
+def test_loading_what_predicts_takes_no_more_memory_than_is_told():
+    program = (
+        "from pipelines.inference import job\n"
+        "from pipelines.inference.planning import estimate\n"
+        "from pipelines.runtime.device import is_a_cpu\n"
+        "from pipelines.runtime.memory import peak_memory\n"
+        "models = [job.load('roads-dru4')]\n"
+        "job.predictor_for(models, job.PredictionSettings(device='cpu'))\n"
+        "print(peak_memory(), estimate._loaded(models), is_a_cpu('cpu'))"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    took, told, for_cpus = found.stdout.split()
+    if for_cpus == "False":
+        pytest.skip("this build of torch may use a GPU: what it takes is measured")
+    assert 0.6 * int(told) < int(took) <= int(told)
+
+
+def test_a_dry_run_imports_neither_torch_nor_what_predicts(scene, tmp_path):
+    program = (
+        "import sys\n"
+        "from flows.table import FLOWS\n"
+        "from flows.cli.estimated import print_dry_run\n"
+        "from pipelines.results.progress import Silence\n"
+        f"config = FLOWS['infer-roads'].config()(scenes=[{str(scene)!r}], dry_run=True)\n"
+        "print_dry_run(FLOWS['infer-roads'].run(config, Silence()))\n"
+        "heavy = {'torch', 'scipy.ndimage', 'scipy.sparse', 'pipelines.inference.batch'}\n"
+        "print(heavy & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert "noise" in done.stdout, done.stderr
+    device = "set()" if is_a_cpu("auto") else "{'torch'}"
+    assert done.stdout.splitlines()[-1] == device

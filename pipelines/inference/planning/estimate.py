@@ -1,31 +1,42 @@
-"""What the scenes of a batch will take: tiles, parts, memory, disk and time."""
+"""What the scenes of a batch will take: tiles, parts, memory, disk and time.
+
+torch is imported only where time is measured, and where a network, or a build of torch, is not
+known well enough without it.
+"""
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import lru_cache, partial
+from dataclasses import dataclass, replace
 from itertools import product
 from math import ceil
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from pipelines.backends.choice import Backend, offered, told
+from pipelines.config.base import AUTO
 from pipelines.config.inference import InferRoads, PredictionSettings
 from pipelines.inference.ahead import parts_left
-from pipelines.inference.batch import check_models, log_remarks
-from pipelines.inference.predictor import NetworkPredictor, predictor_for
-from pipelines.inference.scene import NOTED, backend_of, fingerprint, grid_of, with_its_range
+from pipelines.inference.fingerprint import (
+    NOTED,
+    backend_of,
+    fingerprint,
+    grid_of,
+    with_its_range,
+)
+from pipelines.inference.items import log_remarks
+from pipelines.inference.lanes import Lanes, lanes_of
+from pipelines.inference.planning.averaged import check_models
+from pipelines.inference.stepping.bands import Bands, bands_of_settings
 from pipelines.inference.updating.earlier import FROM
 from pipelines.inputs.discovery import check_names
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
-from pipelines.lines.files import file_names
-from pipelines.models.weights import Model, steps_taken
+from pipelines.models.names import find
+from pipelines.models.outline import OutlinedModel
+from pipelines.models.weights import Model, ModelFacts, steps_taken, stop_rule
 from pipelines.results.estimate import SceneEstimate
 from pipelines.results.failure import failure_line
-from pipelines.runtime.device import choose_device, device_kind
+from pipelines.runtime.device import choose_device, device_kind, is_a_cpu
 from pipelines.runtime.memory import peak_memory
-from pipelines.runtime.tensor_memory import most_held
 from tiling.blend import BlendWeights
 from tiling.errors import ManifestError, OutsideError
 from tiling.grid import Grid
@@ -37,6 +48,9 @@ from tiling.scenes.resample import Resampling
 from tiling.scenes.scene import Scene, WrappedScene
 from tiling.stitch import TilePredictor, stitch
 from tiling.window import Window
+
+if TYPE_CHECKING:
+    from pipelines.inference.predictor import NetworkPredictor
 
 _MEASURED_BATCHES = 2
 """Batches that each lane predicts to tell the time, after one to warm up."""
@@ -53,9 +67,30 @@ _LIBRARIES = 2
 """How much more than the tensors is held: libraries keep copies in layouts of their own."""
 
 
+_TORCH = 320_000_000
+"""Bytes of a process that has loaded a build of torch for CPUs, and what else predicts."""
+
+
+@dataclass(frozen=True)
+class _Process:
+    """What a process holds, whichever scene it computes.
+
+    Attributes:
+        lanes: How it shares out its tiles.
+        layout: The bands that it predicts.
+        loaded: Bytes that it has loaded before it predicts; 0 where that is seen here.
+        held_per_pixel: Bytes that a network holds for each pixel of a tile; 0 on a GPU.
+    """
+
+    lanes: Lanes
+    layout: Bands
+    loaded: int
+    held_per_pixel: int
+
+
 def estimate_batch(
     items: Sequence[SceneInput],
-    models: Sequence[Model],
+    models: Sequence[Model | OutlinedModel],
     settings: PredictionSettings,
     output: Path,
 ) -> list[SceneEstimate]:
@@ -63,7 +98,8 @@ def estimate_batch(
 
     Args:
         items: The scenes; their names differ.
-        models: What is to predict.
+        models: What is to predict: with its networks where time is to be measured, and where
+            torch may use a GPU.
         settings: What is asked for; `measure` tells the time too.
         output: Where an earlier run may have left results.
 
@@ -74,10 +110,19 @@ def estimate_batch(
     check_models(models, settings)
     # Workers of a cluster may have another processor: theirs is known when they are asked.
     elsewhere = settings.scheduler is not None
-    offer = None if elsewhere else offered(settings, choose_device(settings.device).type)
-    predictor = lru_cache(maxsize=None)(partial(predictor_for, models, settings))
-    predictor(None)
-    per_pixel = _held_per_pixel(models, settings)
+    device = "cpu" if is_a_cpu(settings.device) else choose_device(settings.device).type
+    offer = None if elsewhere else offered(settings, device)
+    if settings.steps == AUTO:
+        for model in models:
+            stop_rule(model)  # Refused where there is none.
+    if not is_a_cpu(settings.device):
+        _predictor(models, settings, None)  # What it takes to load differs from build to build.
+    process = _Process(
+        lanes_of(settings.batch, settings.steps, on_cpu=device == "cpu"),
+        bands_of_settings(models, settings),
+        _loaded(models) if is_a_cpu(settings.device) else 0,
+        _held_per_pixel(models, settings) if device == "cpu" else 0,
+    )
     found = []
     for item in items:
         try:
@@ -87,7 +132,9 @@ def estimate_batch(
                 backend = backend_of(folder, models, settings, offer, grid)
                 if (error := _refused(folder, opened, models, settings, backend)) is not None:
                     raise error
-                estimate = _estimate(folder, opened, predictor(backend), settings, per_pixel)
+                estimate = _estimate(folder, opened, process, settings)
+                if settings.measure:
+                    estimate = _timed(estimate, opened, models, settings, backend, grid)
                 computed_by = None if backend is None else str(backend)
                 found.append(replace(estimate, backend=computed_by))
         except OutsideError as error:
@@ -100,10 +147,15 @@ def estimate_batch(
     return found
 
 
+def _loaded(models: Sequence[ModelFacts]) -> int:
+    """Bytes of a process before it predicts: its libraries, and networks with their files."""
+    return _TORCH + 2 * sum(find(model.source).stat().st_size for model in models)
+
+
 def _refused(
     folder: Path,
     opened: OpenedScene,
-    models: Sequence[Model],
+    models: Sequence[ModelFacts],
     settings: PredictionSettings,
     backend: Backend | None,
 ) -> ManifestError | None:
@@ -120,22 +172,13 @@ def _refused(
 
 
 def _estimate(
-    folder: Path,
-    opened: OpenedScene,
-    predictor: NetworkPredictor,
-    settings: PredictionSettings,
-    per_pixel: int,
+    folder: Path, opened: OpenedScene, process: _Process, settings: PredictionSettings
 ) -> SceneEstimate:
     scene, seen = opened.scene, opened.seen
     grid = grid_of(seen, settings)
     parts = grid.parts(settings.part_size)
     left = tiles_in_area(opened, grid, parts_left(folder, grid, settings))
-    seconds, measured = None, 0
-    if settings.measure:
-        pace, measured = _measured(seen, grid, predictor.scaled_from(opened.value_range))
-        seconds = pace * left
-    else:
-        seen.read(_middle(grid))  # Whether it can be read at all.
+    seen.read(_middle(grid))  # Whether it can be read at all.
     return SceneEstimate(
         folder.name,
         scene.height,
@@ -144,18 +187,43 @@ def _estimate(
         left,
         len(parts),
         sum(part.tile_count for part in parts) / grid.tile_count - 1,
-        _memory(scene, seen, grid, parts, predictor, settings, per_pixel),
-        _disk(scene, grid, parts, predictor, settings),
-        seconds,
-        measured,
-        _lines_left(folder, left, settings),
+        _memory(scene, seen, grid, parts, process, settings),
+        _disk(scene, grid, parts, process.layout, settings),
+        lines_left=_lines_left(folder, left, settings),
     )
+
+
+def _timed(
+    estimate: SceneEstimate,
+    opened: OpenedScene,
+    models: Sequence[Model | OutlinedModel],
+    settings: PredictionSettings,
+    backend: Backend | None,
+    grid: Grid,
+) -> SceneEstimate:
+    """The estimate with the time that some tiles tell."""
+    predictor = _predictor(models, settings, backend).scaled_from(opened.value_range)
+    pace, measured = _measured(opened.seen, grid, predictor)
+    return replace(estimate, seconds=pace * estimate.left, measured=measured)
+
+
+def _predictor(
+    models: Sequence[Model | OutlinedModel],
+    settings: PredictionSettings,
+    backend: Backend | None,
+) -> "NetworkPredictor":
+    """The networks on their device."""
+    from pipelines.inference.predictor import predictor_for
+
+    return predictor_for([one for one in models if isinstance(one, Model)], settings, backend)
 
 
 def _lines_left(folder: Path, left: int, settings: PredictionSettings) -> bool | None:
     """Whether lines are still to be made; None where none are asked for."""
     if not isinstance(settings, InferRoads) or not settings.lines:
         return None
+    from pipelines.lines.files import file_names
+
     there = all((folder / name).is_file() for name in file_names(settings.format))
     return left > 0 or not there
 
@@ -193,15 +261,22 @@ def _middle(grid: Grid) -> Window:
     return Window(row, column, min(grid.tile_height, grid.height), min(grid.tile_width, grid.width))
 
 
-def _held_per_pixel(models: Sequence[Model], settings: PredictionSettings) -> int:
+def _held_per_pixel(models: Sequence[Model | OutlinedModel], settings: PredictionSettings) -> int:
     """Bytes that the largest network holds for each pixel of a tile."""
 
-    def held(model: Model) -> int:
-        shape = 1, len(model.card.mean), _SAMPLE, _SAMPLE
-        network, steps = model.network.to("cpu"), steps_taken([model], settings.steps)
-        return most_held(lambda: network(torch.zeros(shape), steps=steps))
+    def held(model: Model | OutlinedModel) -> int:
+        steps = steps_taken([model], settings.steps)
+        if isinstance(model, OutlinedModel):
+            return model.network.held_per_pixel(steps)
+        import torch
 
-    return ceil(max(held(model) for model in models) / _SAMPLE**2)
+        from pipelines.runtime.tensor_memory import most_held
+
+        shape = 1, len(model.card.mean), _SAMPLE, _SAMPLE
+        network = model.network.to("cpu")
+        return ceil(most_held(lambda: network(torch.zeros(shape), steps=steps)) / _SAMPLE**2)
+
+    return max(held(model) for model in models)
 
 
 def _measured(seen: Scene, grid: Grid, predictor: TilePredictor) -> tuple[float, int]:
@@ -228,26 +303,24 @@ def _memory(
     seen: Scene,
     grid: Grid,
     parts: Sequence[Part],
-    predictor: NetworkPredictor,
+    process: _Process,
     settings: PredictionSettings,
-    per_pixel_of_tile: int,
 ) -> int:
-    """What the process took to load the network, and what tiles, parts and rows come to."""
-    so_far = peak_memory()
-    if settings.device == "cpu" or not torch.cuda.is_available():
-        under_way = predictor.lanes * predictor.batch * grid.tile_height * grid.tile_width
-        so_far += _LIBRARIES * per_pixel_of_tile * under_way
+    """What the process takes to load the network, and what tiles, parts and rows come to."""
+    so_far = max(peak_memory(), process.loaded)
+    under_way = process.lanes.under_way * grid.tile_height * grid.tile_width
+    so_far += _LIBRARIES * process.held_per_pixel * under_way
     pixels = max(part.extent.pixels for part in parts)
-    per_pixel = predictor.bands * BlendWeights(grid).dtype.itemsize + 1
+    per_pixel = process.layout.count * BlendWeights(grid).dtype.itemsize + 1
     width = max(part.extent.width for part in parts)
     row = width * grid.tile_height * (seen.bands * seen.dtype.itemsize + 1)
-    output = predictor.bands * (5 if settings.dtype == "float32" else 1)
+    output = process.layout.count * (5 if settings.dtype == "float32" else 1)
     held = pixels * (_PARTS_HELD * per_pixel + output) + 4 * row
     if seen is not scene:
         there = _most_at_once(Resampling((scene.height, scene.width), (seen.height, seen.width)))
         back = _most_at_once(Resampling((seen.height, seen.width), (scene.height, scene.width)))
         # Pixels, and those of a band that are filtered, for each thread that reads.
-        held += predictor.readers * there * 2 * (seen.bands * seen.dtype.itemsize + 1)
+        held += process.lanes.readers * there * 2 * (seen.bands * seen.dtype.itemsize + 1)
         held += back * (2 * per_pixel + 2 * output)
     return so_far + BLOCK_CACHE_BYTES + held
 
@@ -263,18 +336,18 @@ def _disk(
     scene: Scene,
     grid: Grid,
     parts: Sequence[Part],
-    predictor: NetworkPredictor,
+    layout: Bands,
     settings: PredictionSettings,
 ) -> int:
     """Parts, and then for each raster the file it is made from and the file itself."""
     value = 5 if settings.dtype == "float32" else 1
-    rim = predictor.bands * BlendWeights(grid).dtype.itemsize + 1
+    rim = layout.count * BlendWeights(grid).dtype.itemsize + 1
     kept = sum(
-        part.core.pixels * predictor.bands * value + sum(r.pixels for r in part.rims) * rim
+        part.core.pixels * layout.count * value + sum(r.pixels for r in part.rims) * rim
         for part in parts
     )
     output = 4 if settings.dtype == "float32" else 1
-    bands = predictor.bands + (predictor.layout.classes if settings.save_steps else 0)
+    bands = layout.count + (layout.classes if settings.save_steps else 0)
     # With overviews a raster has a third more pixels; those of the mask are written twice.
     rasters = scene.height * scene.width * (bands * output * (1 + 4 / 3) + 4 / 3 + 4 / 3)
     return kept + int(rasters)

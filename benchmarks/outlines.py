@@ -1,0 +1,50 @@
+"""What networks hold in memory, for the table by which `--dry-run` tells it without torch.
+
+    python -m benchmarks.outlines > pipelines/models/shipped/outlines.json
+
+Takes a minute. A change of a network's layers changes it.
+"""
+
+import json
+
+import torch
+
+from pipelines.models.outline import key_of, shapes_digest
+from pipelines.runtime.tensor_memory import most_held
+from rurnet.network import SegmentationNetwork
+from rurnet.registry import NETWORKS, create
+
+_ARGUMENTS = {"in_channels": 3, "classes": 2}
+
+_SIDE = 64
+"""Of the tile that is predicted: memory grows with its pixels."""
+
+
+def row_of(network: SegmentationNetwork) -> dict[str, object]:
+    """Returns what `pipelines.models.outline.NetworkOutline` is made from."""
+    shape = 1, network.in_channels, _SIDE, _SIDE
+
+    def held(steps: int) -> float:
+        return most_held(lambda: network(torch.zeros(shape), steps=steps)) / _SIDE**2
+
+    one = held(1)
+    shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    return {
+        "steps": network.steps,
+        "one_shot": network.one_shot,
+        "held": one,
+        "held_by_step": 0.0 if network.one_shot else held(2) - one,
+        "tensors": shapes_digest(shapes),
+    }
+
+
+def main() -> None:
+    """Prints the table."""
+    table = {
+        key_of(name, _ARGUMENTS): row_of(create(name, **_ARGUMENTS).eval()) for name in NETWORKS
+    }
+    print(json.dumps(table, indent=1, sort_keys=True))
+
+
+if __name__ == "__main__":
+    main()
