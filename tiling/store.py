@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from tiling.disk import appearing, refusals_named
 from tiling.errors import SinkError
 from tiling.grid import Grid
 from tiling.part import Part
+from tiling.rows import StoredArray, stored_arrays
 from tiling.window import Window
 
 SUFFIX = ".npz"
@@ -100,7 +101,7 @@ class PartStore:
 
     def digests(self, part: Part) -> Digests:
         """Hashes of the pixels that a written part was made from."""
-        with self._open(part) as arrays:
+        with self._opened(part) as file, np.load(file) as arrays:
             # Earlier releases have kept none of the tiles.
             tiles, ways = (
                 arrays[name].tobytes() if name in arrays else b"" for name in ("tiles", "ways")
@@ -123,17 +124,18 @@ class PartStore:
         for part in self.parts:
             if not part.extent.meets(window):
                 continue
-            with self._open(part) as arrays:
+            with self._opened(part) as file:
+                arrays = self._arrays(part, file)
                 if (core := part.core.intersection(window)).pixels:
                     here, there = core.slices(window), core.slices(part.core)
-                    levels[:, *here] = arrays["levels"][:, *there]
+                    levels[:, *here] = arrays["levels"].read(file, *there)
                     if probability is not None:
-                        probability[:, *here] = arrays["probability"][:, *there]
+                        probability[:, *here] = arrays["probability"].read(file, *there)
                 for index, rim in enumerate(part.rims):
                     if (shared := rim.intersection(window)).pixels:
                         here, there = shared.slices(window), shared.slices(rim)
-                        sums[:, *here] += arrays[f"sums{index}"][:, *there]
-                        valid[here] |= arrays[f"valid{index}"][there]
+                        sums[:, *here] += arrays[f"sums{index}"].read(file, *there)
+                        valid[here] |= arrays[f"valid{index}"].read(file, *there)
                         rims.append(shared)
         # Neighbours have most of their rims in common.
         for rim in dict.fromkeys(rims):
@@ -152,13 +154,23 @@ class PartStore:
         """Blend weights of the grid."""
         return BlendWeights(self.grid)
 
+    def _arrays(self, part: Part, file: IO[bytes]) -> Mapping[str, StoredArray]:
+        """Where the arrays of a part lie in its file, which is checked the first time."""
+        if part not in self._known:
+            self._known[part] = stored_arrays(file)
+        return self._known[part]
+
+    @cached_property
+    def _known(self) -> dict[Part, Mapping[str, StoredArray]]:
+        """Parts whose files were found to be whole."""
+        return {}
+
     @contextmanager
-    def _open(self, part: Part) -> Iterator[Mapping[str, NDArray[Any]]]:
+    def _opened(self, part: Part) -> Iterator[IO[bytes]]:
         path = self.path(part)
         try:
-            # numpy leaves a damaged file open that it has opened itself.
-            with path.open("rb") as file, np.load(file) as arrays:
-                yield arrays
+            with path.open("rb") as file:
+                yield file
         except Exception as error:  # Of a damaged file zipfile, zlib and numpy say all sorts.
             raise SinkError(
                 f"{path}: cannot be read back ({' '.join(str(error).split())}); "
