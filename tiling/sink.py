@@ -3,6 +3,7 @@
 import xml.etree.ElementTree as ET
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -24,6 +25,9 @@ from tiling.window import Window, split
 
 BLOCK = 512
 """Side of a block of the files; windows that are multiples of it are written once."""
+
+_CLOSED_AT_ONCE = 2
+"""Sinks that are closed at the same time: GDAL compresses in threads, but all else in one."""
 
 _HALVED_AT_ONCE = 2 * BLOCK
 """Side, in pixels, of the windows in which overviews of classes are made."""
@@ -247,8 +251,11 @@ class PngSink(_CopiedSink):
 def publish(sinks: Iterable[Sink]) -> list[Path]:
     """Closes all, then names all: either every file of a result appears, or none."""
     sinks = list(sinks)
-    for sink in sinks:
-        sink.close()
+    # Here too: the threads set and restore the filters of warnings, which are the process's, in
+    # any order.
+    with without_georeferencing_warning(), ThreadPoolExecutor(_CLOSED_AT_ONCE) as pool:
+        for closed in [pool.submit(sink.close) for sink in sinks]:
+            closed.result()
     return [sink.publish() for sink in sinks]
 
 

@@ -121,9 +121,7 @@ class PartStore:
         probability = np.full(shape, np.nan, np.float32) if self.raw else None
         sums, valid = np.zeros(shape, self.weights.dtype), np.zeros(shape[1:], bool)
         rims = []
-        for part in self.parts:
-            if not part.extent.meets(window):
-                continue
+        for part in self._meeting(window):
             with self._opened(part) as file:
                 arrays = self._arrays(part, file)
                 if (core := part.core.intersection(window)).pixels:
@@ -153,6 +151,20 @@ class PartStore:
     def weights(self) -> BlendWeights:
         """Blend weights of the grid."""
         return BlendWeights(self.grid)
+
+    def _meeting(self, window: Window) -> Iterator[Part]:
+        """The parts that share a pixel with a window; of a large scene they are a few of many."""
+        top, left, bottom, right = self._extents
+        meets = (top < window.bottom) & (left < window.right)
+        meets &= (window.row < bottom) & (window.column < right)
+        return (self.parts[place] for place in np.flatnonzero(meets))
+
+    @cached_property
+    def _extents(self) -> NDArray[np.int64]:
+        """First row and column of each part, and the ones after its last [4, parts]."""
+        extents = [part.extent for part in self.parts]
+        ends = [(one.row, one.column, one.bottom, one.right) for one in extents]
+        return np.array(ends, np.int64).reshape(-1, 4).T
 
     def _arrays(self, part: Part, file: IO[bytes]) -> Mapping[str, StoredArray]:
         """Where the arrays of a part lie in its file, which is checked the first time."""
