@@ -27,9 +27,10 @@ BLOCK = 512
 """Side of a block of the files; windows that are multiples of it are written once."""
 
 _CLOSED_AT_ONCE = 2
-"""Sinks that are closed at the same time: GDAL compresses in threads, but all else in one."""
+"""Sinks that are closed at the same time, in one thread each. More threads in which GDAL
+compresses would gain less, and take more memory."""
 
-_HALVED_AT_ONCE = 2 * BLOCK
+_HALVED_AT_ONCE = BLOCK
 """Side, in pixels, of the windows in which overviews of classes are made."""
 
 
@@ -186,7 +187,7 @@ class CogSink(_CopiedSink):
         # Level 1 is twice as fast as the usual 6, for files 8 % larger.
         super().__init__(
             path, folder, description, driver="COG", compress="DEFLATE", level=1, predictor="NO",
-            num_threads="ALL_CPUS", blocksize=BLOCK, bigtiff="IF_SAFER", **self.overviews,
+            blocksize=BLOCK, bigtiff="IF_SAFER", **self.overviews,
         )  # fmt: skip
 
 
