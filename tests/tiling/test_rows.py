@@ -44,5 +44,5 @@ def test_a_file_is_checked_to_its_last_array(path, tmp_path):
     content[content.index(ARRAYS["sums0"].tobytes())] ^= 1
     bad = tmp_path / "bad.npz"
     bad.write_bytes(content)
-    with bad.open("rb") as file, pytest.raises(zipfile.BadZipFile, match="sums0.npy is not as"):
+    with bad.open("rb") as file, pytest.raises(zipfile.BadZipFile, match=r"sums0\.npy is not as"):
         stored_arrays(file)
