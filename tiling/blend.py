@@ -6,6 +6,7 @@ steps, 0 to 254, in which probabilities are written in the end.
 """
 
 import threading
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,11 +91,14 @@ class BlendWeights:
         one than floats can be off.
         """
         result = np.empty(sums.shape, np.uint8)
-        for first in range(0, window.height, _ROWS_AT_ONCE):
-            rows = slice(first, first + _ROWS_AT_ONCE)
-            whole = self._whole(window, rows)
-            quotient = sums[:, rows] * float(TOP)
-            quotient += np.floor(whole / 2)
+        quotients = np.empty((len(sums), _ROWS_AT_ONCE, window.width))
+        last: NDArray[np.float64] | None = None
+        for rows, whole in self._wholes(window):
+            if whole is not last:
+                half, last = np.floor(whole / 2), whole
+            quotient = quotients[:, : len(whole)]
+            np.multiply(sums[:, rows], float(TOP), out=quotient)
+            quotient += half
             quotient /= whole
             result[:, rows] = quotient
         return result
@@ -102,16 +106,24 @@ class BlendWeights:
     def probability(self, sums: Sums, window: Window) -> NDArray[np.float32]:
         """The same to probabilities 0 to 1."""
         result = np.empty(sums.shape, np.float32)
-        for first in range(0, window.height, _ROWS_AT_ONCE):
-            rows = slice(first, first + _ROWS_AT_ONCE)
-            result[:, rows] = sums[:, rows] / self._whole(window, rows)
+        for rows, whole in self._wholes(window):
+            result[:, rows] = sums[:, rows] / whole
         return result
 
-    def _whole(self, window: Window, rows: slice) -> NDArray[np.float64]:
-        """What the sums come to where every tile says 1, in some rows of a window."""
-        down = self._down[window.row : window.bottom][rows].astype(np.float64)
+    def _wholes(self, window: Window) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+        """What the sums come to where every tile says 1, some rows of a window at a time.
+
+        It is the same array as before where it has the same values, as in most of a scene.
+        """
+        down = self._down[window.row : window.bottom].astype(np.float64) * ONE
         across = self._across[window.column : window.right].astype(np.float64)
-        return (down * ONE)[:, None] * across[None]
+        whole = np.empty((0, window.width))
+        for first in range(0, window.height, _ROWS_AT_ONCE):
+            rows = slice(first, min(first + _ROWS_AT_ONCE, window.height))
+            before = down[max(0, first - _ROWS_AT_ONCE) : first]
+            if not np.array_equal(before, down[rows]):
+                whole = down[rows, None] * across[None]
+            yield rows, whole
 
 
 class Accumulator:

@@ -3,6 +3,7 @@
 import xml.etree.ElementTree as ET
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -25,7 +26,11 @@ from tiling.window import Window, split
 BLOCK = 512
 """Side of a block of the files; windows that are multiples of it are written once."""
 
-_HALVED_AT_ONCE = 2 * BLOCK
+_CLOSED_AT_ONCE = 2
+"""Sinks that are closed at the same time, in one thread each. More threads in which GDAL
+compresses would gain less, and take more memory."""
+
+_HALVED_AT_ONCE = BLOCK
 """Side, in pixels, of the windows in which overviews of classes are made."""
 
 
@@ -182,7 +187,7 @@ class CogSink(_CopiedSink):
         # Level 1 is twice as fast as the usual 6, for files 8 % larger.
         super().__init__(
             path, folder, description, driver="COG", compress="DEFLATE", level=1, predictor="NO",
-            num_threads="ALL_CPUS", blocksize=BLOCK, bigtiff="IF_SAFER", **self.overviews,
+            blocksize=BLOCK, bigtiff="IF_SAFER", **self.overviews,
         )  # fmt: skip
 
 
@@ -247,8 +252,11 @@ class PngSink(_CopiedSink):
 def publish(sinks: Iterable[Sink]) -> list[Path]:
     """Closes all, then names all: either every file of a result appears, or none."""
     sinks = list(sinks)
-    for sink in sinks:
-        sink.close()
+    # Here too: the threads set and restore the filters of warnings, which are the process's, in
+    # any order.
+    with without_georeferencing_warning(), ThreadPoolExecutor(_CLOSED_AT_ONCE) as pool:
+        for closed in [pool.submit(sink.close) for sink in sinks]:
+            closed.result()
     return [sink.publish() for sink in sinks]
 
 

@@ -199,6 +199,10 @@ def stitch(
         def predicted(tiles: list[_Tile]) -> list[_Work]:
             pixels = np.stack([reflected(tile.pixels, grid.tile) for tile in tiles])
             valid = np.stack([reflected(tile.valid, grid.tile) for tile in tiles])
+            inside = slice(grid.tile_height), slice(grid.tile_width)
+            for tile, seen, there in zip(tiles, pixels, valid, strict=True):
+                # Not of the tile as it was read: these pixels lie together already.
+                tile.work.tiles[tile.window] = tile_digest(seen[:, *inside], there[inside])
             if known is not None and known.refines:
                 starts = [reflected(known.start(tile.window), grid.tile) for tile in tiles]
                 found, cold = predict.refined(pixels, valid, np.stack(starts))
@@ -208,7 +212,6 @@ def stitch(
                 found = predict(pixels, valid)
             for tile, fixed in zip(tiles, found, strict=True):
                 tile.work.sums.add(tile.window, fixed, tile.valid)
-                tile.work.tiles[tile.window] = tile_digest(tile.pixels, tile.valid)
             return [tile.work for tile in tiles]
 
         def submit(tiles: list[_Tile]) -> None:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from tiling.disk import appearing, refusals_named
 from tiling.errors import SinkError
 from tiling.grid import Grid
 from tiling.part import Part
+from tiling.rows import StoredArray, stored_arrays
 from tiling.window import Window
 
 SUFFIX = ".npz"
@@ -100,7 +101,7 @@ class PartStore:
 
     def digests(self, part: Part) -> Digests:
         """Hashes of the pixels that a written part was made from."""
-        with self._open(part) as arrays:
+        with self._opened(part) as file, np.load(file) as arrays:
             # Earlier releases have kept none of the tiles.
             tiles, ways = (
                 arrays[name].tobytes() if name in arrays else b"" for name in ("tiles", "ways")
@@ -120,20 +121,19 @@ class PartStore:
         probability = np.full(shape, np.nan, np.float32) if self.raw else None
         sums, valid = np.zeros(shape, self.weights.dtype), np.zeros(shape[1:], bool)
         rims = []
-        for part in self.parts:
-            if not part.extent.meets(window):
-                continue
-            with self._open(part) as arrays:
+        for part in self._meeting(window):
+            with self._opened(part) as file:
+                arrays = self._arrays(part, file)
                 if (core := part.core.intersection(window)).pixels:
                     here, there = core.slices(window), core.slices(part.core)
-                    levels[:, *here] = arrays["levels"][:, *there]
+                    levels[:, *here] = arrays["levels"].read(file, *there)
                     if probability is not None:
-                        probability[:, *here] = arrays["probability"][:, *there]
+                        probability[:, *here] = arrays["probability"].read(file, *there)
                 for index, rim in enumerate(part.rims):
                     if (shared := rim.intersection(window)).pixels:
                         here, there = shared.slices(window), shared.slices(rim)
-                        sums[:, *here] += arrays[f"sums{index}"][:, *there]
-                        valid[here] |= arrays[f"valid{index}"][there]
+                        sums[:, *here] += arrays[f"sums{index}"].read(file, *there)
+                        valid[here] |= arrays[f"valid{index}"].read(file, *there)
                         rims.append(shared)
         # Neighbours have most of their rims in common.
         for rim in dict.fromkeys(rims):
@@ -152,13 +152,37 @@ class PartStore:
         """Blend weights of the grid."""
         return BlendWeights(self.grid)
 
+    def _meeting(self, window: Window) -> Iterator[Part]:
+        """The parts that share a pixel with a window; of a large scene they are a few of many."""
+        top, left, bottom, right = self._extents
+        meets = (top < window.bottom) & (left < window.right)
+        meets &= (window.row < bottom) & (window.column < right)
+        return (self.parts[place] for place in np.flatnonzero(meets))
+
+    @cached_property
+    def _extents(self) -> NDArray[np.int64]:
+        """First row and column of each part, and the ones after its last [4, parts]."""
+        extents = [part.extent for part in self.parts]
+        ends = [(one.row, one.column, one.bottom, one.right) for one in extents]
+        return np.array(ends, np.int64).reshape(-1, 4).T
+
+    def _arrays(self, part: Part, file: IO[bytes]) -> Mapping[str, StoredArray]:
+        """Where the arrays of a part lie in its file, which is checked the first time."""
+        if part not in self._known:
+            self._known[part] = stored_arrays(file)
+        return self._known[part]
+
+    @cached_property
+    def _known(self) -> dict[Part, Mapping[str, StoredArray]]:
+        """Parts whose files were found to be whole."""
+        return {}
+
     @contextmanager
-    def _open(self, part: Part) -> Iterator[Mapping[str, NDArray[Any]]]:
+    def _opened(self, part: Part) -> Iterator[IO[bytes]]:
         path = self.path(part)
         try:
-            # numpy leaves a damaged file open that it has opened itself.
-            with path.open("rb") as file, np.load(file) as arrays:
-                yield arrays
+            with path.open("rb") as file:
+                yield file
         except Exception as error:  # Of a damaged file zipfile, zlib and numpy say all sorts.
             raise SinkError(
                 f"{path}: cannot be read back ({' '.join(str(error).split())}); "

@@ -1,6 +1,7 @@
 """From the finished parts of a scene to its files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from math import ceil
@@ -32,7 +33,7 @@ from tiling.spool import Spool
 from tiling.store import Blended, PartStore
 from tiling.window import Window, split
 
-_AT_ONCE = 4 * BLOCK
+_AT_ONCE = 2 * BLOCK
 """Side of the windows that are written at once, in pixels."""
 
 
@@ -98,8 +99,7 @@ def assemble(
 
     with Spool(store.folder) as spool:
         cleaning = Cleaning(scene.height, scene.width, least, spool)
-        for window in split(scene.height, scene.width, _AT_ONCE):
-            blended = _on_scene(views, store, window, known)
+        for window, blended in _windows_of(views, store, known):
             for product in of_probabilities:
                 product.sink.write(window, product.values(blended))
             levels = blended.levels[bands.last]
@@ -136,10 +136,10 @@ def _threshold(
     """The probability from which on a pixel of the scene's mask is foreground."""
     if settings.threshold != AUTO:
         return settings.threshold
-    scene, pixels = views.scene, np.zeros(NODATA + 1, np.int64)
+    pixels = np.zeros(NODATA + 1, np.int64)
     last = bands_of_settings(models, settings).last
-    for window in split(scene.height, scene.width, _AT_ONCE):
-        (levels,) = _on_scene(views, store, window, known).levels[last]
+    for _, blended in _windows_of(views, store, known):
+        (levels,) = blended.levels[last]
         pixels += np.bincount(levels.ravel(), minlength=NODATA + 1)
     return best_expected(pixels[:NODATA], foreground_weight_of(models)) / TOP
 
@@ -161,6 +161,21 @@ def mean_steps(steps: Path) -> float:
             total += int(levels[there].sum(dtype=np.int64))
             pixels += int(there.sum())
         return float(file.scales[0] * total / pixels) if pixels else float("nan")
+
+
+def _windows_of(
+    views: Views, store: PartStore, known: KnownLevels | None
+) -> Iterator[tuple[Window, Blended]]:
+    """All windows of the scene, row by row; while one is used, the next is blended."""
+    with ThreadPoolExecutor(1, thread_name_prefix="blend") as pool:
+        before: tuple[Window, Future[Blended]] | None = None
+        for window in split(views.scene.height, views.scene.width, _AT_ONCE):
+            coming = window, pool.submit(_on_scene, views, store, window, known)
+            if before is not None:
+                yield before[0], before[1].result()
+            before = coming
+        if before is not None:
+            yield before[0], before[1].result()
 
 
 def _on_scene(views: Views, store: PartStore, window: Window, known: KnownLevels | None) -> Blended:
