@@ -1,5 +1,6 @@
 """Where results go: files that appear whole or not at all."""
 
+import os
 import xml.etree.ElementTree as ET
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,8 +28,8 @@ BLOCK = 512
 """Side of a block of the files; windows that are multiples of it are written once."""
 
 _CLOSED_AT_ONCE = 2
-"""Sinks that are closed at the same time, in one thread each. More threads in which GDAL
-compresses would gain less, and take more memory."""
+"""Sinks that are closed at the same time. GDAL compresses each in its share of the cores: more
+threads would gain less, and take more memory."""
 
 _HALVED_AT_ONCE = BLOCK
 """Side, in pixels, of the windows in which overviews of classes are made."""
@@ -187,7 +188,8 @@ class CogSink(_CopiedSink):
         # Level 1 is twice as fast as the usual 6, for files 8 % larger.
         super().__init__(
             path, folder, description, driver="COG", compress="DEFLATE", level=1, predictor="NO",
-            blocksize=BLOCK, bigtiff="IF_SAFER", **self.overviews,
+            num_threads=max(1, len(os.sched_getaffinity(0)) // _CLOSED_AT_ONCE), blocksize=BLOCK,
+            bigtiff="IF_SAFER", **self.overviews,
         )  # fmt: skip
 
 
