@@ -72,6 +72,13 @@ def _fit_steps(called: str, words: Sequence[str]) -> None:
     run_tool(fit_steps, called, words)
 
 
+def _benchmark(called: str, words: Sequence[str]) -> None:
+    from flows.cli.benchmark import benchmark
+    from flows.operations.tool import run_tool
+
+    run_tool(benchmark, called, words)
+
+
 def _dicom_names(called: str, words: Sequence[str]) -> None:
     from flows.operations.dicom_names import dicom_names
     from flows.operations.tool import run_tool
@@ -118,6 +125,7 @@ def _demo(called: str, words: Sequence[str]) -> None:
 
 
 def _install_completion(_: str, words: Sequence[str]) -> None:
+    from flows.cli.benchmark import benchmark
     from flows.cli.catalogue import catalogue
     from flows.cli.completion import files, install_completion
     from flows.cli.upload import upload
@@ -138,6 +146,7 @@ def _install_completion(_: str, words: Sequence[str]) -> None:
         "notify": notify,
         "slurm-workers": slurm_workers,
         "fit-steps": fit_steps,
+        "benchmark": benchmark,
         "catalogue": catalogue,
         "upload": upload,
         "dicom-names": dicom_names,
@@ -158,6 +167,7 @@ TOOLS = {
     "notify": Tool("Tell a webhook, Slack or an e-mail address of runs that fail.", _notify),
     "slurm-workers": Tool("Start a Dask cluster whose workers are jobs of Slurm.", _slurm_workers),
     "fit-steps": Tool("Find when a tile needs no other step, for --steps auto.", _fit_steps),
+    "benchmark": Tool("Train and score by a published protocol; leave one table.", _benchmark),
     "dicom-names": Tool("Print which DICOM file has which name in results.", _dicom_names),
     "networks": Tool("List the networks with their size, cost and speed here.", _networks),
     "export": Tool("Write weights for other programs: as ONNX, .pt2, MONAI bundle.", _export),

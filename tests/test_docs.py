@@ -39,6 +39,7 @@ def test_commands_and_deployments_that_are_named_exist(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_options_that_are_named_exist(page):
+    from flows.cli.benchmark import benchmark
     from flows.cli.catalogue import catalogue
     from flows.cli.signature import option_of
     from flows.operations.deploy import deploy
@@ -55,7 +56,7 @@ def test_options_that_are_named_exist(page):
         for field in flow.config().model_fields
     }
     fields |= {name.removeprefix("--") for name in TOOLS}
-    tools = (catalogue, serve, status, watch, deploy, notify, slurm_workers, fit_steps)
+    tools = (benchmark, catalogue, serve, status, watch, deploy, notify, slurm_workers, fit_steps)
     fields |= {name.replace("_", "-") for tool in tools for name in tool.__annotations__}
     fields |= {"help"}
     # What prefect, tensorboard, dask, torchrun, rio, MONAI, Slurm, Docker, `rurnet figures` and our
