@@ -51,7 +51,7 @@ def trained_run(
         for path in weights
     }
     digests = {name: _sha256(asked.output / name) for name in chosen}
-    return _run(asked, images, f"seed {seed}", seed, digests, chosen, folder / _TEST)
+    return run_of(asked, images, f"seed {seed}", seed, digests, chosen, folder / _TEST)
 
 
 def given_run(asked: Asked, images: ProtocolImages, model: Model, progress: Progress) -> Run:
@@ -80,7 +80,7 @@ def given_run(asked: Asked, images: ProtocolImages, model: Model, progress: Prog
             progress,
         )  # fmt: skip
     digests = {model.name: _sha256(find(model.source))}
-    return _run(asked, images, model.name, None, digests, {}, folder)
+    return run_of(asked, images, model.name, None, digests, {}, folder)
 
 
 def _tested(training: ProtocolTraining) -> bool:
@@ -128,7 +128,7 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _run(
+def run_of(
     asked: Asked,
     images: ProtocolImages,
     name: str,
@@ -137,7 +137,16 @@ def _run(
     held_out: Mapping[str, Sequence[str]],
     folder: Path,
 ) -> Run:
-    """What came of a run whose report lies in a folder.
+    """What came of a run.
+
+    Args:
+        asked: What was asked for.
+        images: Of the protocol.
+        name: Of the run.
+        seed: See `Run`.
+        weights: See `Run`.
+        held_out: See `Run`.
+        folder: Where the report on the test images lies.
 
     Raises:
         PipelineError: It lacks a test image.

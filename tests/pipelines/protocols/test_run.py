@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,10 +11,14 @@ from pipelines.config.training import TrainDrive
 from pipelines.datasets.synthetic import write_drive_folder
 from pipelines.errors import PipelineError
 from pipelines.models.weights import load, save
+from pipelines.protocols.images import protocol_images
 from pipelines.protocols.published import PROTOCOLS
 from pipelines.protocols.run import plan_benchmark, run_benchmark
-from pipelines.protocols.trainings import Asked
+from pipelines.protocols.runs import run_of, trained_run
+from pipelines.protocols.trainings import Asked, trainings_of
 from pipelines.results.progress import Progress, Silence
+from pipelines.training import loaders
+from tests.pipelines.protocols import layouts
 from tests.pipelines.training.small_runs import digest, quartered, small_tiles
 
 SMALL = replace(
@@ -39,11 +44,12 @@ class Watched(Progress):
 
 @pytest.fixture(scope="module", autouse=True)
 def _small():
-    """Small crops, small tiles."""
+    """Small crops, small tiles, and no process of their own for them."""
     with small_tiles(), pytest.MonkeyPatch.context() as patched:
         crops = {"crop_sizes": (32,), "batch_pixels": 2048}
         few = {name: replace(one, **crops) for name, one in TrainDrive.PROTOCOLS.items()}
         patched.setattr(TrainDrive, "PROTOCOLS", few)
+        patched.setattr(loaders, "_workers", lambda: 0)
         yield
 
 
@@ -68,12 +74,14 @@ def one_seed(asked):
 
 @pytest.fixture(scope="module")
 def two_seeds(asked, one_seed):
-    """The same with another seed, and what was done for it."""
+    """The same with another seed, killed when its report was there; and what was done then."""
+    done, second = asked.output / "seed-1", asked.output / "seed-2"
+    shutil.copytree(done, second)
+    report = json.loads((second / "test" / "report.json").read_text())
+    report["pooled"]["foreground"]["f1"] = 0.75
+    (second / "test" / "report.json").write_text(json.dumps(report))
     watched = Watched()
-    before = digest(asked.output / "seed-1" / "test" / "report.json")
-    both = run_benchmark(replace(asked, seeds=(2,)), watched)
-    assert digest(asked.output / "seed-1" / "test" / "report.json") == before
-    return both, watched.seen
+    return run_benchmark(replace(asked, seeds=(2,)), watched), watched.seen
 
 
 def test_a_dry_run_says_what_would_be_done_and_writes_nothing(asked, drive, tmp_path):
@@ -119,13 +127,15 @@ def test_the_weights_are_chosen_on_training_images_only(one_seed, asked):
     assert sorted((*chosen, *card.training["images"])) == sorted(SMALL.train)
 
 
-def test_another_seed_is_added_without_training_the_first_again(two_seeds):
+def test_a_seed_is_added_and_what_was_scored_is_not_done_again(two_seeds):
     both, done = two_seeds
-    assert done.count("trained") == 1
+    assert done == []
     assert [run.name for run in both.runs] == ["seed 1", "seed 2"]
-    f1 = [run.scores.pooled["foreground.f1"] for run in both.runs]
-    assert both.mean["foreground.f1"] == pytest.approx(sum(f1) / 2)
-    assert both.sd["foreground.f1"] == pytest.approx(abs(f1[0] - f1[1]) / 2**0.5)
+    assert both.seeds == (1, 2)
+    first, second = (run.scores.pooled["foreground.f1"] for run in both.runs)
+    assert second == 0.75
+    assert both.mean["foreground.f1"] == pytest.approx((first + 0.75) / 2)
+    assert both.sd["foreground.f1"] == pytest.approx(abs(first - 0.75) / 2**0.5)
 
 
 def test_the_mean_of_the_seeds_is_in_the_table(two_seeds, asked):
@@ -182,28 +192,50 @@ def test_weights_that_were_given_are_no_result_of_the_protocol(one_seed, asked, 
     assert watched.seen == []
 
 
-def test_each_image_is_tested_by_a_training_on_all_others(drive, tmp_path):
-    names = ("im0001", "im0002", "im0003")
-    folder = tmp_path / "STARE"
-    for name, number in zip(names, (21, 22, 23), strict=True):
+def test_each_image_is_tested_by_a_training_on_all_others(asked):
+    images = protocol_images(PROTOCOLS["stare"], layouts.stare(asked.data.parent / "STARE"))
+    found = trainings_of(replace(asked, protocol=PROTOCOLS["stare"]), images, 3)
+    assert [one.test for one in found] == [(name,) for name in images.test]
+    for one in found:
+        assert {*one.train, *one.test} == set(images.train)
+        assert len(one.train) == 19
+        assert one.config.output == asked.output / "seed-3" / one.test[0]
+        assert one.config.seed == 3
+
+
+def test_images_that_were_left_out_in_turn_are_scored_as_one_test_set(one_seed, asked, tmp_path):
+    names = ("im0001", "im0002")
+    whole = json.loads((asked.output / "seed-1" / "test" / "report.json").read_text())
+    for name, scene, number in zip(names, whole["scenes"], ("01", "02"), strict=True):
+        split = asked.data / "test"
         for old, new in (
-            (f"images/{number}_training.tif", f"stare-images/{name}.tif"),
-            (f"1st_manual/{number}_manual1.gif", f"labels-ah/{name}.ah.gif"),
-        ):
-            (folder / new).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(drive / "training" / old, folder / new)
+            (split / "images" / f"{number}_test.tif", f"STARE/stare-images/{name}.tif"),
+            (split / "1st_manual" / f"{number}_manual1.gif", f"STARE/labels-ah/{name}.ah.gif"),
+            (split / "2nd_manual" / f"{number}_manual2.gif", f"STARE/labels-vk/{name}.vk.gif"),
+            (asked.output / "seed-1" / "vessels.safetensors",
+             f"out/seed-1/{name}/vessels.safetensors"),
+            (Path(scene["files"]["probability"]),
+             f"out/seed-1/{name}/test/{name}/probability.tif"),
+        ):  # fmt: skip
+            (tmp_path / new).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(old, tmp_path / new)
+        own = {**whole, "scenes": [{**scene, "name": name}]}
+        (tmp_path / f"out/seed-1/{name}/test/report.json").write_text(json.dumps(own))
     protocol = replace(PROTOCOLS["stare"], train=names, test=names)
-    asked = Asked(
-        protocol, folder, tmp_path / "out", model="unet-gn", training="default", iterations=1,
-        seeds=(1,), weights=None,
-    )  # fmt: skip
-    (run,) = run_benchmark(asked, Silence()).runs
+    images = protocol_images(protocol, tmp_path / "STARE")
+    stare = replace(asked, protocol=protocol, output=tmp_path / "out")
+    run = trained_run(stare, images, 1, Silence(), goes_on=True)
+    together = one_seed.runs[0]
+    for path in ("pixels", "foreground.f1", "break_even.value", "class_mean.iou"):
+        assert run.scores.pooled[path] == together.scores.pooled[path]
+    assert run.scores.intervals == together.scores.intervals
+    assert run.second.pooled["foreground.f1"] == together.second.pooled["foreground.f1"]
     assert set(run.weights) == {f"seed-1/{name}/vessels.safetensors" for name in names}
-    for name in names:
-        card = load(str(tmp_path / "out" / "seed-1" / name / "vessels.safetensors")).card
-        assert sorted((*card.training["images"], *card.training["held_out"])) == [
-            other for other in names if other != name
-        ]
-    report = json.loads((tmp_path / "out" / "seed-1" / "test" / "report.json").read_text())
-    assert [scene["name"] for scene in report["scenes"]] == list(names)
-    assert run.scores.pooled["pixels"] == sum(scene["pixels"] for scene in report["scenes"])
+
+
+def test_a_test_image_without_a_score_makes_no_result(one_seed, asked, tmp_path):
+    shutil.copytree(asked.output / "seed-1" / "test", tmp_path / "test")
+    more = replace(asked, output=tmp_path)
+    images = replace(protocol_images(SMALL, asked.data), test=("01_test", "02_test", "03_test"))
+    with pytest.raises(PipelineError, match=r"1 of 3 test images have no scores \(03_test\)"):
+        run_of(more, images, "seed 1", 1, {}, {}, tmp_path / "test")
