@@ -149,7 +149,7 @@ def second_scores(report: Report) -> TestScores | None:
 def _of(summary: Report | Summary) -> TestScores:
     ends = (summary.intervals or {}).items()
     return TestScores(
-        by_path(summary.pooled),
+        _defined(by_path(summary.pooled)),
         _defined(summary.mean or {}),
         {path: (each[0], each[1]) for path, each in ends if each is not None},
     )
