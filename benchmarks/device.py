@@ -27,7 +27,7 @@ import rasterio
 import torch
 from torch import Tensor
 
-from benchmarks.inference import write_scene
+from benchmarks.drawn import write_scene
 from pipelines.config.inference import PredictionSettings
 from pipelines.inference.predictor import predictor_for
 from pipelines.inference.scene import predict_scene

@@ -31,8 +31,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from benchmarks.drawn import write_scene
 from pipelines.config.inference import PredictionSettings
-from pipelines.datasets.synthetic import draw_road_scene
 from pipelines.inference.predictor import predictor_for
 from pipelines.inference.scene import predict_scene
 from pipelines.inference.workers import ThisProcess
@@ -46,8 +46,6 @@ from tiling.readers.raster import RasterScene
 
 TILE, OVERLAP, BATCH = 512, 128, 4
 MANY_TURNS_UP_TO = 5000
-DRAWN = 3000
-"""Side in pixels of the drawn scene; larger scenes repeat it."""
 
 
 class Free:
@@ -69,23 +67,6 @@ class Free:
     ) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
         """See `tiling.stitch.TilePredictor`."""
         return self(pixels, valid), np.zeros(len(pixels), bool)
-
-
-def write_scene(path: Path, size: int) -> None:
-    """Writes a JPEG-compressed GeoTIFF of `size` x `size` px, as aerial surveys deliver them."""
-    pixels, _, _ = draw_road_scene(min(size, DRAWN), min(size, DRAWN), seed=3)
-    profile = {
-        "driver": "GTiff", "dtype": "uint8", "count": 3, "height": size, "width": size,
-        "tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "jpeg",
-        "photometric": "ycbcr", "jpeg_quality": 90, "num_threads": "ALL_CPUS",
-        "crs": "EPSG:26986", "transform": rasterio.transform.from_origin(0, size, 1, 1),
-    }  # fmt: skip
-    with rasterio.open(path, "w", **profile) as raster:
-        for row in range(0, size, DRAWN):
-            for column in range(0, size, DRAWN):
-                height, width = min(DRAWN, size - row), min(DRAWN, size - column)
-                window = rasterio.windows.Window(column, row, width, height)
-                raster.write(pixels[:, :height, :width], window=window)
 
 
 def measure(what: str, path: Path) -> dict[str, float]:

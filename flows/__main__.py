@@ -79,6 +79,13 @@ def _label_queue(called: str, words: Sequence[str]) -> None:
     run_tool(label_queue, called, words)
 
 
+def _benchmark(called: str, words: Sequence[str]) -> None:
+    from flows.cli.benchmark import benchmark
+    from flows.operations.tool import run_tool
+
+    run_tool(benchmark, called, words)
+
+
 def _dicom_names(called: str, words: Sequence[str]) -> None:
     from flows.operations.dicom_names import dicom_names
     from flows.operations.tool import run_tool
@@ -125,6 +132,7 @@ def _demo(called: str, words: Sequence[str]) -> None:
 
 
 def _install_completion(_: str, words: Sequence[str]) -> None:
+    from flows.cli.benchmark import benchmark
     from flows.cli.catalogue import catalogue
     from flows.cli.completion import files, install_completion
     from flows.cli.upload import upload
@@ -147,6 +155,7 @@ def _install_completion(_: str, words: Sequence[str]) -> None:
         "slurm-workers": slurm_workers,
         "fit-steps": fit_steps,
         "label-queue": label_queue,
+        "benchmark": benchmark,
         "catalogue": catalogue,
         "upload": upload,
         "dicom-names": dicom_names,
@@ -169,6 +178,7 @@ TOOLS = {
     "fit-steps": Tool("Find when a tile needs no other step, for --steps auto.", _fit_steps),
     "label-queue": Tool("Write the least certain tiles of a run into a folder to label.",
                         _label_queue),
+    "benchmark": Tool("Train and score by a published protocol; leave one table.", _benchmark),
     "dicom-names": Tool("Print which DICOM file has which name in results.", _dicom_names),
     "networks": Tool("List the networks with their size, cost and speed here.", _networks),
     "export": Tool("Write weights for other programs: as ONNX, .pt2, MONAI bundle.", _export),

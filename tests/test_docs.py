@@ -39,6 +39,7 @@ def test_commands_and_deployments_that_are_named_exist(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_options_that_are_named_exist(page):
+    from flows.cli.benchmark import benchmark
     from flows.cli.catalogue import catalogue
     from flows.cli.signature import option_of
     from flows.operations.deploy import deploy
@@ -57,7 +58,8 @@ def test_options_that_are_named_exist(page):
     }
     fields |= {name.removeprefix("--") for name in TOOLS}
     tools = (
-        catalogue, serve, status, watch, deploy, notify, slurm_workers, fit_steps, label_queue,
+        benchmark, catalogue, serve, status, watch, deploy, notify, slurm_workers, fit_steps,
+        label_queue,
     )  # fmt: skip
     fields |= {name.replace("_", "-") for tool in tools for name in tool.__annotations__}
     fields |= {"help"}
@@ -69,7 +71,7 @@ def test_options_that_are_named_exist(page):
         "unset-nodata", "not-masked", "dtype", "type", "pool", "prompt", "all", "beside", "weight",
         "bundle_root", "config_file", "dataset_dir", "output_dir", "cpus-per-task", "mem", "gres",
         "name", "memory-limit", "file", "tag", "detach", "host", "nworkers", "edges", "pairs",
-        "models", "picture", "changes", "mosaic", "runs", "angles", "photographs",
+        "models", "picture", "check", "changes", "mosaic", "runs", "angles", "photographs",
     }  # fmt: skip
     for option in re.findall(r"(?<![\w-])--([a-z][a-z0-9_-]+)", page.read_text()):
         assert option.removeprefix("no-") in fields | others, option

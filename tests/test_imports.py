@@ -23,6 +23,7 @@ FLOORS = (
     {"pipelines.dicom", "pipelines.lines"},
     {"pipelines.inference"},
     {"pipelines.export", "pipelines.training"},
+    {"pipelines.protocols"},
     {"flows"},
 )
 """The packages, lowest first: each imports from the floors below its own and from itself."""

@@ -157,7 +157,7 @@ class PartStore:
         top, left, bottom, right = self._extents
         meets = (top < window.bottom) & (left < window.right)
         meets &= (window.row < bottom) & (window.column < right)
-        return (self.parts[place] for place in np.flatnonzero(meets))
+        return (self.parts[place] for place in np.flatnonzero(meets).tolist())
 
     @cached_property
     def _extents(self) -> NDArray[np.int64]:

@@ -1,6 +1,8 @@
 """Runs a flow in this process, without Prefect."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 
@@ -10,6 +12,7 @@ from flows.cli.progress import BarProgress, LogProgress, ManyProgress
 from flows.errors import FlowsError, checked
 from flows.table import Config, FlowEntry
 from pipelines.errors import PipelineError
+from pipelines.results.progress import Progress
 from pipelines.results.result import Result
 from rurnet.errors import RurnetError
 from tiling.errors import TilingError
@@ -30,10 +33,22 @@ def run_directly(flow: FlowEntry[Config], values: Config, errors: Console) -> Re
     Raises:
         ScenesFailedError: A scene failed.
     """
+    with shown_progress(errors) as progress:
+        return checked(flow.run(values, progress))
+
+
+@contextmanager
+def shown_progress(errors: Console) -> Iterator[Progress]:
+    """Shows the progress of work in this process.
+
+    Args:
+        errors: Where, see `run_directly`.
+    """
     let_readers_be_quiet()
     if errors.is_terminal and not json_is_asked():
         with BarProgress(errors) as bar:
-            return checked(flow.run(values, bar))
+            yield bar
+        return
     logger = logging.getLogger("rurnet")
     logger.setLevel(logging.INFO)
     if not logger.handlers:
@@ -41,6 +56,4 @@ def run_directly(flow: FlowEntry[Config], values: Config, errors: Console) -> Re
         lines.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
         logger.addHandler(lines)
     with LogProgress(lambda: logger) as log:
-        if json_is_asked():
-            return checked(flow.run(values, ManyProgress([log, JsonProgress(errors.file)])))
-        return checked(flow.run(values, log))
+        yield ManyProgress([log, JsonProgress(errors.file)]) if json_is_asked() else log

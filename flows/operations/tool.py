@@ -7,8 +7,7 @@ from typing import NoReturn
 from cyclopts import App
 from rich.console import Console
 
-from flows.errors import FlowsError
-from pipelines.errors import PipelineError
+from flows.cli.direct import OWN_ERRORS
 
 
 def run_tool(function: Callable[..., None], called: str, words: Sequence[str]) -> NoReturn:
@@ -28,7 +27,7 @@ def run_tool(function: Callable[..., None], called: str, words: Sequence[str]) -
     app.default(function)
     try:
         app(words)
-    except (FlowsError, PipelineError) as error:
+    except OWN_ERRORS as error:
         Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:

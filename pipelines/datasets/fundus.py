@@ -1,7 +1,7 @@
 """Folders of fundus photographs: DRIVE, CHASE_DB1, HRF, STARE, FIVES, DR HAGIS."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -126,7 +126,26 @@ def vessel_data(config: TrainDrive) -> TrainingData:
         SceneError: An image or a label cannot be read.
     """
     folders = [fundus_samples(folder, "train") for folder in config.data]
-    tests = fundus_samples(config.data[0], "test")
+    return fundus_data(config, folders, fundus_samples(config.data[0], "test"))
+
+
+def fundus_data(
+    config: TrainDrive,
+    folders: Sequence[Sequence[FundusSample]],
+    tests: Sequence[FundusSample],
+) -> TrainingData:
+    """Fundus images that somebody has divided.
+
+    Args:
+        config: How they are trained on.
+        folders: Samples to train on, for each folder of `config.data`.
+        tests: Samples that are scored once, at the end.
+
+    Raises:
+        DataError: An image has no label.
+        LabelError: A label has another size, or a third value.
+        SceneError: An image or a label cannot be read.
+    """
     for samples in (*folders, tests if any(test.label for test in tests) else []):
         _check_labelled(samples)
     wanted = FIELD_DIAMETERS if config.how.rescaled else None

@@ -134,6 +134,23 @@ def road_data(config: TrainRoads) -> TrainingData:
     )  # fmt: skip
 
 
+def official_road_data(config: TrainRoads) -> TrainingData:
+    """Massachusetts Roads as its author divided it: its 14 `valid` scenes choose the weights.
+
+    Raises:
+        DataError: See `road_data`.
+        LabelError: See `road_data`.
+        SceneError: See `road_data`.
+    """
+    reading = replace(_READING, labelling=labelling_of(2, (), config), any_scale=True)
+    items = [pair.scene_input(reading) for pair in road_pairs(config.data[0], "valid")]
+    for item in items:
+        _checked_pixel_size(item)
+    zoom = config.how.zoom
+    valid = [_example(item, _scales(None, None, zoom)) for item in items]
+    return replace(road_data(config), valid=valid)
+
+
 def _told(config: TrainRoads) -> list[float | None]:
     """The pixel size of each folder that the configuration tells; None for the coordinates'."""
     sizes: list[float | None] = [None] * len(config.data)

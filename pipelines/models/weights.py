@@ -82,6 +82,16 @@ class WeightsCard:
         weight = self.training.get("foreground_weight")
         return float(weight) if isinstance(weight, int | float) else 1.0
 
+    @property
+    def trained_on(self) -> set[str]:
+        """Names of the images that the network was trained on, at any time."""
+        seen: set[str] = set()
+        training: Mapping[str, Any] | None = self.training
+        while training:
+            seen.update(training.get("images", ()))
+            training = training.get("earlier")
+        return seen
+
 
 class NetworkFacts(Protocol):
     """What is told of a network without running it; see `rurnet.network.SegmentationNetwork`."""

@@ -78,25 +78,30 @@ _NOT_NOTED = {
 
 
 def train_roads(config: TrainRoads, progress: Progress) -> Result:
-    """Trains on Massachusetts Roads; see `pipelines.datasets.massachusetts` and `_run`."""
+    """Trains on Massachusetts Roads; see `pipelines.datasets.massachusetts` and `run_training`."""
     check_mlflow(config.mlflow)
-    return _run(config, road_data(config), progress)
+    return run_training(config, road_data(config), progress)
 
 
 def train_vessels(config: TrainDrive, progress: Progress) -> Result:
-    """Trains on fundus folders; see `pipelines.datasets.fundus` and `_run`."""
+    """Trains on fundus folders; see `pipelines.datasets.fundus` and `run_training`."""
     check_mlflow(config.mlflow)
-    return _run(config, vessel_data(config), progress)
+    return run_training(config, vessel_data(config), progress)
 
 
 def train_folder(config: TrainFolder, progress: Progress) -> Result:
-    """Trains on a user's own images; see `pipelines.datasets.folder` and `_run`."""
+    """Trains on a user's own images; see `pipelines.datasets.folder` and `run_training`."""
     check_mlflow(config.mlflow)
-    return _run(config, folder_data(config), progress)
+    return run_training(config, folder_data(config), progress)
 
 
-def _run(config: Training, data: TrainingData, progress: Progress) -> Result:
+def run_training(config: Training, data: TrainingData, progress: Progress) -> Result:
     """Trains once or fold by fold, then predicts the held-out and the test images.
+
+    Args:
+        config: How it trains.
+        data: On what.
+        progress: Is told how far it is.
 
     Returns:
         The weights, and the report on the test images or, without these, on the held-out images.
@@ -145,7 +150,7 @@ def _trained_and_reported(
     progress: Progress,
     start: float,
 ) -> Result:
-    """Does the work of `_run` after its checks; `start` is the start time in seconds."""
+    """Does the work of `run_training` after its checks; `start` is the start time in seconds."""
     with written(config.output):
         drawn = data.draw()
         made = [

@@ -3,10 +3,10 @@
 import logging
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -48,7 +48,9 @@ def splits_of(config: Training, data: TrainingData) -> list[Split]:
         DataError: There are too few images to hold some out.
         WeightsError: The weights to start from do not exist.
     """
-    seen = _trained_on(config)
+    seen: set[str] = set()
+    if config.start_from is not None:
+        seen = card_of(str(config.start_from)).trained_on
     if not isinstance(config, TrainRoads):  # Scenes of the ground are of nobody.
         every = [one for folder in data.folders for one in folder]
         _LOG.info(
@@ -63,18 +65,6 @@ def splits_of(config: Training, data: TrainingData) -> list[Split]:
                 config.start_from, len(again), len(split.held_out), ", ".join(again),
             )  # fmt: skip
     return splits
-
-
-def _trained_on(config: Training) -> set[str]:
-    """Names of the images that the weights to start from were trained on, at any time."""
-    seen: set[str] = set()
-    training: Mapping[str, Any] | None = None
-    if config.start_from is not None:
-        training = card_of(str(config.start_from)).training
-    while training:
-        seen.update(training.get("images", ()))
-        training = training.get("earlier")
-    return seen
 
 
 def _once(config: Training, data: TrainingData, seen: AbstractSet[str]) -> Split:

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from rurnet import NETWORKS, SegmentationNetwork
-from rurnet.__main__ import cost
+from rurnet.cost import cost
 
 ROOT = Path(__file__).parents[2]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rurnet.__main__ import cost
+from rurnet.cost import cost
 from rurnet.encoders.pretrained import load_encoder
 from rurnet.network import State, parameter_count
 from rurnet.networks.canvas import Canvas
