@@ -72,11 +72,12 @@ def chosen_bands(
     if len(colours) > wanted:
         choice, remark = colours[:wanted], ""
     else:
-        choice, remark = [*colours, *[colours[-1]] * wanted][:wanted], " (one may stand twice)"
+        choice, remark = [*colours, *[colours[-1]] * wanted][:wanted], "; one may stand twice"
     numbers = ",".join(map(str, choice))
     raise SceneError(
         f"{name}: {has}, but the network wants {wanted}; "
-        f"choose them, e.g. --bands {numbers}{remark}, or before training " + keeping(name, numbers)
+        f"choose them, e.g. --bands {numbers} (for all scenes of a run{remark}), or before "
+        "training " + keeping(name, numbers)
     )
 
 

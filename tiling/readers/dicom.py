@@ -55,7 +55,7 @@ class DicomScene(BaseFileScene):
             repeated = ",".join("1" * bands)
             raise SceneError(
                 f"{self.name}: grey, but the network wants {bands} bands; to give it grey for "
-                f"each colour: --bands {repeated}"
+                f"each colour, in a run of grey ones: --bands {repeated}"
             )
         self._bands = chosen_bands(self.name, bands, range(1, header.bands + 1), header.bands)
         self.bands = len(self._bands)
