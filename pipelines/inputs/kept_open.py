@@ -1,4 +1,4 @@
-"""Keeps a scene open between one use and the next: a worker computes many parts of one scene."""
+"""Keeps scenes open between one use and the next: a worker computes many parts of one scene."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,28 +13,31 @@ class _Kept:
     """A scene that is open.
 
     Attributes:
-        use: The use that it was opened for.
         files: Closes the scene.
         opened: The scene.
         users: Number of threads that use it now.
     """
 
-    use: str
     files: ExitStack
     opened: OpenedScene
     users: int = 0
 
 
 class KeptOpen:
-    """Keeps the scene open that was opened last, until another is opened or `close` is called.
+    """Keeps the scenes open that were used last, until others are used or `close` is called.
 
-    Several threads may use it, even for different scenes: one that was replaced is closed when
-    the last thread is done with it.
+    Several threads may use it, even for different scenes: one that was let go is closed when the
+    last thread is done with it.
+
+    Args:
+        keeps: How many scenes. Where one follows the other, a part of the first may come after the
+            first part of the second: with two neither is opened again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keeps: int) -> None:
+        self._keeps = keeps
         self._lock = Lock()
-        self._last: _Kept | None = None
+        self._kept: dict[str, _Kept] = {}  # By use, the one that was used last at the end.
 
     @contextmanager
     def opened(self, item: SceneInput, use: str) -> Iterator[OpenedScene]:
@@ -50,26 +53,29 @@ class KeptOpen:
         """
         with self._lock:
             # Under the lock: threads that want the same scene wait until it is open.
-            if self._last is None or self._last.use != use:
-                self._let_go()
+            kept = self._kept.pop(use, None)
+            if kept is None:
+                self._let_go(self._keeps - 1)
                 files = ExitStack()
-                self._last = _Kept(use, files, files.enter_context(item.open()))
-            kept = self._last
+                kept = _Kept(files, files.enter_context(item.open()))
+            self._kept[use] = kept
             kept.users += 1
         try:
             yield kept.opened
         finally:
             with self._lock:
                 kept.users -= 1
-                if not kept.users and kept is not self._last:
+                if not kept.users and kept is not self._kept.get(use):
                     kept.files.close()
 
     def close(self) -> None:
-        """Closes the scene, or lets its last user do so."""
+        """Closes all scenes, or lets their last users do so."""
         with self._lock:
-            self._let_go()
+            self._let_go(0)
 
-    def _let_go(self) -> None:
-        last, self._last = self._last, None
-        if last is not None and not last.users:
-            last.files.close()
+    def _let_go(self, but: int) -> None:
+        """Lets all scenes go but some that were used last."""
+        for use in [*self._kept][: max(0, len(self._kept) - but)]:
+            gone = self._kept.pop(use)
+            if not gone.users:
+                gone.files.close()

@@ -14,8 +14,8 @@ from tiling.part import Part
 from tiling.stitch import TilePredictor, stitch
 from tiling.store import PartStore
 
-_SCENES = KeptOpen()
-"""The scene that is open in a process of workers, from one part to the next."""
+_SCENES = KeptOpen(2)
+"""The scenes that are open in a process of workers, from one part to the next."""
 
 
 def stitched(

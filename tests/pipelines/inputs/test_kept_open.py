@@ -31,7 +31,7 @@ def is_open(item):
 
 
 def test_the_same_use_finds_the_scene_open(items):
-    kept = KeptOpen()
+    kept = KeptOpen(1)
     with kept.opened(items[0], "one") as first:
         pass
     assert is_open(items[0])
@@ -44,7 +44,7 @@ def test_the_same_use_finds_the_scene_open(items):
 
 @pytest.mark.parametrize("other", [0, 1])
 def test_another_use_closes_it_and_opens_its_own(items, other):
-    kept = KeptOpen()
+    kept = KeptOpen(1)
     with kept.opened(items[0], "one") as first:
         pass
     with kept.opened(items[other], "two") as second:
@@ -54,8 +54,24 @@ def test_another_use_closes_it_and_opens_its_own(items, other):
     kept.close()
 
 
+def test_two_scenes_in_turn_are_opened_once_each(items):
+    kept = KeptOpen(2)
+    found = []
+    for number in (0, 1, 0, 1):
+        with kept.opened(items[number], f"use {number}") as opened:
+            found.append(opened)
+    assert found[0] is found[2]
+    assert found[1] is found[3]
+    with kept.opened(items[0], "a third use") as third:
+        assert third is not found[0]
+    with kept.opened(items[1], "use 1") as again:
+        assert again is found[1]
+    kept.close()
+    assert not any(map(is_open, items))
+
+
 def test_a_scene_that_is_in_use_is_closed_by_its_last_user(items):
-    kept = KeptOpen()
+    kept = KeptOpen(1)
     with kept.opened(items[0], "one") as first:
         with kept.opened(items[1], "two"):
             assert (first.scene.read(WHOLE)[0] == 10).all()
@@ -66,7 +82,7 @@ def test_a_scene_that_is_in_use_is_closed_by_its_last_user(items):
 
 
 def test_threads_that_want_it_at_once_share_one(items):
-    kept, together = KeptOpen(), Barrier(4)
+    kept, together = KeptOpen(1), Barrier(4)
 
     def scene(_):
         together.wait()
@@ -83,7 +99,7 @@ def test_threads_that_want_it_at_once_share_one(items):
 
 
 def test_a_scene_that_cannot_be_opened_leaves_nothing_behind(items):
-    kept = KeptOpen()
+    kept = KeptOpen(1)
     with kept.opened(items[0], "one"):
         pass
     source = Path(items[1].source)
