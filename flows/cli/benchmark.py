@@ -16,6 +16,9 @@ from pipelines.protocols.published import PROTOCOLS, ProtocolName
 if TYPE_CHECKING:
     from pipelines.protocols.trainings import Asked
 
+_WIDEST = 200
+"""Columns of the table that is printed, at most: several seeds are not cut."""
+
 
 def benchmark(
     protocol: Annotated[ProtocolName, Parameter(help="Which images train, and which test.")],
@@ -98,10 +101,14 @@ def _run(asked: "Asked") -> None:
     out.print(done.title, markup=False)
     for remark in done.remarks:
         out.print(remark, markup=False)
-    table = Table(*HEADINGS, box=None, pad_edge=False)
-    for row in rows(done):
-        table.add_row(*row)
-    out.print(table)
+    # Headings downwards: side by side they are wider than a terminal.
+    table = Table(box=None, pad_edge=False, show_header=False)
+    found = rows(done)
+    for _ in (HEADINGS, *found):
+        table.add_column(no_wrap=True)
+    for heading, *cells in zip(HEADINGS, *found, strict=True):
+        table.add_row(heading, *cells)
+    out.print(table, width=max(out.width, _WIDEST))
     out.print(f"data: {done.data.files} files, SHA-256 {done.data.sha256}", markup=False)
     out.print(f"table: {asked.output / TABLE}, {asked.output / RESULT}", markup=False)
 
