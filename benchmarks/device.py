@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.drawn import write_scene
+from benchmarks.iterations import iteration
 from pipelines.config.inference import PredictionSettings
 from pipelines.inference.predictor import predictor_for
 from pipelines.inference.scene import predict_scene
@@ -35,7 +36,7 @@ from pipelines.inference.workers import ThisProcess
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.models.weights import load
 from pipelines.runtime.device import choose_device, device_kind, training_layout
-from rurnet.loss import multi_step_loss
+from rurnet.registry import create
 from tiling.blend import ONE
 from tiling.readers.raster import RasterScene
 from tiling.window import Window
@@ -61,10 +62,9 @@ def rate(work: Callable[[], object], device: torch.device, seconds: float) -> fl
     """How often something is done in a second, measured over some seconds after a first time."""
     work()
     begun, count = synchronised(device), 0
-    while (now := synchronised(device)) - begun < seconds or not count:
+    while not count or synchronised(device) - begun < seconds:
         work()
         count += 1
-    del now
     return count / (synchronised(device) - begun)
 
 
@@ -158,31 +158,20 @@ def _fitting(device: torch.device) -> tuple[int, ...]:
 
 def training(device: torch.device, seconds: float, model: str) -> Iterator[Row]:
     """Iterations a second, in 32 bits and, on a GPU that has it, in bf16."""
-    from rurnet.registry import create
+    card, layout = load(model).card, training_layout(device)
+    network = create(card.network, **card.arguments)
+    batch = {
+        "image": torch.randn(2, network.in_channels, 256, 256, device=device),
+        "label": torch.randint(0, network.classes, (2, 1, 256, 256), device=device),
+    }
 
-    card = load(model).card
-    layout = training_layout(device)
-    network = create(card.network, **card.arguments).to(device)
-    if layout == torch.channels_last:
-        network = network.channels_last()
-    optimizer = torch.optim.AdamW(network.parameters())
-    image = torch.randn(2, network.in_channels, 256, 256, device=device)
-    image = image.contiguous(memory_format=layout)
-    label = torch.randint(0, network.classes, (2, 256, 256), device=device)
+    def iterations(mixed: bool) -> str:
+        run = iteration(network, device, layout, mixed=mixed)
+        return f"{rate(lambda: run(batch), device, seconds):.2f} iterations a second"
 
-    def iterations(mixed: bool) -> float:
-        def work() -> None:
-            optimizer.zero_grad()
-            with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
-                loss = multi_step_loss(network(image), label)
-            torch.autograd.backward(loss)
-            optimizer.step()
-
-        return rate(work, device, seconds)
-
-    yield "training, 32 bits", f"{iterations(False):.2f} iterations a second"
+    yield "training, 32 bits", iterations(False)
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
-        yield "training, bf16", f"{iterations(True):.2f} iterations a second"
+        yield "training, bf16", iterations(True)
 
 
 def rows(

@@ -21,8 +21,8 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
 
+from benchmarks.iterations import Batch, iteration
 from pipelines.config.training import TrainRoads
 from pipelines.datasets.massachusetts import road_pairs
 from pipelines.datasets.synthetic import write_roads_folder
@@ -32,34 +32,7 @@ from pipelines.sampling.statistics import contents_of
 from pipelines.training.fit import precision_of
 from pipelines.training.loaders import crop_loader
 from pipelines.training.objective import objective_of
-from rurnet.loss import multi_step_loss
-from rurnet.network import SegmentationNetwork
 from rurnet.registry import create
-
-Batch = dict[str, Tensor]
-
-
-def iteration(
-    network: SegmentationNetwork, device: torch.device, layout: torch.memory_format
-) -> Callable[[Batch], None]:
-    """Returns a function that runs one training iteration on a batch, laid out in memory so."""
-    if layout == torch.channels_last:
-        network = network.channels_last()
-    optimizer = torch.optim.AdamW(network.parameters())
-    mixed = precision_of("auto") == "bf16-mixed"
-
-    def run(batch: Batch) -> None:
-        moved = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
-        image = moved["image"].contiguous(memory_format=layout)
-        optimizer.zero_grad()
-        with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
-            loss = multi_step_loss(network(image), moved["label"][:, 0])
-        torch.autograd.backward(loss)
-        optimizer.step()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-
-    return run
 
 
 def per_second(batches: Iterator[Batch], use: Callable[[Batch], None], count: int) -> float:
@@ -89,10 +62,10 @@ def main() -> None:
         settings = TrainRoads(model=given.model, workers=given.workers)
         contents = [contents_of(source, 2) for source in sources]
         objective = objective_of(settings, "roads", 2, contents)
-        usual = training_layout(device)
+        usual, mixed = training_layout(device), precision_of("auto") == "bf16-mixed"
         (other,) = {torch.channels_last, torch.contiguous_format} - {usual}
         use, use_other = (
-            iteration(create(given.model, **objective.arguments).to(device), device, layout)
+            iteration(create(given.model, **objective.arguments), device, layout, mixed=mixed)
             for layout in (usual, other)
         )
         loader = crop_loader(settings, objective, sources, [1.0] * len(sources), lambda: 0)

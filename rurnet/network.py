@@ -100,9 +100,13 @@ class SegmentationNetwork(nn.Module):
 
     def channels_last(self) -> Self:
         """Returns the network in the memory layout in which CPUs and GPUs convolve it fastest."""
+        return self.laid_out(torch.channels_last)
+
+    def laid_out(self, layout: torch.memory_format) -> Self:
+        """Returns the network in a memory layout: channels first or last."""
         # The type annotations of `to` lack the memory format.
         convert: Callable[..., Self] = self.to
-        return convert(memory_format=torch.channels_last)
+        return convert(memory_format=layout)
 
     def forward(self, image: Tensor, steps: int | None = None) -> list[Tensor]:
         """Returns the logits [B, classes, H, W] of all steps, first to last.

@@ -14,7 +14,6 @@ from PIL import Image
 from rasterio.crs import CRS
 from rasterio.features import shapes
 from rasterio.transform import Affine
-from rasterio.windows import Window as RasterWindow
 from rasterio.windows import transform as transform_of
 
 from pipelines.errors import DataError
@@ -145,7 +144,7 @@ def _write_tiles(
             rasterio.open(run / scene.name / "mask.tif") as mask,
         ):
             for tile in tiles:
-                found = mask.read(1, window=_as_rasterio(tile.window))
+                found = mask.read(1, window=tile.window.as_rasterio())
                 _write_image(output / IMAGES, image, tile)
                 _write_drafts(output / DRAFTS, image, tile, found, _classes(report))
     except TilingError as error:
@@ -159,12 +158,8 @@ def _classes(report: Report) -> int:
     return 2 if report.model is None else len(report.model.classes)
 
 
-def _as_rasterio(window: Window) -> RasterWindow:
-    return RasterWindow(window.column, window.row, window.width, window.height)
-
-
 def _place(image: FileScene, window: Window) -> tuple[CRS | None, Affine]:
-    return image.crs, transform_of(_as_rasterio(window), image.transform)
+    return image.crs, transform_of(window.as_rasterio(), image.transform)
 
 
 def _write_image(folder: Path, image: FileScene, tile: QueuedTile) -> None:

@@ -48,9 +48,7 @@ class SegmentationModule(lightning.LightningModule):
         self.how = settings.how
         self.objective = objective
         self.layout = training_layout(choose_device("auto"))
-        network = create(settings.model, **objective.arguments)
-        last = self.layout == torch.channels_last
-        self.network = network.channels_last() if last else network
+        self.network = create(settings.model, **objective.arguments).laid_out(self.layout)
         if objective.start is not None:
             self.network.load_state_dict(objective.start)
         self.counts = Histogram().counts
