@@ -1,9 +1,11 @@
 """The loss of Wang et al., ICCV 2019: cross entropy at every step, with more weight on later steps.
 
-Soft Dice and soft clDice can be added to it. Class weights make rare classes count more.
+Soft Dice and soft clDice can be added to it. Class weights make rare classes count more. Other
+networks, or the last step, can teach besides the labels.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -21,6 +23,30 @@ _CLDICE_SMOOTHING = 1.0
 """In pixels of skeleton, as in the authors' code."""
 
 
+@dataclass(frozen=True, eq=False)
+class SoftTargets:
+    """Probabilities that teach besides the labels (Hinton et al., 2015, without temperature).
+
+    They have no class weights: a teacher has learned its probabilities with its own.
+
+    Attributes:
+        valid: [B, H, W], True or 1 where there is a pixel, be it labelled or not: these are taught.
+        teacher: [B, classes, H, W], probabilities that teach all steps; None for none.
+        teacher_weight: Their weight w, 0 to 1: a step's cross entropy is (1 - w) times that with
+            the labels plus w times that with the teacher.
+        own_weight: Weight of the last step's probabilities, 0 to 1, in the cross entropy of each
+            earlier step; all else there has 1 minus this weight. The last step learns nothing from
+            it.
+        denominator: For a part of a batch, the sum of `valid` in the whole batch.
+    """
+
+    valid: Tensor
+    teacher: Tensor | None = None
+    teacher_weight: float = 0.0
+    own_weight: float = 0.0
+    denominator: Tensor | None = None
+
+
 def multi_step_loss(
     logits: Sequence[Tensor],
     labels: Tensor,
@@ -30,6 +56,7 @@ def multi_step_loss(
     dice: float = 0.0,
     cldice: float = 0.0,
     denominator: Tensor | None = None,
+    soft: SoftTargets | None = None,
 ) -> Tensor:
     """Sum over steps of alpha^(N-t) times a step's loss (equations 7 and 8).
 
@@ -45,9 +72,10 @@ def multi_step_loss(
         cldice: Weight of `soft_cldice_loss`; with 0 it is not computed.
         denominator: For a part of a batch, `label_weight` of the whole batch. The sum of the cross
             entropy is divided by it, so that the losses of the parts add up to that of the batch.
+        soft: Probabilities that are part of the cross entropy; None for labels alone.
 
     Returns:
-        A scalar. If every pixel is ignored, it is zero with a gradient of zero.
+        A scalar. If every pixel is ignored, and none is taught, it is zero with a gradient of zero.
 
     Raises:
         NetworkError: The number of class weights is not the number of classes.
@@ -73,12 +101,29 @@ def multi_step_loss(
         per_pixel = functional.cross_entropy(
             step, labels.long(), ignore_index=IGNORE_INDEX, reduction="none"
         )
-        total = total + factor * (per_pixel * weights).sum() / denominator
+        entropy = (per_pixel * weights).sum() / denominator
+        if soft is not None:
+            entropy = _taught(entropy, step, soft, None if step is logits[-1] else logits[-1])
+        total = total + factor * entropy
         if dice:
             total = total + factor * dice * soft_dice_loss(step, labels)
         if cldice:
             total = total + factor * cldice * soft_cldice_loss(step, labels)
     return total
+
+
+def _taught(entropy: Tensor, step: Tensor, soft: SoftTargets, last: Tensor | None) -> Tensor:
+    """The cross entropy of a step with labels and probabilities; `last` are the last's logits."""
+    dtype = torch.promote_types(step.dtype, torch.float32)
+    valid = soft.valid.to(dtype)
+    pixels = valid.sum() if soft.denominator is None else soft.denominator
+    own = None if last is None else last.detach().softmax(dim=1, dtype=dtype)
+    for targets, weight in ((soft.teacher, soft.teacher_weight), (own, soft.own_weight)):
+        if targets is not None and weight:
+            per_pixel = -(targets * step.log_softmax(dim=1, dtype=dtype)).sum(dim=1)
+            mean = (per_pixel * valid).sum() / (pixels + (pixels == 0))
+            entropy = (1 - weight) * entropy + weight * mean
+    return entropy
 
 
 def label_weight(labels: Tensor, class_weights: Tensor | None = None) -> Tensor:

@@ -20,6 +20,7 @@ from tiling.scenes.names import without_secrets
 # The order matters: 1 on a command line is a number, not true.
 Argument = int | float | bool | str
 
+_TEACHER_WEIGHT = 0.5
 
 Precision = Literal["auto", "32-true", "bf16-mixed"]
 
@@ -112,6 +113,19 @@ class TrainingSettings(Configuration):
             "default random ones."
         ),
     ] = None
+    teacher: Annotated[
+        list[str],
+        Field(description="Weights that teach besides the labels, by name or file, for example "
+              "roads-dru4; the probabilities of several are averaged."),
+    ] = []  # fmt: skip
+    teacher_weight: Annotated[
+        float, Field(gt=0, le=1, description="Weight of the teachers in the loss, 0 to 1.")
+    ] = _TEACHER_WEIGHT
+    self_teaching: Annotated[
+        float,
+        Field(ge=0, le=1, description="Weight of the last step's probabilities, 0 to 1, in the "
+              "loss of the earlier steps (self-distillation)."),
+    ] = 0.0  # fmt: skip
     learning_rate: Annotated[
         float | None,
         Field(
@@ -223,6 +237,10 @@ class TrainingSettings(Configuration):
         for name in ("restyled", "zoom", "pixel_sizes", "shares"):
             if settings.get(name) is None:
                 settings.pop(name, None)
+        if not self.teacher:
+            del settings["teacher"], settings["teacher_weight"]
+        if not self.self_teaching:
+            del settings["self_teaching"]
         # They are written down, and a new signature makes no other weights.
         settings["encoder_weights"] = without_secrets(settings["encoder_weights"])
         return settings
@@ -256,6 +274,12 @@ class TrainingSettings(Configuration):
             raise ValueError("weights to start from include the encoder: leave encoder_weights out")
         if self.encoder_sha256 is not None and self.encoder_weights == "none":
             raise ValueError("encoder_sha256 without encoder_weights: give both or none")
+        return self
+
+    @model_validator(mode="after")
+    def _weight_of_teachers(self) -> Self:
+        if self.teacher_weight != _TEACHER_WEIGHT and not self.teacher:
+            raise ValueError("teacher_weight without teacher: give both or none")
         return self
 
     @model_validator(mode="after")

@@ -84,12 +84,15 @@ class WeightsCard:
 
     @property
     def trained_on(self) -> set[str]:
-        """Names of the images that the network was trained on, at any time."""
+        """Names of the images that the network, or one that taught it, was trained on, ever."""
         seen: set[str] = set()
-        training: Mapping[str, Any] | None = self.training
-        while training:
+        trainings: list[Mapping[str, Any]] = [self.training]
+        while trainings:
+            training = trainings.pop()
             seen.update(training.get("images", ()))
-            training = training.get("earlier")
+            trainings += [teacher.get("training", {}) for teacher in training.get("teacher", ())]
+            if training.get("earlier"):
+                trainings.append(training["earlier"])
         return seen
 
 

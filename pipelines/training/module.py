@@ -19,7 +19,8 @@ from pipelines.sampling.initial_masks import starting_mask
 from pipelines.scores.curve import HALF, mean_of_defined
 from pipelines.scores.histogram import Histogram, curve_of, foreground_at
 from pipelines.training.objective import Objective
-from rurnet.loss import label_weight, multi_step_loss
+from pipelines.training.teaching import Teachers
+from rurnet.loss import SoftTargets, label_weight, multi_step_loss
 from rurnet.registry import create
 
 _LARGEST_GRADIENT = 1.0
@@ -51,6 +52,7 @@ class SegmentationModule(lightning.LightningModule):
         self.network = create(settings.model, **objective.arguments).laid_out(self.layout)
         if objective.start is not None:
             self.network.load_state_dict(objective.start)
+        self.teachers = Teachers(objective, self.layout) if objective.teachers else None
         self.counts = Histogram().counts
         self.data_sets = data_sets
         weights = torch.tensor(objective.class_weights)
@@ -69,11 +71,12 @@ class SegmentationModule(lightning.LightningModule):
         # Over all processes, as their parts differ in labelled pixels. Gradients are averaged
         # over the processes, hence the mean of the weights and not their sum.
         denominator = self._over_processes(label_weight(labels, class_weights), "mean")
+        taught = self._over_processes(batch["valid"].sum(dtype=torch.float32), "mean")
         parts = min(self.settings.accumulate, len(labels))
         before, steps = self._steps()
         loss = labels.new_zeros((), dtype=torch.float32)
-        pieces = [batch[key].tensor_split(parts) for key in ("image", "label", "start")]
-        for image, label, start in zip(*pieces, strict=True):
+        pieces = [batch[key].tensor_split(parts) for key in ("image", "label", "valid", "start")]
+        for image, label, valid, start in zip(*pieces, strict=True):
             part = multi_step_loss(
                 self._logits(image, start, before, steps),
                 label[:, 0],
@@ -82,6 +85,7 @@ class SegmentationModule(lightning.LightningModule):
                 dice=self.settings.dice / parts,
                 cldice=self.settings.cldice / parts,
                 denominator=denominator,
+                soft=self._soft_targets(image, valid, taught),
             )
             self.manual_backward(part)
             loss += part.detach()
@@ -91,6 +95,18 @@ class SegmentationModule(lightning.LightningModule):
         optimizer.step()
         cast(LRScheduler, self.lr_schedulers()).step()
         self.log("train/loss", self._over_processes(loss, "mean"), prog_bar=True)
+
+    def _soft_targets(self, image: Tensor, valid: Tensor, all_taught: Tensor) -> SoftTargets | None:
+        """What teaches besides the labels; `all_taught` are the valid pixels of the batch."""
+        if self.teachers is None and not self.settings.self_teaching:
+            return None
+        return SoftTargets(
+            valid[:, 0],
+            None if self.teachers is None else self.teachers.probabilities(image, valid),
+            self.settings.teacher_weight,
+            self.settings.self_teaching,
+            all_taught,
+        )
 
     def _logits(self, image: Tensor, start: Tensor, before: int, steps: int) -> list[Tensor]:
         """Logits of `steps` steps with a loss, after `before` steps without one."""

@@ -34,6 +34,7 @@ class Objective:
         std: Standard deviation of each band.
         start: Tensors to start from; None for fresh ones.
         earlier: How the weights were trained that it starts from.
+        teachers: Weights that teach.
     """
 
     arguments: dict[str, Any]
@@ -43,6 +44,7 @@ class Objective:
     std: tuple[float, ...]
     start: dict[str, Tensor] | None = None
     earlier: dict[str, Any] = field(default_factory=dict)
+    teachers: tuple[Model, ...] = ()
 
 
 def objective_of(
@@ -60,8 +62,10 @@ def objective_of(
         images: Contents of the training images.
 
     Raises:
-        WeightsError: The weights to start from do not fit the network or the images.
-        PipelineError: Steps are given for a one-shot network.
+        WeightsError: The weights to start from, or a teacher's, do not fit the network or the
+            images.
+        PipelineError: Steps are given for a one-shot network, or self-teaching where only one step
+            is trained.
         NetworkError: There is no such network, or it does not take an argument or its value.
     """
     bands = len(images[0].sums)
@@ -92,8 +96,15 @@ def objective_of(
     else:
         weights = [1.0] + [foreground] * (classes - 1)
     alpha = network.alpha if settings.alpha is None else settings.alpha
+    if settings.self_teaching and (arguments.get("steps", 1) == 1 or not alpha):
+        raise PipelineError(
+            f"--self-teaching {settings.self_teaching}: only one step of {settings.model} is "
+            "trained here, and the last step teaches the earlier ones; leave it out, or train a "
+            "recurrent network with 2 or more --steps and an --alpha above 0"
+        )
     earlier = {} if model is None else model.card.training
-    return Objective(arguments, tuple(weights), alpha, mean, std, start, earlier)
+    teachers = tuple(_fitting(name, task, bands, classes, "--teacher") for name in settings.teacher)
+    return Objective(arguments, tuple(weights), alpha, mean, std, start, earlier, teachers)
 
 
 def _check_batch_norm(network: nn.Module, name: str) -> None:
@@ -113,17 +124,23 @@ def _check_batch_norm(network: nn.Module, name: str) -> None:
 
 def _earlier(settings: TrainingSettings, task: Task, bands: int, classes: int) -> Model:
     """The weights to start from."""
-    model = load(str(settings.start_from), task, option="--start-from")
-    known = len(model.card.mean), len(model.card.classes)
-    if known != (bands, classes):
-        raise WeightsError(
-            f"{settings.start_from}: weights of {known[0]} bands and {known[1]} classes, but the "
-            f"training images have {bands} and {classes}; leave --start-from out"
-        )
+    model = _fitting(str(settings.start_from), task, bands, classes, "--start-from")
     if model.card.network != settings.model:
         raise WeightsError(
             f"{settings.start_from}: weights of network {model.card.network}, not "
             f"{settings.model}; give --model {model.card.network}"
+        )
+    return model
+
+
+def _fitting(name: str, task: Task, bands: int, classes: int, option: str) -> Model:
+    """Weights of the training images' bands and classes."""
+    model = load(name, task, option=option)
+    known = len(model.card.mean), len(model.card.classes)
+    if known != (bands, classes):
+        raise WeightsError(
+            f"{name}: weights of {known[0]} bands and {known[1]} classes, but the "
+            f"training images have {bands} and {classes}; leave {option} out"
         )
     return model
 

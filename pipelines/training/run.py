@@ -260,6 +260,10 @@ def _trained(
             # Weights are passed on to others: no folders, no addresses with passwords.
             "encoder_weights": file_name(config.encoder_weights),
             "start_from": config.start_from and file_name(config.start_from),
+            "teacher": [
+                {"name": one.name, "digest": one.digest, "training": one.card.training}
+                for one in objective.teachers
+            ],
             "alpha": objective.alpha,
             **({"earlier": objective.earlier} if objective.earlier else {}),
         },

@@ -50,6 +50,8 @@ def _settings(split: Split, contents: Contained) -> dict[str, Any]:
     settings = split.config.compared()
     if (start := split.config.start_from) is not None:
         settings["start_from"] = {start: load(start).digest}
+    if split.config.teacher:
+        settings["teacher"] = {name: load(name).digest for name in split.config.teacher}
     # With lists in place of tuples, as they will be read back.
     how: dict[str, Any] = json.loads(json.dumps(asdict(split.config.how)))
     images = {
@@ -80,20 +82,24 @@ def _earlier_settings(folder: Path) -> dict[str, Any] | None:
 
 
 def agree_with_earlier(config: Training, splits: Sequence[Split], contents: Contained) -> None:
-    """Refuses to resume a training with other settings or images, or to overwrite its start.
+    """Refuses to resume a training with other settings or images, or to overwrite what it needs.
 
     Raises:
         PipelineError: An earlier training in the folder, or one of its folds, has other settings
-            or images; or the weights to start from are a file that this training writes.
+            or images; or the weights to start from, or a teacher's, are a file that this training
+            writes.
     """
     own = {split.config.output: split for split in splits}
     written = [config.output / f"{config.name}.safetensors", *config.output.glob("fold-*/*")]
-    start = config.start_from
-    if start is not None and Path(start).resolve() in [one.resolve() for one in written]:
-        raise PipelineError(
-            f"{start}: this training would overwrite the weights that it starts from; "
-            "choose another --output"
-        )
+    needed = [(name, "teach it") for name in config.teacher]
+    if config.start_from is not None:
+        needed.append((config.start_from, "it starts from"))
+    for name, why in needed:
+        if Path(name).resolve() in [one.resolve() for one in written]:
+            raise PipelineError(
+                f"{name}: this training would overwrite the weights that {why}; "
+                "choose another --output"
+            )
     for folder in (config.output, *sorted(config.output.glob("fold-*"))):
         earlier = _earlier_settings(folder)
         if not (folder / "checkpoints" / "last.ckpt").is_file():

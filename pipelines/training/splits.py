@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from itertools import product
 from typing import TypeVar
 
 import numpy as np
@@ -46,11 +47,11 @@ def splits_of(config: Training, data: TrainingData) -> list[Split]:
 
     Raises:
         DataError: There are too few images to hold some out.
-        WeightsError: The weights to start from do not exist.
+        WeightsError: The weights to start from, or a teacher's, do not exist.
     """
-    seen: set[str] = set()
-    if config.start_from is not None:
-        seen = card_of(str(config.start_from)).trained_on
+    start = [] if config.start_from is None else [config.start_from]
+    met = {name: card_of(name).trained_on for name in (*start, *config.teacher)}
+    seen = {image for images in met.values() for image in images}
     if not isinstance(config, TrainRoads):  # Scenes of the ground are of nobody.
         every = [one for folder in data.folders for one in folder]
         _LOG.info(
@@ -58,11 +59,11 @@ def splits_of(config: Training, data: TrainingData) -> list[Split]:
             len(every), len(_subjects(every)), config.group_by or "left and right in their names",
         )  # fmt: skip
     splits = _folds(config, data) if config.folds else [_once(config, data, seen)]
-    for split in splits:
-        if again := [name for one in split.held_out if (name := one.source.name) in seen]:
+    for split, (weights, images) in product(splits, met.items()):
+        if again := [name for one in split.held_out if (name := one.source.name) in images]:
             _LOG.warning(
                 "%s was trained on %d of %d held-out images (%s): their scores are flattered",
-                config.start_from, len(again), len(split.held_out), ", ".join(again),
+                weights, len(again), len(split.held_out), ", ".join(again),
             )  # fmt: skip
     return splits
 
