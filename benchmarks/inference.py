@@ -5,6 +5,7 @@ measurement runs in its own process, in turn, `--rounds` times up to 5,000 px an
 
 - *bare*: only the network, on as many tiles as the grid has; nothing is read, blended or written.
 - *ours*: reads a GeoTIFF and writes two checked COGs.
+- *openvino*: the same, computed by OpenVINO as `--backend openvino` does; only where it is installed.
 - *monai*: `sliding_window_inference` (gaussian) on an array in memory; writes nothing.
 - *free*: ours with a network that costs nothing, which gives the speed of the engine.
 
@@ -32,6 +33,7 @@ from rich.table import Table
 from torch import Tensor
 
 from benchmarks.drawn import write_scene
+from pipelines.backends.choice import openvino_here
 from pipelines.config.inference import PredictionSettings
 from pipelines.inference.predictor import predictor_for
 from pipelines.inference.scene import predict_scene
@@ -106,7 +108,8 @@ def measure(what: str, path: Path) -> dict[str, float]:
                     image, TILE, BATCH, bare, overlap=OVERLAP / TILE, mode="gaussian"
                 )
         else:
-            predictor = Free() if what == "free" else predictor_for([model], settings)
+            backend = openvino_here() if what == "openvino" else None
+            predictor = Free() if what == "free" else predictor_for([model], settings, backend)
             workers = ThisProcess(device_kind(settings.device), lambda backend: predictor)
             opened = OpenedScene(scene, scene)
             item = SceneInput(str(path), path.stem, lambda: nullcontext(opened))
@@ -133,11 +136,15 @@ def compare(sizes: list[int], rounds: int, free: list[int], monai_up_to: int) ->
         f"torch {torch.__version__}, tile {TILE}, overlap {OVERLAP}, batch {BATCH}; median (range)"
     )
     with tempfile.TemporaryDirectory() as folder:
-        table = Table("pixels", "", "Mpx/s", "of bare", "memory, MB", "rounds", box=None)
+        table = Table(
+            "pixels", "", "Mpx/s", "of bare", "processor s", "memory, MB", "rounds", box=None
+        )
         for size in sizes:
             path = Path(folder) / f"{size}.tif"
             write_scene(path, size)
-            whats = ["bare", "ours", *(["monai"] if size <= monai_up_to else [])]
+            whats = ["bare", "ours"]
+            whats += ["openvino"] if openvino_here() is not None else []
+            whats += ["monai"] if size <= monai_up_to else []
             found: dict[str, list[dict[str, float]]] = {what: [] for what in whats}
             turns = rounds if size <= MANY_TURNS_UP_TO else 1
             for _ in range(turns):
@@ -151,8 +158,8 @@ def compare(sizes: list[int], rounds: int, free: list[int], monai_up_to: int) ->
                 ]
                 memory = max(one["memory"] for one in found[what]) / 1e6
                 table.add_row(
-                    f"{size} x {size}", what, _spread(rates), _spread(ratios), f"{memory:.0f}",
-                    str(turns),
+                    f"{size} x {size}", what, _spread(rates), _spread(ratios),
+                    _spread([one["processor"] for one in found[what]]), f"{memory:.0f}", str(turns),
                 )  # fmt: skip
             path.unlink()
         out.print(table)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.backends.choice import Backend
+from pipelines.backends.rearranged import rearrange
 from pipelines.errors import PipelineError, shortened
 from pipelines.models.weights import Model
 from rurnet.network import SegmentationNetwork, State
@@ -26,7 +27,7 @@ from tiling.errors import SinkError
 
 _LOG = logging.getLogger("rurnet")
 
-_FORM = 1
+_FORM = 2
 """Raised when the same weights are compiled in another way than before."""
 
 _FIRST, _READY = threading.Lock(), threading.Event()
@@ -143,7 +144,7 @@ class OpenVinoNetwork(SegmentationNetwork):
         frontend = import_module("openvino.frontend").FrontEndManager()
         decoding = import_module("openvino.frontend.pytorch.ts_decoder")
         pytorch = frontend.load_by_framework("pytorch")
-        step = _Step(self.network)
+        step = _Step(self.network, paired=self._backend.precision == "bf16")
         image = torch.zeros(1, self.in_channels, *shape)
         state = self.network.initial_state(image)
         with warnings.catch_warnings():
@@ -245,47 +246,15 @@ def _plain(network: nn.Module) -> Any:
 
 
 class _Step(nn.Module):
-    """A step of a network, on tensors alone."""
+    """A step of a network, on tensors alone; for `paired` see `rearrange`."""
 
-    def __init__(self, network: SegmentationNetwork) -> None:
+    def __init__(self, network: SegmentationNetwork, *, paired: bool) -> None:
         super().__init__()
         self.network = _plain(network)
-        for name, module in list(self.network.named_modules()):
-            if isinstance(module, nn.GroupNorm):
-                self.network.set_submodule(name, _GroupNorm(module))
+        rearrange(self.network, paired=paired)
         self.eval()
 
     def forward(self, image: Tensor, mask: Tensor, *hidden: Tensor) -> tuple[Tensor, ...]:
         """Logits [B, classes, H, W] and the next hidden tensors."""
         logits, state = self.network.step(image, State(mask, hidden))
         return (logits, *state.hidden)
-
-
-class _GroupNorm(nn.Module):
-    """Group norm out of means over each channel.
-
-    OpenVINO computes torch's own in another memory layout than convolutions, and converts to and
-    fro: a quarter of its time.
-    """
-
-    def __init__(self, norm: nn.GroupNorm) -> None:
-        super().__init__()
-        each = norm.num_channels // norm.num_groups
-        mean = torch.kron(torch.eye(norm.num_groups), torch.full((each, each), 1 / each))
-        self.mean = nn.Buffer(mean[:, :, None, None])
-        self.weight = nn.Buffer(norm.weight.detach()[:, None, None].clone())
-        self.bias = nn.Buffer(norm.bias.detach()[:, None, None].clone())
-        self.eps = norm.eps
-
-    def forward(self, features: Tensor) -> Tensor:
-        """[B, C, H, W] to the same."""
-        mean = self._of_group(features)
-        variance = self._of_group((features - mean) ** 2)
-        # Not `weight / sqrt(...)`: OpenVINO 2026.4.1 takes a constant over a mean for its inverse
-        # (findings/openvino-constant-over-mean.sh).
-        scale = torch.rsqrt(variance + self.eps) * self.weight
-        return features * scale + (self.bias - mean * scale)
-
-    def _of_group(self, features: Tensor) -> Tensor:
-        """The mean over each channel's group [B, C, 1, 1]."""
-        return nn.functional.conv2d(features.mean((2, 3), keepdim=True), self.mean)

@@ -25,8 +25,9 @@ pytest.importorskip("openvino", reason="needs rurnet[openvino]")
 
 HERE = openvino_here()
 CPU = torch.device("cpu")
-NEAR = round(2e-3 * ONE)
-"""Torch's own group norm is that far from exact, in the layout in which it is fast."""
+NEAR = round({"f32": 2e-3, "bf16": 6e-2}[HERE.precision if HERE else "f32"] * ONE)
+"""Torch's own group norm is that far from exact, in the layout in which it is fast; bf16 has three
+digits, and random networks make much of them."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -83,7 +84,7 @@ def test_it_gives_torchs_probabilities_but_for_rounding(model, tiles, steps, opt
     ours = predicted(model, tiles, steps, backend=None, **options)
     assert theirs.shape == ours.shape
     assert difference(theirs, ours) <= NEAR
-    assert np.ptp(theirs.astype(int)) > 10 * NEAR
+    assert np.ptp(theirs.astype(int)) > 4 * NEAR
 
 
 @pytest.mark.parametrize("steps", [3, "auto"])
