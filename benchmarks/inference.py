@@ -5,7 +5,7 @@ measurement runs in its own process, in turn, `--rounds` times up to 5,000 px an
 
 - *bare*: only the network, on as many tiles as the grid has; nothing is read, blended or written.
 - *ours*: reads a GeoTIFF and writes two checked COGs.
-- *openvino*: the same, computed by OpenVINO as `--backend openvino` does; only where it is installed.
+- *openvino*: the same, computed as `--backend openvino` does, if it is installed.
 - *monai*: `sliding_window_inference` (gaussian) on an array in memory; writes nothing.
 - *free*: ours with a network that costs nothing, which gives the speed of the engine.
 

@@ -41,7 +41,7 @@ def _pair(network: SegmentationNetwork) -> None:
         return
     for name, level in levels:
         network.set_submodule(name, _Paired(level) if name == first else _Summed(level))
-    network.classify = _PairedClassifier(network.classify)
+    network.set_submodule("classify", _PairedClassifier(network.classify))
 
 
 class ChannelMeans(nn.Module):
@@ -86,6 +86,7 @@ class _Summed(Level):
         nn.Module.__init__(self)  # All of `Level`'s modules are taken over.
         self.encode, self.pool, self.upsample = level.encode, level.pool, level.upsample
         first, *rest = level.decode
+        assert isinstance(first, nn.Conv2d)
         skip = first.in_channels - level.upsample.out_channels
         self.of_skip = _convolution(first.weight[:, :skip])
         self.of_lower = _convolution(first.weight[:, skip:])
@@ -106,6 +107,7 @@ class _Paired(_Summed):
     def __init__(self, level: Level) -> None:
         super().__init__(level)
         first, *rest = level.encode
+        assert isinstance(first, nn.Conv2d)
         weight = first.weight.detach()
         # Both columns of a pair see four: theirs, and one on each side.
         both = torch.cat([nn.functional.pad(weight, (at, 1 - at)) for at in (0, 1)])
@@ -113,12 +115,15 @@ class _Paired(_Summed):
         self.encode = nn.Sequential(_convolution(both, stride=(1, 2)), *map(_of_pairs, rest))
         self.pool = nn.MaxPool2d((2, 1))
         up = level.upsample
-        weight = torch.cat(up.weight.detach().split(1, dim=3), dim=1)
+        weight = torch.cat([up.weight.detach()[..., at : at + 1] for at in range(2)], dim=1)
         self.upsample = nn.ConvTranspose2d(up.in_channels, 2 * up.out_channels, (2, 1), (2, 1))
         self.upsample.weight.data = weight
-        assert up.bias is not None and self.upsample.bias is not None
-        self.upsample.bias.data = up.bias.detach().repeat(2)
-        self.of_skip, self.of_lower = _of_pairs(self.of_skip), _of_pairs(self.of_lower)
+        assert up.bias is not None
+        self.upsample.bias = nn.Parameter(up.bias.detach().repeat(2))
+        self.of_skip, self.of_lower = (
+            _convolution_of_pairs(self.of_skip),
+            _convolution_of_pairs(self.of_lower),
+        )
         self.decode = nn.Sequential(*map(_of_pairs, self.decode))
 
     def down(self, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -133,32 +138,31 @@ class _PairedClassifier(nn.Module):
 
     def __init__(self, classify: nn.Conv2d) -> None:
         super().__init__()
-        # Channels of the two columns, class by class.
-        weight = torch.stack([nn.functional.pad(classify.weight.detach(), (0, 0, 0, 0, *at))
-                              for at in _sides(classify.in_channels)], dim=1).flatten(0, 1)  # fmt: skip
+        weight = classify.weight.detach()
+        none = torch.zeros_like(weight)
+        # Two rows for each class: of the even columns' channels, and of the odd's.
+        rows = [torch.cat(pair, dim=1) for pair in ((weight, none), (none, weight))]
+        weight = torch.stack(rows, dim=1).flatten(0, 1)
         assert classify.bias is not None
         self.of_pairs = _convolution(weight, bias=classify.bias.detach().repeat_interleave(2))
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, 2 C, H, W / 2] to [B, K, H, W]."""
-        logits = self.of_pairs(features)
+        logits: Tensor = self.of_pairs(features)
         batch, channels, height, width = logits.shape
         columns = logits.view(batch, channels // 2, 2, height, width).permute(0, 1, 3, 4, 2)
         return columns.reshape(batch, channels // 2, height, 2 * width)
-
-
-def _sides(channels: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """How many channels of zeros go before and after those of an even column, and of an odd one."""
-    return (0, channels), (channels, 0)
 
 
 def _of_pairs(module: nn.Module) -> nn.Module:
     """What a module of a convolution block is for pairs of columns."""
     if isinstance(module, nn.GroupNorm):
         return ChannelMeans(module, copies=2)
-    if not isinstance(module, nn.Conv2d):
-        return module
-    weight = module.weight.detach()
+    return _convolution_of_pairs(module) if isinstance(module, nn.Conv2d) else module
+
+
+def _convolution_of_pairs(convolution: nn.Conv2d) -> nn.Conv2d:
+    weight = convolution.weight.detach()
     outputs, inputs = weight.shape[:2]
     paired = weight.new_zeros(2, outputs, 2, inputs, 3, 3)
     for column in range(2):
