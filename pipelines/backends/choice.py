@@ -17,6 +17,9 @@ from tiling.errors import ManifestError
 KEY = "backend"
 """What a fingerprint calls the backend; it is left out where torch computed."""
 
+_FORMS = {"f32": 1, "bf16": 2}
+"""How networks are written for OpenVINO, by precision: raised where that changes results."""
+
 
 @dataclass(frozen=True)
 class Backend:
@@ -33,7 +36,9 @@ class Backend:
     instructions: str
 
     def __str__(self) -> str:
-        return f"openvino {self.release}, {self.precision}, {self.instructions}"
+        text = f"openvino {self.release}, {self.precision}, {self.instructions}"
+        form = _FORMS[self.precision]
+        return text if form == 1 else f"{text}, form {form}"
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,6 @@ from tiling.errors import SinkError
 
 _LOG = logging.getLogger("rurnet")
 
-_FORM = 2
-"""Raised when the same weights are compiled in another way than before."""
-
 _FIRST, _READY = threading.Lock(), threading.Event()
 """Held while OpenVINO is made ready; set once it is."""
 
@@ -129,7 +126,7 @@ class OpenVinoNetwork(SegmentationNetwork):
     def _kept(self, shape: tuple[int, int]) -> Path:
         """Where the compiled step for tiles of a size is kept."""
         told = (
-            _FORM, self._model.digest, shape, str(self._backend), sorted(self._config.items()),
+            self._model.digest, shape, str(self._backend), sorted(self._config.items()),
             version("rurnet"), torch.__version__,
         )  # fmt: skip
         key = hashlib.sha256(repr(told).encode()).hexdigest()[:24]

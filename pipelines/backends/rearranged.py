@@ -120,10 +120,8 @@ class _Paired(_Summed):
         self.upsample.weight.data = weight
         assert up.bias is not None
         self.upsample.bias = nn.Parameter(up.bias.detach().repeat(2))
-        self.of_skip, self.of_lower = (
-            _convolution_of_pairs(self.of_skip),
-            _convolution_of_pairs(self.of_lower),
-        )
+        self.of_skip = _convolution_of_pairs(self.of_skip)
+        self.of_lower = _convolution_of_pairs(self.of_lower)
         self.decode = nn.Sequential(*map(_of_pairs, self.decode))
 
     def down(self, features: Tensor) -> tuple[Tensor, Tensor]:

@@ -113,7 +113,7 @@ def _shapes_of_numbers(path: Path) -> str | None:
     shapes: dict[str, list[int]] = {}
     try:
         with safe_open(path, framework="numpy") as file:
-            for key in file.keys():  # noqa: SIM118
+            for key in file.keys():  # noqa: SIM118  # It cannot be iterated.
                 tensor = file.get_slice(key)
                 shapes[key] = tensor.get_shape()
                 whole = tensor.get_dtype().startswith(("I", "U"))

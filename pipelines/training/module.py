@@ -71,7 +71,7 @@ class SegmentationModule(lightning.LightningModule):
         # Over all processes, as their parts differ in labelled pixels. Gradients are averaged
         # over the processes, hence the mean of the weights and not their sum.
         denominator = self._over_processes(label_weight(labels, class_weights), "mean")
-        taught = self._over_processes(batch["valid"].sum(dtype=torch.float32), "mean")
+        taught = self._taught(batch["valid"])
         parts = min(self.settings.accumulate, len(labels))
         before, steps = self._steps()
         loss = labels.new_zeros((), dtype=torch.float32)
@@ -96,16 +96,24 @@ class SegmentationModule(lightning.LightningModule):
         cast(LRScheduler, self.lr_schedulers()).step()
         self.log("train/loss", self._over_processes(loss, "mean"), prog_bar=True)
 
-    def _soft_targets(self, image: Tensor, valid: Tensor, all_taught: Tensor) -> SoftTargets | None:
-        """What teaches besides the labels; `all_taught` are the valid pixels of the batch."""
+    def _taught(self, valid: Tensor) -> Tensor | None:
+        """How many pixels of the batch are taught; None where only labels teach."""
         if self.teachers is None and not self.settings.self_teaching:
+            return None
+        return self._over_processes(valid.sum(dtype=torch.float32), "mean")
+
+    def _soft_targets(
+        self, image: Tensor, valid: Tensor, taught: Tensor | None
+    ) -> SoftTargets | None:
+        """What teaches a part of the batch besides the labels; for `taught` see `_taught`."""
+        if taught is None:
             return None
         return SoftTargets(
             valid[:, 0],
-            None if self.teachers is None else self.teachers.probabilities(image, valid),
-            self.settings.teacher_weight,
-            self.settings.self_teaching,
-            all_taught,
+            teacher=None if self.teachers is None else self.teachers.probabilities(image, valid),
+            teacher_weight=self.settings.teacher_weight,
+            own_weight=self.settings.self_teaching,
+            denominator=taught,
         )
 
     def _logits(self, image: Tensor, start: Tensor, before: int, steps: int) -> list[Tensor]:

@@ -55,7 +55,15 @@ def test_backends_are_not_mixed_in_a_scene(backend, offer, kept, said):
 
 def test_what_torch_computes_has_the_fingerprint_that_it_always_had():
     assert told(None) == {}
-    assert told(OURS) == {"backend": "openvino 2026.4.1, bf16, amx"}
+    assert told(replace(OURS, precision="f32")) == {"backend": "openvino 2026.4.1, f32, amx"}
+    assert told(OURS) == {"backend": "openvino 2026.4.1, bf16, amx, form 2"}
+
+
+@pytest.mark.parametrize("backend", ["auto", "openvino"])
+def test_a_scene_that_another_form_of_the_network_began_is_not_gone_on_with(backend):
+    before = {"backend": "openvino 2026.4.1, bf16, amx"}
+    with pytest.raises(ManifestError, match=r"bf16, amx, and now .* form 2: .*--overwrite"):
+        asked(backend, kept=before)
 
 
 def test_a_gpu_computes_with_torch():
