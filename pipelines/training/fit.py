@@ -218,7 +218,7 @@ def _as_raised() -> Iterator[None]:
 
 
 def precision_of(wanted: Precision) -> Literal["32-true", "bf16-mixed"]:
-    """Returns the precision; "auto" is bf16 on GPUs that have it: it is slow on CPUs without AMX."""
+    """Returns the precision; "auto" is bf16 on GPUs that have it: slow on CPUs without AMX."""
     if wanted != "auto":
         return wanted
     pays = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
