@@ -4,6 +4,7 @@
 - *network*: only training iterations (forward, backward, optimizer) on batches already in memory.
 - *training*: both together, as in `flows.train_roads`.
 - *other layout*: *network* with channels last in memory on a CPU, and first on a GPU.
+- *other precision*: *network* in 32 bits where `--precision auto` is bf16, and the other way round.
 
 Speeds are in pixels per second on batches of the same kind. If crops are faster than the network,
 it never waits. ROADS is a folder of Massachusetts Roads; without it scenes are drawn.
@@ -11,7 +12,6 @@ it never waits. ROADS is a folder of Massachusetts Roads; without it scenes are 
 
 import argparse
 import itertools
-import platform
 import statistics
 import tempfile
 import time
@@ -26,10 +26,10 @@ from benchmarks.iterations import Batch, iteration
 from pipelines.config.training import TrainRoads
 from pipelines.datasets.massachusetts import road_pairs
 from pipelines.datasets.synthetic import write_roads_folder
-from pipelines.runtime.device import training_layout
+from pipelines.runtime.device import fastest_precision, training_layout
+from pipelines.runtime.processor import instruction_set
 from pipelines.sampling.sources import SceneSource
 from pipelines.sampling.statistics import contents_of
-from pipelines.training.fit import precision_of
 from pipelines.training.loaders import crop_loader
 from pipelines.training.objective import objective_of
 from rurnet.registry import create
@@ -62,28 +62,33 @@ def main() -> None:
         settings = TrainRoads(model=given.model, workers=given.workers)
         contents = [contents_of(source, 2) for source in sources]
         objective = objective_of(settings, "roads", 2, contents)
-        usual, mixed = training_layout(device), precision_of("auto") == "bf16-mixed"
+        usual, mixed = training_layout(device), fastest_precision() == "bf16-mixed"
         (other,) = {torch.channels_last, torch.contiguous_format} - {usual}
-        use, use_other = (
-            iteration(create(given.model, **objective.arguments), device, layout, mixed=mixed)
-            for layout in (usual, other)
-        )
+        kinds = {
+            "network": (usual, mixed), "other layout": (other, mixed),
+            "other precision": (usual, not mixed),
+        }  # fmt: skip
+        networks = {
+            kind: iteration(
+                create(given.model, **objective.arguments), device, layout, mixed=in_bf16
+            )
+            for kind, (layout, in_bf16) in kinds.items()
+        }
         loader = crop_loader(settings, objective, sources, [1.0] * len(sources), lambda: 0)
         batches = iter(loader)
         there = [next(batches) for _ in range(given.batches)]
-        use(there[0])
-        use_other(there[0])
-        kinds = ("crops", "network", "training", "other layout")
-        found: dict[str, list[float]] = {kind: [] for kind in kinds}
+        for trained in networks.values():
+            trained(there[0])
+        found: dict[str, list[float]] = {kind: [] for kind in ("crops", "training", *networks)}
         for _ in range(given.rounds):
             found["crops"].append(per_second(batches, lambda _: None, given.batches))
-            found["network"].append(per_second(iter(there), use, given.batches))
-            found["training"].append(per_second(batches, use, given.batches))
-            found["other layout"].append(per_second(iter(there), use_other, given.batches))
+            found["training"].append(per_second(batches, networks["network"], given.batches))
+            for kind, trained in networks.items():
+                found[kind].append(per_second(iter(there), trained, given.batches))
     table = Table(
         "", "Mpx/s (least to most)", "of the network's",
         title=f"{given.model}, crop processes: {loader.num_workers}, {device.type} "
-        f"{platform.machine()}",
+        f"{instruction_set()}, {'bf16' if mixed else '32 bits'}",
     )  # fmt: skip
     for name, values in found.items():
         ratios = [a / b for a, b in zip(values, found["network"], strict=True)]

@@ -213,7 +213,7 @@ class TrainingSettings(Configuration):
     seed: Annotated[int, Field(ge=0, lt=2**32, description="Seed of all random numbers.")] = 1
     precision: Annotated[
         Precision,
-        Field(description="Number format; auto is bf16 on a GPU that has it, or else 32 bits."),
+        Field(description="Number format; auto is bf16 on GPUs that have it and CPUs with AMX."),
     ] = "auto"
     workers: Annotated[
         int | None,

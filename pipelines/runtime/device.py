@@ -8,12 +8,16 @@ import runpy
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipelines.errors import PipelineError
+from pipelines.runtime.processor import instruction_set
 
 if TYPE_CHECKING:
     import torch
+
+TrainingPrecision = Literal["32-true", "bf16-mixed"]
+"""Numbers that a network is trained in: 32 bits, or bfloat16 where it is safe."""
 
 _OF_GPUS = ("cuda", "hip", "xpu")
 """Names in `torch.version`, one of which a build for GPUs sets."""
@@ -73,6 +77,20 @@ def training_layout(device: "torch.device") -> "torch.memory_format":
     import torch
 
     return torch.channels_last if device.type == "cuda" else torch.contiguous_format
+
+
+def fastest_precision() -> TrainingPrecision:
+    """Returns in which precision a network is trained fastest here (`python -m benchmarks.loader`).
+
+    It is bf16 on GPUs that have it and on CPUs with AMX; without AMX it is slower than 32 bits.
+    """
+    import torch
+
+    if torch.cuda.is_available():
+        pays = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        pays = instruction_set() == "amx"
+    return "bf16-mixed" if pays else "32-true"
 
 
 def identifier_of(device: "torch.device") -> str | None:

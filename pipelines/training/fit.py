@@ -8,15 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import lightning
 import numpy as np
-import torch
 from lightning.pytorch.callbacks import LearningRateMonitor, Timer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
-from pipelines.config.training import Precision, TrainingSettings
+from pipelines.config.training import TrainingSettings
 from pipelines.errors import DeviceMemoryError, PipelineError, shortened
 from pipelines.results.progress import Progress
 from pipelines.runtime import processes as distributed
@@ -35,6 +34,7 @@ from pipelines.training.loaders import Tile, crop_loader, crops_died, held_out_l
 from pipelines.training.mlflow_logger import mlflow_logger
 from pipelines.training.module import SegmentationModule
 from pipelines.training.objective import Objective
+from pipelines.training.run_folder import precision_of
 from rurnet.network import SegmentationNetwork
 from tiling.errors import TilingError
 
@@ -123,7 +123,7 @@ def train(
         "sync_batchnorm": distributed.processes() > 1,
         # The loaders share crops and tiles among the processes themselves.
         "use_distributed_sampler": False,
-        "precision": precision_of(settings.precision),
+        "precision": precision_of(settings, folder),
         "enable_progress_bar": False,
         "enable_model_summary": False,
     }
@@ -215,14 +215,6 @@ def _as_raised() -> Iterator[None]:
             raise
         *_, last = str(error).strip().splitlines()
         raise type(error)(last.partition(": ")[2]) from None
-
-
-def precision_of(wanted: Precision) -> Literal["32-true", "bf16-mixed"]:
-    """Returns the precision; "auto" is bf16 on GPUs that have it: slow on CPUs without AMX."""
-    if wanted != "auto":
-        return wanted
-    pays = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
-    return "bf16-mixed" if pays else "32-true"
 
 
 def _no_worse(trained: Trained, before: SegmentationModule, score: float) -> Trained:

@@ -8,13 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pipelines.config.training import TrainingSettings
 from pipelines.datasets.examples import Example, Source, TrainingData, drawn_name
 from pipelines.errors import PipelineError, first_few
 from pipelines.models.weights import load
 from pipelines.runtime import processes as distributed
+from pipelines.runtime.device import TrainingPrecision, fastest_precision
 from pipelines.runtime.disk import refusals_named
 from pipelines.sampling.statistics import Contents
-from pipelines.training.fit import precision_of
 from pipelines.training.mlflow_logger import RUN
 from pipelines.training.objective import Objective
 from pipelines.training.splits import Split, Training
@@ -81,6 +82,29 @@ def _earlier_settings(folder: Path) -> dict[str, Any] | None:
     return earlier
 
 
+def precision_of(config: TrainingSettings, folder: Path) -> TrainingPrecision:
+    """Returns in which precision a training runs; "auto" is the fastest here.
+
+    A training that is resumed, perhaps on another machine, goes on in what it was begun in.
+
+    Args:
+        config: Settings of the training.
+        folder: Of its checkpoints and settings.
+    """
+    if config.precision != "auto":
+        return config.precision
+    fastest = fastest_precision()
+    if config.overwrite or not _last_checkpoint(folder).is_file():
+        return fastest
+    earlier = (_earlier_settings(folder) or {}).get("resolved", {})
+    begun_in: TrainingPrecision = earlier.get("precision", fastest)
+    return begun_in
+
+
+def _last_checkpoint(folder: Path) -> Path:
+    return folder / "checkpoints" / "last.ckpt"
+
+
 def agree_with_earlier(config: Training, splits: Sequence[Split], contents: Contained) -> None:
     """Refuses to resume a training with other settings or images, or to overwrite what it needs.
 
@@ -102,7 +126,7 @@ def agree_with_earlier(config: Training, splits: Sequence[Split], contents: Cont
             )
     for folder in (config.output, *sorted(config.output.glob("fold-*"))):
         earlier = _earlier_settings(folder)
-        if not (folder / "checkpoints" / "last.ckpt").is_file():
+        if not _last_checkpoint(folder).is_file():
             continue
         if earlier is None:
             if config.overwrite:
@@ -199,7 +223,7 @@ def _note(
             "class weights": objective.class_weights,
             "network arguments": objective.arguments,
             "alpha": objective.alpha,
-            "precision": precision_of(split.config.precision),
+            "precision": precision_of(split.config, folder),
             "max_time": split.config.max_time,
             "patience": split.config.patience,
             _LEAVES: sorted(leaves),

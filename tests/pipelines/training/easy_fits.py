@@ -17,7 +17,8 @@ SILENCE = Silence()
 
 def settings(**changed):
     few = {"crop_sizes": [32], "batch_pixels": 2048, "workers": 0, "steps": 2, "scorings": 3}
-    return TrainRoads(**{**few, "iterations": 6, **changed})
+    # Some compare with what 32 bits give.
+    return TrainRoads(**{**few, "iterations": 6, "precision": "32-true", **changed})
 
 
 def trained(sources, folder, *, foreground_weight=1.0, progress=SILENCE, **changed):

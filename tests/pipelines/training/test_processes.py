@@ -22,6 +22,7 @@ SETTINGS = {
     "random_steps": True,
     "iterations": 2, "scorings": 2, "crop_sizes": [48], "batch_pixels": 3 * 48**2, "steps": 2,
     "workers": 0, "held_out": [1],
+    "precision": "32-true",  # Rounding is compared.
 }  # fmt: skip
 
 ROUNDING = 1e-5
@@ -55,6 +56,7 @@ def together(roads):
         "--protocol", "paper", "--learning-rate", "0.1", "--ema", "0.9", "--damaged-starts", "0.5",
         "--random-steps", "--iterations", "2", "--scorings", "2", "--crop-sizes", "48",
         "--batch-pixels", str(3 * 48**2), "--steps", "2", "--workers", "0", "--held-out", "1",
+        "--precision", "32-true",
     ]  # fmt: skip
     done = subprocess.run(
         [

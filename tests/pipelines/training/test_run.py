@@ -17,6 +17,7 @@ from pipelines.errors import DataError
 from pipelines.inference.run import infer_drive
 from pipelines.models.weights import load
 from pipelines.results.progress import Silence
+from pipelines.runtime.device import fastest_precision
 from pipelines.training.run import train_roads, train_vessels
 from tests.pipelines.training.small_runs import FEW, TILE, digest, quartered, roads_config
 from tiling.readers.raster import without_georeferencing_warning
@@ -85,7 +86,7 @@ def test_settings_are_noted_as_they_were_resolved(unbroken):
     assert noted["resolved"] == {
         "class weights": [1.0, 2.3],
         "network arguments": {"in_channels": 3, "classes": 2, "steps": 2},
-        "alpha": 0.4, "precision": "32-true", "max_time": None, "patience": 0,
+        "alpha": 0.4, "precision": fastest_precision(), "max_time": None, "patience": 0,
         "leaves": ["roads.safetensors", "valid"],
     }  # fmt: skip
 

@@ -17,8 +17,10 @@ from PIL import Image
 from pipelines.errors import PipelineError, WeightsError
 from pipelines.models.weights import load
 from pipelines.results.progress import Silence
+from pipelines.runtime.device import fastest_precision
 from pipelines.training import run as recipes
 from pipelines.training.run import train_roads
+from pipelines.training.run_folder import precision_of
 from rurnet import NetworkError
 from tests.pipelines.training.small_runs import TILE, digest, roads_config
 from tiling.disk import locked
@@ -135,6 +137,25 @@ def test_two_trainings_are_not_in_one_folder(copied, roads, numbers):
         train_roads(roads_config(roads, copied, overwrite=True), Silence())
     assert digest(copied / "checkpoints" / "last.ckpt") == before
     assert numbers == []
+
+
+@pytest.mark.parametrize("begun_in", ["32-true", "bf16-mixed"])
+def test_a_training_goes_on_in_the_precision_it_was_begun_in(copied, roads, begun_in):
+    """On another machine "auto" may be another one; the weights would be of both."""
+    noted = copied / "settings.json"
+    told = json.loads(noted.read_text())
+    told["resolved"]["precision"] = begun_in
+    noted.write_text(json.dumps(told))
+    config = roads_config(roads, copied)
+    assert config.precision == "auto"
+    assert precision_of(config, copied) == begun_in
+    train_roads(config, Silence())
+    assert json.loads(noted.read_text())["resolved"]["precision"] == begun_in
+    here = fastest_precision()
+    assert precision_of(roads_config(roads, copied, overwrite=True), copied) == here
+    (copied / "checkpoints" / "last.ckpt").unlink()
+    assert precision_of(config, copied) == here
+    assert precision_of(roads_config(roads, copied, precision="32-true"), copied) == "32-true"
 
 
 @pytest.mark.soak
