@@ -1,15 +1,18 @@
 """`python -m benchmarks.budget SCENES LABELS --models NAME/STEPS ...`: score against cost.
 
 Each pair of weights and steps (a number, or auto) predicts the same scenes, in turn, `--rounds`
-times, and is then scored. Cost is processor time of the whole prediction, reading and writing
-included, for each megapixel; it hardly depends on what else the machine does. `--picture FILE`
-draws score over cost. What is at `--output` is written anew.
+times, and is then scored; with each of `--backends` and each of `--tiles`, if several are given.
+Cost is processor time of the whole prediction, reading and writing included, for each megapixel; it
+hardly depends on what else the machine does. `--picture FILE` draws score over cost. What is at
+`--output` is written anew.
 """
 
 import argparse
+import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,94 +32,124 @@ SCORES = {"F1": "foreground.f1", "break-even": "break_even.value", "clDice": "to
 
 
 @dataclass(frozen=True)
-class Point:
-    """What weights cost and score with some number of steps.
+class Way:
+    """How scenes are predicted.
 
     Attributes:
         model: The weights.
-        steps: What was asked for.
+        steps: A number, or auto.
+        backend: See `ComputeSettings.backend`.
+        tile: Side of a tile and overlap in pixels, such as 512/128.
+    """
+
+    model: str
+    steps: str
+    backend: str
+    tile: str
+
+
+@dataclass(frozen=True)
+class Point:
+    """What a way of predicting costs, and how it scores.
+
+    Attributes:
+        way: How scenes were predicted.
         taken: Steps on average.
         cost: Processor seconds per megapixel, of each round.
         scores: As in `SCORES`.
     """
 
-    model: str
-    steps: str
+    way: Way
     taken: float
     cost: tuple[float, ...]
     scores: tuple[float, ...]
 
+    @property
+    def median_cost(self) -> float:
+        """Of all rounds: the first may compile a network for its backend."""
+        return statistics.median(self.cost)
+
 
 def measured(
-    scenes: Sequence[str], labels: Path, pairs: Sequence[str], output: Path, rounds: int
+    scenes: Sequence[str], labels: Path, ways: Sequence[Way], output: Path, rounds: int
 ) -> list[Point]:
-    """Predicts with each pair, such as roads-dru4/auto, in turn, then scores what is there."""
-    costs: dict[str, list[float]] = {pair: [] for pair in pairs}
+    """Predicts in each way, in turn, then scores what is there."""
+    costs: dict[Way, list[float]] = {way: [] for way in ways}
     for _ in range(rounds):
-        for pair in pairs:
+        for way in ways:
             before = time.process_time()
-            report = _run(scenes, None, pair, output, overwrite=True)
+            report = _run(scenes, None, way, output, overwrite=True)
             pixels = sum(scene.height * scene.width for scene in report.scenes)
-            costs[pair].append((time.process_time() - before) / (pixels / 1e6))
+            costs[way].append((time.process_time() - before) / (pixels / 1e6))
     points = []
-    for pair in pairs:
-        report = _run(scenes, labels, pair, output, overwrite=False)
+    for way in ways:
+        report = _run(scenes, labels, way, output, overwrite=False)
         pixels = sum(scene.height * scene.width for scene in report.scenes)
         taken = sum((s.mean_steps or 0) * s.height * s.width for s in report.scenes) / pixels
         scores = tuple(score_at(report.pooled, path) for path in SCORES.values())
-        model, steps = pair.split("/")
-        points.append(Point(model, steps, taken, tuple(costs[pair]), scores))
+        points.append(Point(way, taken, tuple(costs[way]), scores))
     return points
 
 
 def _run(
-    scenes: Sequence[str], labels: Path | None, pair: str, output: Path, *, overwrite: bool
+    scenes: Sequence[str], labels: Path | None, way: Way, output: Path, *, overwrite: bool
 ) -> Report:
-    model, steps = pair.split("/")
+    tile, overlap = map(int, way.tile.split("/"))
     asked: dict[str, Any] = {
-        "scenes": list(scenes), "labels": labels, "model": [model], "measurements": False,
-        "steps": steps if steps == "auto" else int(steps), "overwrite": overwrite,
-        "output": output / pair.replace("/", "-"),
+        "scenes": list(scenes), "labels": labels, "model": [way.model], "measurements": False,
+        "steps": way.steps if way.steps == "auto" else int(way.steps), "overwrite": overwrite,
+        "backend": way.backend, "tile": tile, "overlap": overlap,
+        "output": output / f"{way.model}-{way.steps}-{way.backend}-{tile}-{overlap}",
     }  # fmt: skip
-    if card_of(model).task == "vessels":
+    if card_of(way.model).task == "vessels":
         return infer_drive(InferDrive(**asked), Silence()).report
     return infer_roads(InferRoads(**asked), Silence()).report
 
 
 def table_of(points: Sequence[Point]) -> Table:
-    """A row for each pair; costs are those of the first pair's mean, with all rounds' range."""
-    table = Table("weights", "steps", "taken", "s/Mpx", "relative", *SCORES, box=None)
-    first = sum(points[0].cost) / len(points[0].cost)
+    """A row for each way; costs are medians, relative to the first way's, with all rounds' range."""
+    table = Table(
+        "weights", "steps", "backend", "tile", "taken", "s/Mpx", "relative", *SCORES, box=None
+    )
+    first = points[0].median_cost
     for point in points:
-        mean = sum(point.cost) / len(point.cost)
+        way = point.way
         table.add_row(
-            point.model, point.steps, f"{point.taken:.2f}", f"{mean:.2f}",
-            f"{mean / first:.2f} ({min(point.cost) / first:.2f}-{max(point.cost) / first:.2f})",
+            way.model, way.steps, way.backend, way.tile, f"{point.taken:.2f}",
+            f"{point.median_cost:.2f}", f"{point.median_cost / first:.2f} "
+            f"({min(point.cost) / first:.2f}-{max(point.cost) / first:.2f})",
             *(f"{score:.4f}" for score in point.scores),
         )  # fmt: skip
     return table
 
 
 def picture_of(points: Sequence[Point]) -> Figure:
-    """F1, clDice and APLS over the cost; each weights' numbers of steps are joined by a line."""
+    """F1, clDice and APLS over the cost; a line joins what differs in the number of steps alone."""
     figure = Figure(figsize=(10, 3.4), layout="constrained")
     shown = ("F1", "clDice", "APLS")
-    for axes, name in zip(figure.subplots(1, len(shown)), shown, strict=True):
-        index = list(SCORES).index(name)
-        for model in dict.fromkeys(point.model for point in points):
-            own = [point for point in points if point.model == model]
-            fixed = [point for point in own if point.steps != "auto"]
+    several = [
+        name for name in ("model", "backend", "tile")
+        if len({getattr(point.way, name) for point in points}) > 1
+    ]  # fmt: skip
+    for axes, score in zip(figure.subplots(1, len(shown)), shown, strict=True):
+        index = list(SCORES).index(score)
+        lines: dict[str, list[Point]] = {}
+        for point in points:
+            label = ", ".join(getattr(point.way, name) for name in several or ("model",))
+            lines.setdefault(label, []).append(point)
+        for label, own in lines.items():
+            fixed = [point for point in own if point.way.steps != "auto"]
             (line,) = axes.plot(
-                [sum(one.cost) / len(one.cost) for one in fixed],
-                [one.scores[index] for one in fixed], "o-", label=model,
+                [point.median_cost for point in fixed], [point.scores[index] for point in fixed],
+                "o-", label=label,
             )  # fmt: skip
             for point in own:
-                at = sum(point.cost) / len(point.cost), point.scores[index]
-                if point.steps == "auto":
+                at = point.median_cost, point.scores[index]
+                if point.way.steps == "auto":
                     axes.plot(*at, "*", markersize=14, color=line.get_color())
-                beside = (4, -15) if point.steps == "auto" else (5, 5)
-                axes.annotate(point.steps, at, xytext=beside, textcoords="offset points")
-        axes.set(xlabel="processor seconds per megapixel", title=name, xlim=(0, None))
+                beside = (4, -15) if point.way.steps == "auto" else (5, 5)
+                axes.annotate(point.way.steps, at, xytext=beside, textcoords="offset points")
+        axes.set(xlabel="processor seconds per megapixel", title=score, xlim=(0, None))
         axes.grid(alpha=0.3)
     figure.axes[0].legend(loc="lower right")
     return figure
@@ -131,14 +164,18 @@ def main() -> None:
     parser.add_argument("scenes", nargs="+", help="scenes, a glob or a folder; last: the labels")
     parser.add_argument("labels", type=Path)
     parser.add_argument("--models", nargs="+", required=True, metavar="NAME/STEPS")
+    parser.add_argument("--backends", nargs="+", default=["eager"], metavar="BACKEND")
+    parser.add_argument("--tiles", nargs="+", default=["512/128"], metavar="TILE/OVERLAP")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--output", type=Path, default=Path("out/budget"))
     options = parser.parse_args()
-    points = measured(
-        options.scenes, options.labels, options.models, options.output, options.rounds
-    )
-    Console(soft_wrap=True).print(table_of(points))
+    ways = [
+        Way(pair.partition("/")[0], pair.partition("/")[2], backend, tile)
+        for pair, backend, tile in product(options.models, options.backends, options.tiles)
+    ]
+    points = measured(options.scenes, options.labels, ways, options.output, options.rounds)
+    Console(width=140).print(table_of(points))
     if options.picture is not None:
         picture_of(points).savefig(options.picture, dpi=110)
 
