@@ -107,7 +107,7 @@ def _run(
 
 
 def table_of(points: Sequence[Point]) -> Table:
-    """A row for each way; costs are medians, relative to the first way's, with all rounds' range."""
+    """A row for each way; costs are medians, and relative to the first, with the range."""
     table = Table(
         "weights", "steps", "backend", "tile", "taken", "s/Mpx", "relative", *SCORES, box=None
     )
