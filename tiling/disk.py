@@ -3,9 +3,10 @@
 import fcntl
 import os
 import re
+import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import rasterio
@@ -15,6 +16,9 @@ from tiling.errors import SinkError, TilingError
 
 _HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{32}")
 """Names that `appearing` gives to files until they are whole."""
+
+_ABANDONED_S = 3600.0
+"""Seconds after which nobody goes on with what is half written: whoever writes takes seconds."""
 
 _REFUSALS = (OSError, rasterio.errors.RasterioError, CPLE_BaseError, SystemError)
 """What a full disk is called by Python and, depending on when it notices, by rasterio."""
@@ -62,6 +66,26 @@ def remove_half_written(folder: Path) -> None:
     for left in folder.iterdir():
         if _HALF_WRITTEN.fullmatch(left.name) and left.is_file():
             left.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: Path, written: Path) -> None:
+    """Removes what killed processes have left half written in a folder that several may write to.
+
+    It is told by its age. A folder of such a name goes with what is in it.
+
+    Args:
+        folder: Where to look; not in folders inside it.
+        written: A file that was written just now, on the same disk: its clock may be another
+            machine's.
+    """
+    now = written.stat().st_mtime
+    for left in folder.iterdir():
+        with suppress(OSError):  # Another process was faster.
+            if _HALF_WRITTEN.fullmatch(left.name) and now - left.stat().st_mtime > _ABANDONED_S:
+                if left.is_dir():
+                    shutil.rmtree(left, ignore_errors=True)
+                else:
+                    left.unlink()
 
 
 @contextmanager

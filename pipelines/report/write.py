@@ -14,7 +14,7 @@ from pipelines.results.outcome import SceneOutcome
 from pipelines.results.report import Report, as_json
 from pipelines.runtime.disk import refusals_named
 from pipelines.scores.scores import score_at
-from tiling.disk import appearing
+from tiling.disk import appearing, remove_abandoned
 
 
 def write_report(
@@ -51,6 +51,7 @@ def write_report(
     with refusals_named(folder, "free some space for the report or choose another --output"):
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder / "report.json", json.dumps(as_json(report), indent=2) + "\n")
+        remove_abandoned(folder, folder / "report.json")
         scores = as_csv(report)
         _write(folder / "scores.csv", scores)
         tables = measured_files(report, outcomes)

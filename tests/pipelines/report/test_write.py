@@ -1,11 +1,14 @@
 """The files of a report: whole or not at all, and the same for the same run."""
 
 import json
+import multiprocessing
+import os
 import resource
 import signal
 from contextlib import contextmanager
 from dataclasses import replace
 from html import unescape
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from pipelines.report.build import THERE, build_report
 from pipelines.report.write import write_report
 from pipelines.results.outcome import SceneOutcome
 from pipelines.results.report import as_json
+from tiling.disk import appearing
 
 FILES = ["report.html", "report.json", "scores.csv", "tables.xlsx"]
 AWKWARD = "a&b <i>, 'c' \"d\" {{ 1 + 1 }} </script><script>alert(1)</script> Ü"
@@ -97,6 +101,38 @@ def test_a_report_replaces_the_one_before(report, outcomes, tmp_path):
     assert names_in(tmp_path / "report") == FILES
     for name in FILES:
         assert b"formerly" not in (tmp_path / "report" / name).read_bytes()
+
+
+def killed_while_it_writes(path):
+    with appearing(path) as partial:
+        partial.write_text("half of it")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_what_a_killed_run_left_is_removed_later_and_what_others_are_writing_is_not(
+    report, outcomes, tmp_path
+):
+    folder = tmp_path / "report"
+    write_report(folder, report(), outcomes)
+    killed = multiprocessing.get_context("fork").Process(
+        target=killed_while_it_writes, args=(folder / "report.html",)
+    )
+    killed.start()
+    killed.join()
+    [left] = set(names_in(folder)) - {*FILES}
+    tiles = folder / f".report-tiles.{uuid4().hex}"
+    (tiles / "1").mkdir(parents=True)
+    (tiles / "1" / "0-0-0-image.jpeg").touch()
+    # Another job may be at it.
+    write_report(folder, report(), outcomes)
+    assert names_in(folder) == sorted([left, tiles.name, *FILES])
+    hours_ago = (folder / "report.json").stat().st_mtime - 2 * 3600
+    for one in (folder / left, tiles):
+        os.utime(one, (hours_ago, hours_ago))
+    (folder / ".nobody-knows").touch()
+    os.utime(folder / ".nobody-knows", (hours_ago, hours_ago))
+    write_report(folder, report(), outcomes)
+    assert names_in(folder) == sorted([".nobody-knows", *FILES])
 
 
 def test_awkward_names_stand_in_every_file_as_they_are_and_do_nothing(report, outcomes, tmp_path):
