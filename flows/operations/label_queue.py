@@ -23,7 +23,8 @@ def label_queue(run: Path, /, *, output: Path, tiles: int = 10, side: int = 512)
     from pipelines.labelling.queue import IMAGES, LABELS, label_queue
     from pipelines.results.reading import read_report
 
-    queued = label_queue(run, output, tiles, side)
+    report = read_report(run)
+    queued = label_queue(run, report, output, tiles, side)
     table = Table("tile", "scene", "row", "column", "entropy, bits", "labelled", box=None)
     for one in queued:
         table.add_row(
@@ -35,7 +36,6 @@ def label_queue(run: Path, /, *, output: Path, tiles: int = 10, side: int = 512)
     console.print(
         f"Correct the drafts in {output / 'drafts'} and save them in {output / LABELS}. Then:"
     )
-    report = read_report(run)
     weights = report.settings.get("model") or []
     start = f" --start-from {weights[0]}" if len(weights) == 1 else ""
     if report.model is not None:

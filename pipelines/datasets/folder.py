@@ -165,9 +165,12 @@ def _images(
     *options: str,
     labelling: Labelling,
     pixel_told: float | None,
-    labelled_only: bool = False,
+    labelled_only: bool | None = None,
 ) -> list[_Image]:
-    """The images of a folder by name, each with its label; none has one without `labels`."""
+    """The images of a folder by name, each with its label; none has one without `labels`.
+
+    Those without are left out with `labelled_only`, an option that not all folders have (None).
+    """
     for folder, option in zip((images, labels), options, strict=True):
         whole = folder is labels and is_vector_file(folder)
         if folder is not None and not folder.is_dir() and not whole:
@@ -181,7 +184,7 @@ def _images(
             if labelled_only:
                 without.append(path)
                 continue
-            or_all = _OR_ALL if options[1] == "labels" else ""
+            or_all = "" if labelled_only is None else _OR_ALL
             raise LabelError(
                 f"{path}: no label of its name in {labels}{passed_over(labels, stem_of(path))}; "
                 f"add or rename it, or take the image away{or_all}"

@@ -20,7 +20,6 @@ from pipelines.errors import DataError
 from pipelines.inputs.naming import LABEL_EXTENSIONS
 from pipelines.measurements.certainty import doubt_of
 from pipelines.results.levels import open_levels
-from pipelines.results.reading import read_report
 from pipelines.results.report import Report, SceneEntry
 from pipelines.runtime.disk import refusals_named
 from tiling.blend import NODATA
@@ -62,7 +61,9 @@ class QueuedTile:
     labelled: bool
 
 
-def label_queue(run: Path, output: Path, tiles: int = 10, side: int = 512) -> list[QueuedTile]:
+def label_queue(
+    run: Path, report: Report, output: Path, tiles: int = 10, side: int = 512
+) -> list[QueuedTile]:
     """Writes the least certain tiles of a run into a folder, the least certain first.
 
     Each is a picture in `images` (with the scene's coordinates, if it has any) and what was found
@@ -72,15 +73,15 @@ def label_queue(run: Path, output: Path, tiles: int = 10, side: int = 512) -> li
 
     Args:
         run: Folder of a run of `infer-roads` or `infer-drive`.
+        report: Of that run.
         output: Folder of the queue.
         tiles: How many at most; tiles of a scene do not touch each other.
         side: Of a tile in pixels, at most the shorter side of its scene.
 
     Raises:
-        DataError: There is no report, or no predicted scene beside it, or a scene is gone.
+        DataError: No predicted scene lies beside the report, or a scene is gone.
         PipelineError: The disk refuses.
     """
-    report = read_report(run)
     scenes = [one for one in report.scenes if (run / one.name / "probability.tif").is_file()]
     if not scenes:
         raise DataError(

@@ -21,6 +21,7 @@ from pipelines.errors import DataError
 from pipelines.inference.run import infer_roads
 from pipelines.labelling.queue import label_queue
 from pipelines.results.progress import Silence
+from pipelines.results.reading import read_report
 from tests.pipelines.inference.runs import ROADS_SMALL
 from tiling.readers.raster import without_georeferencing_warning
 
@@ -47,7 +48,7 @@ def run(tmp_path_factory, write_raster):
 @pytest.fixture(scope="module")
 def queue(run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("queue")
-    return folder, label_queue(run, folder, tiles=6, side=48)
+    return folder, label_queue(run, read_report(run), folder, tiles=6, side=48)
 
 
 def mean_entropy(levels):
@@ -98,7 +99,7 @@ def test_drafts_are_what_was_found(run, queue):
 
 def test_corrected_drafts_are_learned_from_and_stay(run, queue, tmp_path, caplog):
     _, tiles = queue
-    label_queue(run, tmp_path, tiles=6, side=48)
+    label_queue(run, read_report(run), tmp_path, tiles=6, side=48)
     by_png, by_polygons = (
         next(one.name for one in tiles if one.scene == scene) for scene in ("sketch", "town")
     )
@@ -109,7 +110,7 @@ def test_corrected_drafts_are_learned_from_and_stay(run, queue, tmp_path, caplog
         data = folder_data(config)
     assert {one.source.name for one in data.folders[0]} == {by_png, by_polygons}
     assert "without a label, and so left out" in caplog.text
-    again = label_queue(run, tmp_path, tiles=6, side=48)
+    again = label_queue(run, read_report(run), tmp_path, tiles=6, side=48)
     assert {one.name for one in again if one.labelled} == {by_png, by_polygons}
     assert (tmp_path / "labels" / f"{by_png}.png").exists()
 
@@ -124,11 +125,12 @@ def test_the_command_says_what_to_do_next(run, tmp_path, capsys):
 
 
 def test_a_scene_smaller_than_a_tile_is_a_tile_of_its_shorter_side(run, tmp_path):
-    sizes = {(one.scene, one.window.height, one.window.width) for one in label_queue(run, tmp_path)}
+    found = label_queue(run, read_report(run), tmp_path)
+    sizes = {(one.scene, one.window.height, one.window.width) for one in found}
     assert sizes == {("town", 200, 200), ("sketch", 70, 70)}
 
 
 def test_what_is_no_run_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"report\.json"):
-        label_queue(tmp_path, tmp_path / "queue")
+        command(tmp_path, output=tmp_path / "queue")
     assert not (tmp_path / "queue").exists()
