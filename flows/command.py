@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from rich.console import Console
 
 from flows.cli.process import OrderlyEnd, let_threads_wait_quietly
-from flows.cli.signature import option_of, with_fields
+from flows.cli.signature import option_of, with_fields, wrong_values
 from flows.service.api import prefect_is_configured
 from flows.table import FLOWS, FlowEntry
 
@@ -64,28 +64,13 @@ def _options(flow: FlowEntry[Any], called: str, words: Sequence[str], errors: Co
         _say(errors, f"{error} See {called} --help")
         sys.exit(2)
     except ValidationError as error:
-        for problem in _told(error):
-            option = option_of(str(problem["loc"][0])) + ": " if problem["loc"] else ""
-            said = problem["msg"].removeprefix("Value error, ")
-            if problem["type"] == "string_pattern_mismatch":
-                # The examples in the description say more than a regular expression.
-                wanted = config.model_fields[str(problem["loc"][0])].description or ""
-                said = f"{problem['input']!r} does not fit its description: {wanted.rstrip('.')}"
+        for field, said in wrong_values(error, config):
+            option = "" if field is None else option_of(field) + ": "
             _say(errors, f"{option}{said}. See {called} --help")
         sys.exit(2)
     if isinstance(values, config):
         return values
     sys.exit(0)  # --help was printed.
-
-
-def _told(error: ValidationError) -> list[Any]:
-    """What is wrong, one thing for each option: of "auto" or a number, what the number lacks."""
-    problems: list[Any] = error.errors()
-    numbers = {one["loc"][0] for one in problems if one["loc"] and one["type"] != "literal_error"}
-    return [
-        one for one in problems
-        if one["type"] != "literal_error" or one["loc"][0] not in numbers
-    ]  # fmt: skip
 
 
 def _run(flow: FlowEntry[Any], values: BaseModel, errors: Console) -> int:

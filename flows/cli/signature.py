@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import or_
 from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, Union
 
 from cyclopts import Parameter, Token
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 _SPELT = {"from_run": "--from"}
 """Options that are spelt otherwise than their fields: `from` is a word of Python."""
@@ -20,8 +20,15 @@ POSITIONAL = ("scenes", "predictions")
 """Fields that take the words of a command line that follow no option."""
 
 
+def _raised(error: ValidationError) -> NoReturn:
+    raise error
+
+
 def with_fields(
-    config: type[Config], body: Callable[[Config], Any], help: str
+    config: type[Config],
+    body: Callable[[Config], Any],
+    help: str,
+    refused: Callable[[ValidationError], Any] = _raised,
 ) -> Callable[..., Any]:
     """Returns a function whose parameters are a model's fields; it calls `body` with the model.
 
@@ -29,11 +36,16 @@ def with_fields(
         config: The model.
         body: Is called with the values once the model has checked them.
         help: The function's docstring.
+        refused: Is called instead, where the model refuses the values, with what it says.
     """
 
     def function(*positional: Any, **named: Any) -> Any:
         bound = signature.bind(*positional, **named)
-        return body(config(**bound.arguments))
+        try:
+            values = config(**bound.arguments)
+        except ValidationError as error:
+            return refused(error)
+        return body(values)
 
     # cyclopts takes a model too, but then all its fields stand for positional words, the first
     # scene for the first field; and Prefect needs the parameters in any case.
@@ -48,6 +60,25 @@ def with_fields(
 def option_of(field: str) -> str:
     """The option of a command line that sets a field."""
     return _SPELT.get(field, "--" + field.replace("_", "-"))
+
+
+def wrong_values(error: ValidationError, config: type[BaseModel]) -> list[tuple[str | None, str]]:
+    """What a model refuses: each field, None where several do not go together, and why."""
+    problems: list[Any] = error.errors()
+    # Of "auto" or a number it is said what the number lacks.
+    numbers = {one["loc"][0] for one in problems if one["loc"] and one["type"] != "literal_error"}
+    found: list[tuple[str | None, str]] = []
+    for one in problems:
+        field = str(one["loc"][0]) if one["loc"] else None
+        if one["type"] == "literal_error" and field in numbers:
+            continue
+        said = one["msg"].removeprefix("Value error, ")
+        if one["type"] == "string_pattern_mismatch" and field is not None:
+            # The examples in the description say more than a regular expression.
+            wanted = config.model_fields[field].description or ""
+            said = f"{one['input']!r} does not fit its description: {wanted.rstrip('.')}"
+        found.append((field, said))
+    return found
 
 
 def _parameter(config: type[BaseModel], name: str) -> inspect.Parameter:

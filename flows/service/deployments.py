@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, cast
 from prefect import Flow, State, get_run_logger
 from prefect.states import Completed, Failed
 from prefect.types.entrypoint import EntrypointType
+from pydantic import ValidationError
 
 from flows.cli.process import let_readers_be_quiet, let_threads_wait_quietly
 from flows.cli.progress import LogProgress, ManyProgress
-from flows.cli.signature import with_fields
+from flows.cli.signature import with_fields, wrong_values
 from flows.errors import ScenesFailedError, checked
 from flows.service.artifacts import Outcomes, leave_artifacts
 from flows.service.form import form_of
@@ -74,7 +75,14 @@ def _prefect_flow(entry: FlowEntry[Config]) -> "Flow[..., Result]":
         message = "; ".join([*(ending.said for ending in result.endings), result.done])
         return Completed(message=message, data=result)
 
-    function = with_fields(entry.config(), body, entry.help)
+    def refused(error: ValidationError) -> State[Any]:
+        wrong = wrong_values(error, entry.config())
+        said = "; ".join(text if field is None else f"{field}: {text}" for field, text in wrong)
+        said = f"{without_secrets(said)}; nothing was run: change these parameters of the run"
+        get_run_logger().error("%s", said)
+        return Failed(message=said, data=error)
+
+    function = with_fields(entry.config(), body, entry.help, refused)
     function.__module__ = __name__
     function.__name__ = function.__qualname__ = entry.name.replace("-", "_")
     return Flow(function, name=entry.name, persist_result=False)

@@ -163,6 +163,19 @@ def test_a_run_with_a_bad_scene_fails_and_says_which(served, failed):
     assert f"results go to {served.folder / 'outbox/roads'}" in lines
 
 
+def test_parameters_that_do_not_go_together_are_refused_in_one_line(served):
+    ran = served.prefect("deployment", "run", "infer-roads", "--watch", "-p", "tile=64")
+    assert ran.returncode != 0
+    run = newest_run(served)
+    assert (run["state"]["type"], run["state"]["message"]) == (
+        "FAILED",
+        "overlap (128) must be less than tile (64); nothing was run: change these parameters of "
+        "the run",
+    )
+    logged = served.read("logs/filter", logs={"flow_run_id": {"any_": [run["id"]]}})
+    assert not any("Traceback" in line["message"] for line in logged)
+
+
 @pytest.mark.soak
 def test_an_empty_inbox_is_nothing_to_do_and_names_no_report(served):
     (served.folder / "inbox/fundus").mkdir()
