@@ -70,3 +70,7 @@ class DeviceMemoryError(PipelineError, MemoryError):
 
 class DeviceLostError(PipelineError, RuntimeError):
     """A GPU answers no more, or refuses to go on."""
+
+
+class ClusterLostError(PipelineError):
+    """The scheduler of a Dask cluster answers no more."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipelines.config.base import AUTO
 from pipelines.config.inference import PredictionSettings
-from pipelines.errors import OutOfTimeError
+from pipelines.errors import ClusterLostError, OutOfTimeError
 from pipelines.evaluation.scoring import score
 from pipelines.inference.ahead import parts_left, tiles_ahead
 from pipelines.inference.cluster.protocol import Workers
@@ -216,5 +216,6 @@ def run_scene(
         return SceneOutcome(item.name, item.source, skipped=str(error))
     except Exception as error:  # Whatever it is, the other scenes go on.
         line = failure_line(item.source, error, folder.parent)
-        of_scene = not isinstance(error, SinkError | ManifestError | OutOfTimeError)
+        others = SinkError | ManifestError | OutOfTimeError | ClusterLostError
+        of_scene = not isinstance(error, others)
         return SceneOutcome(item.name, item.source, error=line, of_scene=of_scene)

@@ -14,7 +14,8 @@ from typing import Protocol
 from pipelines.backends.choice import Backend, offered
 from pipelines.config.inference import PredictionSettings
 from pipelines.inference.cluster.another_gpu import AnotherGpu, GpuRelay
-from pipelines.inference.cluster.client import dask_client, team_of
+from pipelines.inference.cluster.client import team_of
+from pipelines.inference.cluster.connection import dask_cluster
 from pipelines.inference.cluster.dask_workers import DaskWorkers
 from pipelines.inference.cluster.parts import stitched
 from pipelines.inference.cluster.protocol import Workers
@@ -58,8 +59,8 @@ def workers_for(
             the output folder.
     """
     if settings.workers or settings.scheduler is not None:
-        with dask_client(settings) as client, marked_output(output) as marker:
-            yield DaskWorkers(client, team_of(client, models, settings, marker))
+        with dask_cluster(settings) as connection, marked_output(output) as marker:
+            yield DaskWorkers(connection, team_of(connection.client, models, settings, marker))
         return
     device = choose_device(settings.device)
     offer = offered(settings, device.type)

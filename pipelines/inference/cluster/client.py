@@ -1,12 +1,8 @@
-"""The client of a Dask cluster, and the team that its workers are.
-
-Dask is imported only where it is asked for.
-"""
+"""The team that the workers of a Dask cluster are, as they say themselves."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,56 +18,11 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("rurnet")
 
-WAIT_FOR_A_WORKER_S = 60
+_ANSWER_WITHIN_S = 60
 
 _SILENT_S = 30.0
 """Seconds without a sign of life after which a worker is not waited for; the others give them
 every few seconds."""
-
-
-@contextmanager
-def dask_client(settings: PredictionSettings) -> Iterator["Client"]:
-    """A client of the cluster asked for; a local one is started and ended here.
-
-    Raises:
-        PipelineError: Dask is not installed, or no cluster with workers answers.
-    """
-    try:
-        from distributed import Client, LocalCluster
-    except ImportError as error:
-        raise PipelineError(
-            "several workers need Dask: pip install 'rurnet[cluster]', or leave --workers and "
-            "--scheduler out"
-        ) from error
-    # It logs a lost worker or scheduler with tracebacks; the first is mended, the second comes
-    # again as our error.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    with ExitStack() as stack:
-        if settings.scheduler is None:
-            cluster = stack.enter_context(
-                LocalCluster(
-                    n_workers=settings.workers,
-                    threads_per_worker=1,
-                    # Parts bound the memory; a limit would only kill what is about to finish.
-                    memory_limit=0,
-                    dashboard_address=None,
-                )
-            )
-            address = cluster.scheduler_address
-        else:
-            address = settings.scheduler
-        try:
-            client = stack.enter_context(Client(address, timeout=WAIT_FOR_A_WORKER_S))
-            # Adaptive clusters start a first worker only where there is something to do.
-            knock = client.submit(int, pure=False)
-            client.wait_for_workers(1, timeout=WAIT_FOR_A_WORKER_S)
-            knock.release()
-        except (OSError, ValueError, TimeoutError) as error:
-            raise PipelineError(
-                f"{address}: no Dask cluster with workers answers there ({error}); "
-                "check --scheduler, and that workers have joined it"
-            ) from error
-        yield client
 
 
 def team_of(
@@ -89,7 +40,7 @@ def team_of(
         PipelineError: They differ among each other or from this process, do not share the output
             folder, or do not answer.
     """
-    members = _members(client, models, settings.device, marker)
+    members = _members(client, [model.source for model in models], settings.device, marker)
     kinds = sorted({member.device for member in members.values()})
     if len(kinds) > 1:
         raise PipelineError(
@@ -100,6 +51,18 @@ def team_of(
     for worker, member in members.items():
         check_member(worker, member, team)
     return team
+
+
+def check_team(client: "Client", team: Team) -> None:
+    """Checks of all workers that they are as those that a run began with.
+
+    Raises:
+        PipelineError: One is not, or none answers.
+    """
+    names = [source for source, _ in team.models]
+    members = _members(client, names, team.settings.device, team.marker)
+    for worker, member in members.items():
+        check_member(worker, member, team)
 
 
 def _backend_of(members: Mapping[str, Member], settings: PredictionSettings) -> Backend | None:
@@ -121,7 +84,7 @@ def _backend_of(members: Mapping[str, Member], settings: PredictionSettings) -> 
 
 
 def _members(
-    client: "Client", models: Sequence[Model], device: str, marker: Path
+    client: "Client", models: Sequence[str], device: str, marker: Path
 ) -> dict[str, Member]:
     """What each worker says of itself, by its address."""
     seen = {
@@ -135,11 +98,11 @@ def _members(
     # In a thread: it waits for a worker that hangs as long as that does.
     pool = ThreadPoolExecutor(1, thread_name_prefix="ask")
     asked = pool.submit(
-        client.run, introduced, device, [model.source for model in models], Path.cwd(), marker,
+        client.run, introduced, device, models, Path.cwd(), marker,
         workers=awake, on_error="return",
     )  # fmt: skip
     try:
-        found = asked.result(WAIT_FOR_A_WORKER_S)
+        found = asked.result(_ANSWER_WITHIN_S)
     except TimeoutError as error:
         raise PipelineError(
             f"a worker among {', '.join(sorted(awake))} does not answer; see to it, or end it"

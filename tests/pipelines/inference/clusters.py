@@ -28,13 +28,23 @@ class Cluster:
         self._folder = folder
         self._stack = stack
         self._environment = {**os.environ, **environment}
+        self.scheduler = self._schedule(0)
         contact = folder / "contact.json"
-        self.scheduler = self._start(
-            "scheduler", "--host", "127.0.0.1", "--port", "0", "--dashboard-address", "127.0.0.1:0",
-            "--scheduler-file", str(contact),
-        )  # fmt: skip
         wait_for(lambda: contact.exists() and contact.stat().st_size > 0, "no scheduler")
         self.address = str(json.loads(contact.read_text())["address"])
+
+    def restart(self) -> None:
+        """Kills the scheduler, and starts another at its address; workers end by themselves."""
+        self.scheduler.kill()
+        self.scheduler.wait()
+        self.scheduler = self._schedule(int(self.address.rpartition(":")[2]))
+
+    def _schedule(self, port: int) -> subprocess.Popen[bytes]:
+        return self._start(
+            "scheduler", "--host", "127.0.0.1", "--port", str(port),
+            "--dashboard-address", "127.0.0.1:0",
+            "--scheduler-file", str(self._folder / "contact.json"),
+        )  # fmt: skip
 
     def add(self, name: str) -> subprocess.Popen[bytes]:
         """Starts a worker; it joins later."""

@@ -39,6 +39,7 @@ class Command:
         largest_file: The system's limit on the size of a file, in bytes.
         marker: What tells it, and what it starts, from other processes; see `marked`.
         patience: Seconds that a cluster is waited for, if not the usual.
+        absence: Seconds that a scheduler may be away, if not the usual.
     """
 
     def __init__(
@@ -49,11 +50,16 @@ class Command:
         largest_file: int | None = None,
         marker: str = "",
         patience: float | None = None,
+        absence: float | None = None,
     ) -> None:
         self.folder = folder
         self._process = FORKS.Process(
             target=_infer_roads,
-            args=(folder, [str(word) for word in words], afresh, largest_file, marker, patience),
+            args=(
+                folder,
+                [str(word) for word in words],
+                (afresh, largest_file, marker, patience, absence),
+            ),
         )
 
     def __enter__(self) -> "Command":
@@ -98,7 +104,8 @@ class Command:
             time.sleep(0.001)
 
 
-def _infer_roads(folder, words, afresh, largest_file, marker, patience):
+def _infer_roads(folder, words, options):
+    afresh, largest_file, marker, patience, absence = options
     os.chdir(folder)
     for name in [name for name in os.environ if name.startswith(("PREFECT_", "PYTEST_"))]:
         del os.environ[name]
@@ -112,10 +119,12 @@ def _infer_roads(folder, words, afresh, largest_file, marker, patience):
 
     from flows.command import command
     from flows.table import FLOWS
-    from pipelines.inference.cluster import client
+    from pipelines.inference.cluster import connection
 
     if patience is not None:
-        client.WAIT_FOR_A_WORKER_S = patience
+        connection.WAIT_FOR_A_WORKER_S = patience
+    if absence is not None:
+        connection.WAIT_FOR_THE_SCHEDULER_S = absence
     command(FLOWS["infer-roads"], "python -m flows.infer_roads", words)
 
 

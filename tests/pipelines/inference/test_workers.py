@@ -228,22 +228,6 @@ def test_an_address_without_workers_is_one_line_and_status_1(wrong_address, word
 
 
 @pytest.mark.soak
-def test_a_scheduler_that_is_lost_is_said_and_the_run_goes_on_without(words, alone, tmp_path):
-    with ExitStack() as stack:
-        cluster = Cluster(tmp_path, stack)
-        cluster.add("one")
-        with Command(tmp_path, *words, "--scheduler", cluster.address) as command:
-            command.wait_until(lambda: len(parts(tmp_path / "out/scene")) >= 3)
-            cluster.scheduler.kill()
-            assert command.end() == 1
-    [line] = command.error_lines
-    assert "the Dask cluster was lost" in line
-    assert "run again" in line
-    run(tmp_path, *words)
-    assert finished(tmp_path / "out/scene", alone)
-
-
-@pytest.mark.soak
 def test_a_part_that_ends_its_workers_is_an_error_that_says_what_helps(words, tmp_path):
     with ExitStack() as stack:
         once = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
