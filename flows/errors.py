@@ -30,6 +30,10 @@ class ScenesFailedError(FlowsError, RuntimeError):
         self.result = result
 
 
+class OptionsError(FlowsError, ValueError):
+    """Options of a run that cannot be, or do not go together."""
+
+
 class ServerError(FlowsError, ConnectionError):
     """The Prefect server cannot be started or found."""
 

@@ -18,14 +18,24 @@ def notify(
         Parameter(help="A run failed or crashed; or it was to begin and did not."),
     ] = "failure",
     webhook: Annotated[
-        str | None, Parameter(help="Gets the run as JSON. - reads the address from standard input.")
+        str | None,
+        Parameter(
+            help="Gets the run as JSON. - reads the address from standard input.",
+            allow_leading_hyphen=True,
+        ),
     ] = None,
     slack: Annotated[
-        str | None, Parameter(help="A webhook of Slack, which gets the run in words; or -.")
+        str | None,
+        Parameter(
+            help="A webhook of Slack, which gets the run in words; or -.", allow_leading_hyphen=True
+        ),
     ] = None,
     email: Annotated[
         str | None,
-        Parameter(help="mailtos://USER:PASSWORD@SERVER?to=ADDRESS, which gets a letter; or -."),
+        Parameter(
+            help="mailtos://USER:PASSWORD@SERVER?to=ADDRESS, which gets a letter; or -.",
+            allow_leading_hyphen=True,
+        ),
     ] = None,
     minutes: Annotated[
         int,

@@ -1,5 +1,6 @@
 """The command line of a function that is no flow, from the words typed to the exit status."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -32,4 +33,6 @@ def run_tool(function: Callable[..., None], called: str, words: Sequence[str]) -
         sys.exit(1)
     except KeyboardInterrupt:
         pass
+    except BrokenPipeError:  # Who reads what is printed has read enough, as `head` has.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(0)

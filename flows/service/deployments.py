@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from flows.cli.process import let_readers_be_quiet, let_threads_wait_quietly
 from flows.cli.progress import LogProgress, ManyProgress
 from flows.cli.signature import with_fields, wrong_values
-from flows.errors import ScenesFailedError, checked
+from flows.errors import OptionsError, ScenesFailedError, checked
 from flows.service.artifacts import Outcomes, leave_artifacts
 from flows.service.form import form_of
 from flows.service.gpus import own_gpus, wanted_gpus
@@ -79,8 +79,11 @@ def _prefect_flow(entry: FlowEntry[Config]) -> "Flow[..., Result]":
         wrong = wrong_values(error, entry.config())
         said = "; ".join(text if field is None else f"{field}: {text}" for field, text in wrong)
         said = f"{without_secrets(said)}; nothing was run: change these parameters of the run"
+        from flows.cli.direct import OWN_ERRORS
+
+        say_failures_in_one_line(OWN_ERRORS)
         get_run_logger().error("%s", said)
-        return Failed(message=said, data=error)
+        return Failed(message=said, data=OptionsError(said))
 
     function = with_fields(entry.config(), body, entry.help, refused)
     function.__module__ = __name__

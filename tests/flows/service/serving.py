@@ -68,10 +68,10 @@ class Served:
             capture_output=True, text=True, timeout=900,
         )  # fmt: skip
 
-    def rurnet(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def rurnet(self, *words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "flows", *words], cwd=self.folder, env=self.environment,
-            capture_output=True, text=True, timeout=300,
+            input=typed, capture_output=True, text=True, timeout=300,
         )  # fmt: skip
 
     def python(self, code: str) -> str:

@@ -109,7 +109,8 @@ def test_threads_of_a_served_run_that_wait_leave_the_processor_to_others(served)
 def told(served):
     """What a webhook was sent since `rurnet notify` had it told of failures."""
     with Listener() as listener:
-        done = served.rurnet("notify", "--on", "failure", "--webhook", f"{listener.url}/s3cret")
+        words = ("notify", "--on", "failure", "--webhook", "-")
+        done = served.rurnet(*words, typed=f"{listener.url}/s3cret\n")
         assert "made: automation 'rurnet: failure to webhook'" in done.stdout, done.stderr
         yield listener
 

@@ -86,12 +86,15 @@ def test_the_rasters_compared_with_here_are_whole(unbroken, tmp_path):
 Moment = Callable[[Path], bool]
 
 
-def reached(count: int, random: random.Random | None = None) -> Moment:
-    """The moment at which so many parts are whole, or a little later."""
+def reached(count: int, random: random.Random) -> Moment:
+    """The moment at which so many parts are whole and this run has made one, or a little later."""
+    before: list[int] = []
 
     def moment(result: Path) -> bool:
-        there = len(parts(result)) >= count
-        if there and random is not None:
+        if not before:
+            before.append(len(parts(result)))  # As the run begins.
+        there = len(parts(result)) >= max(count, before[0] + 1)
+        if there:
             time.sleep(random.uniform(0, 0.01))
         return there
 
