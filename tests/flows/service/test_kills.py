@@ -1,10 +1,13 @@
 """Runs whose process is killed, and services that are restarted."""
 
 import os
+import random
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -109,3 +112,52 @@ def test_a_server_that_dies_is_started_again_and_runs_go_on(tmp_path, roads_weig
         )
     finally:
         service.stop()
+
+
+def processes_of(service) -> list[int]:
+    """Server, runner and runs, and what they started."""
+    home = f"PREFECT_HOME={service.folder / 'home'}\0".encode()
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if home in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+    return found
+
+
+@pytest.mark.soak
+def test_a_service_killed_twenty_times_at_any_moment_loses_nothing(tmp_path, roads_weights):
+    """All of it at once: the server, the runner and the run, which the next one goes on with."""
+    chance = random.Random(7)
+    for seed, name in enumerate("abcd"):
+        write_road_scene(tmp_path / f"inbox/roads/{name}.tif", None, size=560, seed=seed)
+    options = {"tile": 64, "overlap": 48, "steps": 1, "part_size": 128}
+    service = Served(tmp_path)
+    words = [f"--{key.replace('_', '-')}={value}" for key, value in options.items()]
+    alone = service.rurnet(
+        "infer-roads", "inbox/roads", "--model", str(roads_weights), "--output", "alone", *words
+    )
+    assert alone.returncode == 0, alone.stderr
+    job = ("deployment", "run", "infer-roads", "-p", f'model=["{roads_weights}"]')
+    job += tuple(word for key, value in options.items() for word in ("-p", f"{key}={value}"))
+    try:
+        for _ in range(20):
+            service.start()
+            assert service.prefect(*job).returncode == 0
+            time.sleep(chance.uniform(0, 15))  # Before it begins, at work, or after its end.
+            for process in processes_of(service):
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+            service.process.wait()
+        service.start()
+        done = service.prefect(*job, "--watch")
+        assert "finished successfully" in done.stdout, done.stdout + done.stderr
+        states = [one["state_type"] for one in service.read("flow_runs/filter")]
+        assert "RUNNING" not in states
+        print({state: states.count(state) for state in set(states)})
+    finally:
+        service.stop()
+    for name in "abcd":
+        for raster in ("probability.tif", "mask.tif"):
+            made = tmp_path / "outbox/roads" / name / raster
+            assert made.read_bytes() == (tmp_path / "alone" / name / raster).read_bytes()
