@@ -1,5 +1,7 @@
 """Which Prefect API is used."""
 
+import subprocess
+
 import pytest
 
 from flows.errors import ServerError
@@ -7,6 +9,7 @@ from flows.service.api import prefect_is_configured
 from flows.service.server import running_server
 from pipelines.config.inference import InferRoads
 from pipelines.config.training import TrainRoads
+from tests.flows.service.serving import PREFECT, ROOT, clean_environment, free_port
 
 
 def test_prefect_counts_as_configured_by_environment_or_profile(tmp_path, monkeypatch):
@@ -41,3 +44,17 @@ def test_parameters_that_hold_a_secret_are_named():
     assert secret_parameters(InferRoads(scenes=["a.tif", signed])) == ["scenes"]
     assert secret_parameters(InferRoads(scenes=["a.tif", "/vsis3/bucket/a.tif"])) == []
     assert secret_parameters(TrainRoads(mlflow="http://u:p@host:5000")) == ["mlflow"]
+
+
+def test_without_a_server_the_short_name_says_how_to_start_one(tmp_path):
+    (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    # Not the default address: another project's server may be there.
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/rurnet-server.url").write_text(f"http://127.0.0.1:{free_port()}/api")
+    done = subprocess.run(
+        [PREFECT, "deployment", "run", "infer-roads"], cwd=tmp_path,
+        env=clean_environment(tmp_path / "home"), capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "python -m flows.serve" in done.stderr
+    assert "Traceback" not in done.stderr

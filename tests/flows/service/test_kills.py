@@ -129,7 +129,7 @@ def processes_of(service) -> list[int]:
 def test_a_service_killed_twenty_times_at_any_moment_loses_nothing(tmp_path, roads_weights):
     """All of it at once: the server, the runner and the run, which the next one goes on with."""
     chance = random.Random(7)
-    for seed, name in enumerate("abcd"):
+    for seed, name in enumerate("abcdefgh"):
         write_road_scene(tmp_path / f"inbox/roads/{name}.tif", None, size=560, seed=seed)
     options = {"tile": 64, "overlap": 48, "steps": 1, "part_size": 128}
     service = Served(tmp_path)
@@ -154,10 +154,10 @@ def test_a_service_killed_twenty_times_at_any_moment_loses_nothing(tmp_path, roa
         assert "finished successfully" in done.stdout, done.stdout + done.stderr
         states = [one["state_type"] for one in service.read("flow_runs/filter")]
         assert "RUNNING" not in states
-        print({state: states.count(state) for state in set(states)})
+        assert states.count("CRASHED") > 10, states
     finally:
         service.stop()
-    for name in "abcd":
+    for name in "abcdefgh":
         for raster in ("probability.tif", "mask.tif"):
             made = tmp_path / "outbox/roads" / name / raster
             assert made.read_bytes() == (tmp_path / "alone" / name / raster).read_bytes()

@@ -14,12 +14,9 @@ from flows.table import FLOWS
 from pipelines.datasets.synthetic import write_drive_folder, write_road_scene
 from pipelines.inbox.ledger import Ledger
 from tests.flows.service.serving import (
-    PREFECT,
     ROOT,
     Listener,
     Served,
-    clean_environment,
-    free_port,
     wait_until,
 )
 
@@ -332,20 +329,6 @@ def test_a_second_serve_says_that_one_is_there(served):
     )  # fmt: skip
     assert done.returncode == 1
     assert f"already served by process {served.process.pid}" in done.stderr
-
-
-def test_without_a_server_the_short_name_says_how_to_start_one(tmp_path):
-    (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
-    # Not the default address: another project's server may be there.
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home/rurnet-server.url").write_text(f"http://127.0.0.1:{free_port()}/api")
-    done = subprocess.run(
-        [PREFECT, "deployment", "run", "infer-roads"], cwd=tmp_path,
-        env=clean_environment(tmp_path / "home"), capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "python -m flows.serve" in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 TWO_GPUS = """#!/bin/sh
