@@ -10,7 +10,7 @@ COPY pipelines pipelines
 COPY flows flows
 # The index has builds of torch without CUDA, which are a tenth of the size.
 RUN /opt/rurnet/bin/pip install --no-cache-dir \
-    --extra-index-url https://download.pytorch.org/whl/cpu ".[cluster,docker,kubernetes,s3,stac,geoparquet,dicom,mlflow]"
+    --extra-index-url https://download.pytorch.org/whl/cpu ".[openvino,cluster,docker,kubernetes,s3,stac,geoparquet,dicom,mlflow]"
 
 FROM python:3.12-slim-bookworm
 

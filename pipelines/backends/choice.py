@@ -47,22 +47,21 @@ class Measured:
 
     Attributes:
         precision: See `Backend.precision`.
-        tiles: From so many tiles of a scene on it pays, even if the networks are to be compiled.
+        networks: For which, by their names in `rurnet.NETWORKS`.
+        work: From so much on it pays, even if the networks are to be compiled: pixels of a scene's
+            tiles, once for each step.
     """
 
     precision: Literal["f32", "bf16"]
-    tiles: int
+    networks: frozenset[str]
+    work: int
 
 
 MEASURED = {
-    "amx": Measured("bf16", 32),
-    "avx512": Measured("f32", 128),
-    "avx2": Measured("f32", 128),
+    "amx": Measured("bf16", frozenset({"dru-4", "unet-gn"}), 6_000_000),
+    "avx512": Measured("f32", frozenset({"dru-4"}), 20_000_000),
 }
 """By `instruction_set`; `docs/speed.md` has the figures. Elsewhere "auto" is torch."""
-
-NETWORKS = frozenset({"dru-4", "unet-gn"})
-"""Those for which this was measured, by their names in `rurnet.NETWORKS`."""
 
 
 def openvino_here() -> Backend | None:
@@ -111,7 +110,7 @@ def chosen(
     folder: Path,
     kept: Mapping[str, Any] | None,
     networks: Sequence[str],
-    tiles: int,
+    work: int,
 ) -> Backend | None:
     """Returns what computes a scene; None for torch.
 
@@ -124,7 +123,7 @@ def chosen(
         folder: Of the scene's results, for the error.
         kept: The settings in the manifest of what is there; None where nothing is.
         networks: Names of the networks, see `rurnet.registry`.
-        tiles: Of the scene's grid.
+        work: See `Measured`.
 
     Raises:
         ManifestError: What is there was computed by something else.
@@ -137,12 +136,45 @@ def chosen(
     elif kept is not None:
         return None
     else:
-        row = None if offer is None else MEASURED.get(offer.instructions)
-        measured = row is not None and set(networks) <= NETWORKS and tiles >= row.tiles
-        return offer if measured else None
+        row = None if offer is None else _measured(offer.instructions, networks)
+        return offer if row is not None and work >= row.work else None
     if kept is not None and kept.get(KEY) != told(now).get(KEY):
         raise ManifestError(f"{folder}: {_mixed(kept.get(KEY), now, settings.backend)}")
     return now
+
+
+def why(settings: ComputeSettings, offer: Backend | None, networks: Sequence[str]) -> str:
+    """Returns what computes new scenes on CPUs and why, as a line of a log.
+
+    Args:
+        settings: Which backend is asked for.
+        offer: See `offered`; or what all workers of a cluster have.
+        networks: Names of the networks, see `rurnet.registry`.
+    """
+    if settings.backend != "auto":
+        return f"{offer or 'torch'} computes, as --backend {settings.backend} asks for it"
+    if offer is not None:
+        row = _measured(offer.instructions, networks)
+        if row is None:
+            return f"torch computes: on {offer.instructions} nothing was measured to be faster"
+        return (
+            f"{offer} computes, as was measured to be faster on this kind of processor; torch "
+            "computes scenes too small for it"
+        )
+    if settings.scheduler is not None or settings.workers:
+        return "torch computes: the workers do not all have the same OpenVINO and processor"
+    if _measured(instruction_set(), networks) is None:
+        return f"torch computes: on {instruction_set()} nothing was measured to be faster"
+    return (
+        "torch computes: OpenVINO, which was measured to be faster on this processor, is not "
+        "installed; pip install 'rurnet[openvino]'"
+    )
+
+
+def _measured(instructions: str, networks: Sequence[str]) -> Measured | None:
+    """What was measured to be faster for all networks; None where nothing."""
+    row = MEASURED.get(instructions)
+    return row if row is not None and set(networks) <= row.networks else None
 
 
 def told(backend: Backend | None) -> dict[str, str]:

@@ -105,7 +105,7 @@ class ComputeSettings(Configuration):
         Literal["auto", "eager", "openvino"],
         Field(description="What computes on a CPU: eager (torch), openvino, or auto, which takes "
               "what was measured to be faster on this kind of processor, if it is installed."),
-    ] = "eager"  # fmt: skip
+    ] = "auto"  # fmt: skip
     batch: Annotated[
         int,
         Field(

@@ -43,8 +43,14 @@ def backend_of(
         ManifestError: What is there was computed by something else.
     """
     kept = None if settings.overwrite else settings_of(folder)
-    networks = [model.card.network for model in models]
-    return chosen(settings, offer, folder, kept, networks, grid.tile_count)
+    pixels = grid.tile_count * grid.tile_height * grid.tile_width
+    work = pixels * steps_taken(models, settings.steps)
+    return chosen(settings, offer, folder, kept, networks_of(models), work)
+
+
+def networks_of(models: Sequence[ModelFacts]) -> list[str]:
+    """Names of the networks, as `rurnet.registry` has them."""
+    return [model.card.network for model in models]
 
 
 def fingerprint(

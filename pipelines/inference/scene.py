@@ -115,8 +115,8 @@ def predict_scene(
         else:
             missing = store.missing()
             begun(sum(part.tile_count for part in missing))
-            if missing and backend is not None:
-                _LOG.info("%s: computed by %s", item.name, backend)
+            if missing and workers.offer is not None:
+                _LOG.info("%s: computed by %s", item.name, backend or "torch")
             workers.compute(item, opened, store, missing, progress, backend)
             made = assemble(opened, store, folder, models, settings, png=item.png)
             files, threshold = made.files, made.threshold

@@ -11,7 +11,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Protocol
 
-from pipelines.backends.choice import Backend, offered
+from pipelines.backends.choice import Backend, offered, why
 from pipelines.config.inference import PredictionSettings
 from pipelines.inference.cluster.another_gpu import AnotherGpu, GpuRelay
 from pipelines.inference.cluster.client import team_of
@@ -20,6 +20,7 @@ from pipelines.inference.cluster.dask_workers import DaskWorkers
 from pipelines.inference.cluster.parts import stitched
 from pipelines.inference.cluster.protocol import Workers
 from pipelines.inference.cluster.team import marked_output, team_for
+from pipelines.inference.fingerprint import networks_of
 from pipelines.inference.predictor import NetworkPredictor, predictor_for
 from pipelines.inference.stepping.pace import Pace, Ruled
 from pipelines.inputs.normalisation import ValueRange
@@ -60,10 +61,13 @@ def workers_for(
     """
     if settings.workers or settings.scheduler is not None:
         with dask_cluster(settings) as connection, marked_output(output) as marker:
-            yield DaskWorkers(connection, team_of(connection.client, models, settings, marker))
+            team = team_of(connection.client, models, settings, marker)
+            _tell(models, settings, team.device, team.backend)
+            yield DaskWorkers(connection, team)
         return
     device = choose_device(settings.device)
     offer = offered(settings, device.type)
+    _tell(models, settings, device.type, offer)
     predictor = lru_cache(maxsize=None)(partial(predictor_for, models, settings))
     if settings.limited:
         told = (
@@ -87,6 +91,14 @@ def workers_for(
             return stack.enter_context(AnotherGpu(gpu, team))
 
         yield GpuRelay(here, other, identifier_of(device))
+
+
+def _tell(
+    models: Sequence[Model], settings: PredictionSettings, device: str, offer: Backend | None
+) -> None:
+    """Logs what computes and why; of a GPU there is nothing to say."""
+    if device.split(",")[0] == "cpu":
+        _LOG.info("%s", why(settings, offer, networks_of(models)))
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ class KeptOpen:
     last thread is done with it.
 
     Args:
-        keeps: How many scenes. Where one follows the other, a part of the first may come after the
-            first part of the second: with two neither is opened again.
+        keeps: How many scenes. Parts of several may come in turn, where their threads were slow to
+            hand them out: of no more than these, none is opened again.
     """
 
     def __init__(self, keeps: int) -> None:

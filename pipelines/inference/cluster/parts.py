@@ -14,8 +14,9 @@ from tiling.part import Part
 from tiling.stitch import TilePredictor, stitch
 from tiling.store import PartStore
 
-_SCENES = KeptOpen(2)
-"""The scenes that are open in a process of workers, from one part to the next."""
+_SCENES = KeptOpen(4)
+"""The scenes that are open in a process of workers, from one part to the next: as many as a small
+cluster has under way."""
 
 
 def stitched(

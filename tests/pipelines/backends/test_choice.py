@@ -1,41 +1,72 @@
 """Which backend computes a scene: torch, or OpenVINO."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pipelines.backends.choice import MEASURED, Backend, chosen, offered, told
-from pipelines.config.inference import PredictionSettings
+from pipelines.backends.choice import MEASURED, Backend, chosen, offered, told, why
+from pipelines.config.inference import InferDrive, InferRoads, PredictionSettings
 from pipelines.errors import PipelineError
 from tiling.errors import ManifestError
 
 OURS = Backend("2026.4.1", "bf16", "amx")
 FOLDER = Path("out/scene")
-MANY = MEASURED["amx"].tiles
+MUCH = MEASURED["amx"].work
 
 
-def asked(backend="auto", *, offer=OURS, kept=None, networks=("dru-4",), tiles=MANY):
+def asked(backend="auto", *, offer=OURS, kept=None, networks=("dru-4",), work=MUCH):
     settings = PredictionSettings(backend=backend)
-    return chosen(settings, offer, FOLDER, kept, networks, tiles)
+    return chosen(settings, offer, FOLDER, kept, networks, work)
 
 
 def test_auto_takes_what_was_measured_to_be_faster():
     assert asked() == OURS
-    assert asked(tiles=MANY - 1) is None
+    assert asked(work=MUCH - 1) is None
     assert asked(networks=("dru-4", "reseg")) is None
     assert asked(offer=None) is None
-    assert asked(offer=replace(OURS, instructions="aarch64")) is None
+    for other in ("aarch64", "avx2"):
+        assert asked(offer=replace(OURS, instructions=other), work=10 * MUCH) is None
+
+
+def test_on_avx512_it_takes_more_to_pay_and_one_network_only():
+    offer = Backend("2026.4.1", "f32", "avx512")
+    assert asked(offer=offer, work=4 * MUCH) == offer
+    assert asked(offer=offer) is None
+    assert asked(offer=offer, networks=("unet-gn",), work=4 * MUCH) is None
+
+
+@pytest.mark.parametrize("config", [InferRoads, InferDrive])
+def test_auto_is_what_nobody_has_to_ask_for(config):
+    assert config().backend == "auto"
+
+
+@pytest.mark.parametrize(
+    ("instructions", "offer", "options", "said"),
+    [
+        ("amx", OURS, {}, r"^openvino 2026\.4\.1, bf16, amx, form 2 computes, as was measured"),
+        ("amx", OURS, {"backend": "openvino"}, "^openvino .* as --backend openvino asks for it"),
+        ("amx", None, {"backend": "eager"}, "^torch computes, as --backend eager asks for it"),
+        ("amx", None, {}, r"^torch computes: .* not installed; pip install 'rurnet\[openvino\]'"),
+        ("amx", None, {"workers": 2}, "^torch computes: the workers do not all have the same"),
+        ("avx2", None, {}, "^torch computes: on avx2 nothing was measured to be faster"),
+        ("avx2", replace(OURS, instructions="avx2"), {}, "^torch computes: on avx2 nothing"),
+    ],
+)
+def test_the_log_says_what_computes_and_why(monkeypatch, instructions, offer, options, said):
+    monkeypatch.setattr("pipelines.backends.choice.instruction_set", lambda: instructions)
+    assert re.search(said, why(PredictionSettings(**options), offer, ["dru-4"]))
 
 
 def test_openvino_and_eager_are_taken_where_they_are_asked_for():
-    assert asked("openvino", tiles=1, networks=("reseg",)) == OURS
+    assert asked("openvino", work=1, networks=("reseg",)) == OURS
     assert asked("eager", offer=None) is None
 
 
 def test_a_scene_stays_with_what_began_it():
-    assert asked(kept=told(OURS), tiles=1) == OURS
-    assert asked(kept=told(None), tiles=10 * MANY) is None
+    assert asked(kept=told(OURS), work=1) == OURS
+    assert asked(kept=told(None), work=10 * MUCH) is None
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
 """Runs with a backend: what is recorded, what goes on, what is refused."""
 
 import json
+import logging
 from dataclasses import replace
 
 import pytest
 
-from pipelines.backends.choice import openvino_here
+from pipelines.backends.choice import MEASURED, Measured, openvino_here
 from pipelines.config.inference import InferRoads, PredictionSettings
 from pipelines.datasets.synthetic import write_road_scene
 from pipelines.errors import PipelineError
@@ -38,9 +39,10 @@ def scene(tmp_path_factory):
 def infer(scene, roads_weights):
     """Runs it into a folder; returns the report, and the bytes of both rasters."""
 
-    def run(output, backend="auto", **changes):
+    def run(output, backend=None, **changes):
+        changes |= {} if backend is None else {"backend": backend}
         config = InferRoads(
-            scenes=[str(scene)], output=output, model=[str(roads_weights)], backend=backend,
+            scenes=[str(scene)], output=output, model=[str(roads_weights)],
             **(ROADS_SMALL | changes),
         )  # fmt: skip
         result = infer_roads(config, Silence())
@@ -82,6 +84,22 @@ def test_a_small_scene_is_computed_by_torch_unless_openvino_is_asked_for(infer, 
     _, rasters = infer(tmp_path / "out")
     assert rasters == eager[1][1]
     assert "backend" not in manifest(tmp_path / "out")
+
+
+def test_a_scene_for_which_it_pays_is_computed_by_openvino_and_the_log_says_why(
+    infer, eager, theirs, tmp_path, monkeypatch, caplog
+):
+    caplog.set_level(logging.INFO, "rurnet")
+    pixels = 3 * 3 * 64 * 64  # Of the tiles, in the one step.
+    for work, (folder, (_, rasters)) in ((pixels, theirs), (pixels + 1, eager)):
+        caplog.clear()
+        row = Measured(HERE.precision, frozenset({"dru-4"}), work)
+        monkeypatch.setitem(MEASURED, HERE.instructions, row)
+        assert infer(tmp_path / str(work))[1] == rasters
+        assert manifest(tmp_path / str(work)) == manifest(folder)
+        [said] = [one for one in caplog.messages if "measured to be faster" in one]
+        assert said.startswith(f"{HERE} computes")
+        assert f"scene: computed by {HERE if work == pixels else 'torch'}" in caplog.messages
 
 
 def test_parts_and_batches_change_no_byte(infer, theirs, tmp_path):
