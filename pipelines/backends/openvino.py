@@ -59,6 +59,8 @@ class OpenVinoNetwork(SegmentationNetwork):
 
     def initial_state(self, image: Tensor, mask: Tensor | None = None) -> State:
         """See `SegmentationNetwork`."""
+        # As torch's own convolutions take it.
+        image = image.contiguous(memory_format=torch.channels_last)
         if len(image) > 1 or mask is not None:
             return self.network.initial_state(image, mask)
         # One alone takes another path through torch's convolutions.
@@ -72,11 +74,15 @@ class OpenVinoNetwork(SegmentationNetwork):
             PipelineError: OpenVINO cannot compute this network, or gives something else.
         """
         request = self._request((image.shape[2], image.shape[3]))
-        found: list[list[Tensor]] = []
+        together: list[Tensor] = []
         for index in range(len(image)):
             parts = (image, state.mask, *state.hidden)
-            found.append(_run(request, [part[index : index + 1] for part in parts]))
-        logits, *hidden = (torch.cat(parts) for parts in zip(*found, strict=True))
+            found = _run(request, [part[index : index + 1] for part in parts])
+            if not together:
+                together = [part.new_empty(len(image), *part.shape[1:]) for part in found]
+            for every, part in zip(together, found, strict=True):
+                every[index : index + 1] = part
+        logits, *hidden = together
         return logits, State(logits.softmax(dim=1), tuple(hidden))
 
     def _request(self, shape: tuple[int, int]) -> Any:
@@ -168,7 +174,7 @@ class OpenVinoNetwork(SegmentationNetwork):
         for _ in range(1 if self.network.one_shot else 2):
             _, state = network.step(image, state)
             logits, *hidden = _run(request, [image, *_flat(theirs)])
-            theirs = State(logits.softmax(dim=1), tuple(hidden))
+            theirs = State(logits.softmax(dim=1), tuple(part.clone() for part in hidden))
         difference = float((theirs.mask - state.mask).abs().mean())
         if not difference <= _BOUND[self._backend.precision]:  # NaN is not.
             raise PipelineError(
@@ -225,10 +231,10 @@ def _config(backend: Backend, lanes: int) -> dict[str, Any]:
 
 
 def _run(request: Any, parts: list[Tensor]) -> list[Tensor]:
-    """Outputs for one tile, copied from where the next one's will be."""
+    """Outputs for one tile, which lie where the next one's will be."""
     # The inputs of a graph can be fewer: torch leaves out none, OpenVINO those without a use.
     request.infer([part.contiguous().numpy() for part in parts], share_inputs=True)
-    return [torch.from_numpy(output.data.copy()) for output in request.output_tensors]
+    return [torch.from_numpy(output.data) for output in request.output_tensors]
 
 
 def _flat(state: State) -> tuple[Tensor, ...]:

@@ -86,6 +86,7 @@ class NetworkPredictor:
         if backend is not None:
             for model, member in zip(models, self._members, strict=True):
                 member.network = OpenVinoNetwork(model, backend, self.lanes)
+                member.layout = torch.contiguous_format  # OpenVINO's own, so nothing is converted.
         self._views = list(TURNS) if tta else list(TURNS[:1])
         self._lock = threading.Lock()
 
@@ -208,7 +209,7 @@ class NetworkPredictor:
         for member in self._members:
             scaled = normalised(image, there, member.mean, member.std)
             for turned, turned_back in self._views:
-                seen = turned(scaled).contiguous(memory_format=torch.channels_last)
+                seen = turned(scaled).contiguous(memory_format=member.layout)
                 if begun is None or mask is None:
                     bands = turned_back(self._pass(member, seen, size, ruled))
                 else:
@@ -352,6 +353,7 @@ class _Member:
         self.rule = rule
         self.gate = start_gate(model.digest)
         self.network: SegmentationNetwork = model.network.to(device).channels_last()
+        self.layout = torch.channels_last
         self.bands = len(model.card.mean)
         self.mean = torch.tensor(model.card.mean, device=device)[:, None, None]
         self.std = torch.tensor(model.card.std, device=device)[:, None, None]
