@@ -168,7 +168,7 @@ def test_results_of_another_rule_are_not_taken_for_these(run, words, model, tmp_
 
 
 def test_shipped_recurrent_weights_know_when_to_stop():
-    for name in ("roads-dru4", "roads-dru4-world", "vessels-dru4"):
+    for name in ("roads-dru4", "roads-dru4-world", "vessels-dru4", "vessels-dru4-wide"):
         NetworkPredictor([load(name)], "auto", torch.device("cpu"))
 
 
