@@ -34,6 +34,21 @@ class Reached:
     scores: tuple[tuple[int, float], ...] = ()
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """Which weights a training ends with.
+
+    Attributes:
+        iteration: The iteration they are of; 0 for those that it started from.
+        score: Their break-even on the held-out images; None where it is not known.
+        share: Their share, 0 to 1, in an average with the weights that it started from.
+    """
+
+    iteration: int
+    score: float | None
+    share: float = 1.0
+
+
 def reached_in(last: Path) -> Reached:
     """Reads from a training's last checkpoint how far it came.
 
@@ -51,7 +66,7 @@ def ending_of(
     settings: TrainingSettings,
     card: WeightsCard,
     weights: Path,
-    chosen: int,
+    chosen: Chosen,
     reached: Reached,
     fold: tuple[int, int] = (1, 1),
 ) -> TrainingEnd:
@@ -61,7 +76,7 @@ def ending_of(
         settings: Settings of the training.
         card: Of the weights that it made.
         weights: Their file.
-        chosen: The iteration they are of.
+        chosen: Which they are.
         reached: How far it came.
         fold: Number of the training, from 1 on, and how many there are.
     """
@@ -77,15 +92,20 @@ def ending_of(
         advice = _with_more_time(settings, card, reached)
     else:
         said += f", ended early after {settings.patience} scorings that were no better (--patience)"
-    score = dict(reached.scores).get(chosen)
+    score = chosen.score
     held_out = "" if score is None else f", with break-even {score:.3f} on the held-out images"
-    if chosen == 0 and settings.start_from is not None:
+    if chosen.iteration == 0 and settings.start_from is not None:
         said += (
             f"; no scoring was better than {settings.start_from}: its weights are kept{held_out}"
         )
         advice = (*advice, *_if_no_better(settings))
+    elif chosen.share < 1:
+        said += (
+            f"; the weights are an average of {settings.start_from} and those of iteration "
+            f"{chosen.iteration}, these with a share of {chosen.share:g}{held_out}"
+        )
     else:
-        said += f"; the weights are those of iteration {chosen}{held_out}"
+        said += f"; the weights are those of iteration {chosen.iteration}{held_out}"
     if folds > 1:
         said = f"fold {number} of {folds}: {said}"
     return TrainingEnd(said, advice, share=number / folds)

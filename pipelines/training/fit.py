@@ -3,7 +3,7 @@
 import logging
 import signal
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -12,8 +12,10 @@ from typing import Any
 
 import lightning
 import numpy as np
+import torch
 from lightning.pytorch.callbacks import LearningRateMonitor, Timer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from torch import Tensor
 
 from pipelines.config.training import TrainingSettings
 from pipelines.errors import DeviceMemoryError, PipelineError, shortened
@@ -29,7 +31,7 @@ from pipelines.training.checkpoints import (
     WholeFiles,
     read_checkpoint,
 )
-from pipelines.training.ending import Reached, reached_in
+from pipelines.training.ending import Chosen, Reached, reached_in
 from pipelines.training.loaders import Tile, crop_loader, crops_died, held_out_loader
 from pipelines.training.mlflow_logger import mlflow_logger
 from pipelines.training.module import SegmentationModule
@@ -40,6 +42,9 @@ from tiling.errors import TilingError
 
 _LOG = logging.getLogger("rurnet")
 
+_SHARES = (0.0, 0.25, 0.5, 0.75)
+"""Shares of what was trained, in averages with the weights that it started from."""
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -47,18 +52,18 @@ class Trained:
 
     Attributes:
         network: The network with the best break-even on the held-out images, in evaluation mode;
-            the one that the training started from, where no scoring was better.
+            the one that the training started from, or an average of both, where that is better.
         held_out: Its counts [2, 255] on the held-out images, predicted in tiles of
             `pipelines.sampling.statistics.TILE`.
         threshold: Probability threshold with the highest F1 on the held-out images.
-        iteration: The iteration of these weights; 0 for those that it started from.
+        chosen: Which weights these are.
         reached: How far the training came.
     """
 
     network: SegmentationNetwork
     held_out: Counts
     threshold: float
-    iteration: int
+    chosen: Chosen
     reached: Reached
 
 
@@ -147,13 +152,19 @@ def train(
         with _without_untrue_warnings(), _as_raised():
             trainer.fit(module, loader, scoring, ckpt_path=resume, weights_only=False)
     trained = _best(settings, objective, checkpoints / "best.ckpt", reached_in(last.path))
-    if objective.start is None:
+    start = objective.start
+    if start is None:
         return trained
-    before = SegmentationModule(settings, objective, data_sets)
     judge = lightning.Trainer(**where, logger=False, enable_checkpointing=False)
-    with _without_untrue_warnings(), _as_raised():
-        (scores,) = judge.validate(before, scoring, verbose=False)
-    return _no_worse(trained, before, float(scores[best.monitor or ""]))
+
+    def scored(share: float) -> tuple[SegmentationModule, float]:
+        average = SegmentationModule(settings, objective, data_sets)
+        average.network.load_state_dict(_averaged(start, trained.network, share))
+        with _without_untrue_warnings(), _as_raised():
+            (scores,) = judge.validate(average, scoring, verbose=False)
+        return average, float(scores[best.monitor or ""])
+
+    return _averaged_with_start(trained, scored)
 
 
 def _loggers(settings: TrainingSettings, folder: Path, interval: int) -> list[Logger]:
@@ -217,23 +228,53 @@ def _as_raised() -> Iterator[None]:
         raise type(error)(last.partition(": ")[2]) from None
 
 
-def _no_worse(trained: Trained, before: SegmentationModule, score: float) -> Trained:
-    """What was trained, or the weights that it started from, where no scoring was better."""
+def _averaged(
+    start: Mapping[str, Tensor], network: SegmentationNetwork, share: float
+) -> dict[str, Tensor]:
+    """The average of weights and those of a network, which has the share; counts are its own."""
+    own = network.state_dict()
+    return {
+        name: torch.lerp(start[name].to(value), value, share)
+        if value.is_floating_point()
+        else value
+        for name, value in own.items()
+    }
+
+
+def _averaged_with_start(
+    trained: Trained, scored: Callable[[float], tuple[SegmentationModule, float]]
+) -> Trained:
+    """The best of what was trained, the weights that it started from, and averages of both.
+
+    Averages are often better than both on images that are unlike those of the training (Wortsman et
+    al., Robust fine-tuning of zero-shot models, CVPR 2022).
+
+    Args:
+        trained: What was trained.
+        scored: Makes the average in which it has a share, and its score on the held-out images.
+    """
     # Old checkpoints do not say how they scored.
-    gained = dict(trained.reached.scores).get(trained.iteration, float("nan"))
+    if trained.chosen.score is None:
+        return trained
+    found = {share: scored(share) for share in _SHARES}
     _LOG.info(
         "held-out images: break-even %.3f with the weights that the training started from, %.3f "
-        "after it", score, gained,
+        "after it, %s with averages in which it has a share of %s",
+        found[0][1], trained.chosen.score,
+        ", ".join(f"{found[share][1]:.3f}" for share in _SHARES[1:]),
+        ", ".join(f"{share:g}" for share in _SHARES[1:]),
     )  # fmt: skip
-    if not score >= gained:
+    # Of those that score the same, the one nearest to the start. No score is nan for long.
+    share = max(found, key=lambda share: np.nan_to_num(found[share][1], nan=-1))
+    module, score = found[share]
+    if not score >= trained.chosen.score or (share and score == trained.chosen.score):
         return trained
     return replace(
         trained,
-        network=before.network.eval(),
-        held_out=before.counts,
-        threshold=_best_threshold(before.counts),
-        iteration=0,
-        reached=replace(trained.reached, scores=((0, score), *trained.reached.scores)),
+        network=module.network.eval(),
+        held_out=module.counts,
+        threshold=_best_threshold(module.counts),
+        chosen=Chosen(trained.chosen.iteration if share else 0, score, share),
     )
 
 
@@ -244,11 +285,12 @@ def _best(
     module = SegmentationModule(settings, objective)
     module.load_state_dict(checkpoint["state_dict"])
     held_out = np.array(checkpoint["held_out_counts"], np.int64)
+    iteration = int(checkpoint["global_step"])
     return Trained(
         network=module.network.eval(),
         held_out=held_out,
         threshold=_best_threshold(held_out),
-        iteration=int(checkpoint["global_step"]),
+        chosen=Chosen(iteration, dict(reached.scores).get(iteration)),
         reached=reached,
     )
 

@@ -254,7 +254,8 @@ def _trained(
             "data": data.names,
             "images": [source.name for source in sources],
             "held_out": [source.name for source in held_out],
-            "chosen_iteration": trained.iteration,
+            "chosen_iteration": trained.chosen.iteration,
+            "chosen_share": trained.chosen.share,
             **config.model_dump(mode="json", exclude=_NOT_NOTED),
             **asdict(config.how),
             # Weights are passed on to others: no folders, no addresses with passwords.
@@ -275,7 +276,7 @@ def _trained(
         },
         version=version("rurnet"),
     )
-    end = ending_of(config, card, path, trained.iteration, trained.reached, fold)
+    end = ending_of(config, card, path, trained.chosen, trained.reached, fold)
     if distributed.process() == 0:
         save(path, trained.network, card)
         progress.trained(end)

@@ -7,12 +7,14 @@ import pytest
 
 from pipelines.config.training import TrainDrive
 from pipelines.models.weights import card_of
-from pipelines.training.ending import Reached, ending_of
+from pipelines.training.ending import Chosen, Reached, ending_of
 
 OUT = Path("runs/train-drive/vessels.safetensors")
 
 
 def ended(reached, chosen, fold=(1, 1), card=None, **told):
+    if not isinstance(chosen, Chosen):
+        chosen = Chosen(chosen, dict(reached.scores).get(chosen))
     return ending_of(
         TrainDrive(**told), card or card_of("vessels-dru4"), OUT, chosen, reached, fold
     )
@@ -82,3 +84,12 @@ def test_patience_and_the_fold_are_named():
 def test_a_checkpoint_of_before_times_were_kept():
     end = ended(Reached(2000, None), 1800)
     assert end.said == "2000 of 2000 iterations; the weights are those of iteration 1800"
+
+
+def test_an_average_is_told_with_what_it_is_of():
+    chosen = Chosen(1800, 0.6123, 0.25)
+    end = ended(Reached(2000, None, ((1800, 0.6), (2000, 0.6))), chosen, start_from="vessels-dru4")
+    assert end.said == (
+        "2000 of 2000 iterations; the weights are an average of vessels-dru4 and those of "
+        "iteration 1800, these with a share of 0.25, with break-even 0.612 on the held-out images"
+    )

@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+import lightning
 import pytest
 import torch
 
 from pipelines.errors import PipelineError, WeightsError
 from pipelines.models.weights import load, save
 from pipelines.results.progress import Silence
+from pipelines.training.checkpoints import read_checkpoint
 from pipelines.training.run import train_roads
 from tests.pipelines.training.small_runs import roads_config
 
@@ -39,6 +41,32 @@ def test_a_training_that_does_not_help_keeps_the_weights_that_it_started_from(
     (end,) = result.endings
     assert f"no scoring was better than {unbroken.weights}: its weights are kept" in end.said
     assert "a lower --learning-rate (such as 0.25)" in end.advice[-1]
+
+
+def test_an_average_with_the_start_is_kept_where_it_is_best(unbroken, roads, tmp_path, monkeypatch):
+    config = roads_config(
+        roads, tmp_path / "on", start_from=str(unbroken.weights), iterations=4, scorings=1
+    )
+    # Which share is best is not left to chance.
+    validate = lightning.Trainer.validate
+    shares = iter((0.0, 0.25, 0.5, 0.75))
+
+    def best_at_three_quarters(trainer, *given, **named):
+        (scores,) = validate(trainer, *given, **named)
+        return [scores | {"held_out/break_even": 0.9 if next(shares) == 0.75 else 0.1}]
+
+    monkeypatch.setattr(lightning.Trainer, "validate", best_at_three_quarters)
+    result = train_roads(config, Silence())
+    found, start = (load(str(path)).network for path in (result.weights, unbroken.weights))
+    checkpoint = read_checkpoint(tmp_path / "on" / "checkpoints" / "best.ckpt")
+    for key, before in start.state_dict().items():
+        after = checkpoint["state_dict"][f"network.{key}"]
+        torch.testing.assert_close(found.state_dict()[key], before + 0.75 * (after - before))
+    assert any(not torch.equal(found.state_dict()[k], v) for k, v in start.state_dict().items())
+    training = load(str(result.weights)).card.training
+    assert (training["chosen_iteration"], training["chosen_share"]) == (4, 0.75)
+    (end,) = result.endings
+    assert f"an average of {unbroken.weights} and those of iteration 4" in end.said
 
 
 def test_weights_to_start_from_that_changed_are_not_gone_on_from(unbroken, roads, tmp_path):
