@@ -10,10 +10,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from pipelines.errors import PipelineError
-from pipelines.models.weights import Model, load, save
+from pipelines.models.weights import Model, between, load, save
 
 
 def mixed(before: Model, after: Model, share: float) -> Model:
@@ -31,9 +29,7 @@ def mixed(before: Model, after: Model, share: float) -> Model:
         after.card.network, after.card.arguments, after.card.mean, after.card.std,
     ):  # fmt: skip
         raise PipelineError(f"{before.name} and {after.name} are no networks of one kind and scale")
-    state = before.network.state_dict()
-    for name, value in after.network.state_dict().items():
-        state[name] = torch.lerp(state[name], value, share)
+    state = between(before.network.state_dict(), after.network.state_dict(), share)
     after.network.load_state_dict(state)
     note = {"mixed": {"before": before.digest, "after": after.digest, "share": share}}
     return replace(after, card=replace(after.card, training={**after.card.training, **note}))

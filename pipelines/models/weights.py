@@ -213,6 +213,25 @@ def load(name_or_path: str, task: Task | None = None, *, option: str = "--model"
     return Model(path.stem, network.eval(), card, digest_of(path), source)
 
 
+def between(
+    before: "Mapping[str, torch.Tensor]", after: "Mapping[str, torch.Tensor]", share: float
+) -> "dict[str, torch.Tensor]":
+    """Tensors of a network at a share of the way from one to another; counts are the latter's.
+
+    Weights that were trained on from others lie close enough to them that the networks between the
+    two work as well (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
+
+    Args:
+        before: Where the way starts.
+        after: Where it ends.
+        share: 0 to 1.
+    """
+    return {
+        name: before[name].to(value).lerp(value, share) if value.is_floating_point() else value
+        for name, value in after.items()
+    }
+
+
 def check_task(path: Path, card: WeightsCard, task: Task | None, option: str) -> None:
     """Checks that weights are for a task; see `load`.
 

@@ -3,7 +3,7 @@
 import logging
 import signal
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -12,13 +12,12 @@ from typing import Any
 
 import lightning
 import numpy as np
-import torch
 from lightning.pytorch.callbacks import LearningRateMonitor, Timer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
-from torch import Tensor
 
 from pipelines.config.training import TrainingSettings
 from pipelines.errors import DeviceMemoryError, PipelineError, shortened
+from pipelines.models.weights import between
 from pipelines.results.progress import Progress
 from pipelines.runtime import processes as distributed
 from pipelines.runtime.device import out_of_memory
@@ -159,7 +158,7 @@ def train(
 
     def scored(share: float) -> tuple[SegmentationModule, float]:
         average = SegmentationModule(settings, objective, data_sets)
-        average.network.load_state_dict(_averaged(start, trained.network, share))
+        average.network.load_state_dict(between(start, trained.network.state_dict(), share))
         with _without_untrue_warnings(), _as_raised():
             (scores,) = judge.validate(average, scoring, verbose=False)
         return average, float(scores[best.monitor or ""])
@@ -228,26 +227,13 @@ def _as_raised() -> Iterator[None]:
         raise type(error)(last.partition(": ")[2]) from None
 
 
-def _averaged(
-    start: Mapping[str, Tensor], network: SegmentationNetwork, share: float
-) -> dict[str, Tensor]:
-    """The average of weights and those of a network, which has the share; counts are its own."""
-    own = network.state_dict()
-    return {
-        name: torch.lerp(start[name].to(value), value, share)
-        if value.is_floating_point()
-        else value
-        for name, value in own.items()
-    }
-
-
 def _averaged_with_start(
     trained: Trained, scored: Callable[[float], tuple[SegmentationModule, float]]
 ) -> Trained:
     """The best of what was trained, the weights that it started from, and averages of both.
 
-    Averages are often better than both on images that are unlike those of the training (Wortsman et
-    al., Robust fine-tuning of zero-shot models, CVPR 2022).
+    Averages are often better than both on images that are unlike those of the training, see
+    `pipelines.models.weights.between`.
 
     Args:
         trained: What was trained.
