@@ -71,7 +71,7 @@ def test_options_that_are_named_exist(page):
         "unset-nodata", "not-masked", "dtype", "type", "pool", "prompt", "all", "beside", "weight",
         "bundle_root", "config_file", "dataset_dir", "output_dir", "cpus-per-task", "mem", "gres",
         "name", "memory-limit", "file", "tag", "detach", "host", "nworkers", "edges", "pairs",
-        "models", "picture", "check", "changes", "mosaic", "runs", "angles", "photographs",
+        "models", "picture", "check", "changes", "mosaic", "runs", "angles", "photographs", "share",
     }  # fmt: skip
     for option in re.findall(r"(?<![\w-])--([a-z][a-z0-9_-]+)", page.read_text()):
         assert option.removeprefix("no-") in fields | others, option

@@ -346,7 +346,7 @@ class InferDrive(PredictionSettings, VesselMeasureSettings, InboxSettings, Batch
         list[str],
         Field(min_length=1, description="Shipped weights by name, for example vessels-dru4, or "
               "a weights file. Several are averaged."),
-    ] = ["vessels-dru4"]  # fmt: skip
+    ] = ["vessels-dru4-wide"]  # fmt: skip
     field: Annotated[
         str | None,
         Field(min_length=1, description="Field of view of the images: whole, derived (found in "
