@@ -36,7 +36,7 @@ def give_back_large_blocks() -> bool:
     """Has large blocks of memory given back to the system as soon as they are freed.
 
     By default glibc keeps blocks of up to 32 MB for later ones, in several heaps. Tiles, rows and
-    parts have so many sizes that these seldom fit: after a while a third of the process was such
+    parts have so many sizes that these seldom fit: after a while a third of a process was such
     blocks (`docs/speed.md`). torch is to be imported afterwards, as it reads its setting once.
 
     Returns:
