@@ -41,7 +41,7 @@ from pipelines.inference.workers import ThisProcess
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.models.weights import load
 from pipelines.runtime.device import device_kind
-from pipelines.runtime.memory import peak_memory
+from pipelines.runtime.memory import give_back_large_blocks, peak_memory
 from tiling.blend import ONE
 from tiling.grid import Grid
 from tiling.readers.raster import RasterScene
@@ -74,6 +74,8 @@ class Free:
 def measure(what: str, path: Path) -> dict[str, float]:
     """Measures one method on a scene in this process; returns seconds, also of CPUs, and bytes."""
     settings = PredictionSettings(tile=TILE, overlap=OVERLAP, batch=BATCH, device="cpu")
+    if what != "monai":
+        give_back_large_blocks()  # As a run does.
     model = load("roads-dru4")
     network = model.network.channels_last()
     mean, std = (torch.tensor(v)[:, None, None] for v in (model.card.mean, model.card.std))

@@ -110,7 +110,7 @@ class ComputeSettings(Configuration):
         int,
         Field(
             ge=2,
-            description="Number of tiles predicted at once; on a CPU its threads share them.",
+            description="Number of tiles predicted at once on a GPU. A thread of a CPU takes two.",
         ),
     ] = 4
     part_size: Annotated[

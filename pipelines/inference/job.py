@@ -29,6 +29,7 @@ from pipelines.results.progress import Progress
 from pipelines.results.report import Report
 from pipelines.results.result import Result
 from pipelines.results.this_run import Failure
+from pipelines.runtime.memory import give_back_freed
 
 
 def run_job(
@@ -147,6 +148,7 @@ def _reported(
     failed: Sequence[Failure],
 ) -> Result:
     """Writes the report; where the disk refuses that, it is one more failure."""
+    give_back_freed()  # What was left of predicting and measuring.
     try:
         write_report(config.output, report, outcomes)
     except PipelineError as error:

@@ -42,13 +42,13 @@ def lanes_of(batch: int, steps: Steps, *, on_cpu: bool) -> Lanes:
     """Returns how tiles are shared out.
 
     Args:
-        batch: Tiles at once; on a CPU for all its threads together.
+        batch: Tiles at once on a GPU. On a CPU each thread takes as few as it can: more take more
+            memory, and no less time.
         steps: With "auto" some tiles stop early.
         on_cpu: Whether a CPU computes.
     """
     packed = _PACKED if steps == AUTO else 1
     if on_cpu:
-        threads = cpu_threads()
-        return Lanes(threads, 1, max(LEAST, batch // threads), packed)
+        return Lanes(cpu_threads(), 1, LEAST, packed)
     # Two lanes keep a GPU busy: one copies while the other computes.
     return Lanes(2, _READERS_OF_A_GPU, batch, packed)

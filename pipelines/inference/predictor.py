@@ -45,7 +45,7 @@ class NetworkPredictor:
         steps: Recurrent steps; None for the networks' own, "auto" for as many as each tile needs,
             but no more than these.
         device: Where they run.
-        batch: Tiles at once; on a CPU for all its threads together.
+        batch: Tiles at once on a GPU; a CPU's threads take two each.
         save_steps: Whether every step's probabilities are returned, or the last one's only.
         save_uncertainty: Whether there are bands for that too, see `Bands`.
         tta: Whether the eight flips and quarter turns of a tile are averaged.

@@ -13,6 +13,7 @@ from pipelines.inputs.discovery import rasters_in
 from pipelines.models.weights import Task
 from pipelines.results.progress import Progress
 from pipelines.results.result import Result
+from pipelines.runtime.memory import give_back_large_blocks
 from tiling.dicom.folders import dicom_files
 from tiling.scenes.names import kind_of, shown
 
@@ -83,6 +84,7 @@ def _infer(config: InferRoads | InferDrive, task: Task, inbox: str, progress: Pr
         from pipelines.inference.planning.dry_run import dry_run
 
         return dry_run(config, task, scenes, nothing)
+    give_back_large_blocks()  # Before torch is imported.
     from pipelines.inference.job import run_job
 
     if nothing is not None and config.scenes == [inbox]:

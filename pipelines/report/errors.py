@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyogrio.raw
 import shapely
 from numpy.typing import NDArray
 
@@ -57,6 +56,8 @@ def _geopackage(crs: str, scenes: Sequence[tuple[SceneOutcome, SceneErrors]]) ->
         np.array([row[0].pixels for row in rows], dtype=np.int64),
         np.array([np.nan if row[3] is None else row[3] for row in rows], dtype=np.float64),
     ]
+    import pyogrio.raw  # Here: it brings a GDAL of its own, with 60 MB of memory.
+
     # In memory: there a full disk cannot leave half a file, and no name lacks its extension.
     file = BytesIO()
     pyogrio.raw.write(

@@ -16,6 +16,7 @@ from pipelines.inference.predictor import NetworkPredictor, predictor_for
 from pipelines.models.weights import Model, load
 from pipelines.results.failure import OWN_ERRORS
 from pipelines.runtime.device import choose_device, device_kind
+from pipelines.runtime.memory import give_back_large_blocks
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ def introduced(device: str, models: Sequence[str], folder: Path, marker: Path) -
         marker: See `Team.marker`.
     """
     _move_to(folder)
+    give_back_large_blocks()
     shares = marker.exists() and os.access(marker.parent, os.W_OK | os.X_OK)
     digests = []
     for source in models:

@@ -71,6 +71,14 @@ _TORCH = 320_000_000
 """Bytes of a process that has loaded a build of torch for CPUs, and what else predicts."""
 
 
+_OPENVINO = 120_000_000
+"""Bytes that OpenVINO takes besides, with a network for tiles of any size."""
+
+
+_COMPILING = 50_000_000
+"""Bytes that it takes for as long as it compiles one."""
+
+
 @dataclass(frozen=True)
 class _Process:
     """What a process holds, whichever scene it computes.
@@ -132,7 +140,7 @@ def estimate_batch(
                 backend = backend_of(folder, models, settings, offer, grid)
                 if (error := _refused(folder, opened, models, settings, backend)) is not None:
                     raise error
-                estimate = _estimate(folder, opened, process, settings)
+                estimate = _estimate(folder, opened, process, settings, backend)
                 if settings.measure:
                     estimate = _timed(estimate, opened, models, settings, backend, grid)
                 computed_by = None if backend is None else str(backend)
@@ -172,7 +180,11 @@ def _refused(
 
 
 def _estimate(
-    folder: Path, opened: OpenedScene, process: _Process, settings: PredictionSettings
+    folder: Path,
+    opened: OpenedScene,
+    process: _Process,
+    settings: PredictionSettings,
+    backend: Backend | None,
 ) -> SceneEstimate:
     scene, seen = opened.scene, opened.seen
     grid = grid_of(seen, settings)
@@ -187,7 +199,7 @@ def _estimate(
         left,
         len(parts),
         sum(part.tile_count for part in parts) / grid.tile_count - 1,
-        _memory(scene, seen, grid, parts, process, settings),
+        _memory(scene, seen, grid, parts, process, settings, backend),
         _disk(scene, grid, parts, process.layout, settings),
         lines_left=_lines_left(folder, left, settings),
     )
@@ -305,17 +317,24 @@ def _memory(
     parts: Sequence[Part],
     process: _Process,
     settings: PredictionSettings,
+    backend: Backend | None,
 ) -> int:
     """What the process takes to load the network, and what tiles, parts and rows come to."""
     so_far = max(peak_memory(), process.loaded)
-    under_way = process.lanes.under_way * grid.tile_height * grid.tile_width
-    so_far += _LIBRARIES * process.held_per_pixel * under_way
+    tile = process.held_per_pixel * grid.tile_height * grid.tile_width
+    compiling = 0
+    if backend is None:
+        so_far += _LIBRARIES * tile * process.lanes.under_way
+    else:  # Each lane computes one tile at a time, and the first one compiles.
+        so_far += _OPENVINO + tile * process.lanes.count * process.lanes.packed
+        compiling = _COMPILING + tile
     pixels = max(part.extent.pixels for part in parts)
     per_pixel = process.layout.count * BlendWeights(grid).dtype.itemsize + 1
     width = max(part.extent.width for part in parts)
     row = width * grid.tile_height * (seen.bands * seen.dtype.itemsize + 1)
     output = process.layout.count * (5 if settings.dtype == "float32" else 1)
-    held = pixels * (_PARTS_HELD * per_pixel + output) + 4 * row
+    # While it is compiled, the first part has hardly been begun.
+    held = max(pixels * (_PARTS_HELD * per_pixel + output), compiling) + 4 * row
     if seen is not scene:
         there = _most_at_once(Resampling((scene.height, scene.width), (seen.height, seen.width)))
         back = _most_at_once(Resampling((seen.height, seen.width), (scene.height, scene.width)))

@@ -3,9 +3,9 @@
 from pipelines.inference.lanes import Lanes, lanes_of
 
 
-def test_a_cpu_has_a_lane_for_each_thread_and_at_least_two_tiles_in_each(monkeypatch):
+def test_a_cpu_has_a_lane_for_each_thread_and_two_tiles_in_each(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert lanes_of(12, 3, on_cpu=True) == Lanes(3, 1, 4, 1)
+    assert lanes_of(12, 3, on_cpu=True) == Lanes(3, 1, 2, 1)
     assert lanes_of(1, 3, on_cpu=True) == Lanes(3, 1, 2, 1)
 
 

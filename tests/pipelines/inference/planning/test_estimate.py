@@ -1,6 +1,7 @@
 """What a run would take, said before it is run."""
 
 import json
+import os
 import subprocess
 import sys
 from contextlib import suppress
@@ -214,6 +215,31 @@ def test_loading_what_predicts_takes_no_more_memory_than_is_told():
     if for_cpus == "False":
         pytest.skip("this build of torch may use a GPU: what it takes is measured")
     assert 0.6 * int(told) < int(took) <= int(told)
+
+
+@pytest.mark.parametrize("backend", ["eager", "openvino"])
+def test_a_run_takes_no_more_memory_than_is_told(backend, write_raster, tmp_path):
+    if backend == "openvino":
+        pytest.importorskip("openvino")
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 600, 1400)).astype(np.uint8)
+    path = write_raster(tmp_path / "large.tif", pixels)
+    program = (
+        "from flows.table import FLOWS\n"
+        "from pipelines.results.progress import Silence\n"
+        "from pipelines.runtime.memory import peak_memory\n"
+        "flow = FLOWS['infer-roads']\n"
+        f"asked = dict(scenes=[{str(path)!r}], backend={backend!r}, device='cpu', steps=1)\n"
+        "[told] = flow.run(flow.config()(dry_run=True, **asked), Silence()).estimates\n"
+        "flow.run(flow.config()(**asked), Silence())\n"
+        "print(peak_memory(), told.memory)"
+    )
+    environment = os.environ | {"TORCH_HOME": str(tmp_path), "OMP_NUM_THREADS": "2"}
+    found = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path,
+        env=environment, check=True,
+    )  # fmt: skip
+    took, told = map(int, found.stdout.split())
+    assert 0.6 * told < took <= told
 
 
 def test_a_dry_run_imports_neither_torch_nor_what_predicts(scene, tmp_path):
