@@ -75,7 +75,8 @@ def workers_for(
         )
         seconds = settings.seconds(datetime.now())
         rule, whole = stop_rule(models[0]), sum(tiles)
-        pace = Pace(rule, predictor(None).steps, seconds, whole, len(tiles), told)
+        asked = predictor(None)
+        pace = Pace(rule, asked.steps, seconds, whole, len(tiles), asked.passes, told)
         yield GpuRelay(PacedProcess(device_kind(settings.device), predictor, pace, offer), None)
         return
     predictor(None)  # Weights without a rule for --steps auto end the run, not each scene.

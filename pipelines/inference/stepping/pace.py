@@ -41,7 +41,7 @@ class Ruled:
 
     Attributes:
         rule: The rule.
-        steps: Steps that were taken.
+        steps: Steps that were taken, in all networks and views.
         unsure: Of each tile, its unsure pixels in millionths.
         more: Of each tile that took a second step, how many it took after that.
     """
@@ -76,6 +76,7 @@ class Pace:
         seconds: Until when the run has to be over, from now on.
         tiles: How many there are to be done.
         scenes: Of how many scenes.
+        passes: Networks times views, each of which takes its steps of a tile.
         told: What was asked for, for errors.
         clock: Tells the time in seconds.
     """
@@ -87,12 +88,14 @@ class Pace:
         seconds: float,
         tiles: int,
         scenes: int,
+        passes: int,
         told: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
         self._end = clock() + seconds
         self._most = most
+        self._passes = passes
         self._left = self._whole = tiles
         self._at_end = _AT_THE_END * tiles + _PICTURES * (scenes + 1)
         self._told = told
@@ -133,10 +136,11 @@ class Pace:
             return self._rules[1]
         seconds = sum(spent for spent, _ in self._groups) / sum(steps for _, steps in self._groups)
         left = self._end - self._clock() - self._rest_left(seconds)
-        fitting = left / (seconds * max(1, self._left))
+        fitting = left / (seconds * self._passes * max(1, self._left))
         first, self._first = self._first, False
         if first and fitting * _TOO_LONG < 1:
-            minutes = (self._left * seconds + self._rest_left(seconds)) / 60
+            steps = self._left * self._passes
+            minutes = (steps * seconds + self._rest_left(seconds)) / 60
             self._refused = (
                 f"{self._told}: one step on each of the {self._left} tiles that are left takes "
                 f"about {minutes:.1f} min; give more time, or fewer scenes"
@@ -148,7 +152,7 @@ class Pace:
         return self._chosen
 
     def cost(self, rule: StopRule) -> float:
-        """Steps that a tile would take by a rule, on average."""
+        """Steps that a network would take of a tile by a rule, on average."""
         if rule == self._rules[0]:
             return float(self._most)
         going_on = float(np.mean(np.array(self._unsure) >= rule.unsure))

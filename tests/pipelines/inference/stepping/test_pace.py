@@ -19,9 +19,10 @@ SIDE = 10
 class Machine:
     """A run of many tiles on a machine that takes so many seconds for a step."""
 
-    def __init__(self, seconds, tiles=500, speed=1.0):
+    def __init__(self, seconds, tiles=500, speed=1.0, passes=1):
         self.now, self.speed, self.tiles = 0.0, speed, tiles
-        self.pace = Pace(OWN, 3, seconds, tiles, 2, "--budget", clock=lambda: self.now)
+        self.passes = passes
+        self.pace = Pace(OWN, 3, seconds, tiles, 2, passes, "--budget", clock=lambda: self.now)
         self.rules = []
 
     def group(self):
@@ -34,8 +35,9 @@ class Machine:
         on = unsure * 1_000_000 >= ruled.rule.unsure * SIDE**2
         most = 3 if ruled.rule == ALL else 2
         taken = torch.where(on, most, 1)
-        ruled.note(Stepped([torch.zeros(count, 1, SIDE, SIDE)], taken, unsure))
-        spent = self.speed * int(taken.sum())
+        for _ in range(self.passes):
+            ruled.note(Stepped([torch.zeros(count, 1, SIDE, SIDE)], taken, unsure))
+        spent = self.speed * int(taken.sum()) * self.passes
         self.now += spent
         self.pace.note(ruled, count, spent)
 
@@ -56,6 +58,13 @@ def test_with_less_fewer_tiles_go_on_and_the_time_is_kept_and_used():
     machine = Machine(seconds).run()
     assert OWN.unsure < max(rule.unsure for rule in machine.rules) <= 1_000_000
     # What else a scene takes is set aside; nothing was here.
+    assert 0.75 * seconds < machine.now <= seconds
+
+
+@pytest.mark.parametrize("passes", [2, 8])
+def test_several_networks_or_views_take_their_steps_each(passes):
+    seconds = 500 * 1.4 * 1.2 * passes
+    machine = Machine(seconds, passes=passes).run()
     assert 0.75 * seconds < machine.now <= seconds
 
 
