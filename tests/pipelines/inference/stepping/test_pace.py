@@ -111,7 +111,16 @@ def test_putting_scenes_together_takes_its_share():
     ],
 )  # fmt: skip
 def test_budgets_and_deadlines_are_told_in_words(asked, seconds):
-    assert InferRoads(**asked).seconds(datetime(2026, 11, 28, 22, 0)) == seconds
+    now = datetime(2026, 11, 28, 22, 0)
+    assert InferRoads(**asked).since(now).seconds(now) == seconds
+
+
+def test_a_budget_runs_from_when_it_was_asked_for():
+    now = datetime(2026, 11, 28, 22, 0)
+    asked = InferRoads(budget="20m").since(datetime(2026, 11, 28, 21, 58))
+    assert asked.seconds(now) == 1080
+    assert asked.model_copy(update={"tile": 256}).seconds(now) == 1080
+    assert asked == InferRoads(budget="20m")
 
 
 @pytest.mark.parametrize(
