@@ -19,7 +19,8 @@ SIDE = 10
 class Machine:
     """A run of many tiles on a machine that takes so many seconds for a step."""
 
-    def __init__(self, seconds, tiles=500, speed=1.0, passes=1):
+    def __init__(self, seconds, tiles=500, speed=1.0, passes=1, slower=1.0):
+        self.slower = slower
         self.now, self.speed, self.tiles = 0.0, speed, tiles
         self.passes = passes
         self.pace = Pace(OWN, 3, seconds, tiles, 2, passes, "--budget", clock=lambda: self.now)
@@ -39,7 +40,7 @@ class Machine:
             ruled.note(Stepped([torch.zeros(count, 1, SIDE, SIDE)], taken, unsure))
         spent = self.speed * int(taken.sum()) * self.passes
         self.now += spent
-        self.pace.note(ruled, count, spent)
+        self.pace.note(ruled, count, spent, spent / self.slower)
 
     def run(self, until=0):
         while self.tiles > until:
@@ -59,6 +60,11 @@ def test_with_less_fewer_tiles_go_on_and_the_time_is_kept_and_used():
     assert OWN.unsure < max(rule.unsure for rule in machine.rules) <= 1_000_000
     # What else a scene takes is set aside; nothing was here.
     assert 0.75 * seconds < machine.now <= seconds
+
+
+def test_where_others_compute_too_more_time_is_set_aside_for_the_end():
+    alone, among_others = (Machine(500 * 1.6, slower=slower).run() for slower in (1, 20))
+    assert among_others.now < alone.now
 
 
 @pytest.mark.parametrize("passes", [2, 8])
