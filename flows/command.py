@@ -13,10 +13,11 @@ from cyclopts import App, CycloptsError
 from pydantic import BaseModel, ValidationError
 from rich.console import Console
 
-from flows.cli.process import OrderlyEnd, let_threads_wait_quietly
+from flows.cli.process import OrderlyEnd, began, let_threads_wait_quietly
 from flows.cli.signature import option_of, with_fields, wrong_values
 from flows.service.api import prefect_is_configured
 from flows.table import FLOWS, FlowEntry
+from pipelines.config.inference import TimeSettings
 
 if TYPE_CHECKING:
     from pipelines.results.result import Result
@@ -69,7 +70,7 @@ def _options(flow: FlowEntry[Any], called: str, words: Sequence[str], errors: Co
             _say(errors, f"{option}{said}. See {called} --help")
         sys.exit(2)
     if isinstance(values, config):
-        return values
+        return values.since(began()) if isinstance(values, TimeSettings) else values
     sys.exit(0)  # --help was printed.
 
 

@@ -5,7 +5,12 @@ import os
 import signal
 import sys
 import threading
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
+
+_HERE = datetime.now()
 
 _ORDERLY_EXIT_S = 10
 """How long a stopped command may take to end in order; then it is ended at once."""
@@ -19,6 +24,20 @@ def let_threads_wait_quietly() -> None:
     an idle machine the quiet way costs a few per cent. A user's own setting is kept.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def began() -> datetime:
+    """When this process began, in local time: on a busy machine that is long before its work.
+
+    Where the system does not tell, it is when this module was imported.
+    """
+    try:
+        after_name = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2]
+        ticks = int(after_name.split()[19])
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError, IndexError, ValueError):
+        return _HERE
+    return datetime.now() - timedelta(seconds=age)
 
 
 def let_readers_be_quiet() -> None:

@@ -1,11 +1,12 @@
 """Configurations of inference, in parts: the result, the computation, the scores, the run."""
 
 import re
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from pipelines.config.base import AUTO, RANGE, Configuration, PixelSide, RangeSettings
 from pipelines.config.lines import LineSettings
@@ -129,8 +130,17 @@ class ComputeSettings(Configuration):
     ] = None
 
 
+@dataclass(frozen=True)
+class _Since:
+    """When a run was asked for; settings are equal whenever that was."""
+
+    at: datetime = field(default_factory=datetime.now, compare=False)
+
+
 class TimeSettings(Configuration):
     """Settings of a run that has to be over in time."""
+
+    _since: _Since = PrivateAttr(default_factory=_Since)
 
     budget: Annotated[
         str | None,
@@ -148,6 +158,16 @@ class TimeSettings(Configuration):
         """Whether the run has to be over in time."""
         return self.budget is not None or self.deadline is not None
 
+    def since(self, at: datetime) -> Self:
+        """The same settings, with a budget that began at another time than these settings.
+
+        Args:
+            at: Local time, such as that at which the command began.
+        """
+        settings = self.model_copy()
+        settings._since = _Since(at)
+        return settings
+
     def seconds(self, now: datetime) -> float:
         """How long the run may take from now on.
 
@@ -159,7 +179,8 @@ class TimeSettings(Configuration):
         """
         if self.budget is not None:
             numbers = re.findall(r"(\d+)([hms])", self.budget)
-            return float(sum(int(n) * {"h": 3600, "m": 60, "s": 1}[unit] for n, unit in numbers))
+            whole = sum(int(n) * {"h": 3600, "m": 60, "s": 1}[unit] for n, unit in numbers)
+            return whole - (now - self._since.at).total_seconds()
         if self.deadline is None:
             raise ValueError("no time was set")
         hour, minute = map(int, self.deadline.split(":"))

@@ -88,6 +88,7 @@ class NetworkPredictor:
                 member.network = OpenVinoNetwork(model, backend, self.lanes)
                 member.layout = torch.contiguous_format  # OpenVINO's own, so nothing is converted.
         self._views = list(TURNS) if tta else list(TURNS[:1])
+        self.passes = len(self._members) * len(self._views)
         self._lock = threading.Lock()
 
     @property
@@ -219,10 +220,9 @@ class NetworkPredictor:
                 total = total + bands
                 if DISAGREEMENT in self.layout.others:
                     squares = squares + bands[:, self.layout.last] ** 2
-        passes = len(self._members) * len(self._views)
-        mean = total[:count] / passes
+        mean = total[:count] / self.passes
         if DISAGREEMENT in self.layout.others:
-            variance = squares[:count] / passes - mean[:, self.layout.last] ** 2
+            variance = squares[:count] / self.passes - mean[:, self.layout.last] ** 2
             deviation = variance.clamp(min=0).sqrt().amax(dim=1, keepdim=True)
             mean = torch.cat([mean, deviation], dim=1)
         return quantise(mean.cpu().numpy())

@@ -75,7 +75,8 @@ def workers_for(
         )
         seconds = settings.seconds(datetime.now())
         rule, whole = stop_rule(models[0]), sum(tiles)
-        pace = Pace(rule, predictor(None).steps, seconds, whole, len(tiles), told)
+        asked = predictor(None)
+        pace = Pace(rule, asked.steps, seconds, whole, len(tiles), asked.passes, told)
         yield GpuRelay(PacedProcess(device_kind(settings.device), predictor, pace, offer), None)
         return
     predictor(None)  # Weights without a rule for --steps auto end the run, not each scene.
@@ -177,9 +178,10 @@ class PacedProcess:
             if ruled.rule != self._last:
                 _LOG.info("%s: %s", item.source, self.pace)
                 self._last = ruled.rule
-            start = time.monotonic()
+            start, worked = time.monotonic(), time.process_time()
             predictor = self.predictor(backend).scaled_from(opened.value_range, ruled)
             stitch(opened.seen, store.grid, group, predictor, store.write, progress=progress)
             tiles = sum(one.tile_count for one in group)
-            self.pace.note(ruled, tiles, time.monotonic() - start)
+            busy = (time.process_time() - worked) / predictor.lanes
+            self.pace.note(ruled, tiles, time.monotonic() - start, busy)
         self._last_end, self._tiles = time.monotonic(), sum(one.tile_count for one in parts)

@@ -25,11 +25,17 @@ _RECENT_S = 60.0
 _PUT_TOGETHER = 0.2
 """What putting a tile's pixels together takes, in steps of a tile, until it is known."""
 
-_AT_THE_END = 0.05
-"""What measuring a tile's pixels takes at the end of a run, in steps of a tile."""
+_MEASURED_S = 0.005
+"""What measuring a tile's pixels takes at the end of a run, in seconds of a processor."""
 
-_PICTURES = 5
-"""What a scene takes in the report, and the report itself, in steps of a tile."""
+_PICTURES_S = 0.5
+"""What a scene takes in the report, at most, in seconds of a processor."""
+
+_PICTURES_OF_A_TILE_S = 0.025
+"""The same for each tile of a small scene."""
+
+_REPORT_S = 1.0
+"""What the report itself takes, in seconds of a processor."""
 
 _TOO_LONG = 1.1
 """From so many times the time that is left on, a run is refused."""
@@ -41,7 +47,7 @@ class Ruled:
 
     Attributes:
         rule: The rule.
-        steps: Steps that were taken.
+        steps: Steps that were taken, in all networks and views.
         unsure: Of each tile, its unsure pixels in millionths.
         more: Of each tile that took a second step, how many it took after that.
     """
@@ -62,6 +68,15 @@ class Ruled:
             self.more += [steps - 2 for steps in taken if steps > 1]
 
 
+@dataclass(frozen=True)
+class _Group:
+    """Tiles that were done under one rule; see `Pace.note`."""
+
+    seconds: float
+    busy: float
+    steps: int
+
+
 class Pace:
     """Chooses the rule for the next group of tiles, so that a run ends in time.
 
@@ -76,6 +91,7 @@ class Pace:
         seconds: Until when the run has to be over, from now on.
         tiles: How many there are to be done.
         scenes: Of how many scenes.
+        passes: Networks times views, each of which takes its steps of a tile.
         told: What was asked for, for errors.
         clock: Tells the time in seconds.
     """
@@ -87,14 +103,17 @@ class Pace:
         seconds: float,
         tiles: int,
         scenes: int,
+        passes: int,
         told: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
         self._end = clock() + seconds
         self._most = most
+        self._passes = passes
         self._left = self._whole = tiles
-        self._at_end = _AT_THE_END * tiles + _PICTURES * (scenes + 1)
+        pictures = min(_PICTURES_OF_A_TILE_S * tiles, _PICTURES_S * scenes)
+        self._at_end = _MEASURED_S * tiles + pictures + _REPORT_S
         self._told = told
         self._rules = [StopRule(0, 0), rule]
         gate = max(rule.unsure, 4000)
@@ -103,7 +122,7 @@ class Pace:
         self._rules.append(_ONE_STEP)
         self._unsure: deque[float] = deque(maxlen=_KEPT)
         self._more: deque[int] = deque(maxlen=_KEPT)
-        self._groups: deque[tuple[float, int]] = deque()
+        self._groups: deque[_Group] = deque()
         self._first = True
         self._chosen = rule
         self._refused: str | None = None
@@ -131,12 +150,13 @@ class Pace:
         """
         if not self._groups:
             return self._rules[1]
-        seconds = sum(spent for spent, _ in self._groups) / sum(steps for _, steps in self._groups)
+        seconds = sum(one.seconds for one in self._groups) / sum(one.steps for one in self._groups)
         left = self._end - self._clock() - self._rest_left(seconds)
-        fitting = left / (seconds * max(1, self._left))
+        fitting = left / (seconds * self._passes * max(1, self._left))
         first, self._first = self._first, False
         if first and fitting * _TOO_LONG < 1:
-            minutes = (self._left * seconds + self._rest_left(seconds)) / 60
+            steps = self._left * self._passes
+            minutes = (steps * seconds + self._rest_left(seconds)) / 60
             self._refused = (
                 f"{self._told}: one step on each of the {self._left} tiles that are left takes "
                 f"about {minutes:.1f} min; give more time, or fewer scenes"
@@ -148,28 +168,29 @@ class Pace:
         return self._chosen
 
     def cost(self, rule: StopRule) -> float:
-        """Steps that a tile would take by a rule, on average."""
+        """Steps that a network would take of a tile by a rule, on average."""
         if rule == self._rules[0]:
             return float(self._most)
         going_on = float(np.mean(np.array(self._unsure) >= rule.unsure))
         more = float(np.mean(self._more)) if self._more else 0.0
         return 1 + going_on * (1 + more)
 
-    def note(self, ruled: Ruled, tiles: int, seconds: float) -> None:
+    def note(self, ruled: Ruled, tiles: int, seconds: float, busy: float) -> None:
         """Notes a group that was done.
 
         Args:
             ruled: What came of its tiles.
             tiles: How many, those without pixels too.
             seconds: How long it took.
+            busy: How long each of its threads had a processor.
         """
         self._left -= tiles
         self._unsure.extend(ruled.unsure)
         if ruled.rule.changing == self._rules[1].changing:
             self._more.extend(ruled.more)
         if ruled.steps:
-            self._groups.append((seconds, ruled.steps))
-        while len(self._groups) > 2 and sum(s for s, _ in self._groups) > _RECENT_S:
+            self._groups.append(_Group(seconds, busy, ruled.steps))
+        while len(self._groups) > 2 and sum(one.seconds for one in self._groups) > _RECENT_S:
             self._groups.popleft()
 
     def note_rest(self, tiles: int, seconds: float) -> None:
@@ -183,4 +204,9 @@ class Pace:
         each = _PUT_TOGETHER * per_step
         if self._rested_tiles:
             each = self._rest / self._rested_tiles
-        return each * tiles + self._at_end * per_step
+        return each * tiles + self._at_end * self._slower()
+
+    def _slower(self) -> float:
+        """How many times as long work takes as it would with a processor to itself."""
+        busy = sum(one.busy for one in self._groups)
+        return max(1.0, sum(one.seconds for one in self._groups) / busy) if busy else 1.0

@@ -33,6 +33,18 @@ assert after == before, (before, after)
 """
 
 
+def test_a_process_knows_when_it_began_however_late_it_asks(tmp_path):
+    late = """
+import time
+there = time.time()
+time.sleep(0.5)
+from flows.cli.process import began
+assert began().timestamp() < there + 0.1, (began().timestamp(), there)
+"""
+    done = started("-c", late, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("module", ["flows", "flows.table", "flows.__main__", "flows.cli.process"])
 def test_an_import_changes_neither_environment_nor_exit_nor_signals(module, tmp_path):
     done = started("-c", IMPORTS.format(module), cwd=tmp_path)

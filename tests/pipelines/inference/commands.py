@@ -2,10 +2,12 @@
 
 import multiprocessing
 import os
+import re
 import resource
+import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -144,6 +146,25 @@ def run(folder: Path, *words: object, **options) -> Command:
         status = command.end()
     assert status == 0, command.errors
     return command
+
+
+def run_killed(folder: Path, result: Path, counts: Sequence[int], *words: object) -> Command:
+    """A command that is killed when so many parts are whole, each time, and then comes to its end.
+
+    What was whole is not written again. An update may find more parts there than it was killed at:
+    it takes over those in which nothing changed.
+    """
+    before: dict[str, tuple[int, int]] = {}
+    for count in counts:
+        with Command(folder, *words) as command:
+            command.wait_until(lambda count=count: len(parts(result)) >= count)
+            assert command.send(signal.SIGKILL) == -signal.SIGKILL
+        assert before.items() <= parts(result).items()
+        before = parts(result)
+    done = run(folder, *words)
+    found = re.findall(r"(\d+) of \d+ parts were there already", done.errors)
+    assert max(map(int, found)) >= len(before)
+    return done
 
 
 def written(folder: Path, pattern: str) -> dict[str, tuple[int, int]]:

@@ -13,6 +13,8 @@ from pipelines.inference.run import infer_roads
 from pipelines.models.stopping import StopRule
 from pipelines.models.weights import load, save
 from pipelines.results.progress import Silence
+from tests.pipelines.inference.commands import rasters, run_killed
+from tests.pipelines.inference.commands import run as run_command
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +76,23 @@ def test_what_cannot_be_done_in_time_is_refused_and_no_scene_is_to_blame(words, 
     longer = infer_roads(InferRoads(**{**words, "output": tmp_path}, budget="10h"), Silence())
     assert not longer.failed
     assert longer.report.scenes[0].parts_computed < longer.report.scenes[0].parts
+
+
+@pytest.mark.soak
+def test_where_the_time_asks_for_nothing_less_neither_kills_nor_parts_change_a_byte(
+    words, tmp_path
+):
+    # By these weights' own rule the first tiles take all steps, too.
+    model = load("roads-dru4")
+    every = replace(model.card, stopping=StopRule(unsure=0, changing=0))
+    save(tmp_path / "every.safetensors", model.network, every)
+    typed = (
+        words["scenes"][0], "--model", tmp_path / "every.safetensors", "--tile", 64,
+        "--overlap", 16, "--device", "cpu", "--no-measurements", "--budget", "10h",
+    )  # fmt: skip
+    run_command(tmp_path, *typed, "--output", "unbroken")
+    killed = tmp_path / "killed"
+    run_killed(tmp_path, killed / "two", (1, 3), *typed, "--part-size", 64, "--output", killed)
+    for name in ("one", "two"):
+        assert rasters(killed / name) == rasters(tmp_path / "unbroken" / name)
+        assert set(rasters(killed / name)) == {"probability.tif", "mask.tif", "steps.tif"}

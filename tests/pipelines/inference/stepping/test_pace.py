@@ -19,9 +19,11 @@ SIDE = 10
 class Machine:
     """A run of many tiles on a machine that takes so many seconds for a step."""
 
-    def __init__(self, seconds, tiles=500, speed=1.0):
+    def __init__(self, seconds, tiles=500, speed=1.0, passes=1, slower=1.0):
+        self.slower = slower
         self.now, self.speed, self.tiles = 0.0, speed, tiles
-        self.pace = Pace(OWN, 3, seconds, tiles, 2, "--budget", clock=lambda: self.now)
+        self.passes = passes
+        self.pace = Pace(OWN, 3, seconds, tiles, 2, passes, "--budget", clock=lambda: self.now)
         self.rules = []
 
     def group(self):
@@ -34,10 +36,11 @@ class Machine:
         on = unsure * 1_000_000 >= ruled.rule.unsure * SIDE**2
         most = 3 if ruled.rule == ALL else 2
         taken = torch.where(on, most, 1)
-        ruled.note(Stepped([torch.zeros(count, 1, SIDE, SIDE)], taken, unsure))
-        spent = self.speed * int(taken.sum())
+        for _ in range(self.passes):
+            ruled.note(Stepped([torch.zeros(count, 1, SIDE, SIDE)], taken, unsure))
+        spent = self.speed * int(taken.sum()) * self.passes
         self.now += spent
-        self.pace.note(ruled, count, spent)
+        self.pace.note(ruled, count, spent, spent / self.slower)
 
     def run(self, until=0):
         while self.tiles > until:
@@ -56,6 +59,18 @@ def test_with_less_fewer_tiles_go_on_and_the_time_is_kept_and_used():
     machine = Machine(seconds).run()
     assert OWN.unsure < max(rule.unsure for rule in machine.rules) <= 1_000_000
     # What else a scene takes is set aside; nothing was here.
+    assert 0.75 * seconds < machine.now <= seconds
+
+
+def test_where_others_compute_too_more_time_is_set_aside_for_the_end():
+    alone, among_others = (Machine(500 * 1.6, slower=slower).run() for slower in (1, 20))
+    assert among_others.now < alone.now
+
+
+@pytest.mark.parametrize("passes", [2, 8])
+def test_several_networks_or_views_take_their_steps_each(passes):
+    seconds = 500 * 1.4 * 1.2 * passes
+    machine = Machine(seconds, passes=passes).run()
     assert 0.75 * seconds < machine.now <= seconds
 
 
@@ -102,7 +117,16 @@ def test_putting_scenes_together_takes_its_share():
     ],
 )  # fmt: skip
 def test_budgets_and_deadlines_are_told_in_words(asked, seconds):
-    assert InferRoads(**asked).seconds(datetime(2026, 11, 28, 22, 0)) == seconds
+    now = datetime(2026, 11, 28, 22, 0)
+    assert InferRoads(**asked).since(now).seconds(now) == seconds
+
+
+def test_a_budget_runs_from_when_it_was_asked_for():
+    now = datetime(2026, 11, 28, 22, 0)
+    asked = InferRoads(budget="20m").since(datetime(2026, 11, 28, 21, 58))
+    assert asked.seconds(now) == 1080
+    assert asked.model_copy(update={"tile": 256}).seconds(now) == 1080
+    assert asked == InferRoads(budget="20m")
 
 
 @pytest.mark.parametrize(

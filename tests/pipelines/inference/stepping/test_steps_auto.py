@@ -16,6 +16,7 @@ from pipelines.models.stopping import StopRule
 from pipelines.models.weights import load, save
 from pipelines.results.progress import Silence
 from tests.pipelines.inference.commands import run as run_command
+from tests.pipelines.inference.commands import run_killed
 from tests.pipelines.inference.runs import Run
 
 RULE = StopRule(unsure=30_000, changing=500)
@@ -144,13 +145,26 @@ def test_however_the_work_is_cut_the_bytes_are_the_same(run, words, tmp_path, cu
         assert (tmp_path / "scene" / name).read_bytes() == ours
 
 
-@pytest.mark.soak
-def test_workers_make_the_same_bytes(run, words, tmp_path):
-    run_command(
-        tmp_path, words["scenes"][0], "--model", words["model"][0], "--tile", 64, "--overlap", 16,
-        "--steps", "auto", "--device", "cpu", "--part-size", 128, "--workers", 2,
-        "--output", "out",
+def typed(words):
+    """The command of the run, in small parts."""
+    return (
+        words["scenes"][0], "--model", words["model"][0], "--tile", 64, "--overlap", 16,
+        "--steps", "auto", "--device", "cpu", "--part-size", 128, "--output", "out",
     )  # fmt: skip
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("workers", [1, 3])
+def test_workers_make_the_same_bytes(run, words, tmp_path, workers):
+    run_command(tmp_path, *typed(words), "--workers", workers, afresh=True)
+    for name in NAMES:
+        ours = (run.folder / "scene" / name).read_bytes()
+        assert (tmp_path / "out/scene" / name).read_bytes() == ours
+
+
+@pytest.mark.soak
+def test_two_kills_change_no_byte(run, words, tmp_path):
+    run_killed(tmp_path, tmp_path / "out/scene", (2, 5), *typed(words))
     for name in NAMES:
         ours = (run.folder / "scene" / name).read_bytes()
         assert (tmp_path / "out/scene" / name).read_bytes() == ours

@@ -1,14 +1,13 @@
 """Commands with `--from` and `--sequence`: killed, shared by workers, refused, frame by frame."""
 
 import json
-import signal
 
 import numpy as np
 import pytest
 import rasterio
 
 from pipelines.datasets.synthetic import draw_road_scene
-from tests.pipelines.inference.commands import CUT, Command, parts, rasters, run
+from tests.pipelines.inference.commands import CUT, Command, rasters, run, run_killed
 
 SIDE = 400
 # The shipped weights, for they start from earlier masks.
@@ -39,21 +38,29 @@ def update(folder, scene="after/s.tif"):
 
 def test_an_update_killed_twice_gives_the_bytes_of_one_that_was_not(folder, tmp_path):
     words = (*update(folder), *CUT, "--output", "out")
-    before = {}
-    for count in (2, 6):
-        with Command(tmp_path, *words) as command:
-            command.wait_until(lambda count=count: len(parts(tmp_path / "out/s")) >= count)
-            assert command.send(signal.SIGKILL) == -signal.SIGKILL
-        assert before.items() <= parts(tmp_path / "out/s").items()
-        before = parts(tmp_path / "out/s")
-    run(tmp_path, *words)
+    run_killed(tmp_path, tmp_path / "out/s", (2, 6), *words)
     assert rasters(tmp_path / "out/s") == rasters(folder / "unbroken/s")
 
 
 @pytest.mark.soak
-def test_three_workers_give_the_bytes_of_one(folder, tmp_path):
-    run(tmp_path, *update(folder), *CUT, "--workers", "3", "--output", "out", afresh=True)
+@pytest.mark.parametrize("workers", [1, 3])
+def test_workers_give_the_bytes_of_one_process(folder, tmp_path, workers):
+    run(tmp_path, *update(folder), *CUT, "--workers", workers, "--output", "out", afresh=True)
     assert rasters(tmp_path / "out/s") == rasters(folder / "unbroken/s")
+
+
+@pytest.mark.soak
+def test_with_steps_auto_neither_kills_nor_workers_nor_parts_change_a_byte(folder, tmp_path):
+    auto = [word if word != 2 else "auto" for word in WORDS]
+    run(tmp_path, folder / "before/s.tif", *auto, "--output", "earlier")
+    words = (folder / "after/s.tif", *auto, "--from", "earlier")
+    run(tmp_path, *words, "--output", "unbroken")
+    expected = rasters(tmp_path / "unbroken/s")
+    assert set(expected) == {"probability.tif", "mask.tif", "steps.tif", "change.tif"}
+    run_killed(tmp_path, tmp_path / "killed/s", (2, 6), *words, *CUT, "--output", "killed")
+    assert rasters(tmp_path / "killed/s") == expected
+    run(tmp_path, *words, *CUT, "--workers", "3", "--output", "shared", afresh=True)
+    assert rasters(tmp_path / "shared/s") == expected
 
 
 def test_the_report_tells_what_became_of_the_tiles(folder):
