@@ -324,7 +324,7 @@ class InferRoads(PredictionSettings, LineSettings, MeasureSettings, InboxSetting
         list[str],
         Field(min_length=1, description="Shipped weights by name, for example roads-dru4, or a "
               "weights file. Several are averaged."),
-    ] = ["roads-dru4"]  # fmt: skip
+    ] = ["roads-dru4-wide"]  # fmt: skip
     gsd: Annotated[
         float | None,
         Field(gt=0, description="Metres per pixel at which the network sees the scenes, for "

@@ -255,7 +255,7 @@ def test_the_segment_says_what_it_is_and_what_made_it(clinic):
     assert segment.segmented_property_type == codes.SCT.BloodVessel
     assert segment.anatomic_regions == [codes.SCT.Retina]
     algorithm = segment.algorithm_identification
-    assert algorithm.name == "RurNet vessels-dru4"
+    assert algorithm.name == "RurNet vessels-dru4-wide"
     assert algorithm.version == run.report["version"]
     assert algorithm.parameters["weights_sha256"] == run.report["model"]["weights_sha256"]
     assert algorithm.parameters["threshold"] == "0.5"

@@ -8,6 +8,7 @@ import torch
 
 from pipelines.datasets.synthetic import draw_road_scene
 from pipelines.errors import DeviceMemoryError, PipelineError
+from pipelines.inference.lanes import LEAST, Lanes
 from pipelines.inference.predictor import NetworkPredictor
 from pipelines.models.weights import load
 from pipelines.runtime.device import choose_device, cpu_threads
@@ -45,6 +46,16 @@ def predictor(models, steps=1, **options):
 
 
 @pytest.fixture
+def batches_as_given(monkeypatch):
+    """Lanes take batches of the size that is asked for, as those of a GPU do."""
+
+    def lanes(batch, steps, *, on_cpu):
+        return Lanes(cpu_threads(), 1, max(LEAST, batch // cpu_threads()), 1)
+
+    monkeypatch.setattr("pipelines.inference.predictor.lanes_of", lanes)
+
+
+@pytest.fixture
 def threads(request):
     """So many threads in torch."""
     before = torch.get_num_threads()
@@ -58,7 +69,7 @@ def threads(request):
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 4], indirect=True)
 @pytest.mark.parametrize("lanes", ["1", "3"])
-@pytest.mark.usefixtures("threads")
+@pytest.mark.usefixtures("threads", "batches_as_given")
 def test_a_tiles_levels_do_not_depend_on_its_batch(model, tiles, monkeypatch, lanes):
     monkeypatch.setenv("OMP_NUM_THREADS", lanes)
     pixels, valid = tiles
@@ -90,9 +101,9 @@ def test_what_is_no_number_of_threads_stands_for_all_cores(monkeypatch, value):
     assert cpu_threads() == len(os.sched_getaffinity(0))
 
 
-def test_a_batch_is_shared_out_to_the_lanes_but_is_never_one(model, monkeypatch):
+def test_a_thread_of_a_cpu_takes_two_tiles_whatever_the_batch(model, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
-    assert [predictor([model], batch=batch).batch for batch in (2, 8, 12)] == [2, 2, 3]
+    assert [predictor([model], batch=batch).batch for batch in (2, 8, 12)] == [2, 2, 2]
 
 
 # The network.
@@ -260,6 +271,7 @@ def limited(path, most, error=torch.OutOfMemoryError):
     return model, sizes
 
 
+@pytest.mark.usefixtures("batches_as_given")
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
 def test_a_batch_that_does_not_fit_is_halved_and_changes_nothing(
     roads_weights, model, tiles, monkeypatch, error
@@ -277,6 +289,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_changes_nothing(
     assert sizes[6:] == [2, 2, 2, 2]
 
 
+@pytest.mark.usefixtures("batches_as_given")
 def test_an_odd_batch_is_not_halved_to_one(roads_weights, tiles, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     small, sizes = limited(roads_weights, 2)
@@ -284,6 +297,7 @@ def test_an_odd_batch_is_not_halved_to_one(roads_weights, tiles, monkeypatch):
     assert sizes == [3, 2, 2]
 
 
+@pytest.mark.usefixtures("batches_as_given")
 def test_where_not_even_two_tiles_fit_the_error_says_what_to_do(roads_weights, tiles, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     small, sizes = limited(roads_weights, 1)

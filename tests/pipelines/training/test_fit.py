@@ -60,9 +60,9 @@ def test_the_weights_are_those_of_the_best_scoring(sources, tmp_path):
     result = trained(sources, tmp_path, iterations=8, scorings=4, learning_rate=3e-2)
     scored = scalars(tmp_path, "held_out/break_even")
     assert sorted(scored) == [2, 4, 6, 8]
-    assert result.iteration == max(scored, key=scored.get)
+    assert result.chosen.iteration == max(scored, key=scored.get)
     assert curve_of(result.held_out).break_even().value == pytest.approx(
-        scored[result.iteration], abs=1e-6
+        scored[result.chosen.iteration], abs=1e-6
     )
 
 

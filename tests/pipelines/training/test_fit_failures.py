@@ -65,7 +65,7 @@ def test_a_loss_that_is_no_number_ends_it_and_keeps_what_was_good(sources, tmp_p
     # What was bad is gone: it goes on from there.
     result = trained(sources, tmp_path, **few)
     assert torch.load(checkpoints / "last.ckpt", weights_only=False)["global_step"] == 8
-    assert result.iteration >= 2
+    assert result.chosen.iteration >= 2
 
 
 def test_a_batch_that_does_not_fit_into_memory_is_said(sources, tmp_path, monkeypatch):

@@ -43,7 +43,7 @@ def test_wherever_it_is_killed_it_ends_with_the_same_weights(
         resumed = trained(sources, folder, seed=seed, **few)
         # At most the iterations since the checkpoint before are done again.
         assert numbers in (list(range(step, 4)), list(range(step - 1, 4)))
-        assert resumed.iteration == unbroken.iteration
+        assert resumed.chosen.iteration == unbroken.chosen.iteration
         assert same_weights(resumed, unbroken)
         np.testing.assert_array_equal(resumed.held_out, unbroken.held_out)
 
@@ -98,7 +98,7 @@ def test_time_ends_it_with_what_it_reached(sources, tmp_path, numbers):
     few = {"iterations": 10_000, "scorings": 1}
     result = trained(sources, tmp_path, max_time=0.03, progress=told, **few)
     assert 0 < len(numbers) < 10_000
-    assert result.iteration == len(numbers)
+    assert result.chosen.iteration == len(numbers)
     assert result.reached.iteration == len(numbers)
     assert result.reached.seconds >= 1.8
     assert [iteration for iteration, _ in result.reached.scores] == [len(numbers)]
@@ -120,7 +120,7 @@ def test_time_ends_it_with_what_it_reached(sources, tmp_path, numbers):
     assert again.reached == result.reached
     # The advice of the end: more time, in the same folder.
     more = trained(sources, tmp_path, max_time=0.06, **few)
-    assert numbers[0] == result.iteration
+    assert numbers[0] == result.chosen.iteration
     assert len(more.reached.scores) == 2
     assert more.reached.seconds >= 3.6
 
@@ -138,7 +138,7 @@ def test_patience_ends_it_when_nothing_gets_better(sources, tmp_path, numbers):
     stuck = {"iterations": 60, "scorings": 30, "learning_rate": 1e-12, "patience": 2}
     result = trained(sources, tmp_path, **stuck)
     assert len(numbers) < 20
-    assert result.iteration == 2
+    assert result.chosen.iteration == 2
     numbers.clear()
     trained(sources, tmp_path, **stuck)
     assert numbers == []
