@@ -135,7 +135,7 @@ def test_readers_of_the_extensions_find_every_field(run, town):
     report = json.loads((run / "report.json").read_text())
     model = pystac.Item.from_file(str(run / "model.json")).ext.mlm
     assert (model.mlm_name, model.architecture, model.framework) == (
-        "roads-dru4", report["model"]["network"], "PyTorch",
+        "roads-dru4-wide", report["model"]["network"], "PyTorch",
     )  # fmt: skip
     assert model.tasks == ["semantic-segmentation"]
     assert model.hyperparameters.to_dict() == {"steps": report["model"]["steps"]}
@@ -155,7 +155,7 @@ def test_shipped_weights_are_named_by_package_and_digest(run):
     weights = model.assets["weights"]
     assert weights.roles == ["mlm:model"]
     assert weights.href == (
-        f"pkg:pypi/rurnet@{report['version']}#pipelines/models/shipped/roads-dru4.safetensors"
+        f"pkg:pypi/rurnet@{report['version']}#pipelines/models/shipped/roads-dru4-wide.safetensors"
     )
     assert weights.get_absolute_href() == weights.href
     assert weights.extra_fields["rurnet:sha256"] == report["model"]["weights_sha256"]
@@ -167,7 +167,7 @@ def test_weights_of_ones_own_have_a_relative_path_and_a_name_that_is_allowed(run
     shutil.copytree(run, tmp_path / "out")
     path = tmp_path / "weights" / "2024_roads.safetensors"
     path.parent.mkdir()
-    shutil.copy(find("roads-dru4"), path)
+    shutil.copy(find("roads-dru4-wide"), path)
     report = json.loads((run / "report.json").read_text())
     report["settings"]["model"] = [str(path)]
     (tmp_path / "out/report.json").write_text(json.dumps(report))
