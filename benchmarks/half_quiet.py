@@ -15,7 +15,9 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.transform import from_origin
 
-HELD_OUT = ("10228705_15", "10528675_15", "26878705_15")
+from pipelines.models.weights import card_of
+
+HELD_OUT: list[str] = card_of("roads-dru4").training["held_out"]
 _SIDE = 1500
 _SQUARE = 500
 _LOOKED_AT = 512

@@ -250,7 +250,7 @@ def _averaged_with_start(
         ", ".join(f"{found[share][1]:.3f}" for share in _SHARES[1:]),
         ", ".join(f"{share:g}" for share in _SHARES[1:]),
     )  # fmt: skip
-    # Of those that score the same, the one nearest to the start. No score is nan for long.
+    # Of those that score the same, the one nearest to the start; nan, where nothing is found, last.
     share = max(found, key=lambda share: np.nan_to_num(found[share][1], nan=-1))
     module, score = found[share]
     if not score >= trained.chosen.score or (share and score == trained.chosen.score):

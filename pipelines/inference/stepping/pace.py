@@ -70,7 +70,7 @@ class Ruled:
 
 @dataclass(frozen=True)
 class _Group:
-    """Tiles that were done under one rule; see `Pace.note`."""
+    """Tiles that were done under one rule: steps taken, and seconds as in `Pace.note`."""
 
     seconds: float
     busy: float
