@@ -1,14 +1,16 @@
 """How much faster a Dask cluster of two workers is than one of a single worker.
 
 `python -m benchmarks.cluster` starts a scheduler and workers by Dask's own commands, on loopback,
-predicts the same drawn scenes with one worker and with two (each with one thread), and prints
-seconds, tiles per second and the ratio, with the load of the machine before each run. Imports and
-the first tile of each worker are not timed: a scene of its own comes first.
+predicts the same drawn scenes with one worker and with two (each with one thread), in turn,
+`--rounds` times, and prints seconds, tiles per second and the ratio within each round (median and
+range), with the load of the machine before each run. Imports and the first tiles of each worker are
+not timed: a scene of its own comes first, in parts that are shared out among all.
 """
 
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -71,8 +73,10 @@ def seconds_with(
         settings = PredictionSettings(
             scheduler=address, device="cpu", tile=tile, overlap=tile // 4, part_size=4 * tile
         )
+        # In small parts, so that every worker gets some.
+        small = settings.model_copy(update={"part_size": tile})
         run_batch(
-            road_inputs([str(first)], None), [model], settings, folder / f"w{workers}", Silence()
+            road_inputs([str(first)], None), [model], small, folder / f"w{workers}", Silence()
         )
         items = road_inputs([str(one) for one in scenes], None)
         start = time.perf_counter()
@@ -90,28 +94,37 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=12, help="scenes")
     parser.add_argument("--side", type=int, default=900, help="their side in pixels")
     parser.add_argument("--tile", type=int, default=256, help="side of a tile in pixels")
+    parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
     model = load("roads-dru4")
     table = Table(box=None, pad_edge=False)
     for title in ("workers", "scenes", "tiles", "seconds", "tiles/s", "times one", "load before"):
         table.add_column(title, justify="right")
+    ratios: list[float] = []
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        scenes = [folder / f"{n}.tif" for n in range(asked.scenes)]
-        for seed, path in enumerate((folder / "first.tif", *scenes)):
+        scenes = [Path(name) / f"{n}.tif" for n in range(asked.scenes)]
+        first = Path(name) / "first.tif"
+        for seed, path in enumerate((first, *scenes)):
             write_road_scene(path, None, size=asked.side, seed=seed)
-        alone = 0.0
-        for workers in (1, 2):
-            load_before = os.getloadavg()[0]
-            seconds, tiles = seconds_with(
-                workers, scenes, folder / "first.tif", model, folder, asked.tile
-            )
-            alone = alone or seconds
-            table.add_row(
-                str(workers), str(asked.scenes), str(tiles), f"{seconds:.1f}",
-                f"{tiles / seconds:.2f}", f"{alone / seconds:.2f}", f"{load_before:.1f}",
-            )  # fmt: skip
-    Console().print(table)
+        for number in range(asked.rounds):
+            folder = Path(name) / str(number)
+            folder.mkdir()
+            alone = 0.0
+            for workers in (1, 2):
+                load_before = os.getloadavg()[0]
+                seconds, tiles = seconds_with(workers, scenes, first, model, folder, asked.tile)
+                alone = alone or seconds
+                table.add_row(
+                    str(workers), str(asked.scenes), str(tiles), f"{seconds:.1f}",
+                    f"{tiles / seconds:.2f}", f"{alone / seconds:.2f}", f"{load_before:.1f}",
+                )  # fmt: skip
+            ratios.append(alone / seconds)
+    console = Console()
+    console.print(table)
+    console.print(
+        f"two workers: {statistics.median(ratios):.2f} times one "
+        f"({min(ratios):.2f} to {max(ratios):.2f}, {asked.rounds} rounds)"
+    )
 
 
 if __name__ == "__main__":
