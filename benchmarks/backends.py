@@ -2,7 +2,10 @@
 
 Each backend computes the same tiles of 512 px, by itself and with one thread, in turn, for some
 rounds. Time is that of the processor, so that other work on the machine counts little. *ONNX
-Runtime* runs the file that `rurnet export` writes; it is not offered by `--backend`.
+Runtime* runs the file that `rurnet export` writes. `--tried` adds what was tried and is not offered
+by `--backend` either: torch in bf16, `torch.compile` (which needs a C++ compiler and minutes) and,
+where the package `nncf` is installed, OpenVINO in 8-bit integers, whose ranges are those of the
+steps of up to 24 more of the images.
 
 - *of eager*: how many times as fast as torch in the same round, the median and the range.
 - *largest difference*: of a probability from torch's.
@@ -15,8 +18,10 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -25,7 +30,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.backends.choice import openvino_here
+from pipelines.backends.choice import Backend, openvino_here
 from pipelines.backends.openvino import OpenVinoNetwork
 from pipelines.datasets.synthetic import draw_road_scene
 from pipelines.export.onnx_file import export_onnx
@@ -37,6 +42,8 @@ from tiling.readers.raster import without_georeferencing_warning
 TILE = 512
 TOGETHER = 2
 """Tiles that torch computes at once; it needs two for the same bytes."""
+
+_FOR_RANGES = 24
 
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
@@ -54,18 +61,53 @@ def tiles_of(images: list[Path], count: int) -> NDArray[np.float32]:
     return np.stack(tiles).astype(np.float32)
 
 
-def stepping(network: SegmentationNetwork, model: Model) -> Predict:
+def stepping(network: Callable[..., Any], model: Model, in_bf16: bool = False) -> Predict:
     """Normalises and takes all steps, as `pipelines.inference.predictor` does."""
     mean, std = (torch.tensor(v)[:, None, None] for v in (model.card.mean, model.card.std))
 
     @torch.inference_mode()
     def predict(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         image = (torch.from_numpy(pixels) - mean) / std
-        logits = network(image.contiguous(memory_format=torch.channels_last), None)[-1]
-        found: NDArray[np.float32] = logits.softmax(dim=1)[:, 1].numpy()
+        with torch.autocast("cpu", torch.bfloat16, enabled=in_bf16):
+            logits = network(image.contiguous(memory_format=torch.channels_last), None)[-1]
+        found: NDArray[np.float32] = logits.float().softmax(dim=1)[:, 1].numpy()
         return found
 
     return predict
+
+
+class _OfIntegers(OpenVinoNetwork):
+    """OpenVINO's step in 8-bit integers, with ranges from the steps of some tiles."""
+
+    def __init__(self, model: Model, backend: Backend, tiles: NDArray[np.float32], kept: Path):
+        super().__init__(model, backend, 1)
+        self._seen = _inputs_of_steps(OpenVinoNetwork(model, backend, 1), model, tiles)
+        self._own_kept = kept
+
+    def _kept(self, shape: tuple[int, int]) -> Path:
+        return self._own_kept
+
+    def _converted(self, shape: tuple[int, int]) -> Any:
+        nncf = import_module("nncf")
+        found = nncf.Dataset(self._seen)
+        return nncf.quantize(super()._converted(shape), found, subset_size=len(self._seen))
+
+
+@torch.inference_mode()
+def _inputs_of_steps(
+    network: SegmentationNetwork, model: Model, tiles: NDArray[np.float32]
+) -> list[list[NDArray[np.float32]]]:
+    """What goes into each step of each tile."""
+    mean, std = (torch.tensor(v)[:, None, None] for v in (model.card.mean, model.card.std))
+    found = []
+    for tile in tiles:
+        image = (torch.from_numpy(tile[None]) - mean) / std
+        state = network.initial_state(image)
+        for _ in range(network.steps):
+            parts = (image, state.mask, *state.hidden)
+            found.append([part.contiguous().numpy().copy() for part in parts])
+            _, state = network.step(image, state)
+    return found
 
 
 def onnx_runtime(model: Model, folder: Path) -> Predict:
@@ -87,7 +129,21 @@ def onnx_runtime(model: Model, folder: Path) -> Predict:
     return predict
 
 
-def compare(name: str, images: list[Path], count: int, rounds: int) -> None:
+def tried(model: Model, images: list[Path], folder: Path) -> dict[str, Predict]:
+    """Ways that `--backend` does not offer, by name."""
+    network = model.network.channels_last()
+    ways = {"eager (torch), bf16": stepping(network, model, in_bf16=True)}
+    for precision in ("f32", "bf16"):
+        compiled = torch.compile(lambda image, steps: network(image, steps))
+        ways[f"torch.compile, {precision}"] = stepping(compiled, model, precision == "bf16")
+    if (here := openvino_here()) is not None and find_spec("nncf") is not None and images:
+        tiles = tiles_of(images, _FOR_RANGES)
+        network_of_integers = _OfIntegers(model, here, tiles, folder / "integers.blob")
+        ways[f"openvino, int8 and {here.precision}"] = stepping(network_of_integers, model)
+    return ways
+
+
+def compare(name: str, images: list[Path], count: int, rounds: int, more: bool) -> None:
     """Measures all backends that are here, and prints the table."""
     torch.set_num_threads(1)
     model = load(name)
@@ -98,6 +154,8 @@ def compare(name: str, images: list[Path], count: int, rounds: int) -> None:
             ways[str(here)] = stepping(OpenVinoNetwork(model, here, 1), model)
         if find_spec("onnxruntime") is not None:
             ways["ONNX Runtime, f32"] = onnx_runtime(model, Path(folder))
+        if more:
+            ways |= tried(model, images[count:], Path(folder))
         found = {way: _each(predict, tiles) for way, predict in ways.items()}  # Warms up, too.
         seconds: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(rounds):
@@ -140,8 +198,9 @@ def main() -> None:
     parser.add_argument("--model", default="roads-dru4")
     parser.add_argument("--tiles", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--tried", action="store_true", help="what was tried and is not offered")
     options = parser.parse_args()
-    compare(options.model, options.images, options.tiles, options.rounds)
+    compare(options.model, options.images, options.tiles, options.rounds, options.tried)
 
 
 if __name__ == "__main__":
