@@ -109,6 +109,18 @@ class Job:
         left = {*self.waiting, *self.taken}
         return [one for one in outcomes if one.name not in left]
 
+    def keep(self, outcomes: Sequence[SceneOutcome]) -> None:
+        """Keeps for later reports what a report has told.
+
+        Scenes of which nothing was kept are taken up again by the next run: so none is lost to all
+        reports if this run is killed, or cannot write its own.
+
+        Args:
+            outcomes: Of this run, with what was measured.
+        """
+        kept = {one.name: as_text(one) for one in outcomes if one.error is None}
+        self.ledger.keep(kept, self.made_with)
+
     @contextmanager
     def reporting(self, outcomes: Sequence[SceneOutcome]) -> Iterator[list[SceneOutcome]]:
         """The outcomes of all scenes of the outbox, while no other run writes its report.
@@ -116,8 +128,6 @@ class Job:
         Args:
             outcomes: Of this run, with what was measured.
         """
-        kept = {one.name: as_text(one) for one in outcomes if one.error is None}
-        self.ledger.keep(kept, self.made_with)
         with alone(self.ledger.folder):
             now = {one.name: one for one in outcomes}
             earlier = {one.name: one for one in self._earlier() if one.name not in now}

@@ -113,7 +113,10 @@ def _infer_inbox(
             names = {one.name for one in now}
             failed = failures([one for one in every if one.name in names])
             failed += report.failed[there:]
-            return _reported(config, report, every, failed)
+            result = _reported(config, report, every, failed)
+            if result.reported:
+                job.keep(now)
+            return result
 
 
 def _joined(
