@@ -111,6 +111,7 @@ def test_lines_that_were_added_and_removed_are_written(folder, tmp_path):
     predicted(folder / "before/s.tif", earlier, lines=True)
     made = predicted(folder / "cornered/s.tif", tmp_path / "out", lines=True, from_run=earlier)
     assert made.files["changes"].is_file()
+    assert not [*earlier.rglob("*.aux.xml"), *(tmp_path / "out").rglob("*.aux.xml")]
 
 
 @pytest.fixture(scope="module")
