@@ -10,6 +10,7 @@ from pipelines.config.inference import InferDrive, InferRoads, PredictionSetting
 from pipelines.dicom.results import with_dicom_results
 from pipelines.errors import PipelineError
 from pipelines.inbox.job import Noting, job_over
+from pipelines.inbox.plan import is_finished
 from pipelines.inference.batch import run_batch, run_scenes, some_inside
 from pipelines.inference.items import items_of
 from pipelines.inference.measuring import measured
@@ -97,7 +98,9 @@ def _infer_inbox(
         due = [by_name[name] for name in job.due]
         now = []
         if due:
-            now = run_scenes(due, models, config, config.output, Noting(job, progress))
+            there = {item.name for item in due}
+            frames = [one for one in by_name if one in there or is_finished(config.output / one)]
+            now = run_scenes(due, models, config, config.output, Noting(job, progress), frames)
         if not (now := job.ended(now)):
             report = replace(report_of([], models, config), this_run=job.this_run())
             return Result(report, config.output, [], reported=False, nothing=job.nothing)

@@ -257,6 +257,25 @@ def test_scenes_that_were_brought_up_to_date_stay_in_the_report(
     }  # fmt: skip
 
 
+def test_a_frame_that_arrives_later_starts_from_the_one_before_it(
+    write_raster, roads_weights, tmp_path
+):
+    inbox = tmp_path / "inbox"
+    for name in ("a", "c"):
+        scene(write_raster, inbox / f"{name}.tif", 1)
+    run_job(tmp_path, roads_weights, sequence=True)
+    for name in ("b", "d"):
+        scene(write_raster, inbox / f"{name}.tif", 1)
+    # A scene at which a run was killed is done last, but not after later frames.
+    Ledger(tmp_path / "outbox").see({"b": "b.tif"})
+    Ledger(tmp_path / "outbox").claim("b", {}, "x", "killed")
+    result = run_job(tmp_path, roads_weights, sequence=True)
+    assert sorted(result.report.this_run.tried) == ["b", "d"]
+    assert {one.name: one.updated for one in result.report.scenes} == {
+        "a": None, **dict.fromkeys("bcd", Updated(1, 0, 0))
+    }  # fmt: skip
+
+
 def test_an_empty_inbox_is_no_failure_and_leaves_nothing(roads_weights, tmp_path):
     (tmp_path / "inbox").mkdir()
     (tmp_path / "inbox" / "late.tif.part").touch()
