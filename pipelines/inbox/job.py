@@ -11,7 +11,7 @@ from pathlib import Path
 from pipelines.config.inference import InferDrive, InferRoads
 from pipelines.errors import LabelError
 from pipelines.inbox.ledger import LEDGER, Ledger, Line, Look, Watched, alone, running
-from pipelines.inbox.looks import look_at, still_written
+from pipelines.inbox.looks import is_gone, look_at, still_written
 from pipelines.inbox.plan import Found, Plan, Todo, is_finished, plan
 from pipelines.inbox.stored import as_text, from_text
 from pipelines.inputs.naming import find_label
@@ -142,7 +142,7 @@ class Job:
             [
                 Failure(line.source, line.reason or "")
                 for line in self.ledger.lines().values()
-                if line.state == "quarantined"
+                if line.state == "quarantined" and not is_gone(line.source, line.look)
             ],
         )
 
@@ -152,6 +152,8 @@ class Job:
         kept = self.ledger.kept(self.made_with)
         for name, line in lines.items():
             if line.state in ("failed", "quarantined"):
+                if is_gone(line.source, line.look):
+                    continue  # Nobody waits for it any more.
                 yield SceneOutcome(name, line.source, error=line.reason)
             elif line.state in ("done", "left out"):
                 if name not in kept and self.ledger.is_at_work(line.run):

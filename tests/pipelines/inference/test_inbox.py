@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -137,6 +138,18 @@ def test_scenes_that_were_taken_out_of_the_inbox_stay_in_the_report(
         (job / "inbox" / f"{name}.tif").unlink()
     result = run_job(job, roads_weights, scenes=[str(new)])
     assert [one.name for one in result.report.scenes] == ["late", *GOOD]
+
+
+def test_bad_scenes_that_were_taken_out_of_the_inbox_leave_the_report(
+    write_raster, roads_weights, tmp_path
+):
+    broken = break_five(write_raster, tmp_path / "inbox")
+    run_job(tmp_path, roads_weights, attempts=2)
+    (tmp_path / "inbox" / "text.tif").unlink()
+    result = run_job(tmp_path, roads_weights, attempts=2)
+    left = sorted(broken.keys() - {"text"})
+    assert [Path(one.input).stem for one in result.report.failed] == left
+    assert [Path(one.input).stem for one in result.report.this_run.quarantined] == left
 
 
 def test_scenes_of_other_options_are_not_reported_together(job, roads_weights, write_raster):
