@@ -108,7 +108,7 @@ class _CopiedSink:
         d = description
         profile = {
             "driver": "GTiff", "dtype": d.dtype, "count": len(d.bands), "nodata": d.nodata,
-            # Three or four bands of bytes are else red, green and blue, which `close` cannot change.
+            # Else three bands of bytes are red, green and blue, which `close` cannot change.
             "height": d.height, "width": d.width, "interleave": "band", "photometric": "minisblack",
             "tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "bigtiff": "if_safer",
         }  # fmt: skip

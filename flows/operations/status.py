@@ -9,7 +9,8 @@ from pipelines.inbox.ledger import LEDGER, Ledger, Line
 from pipelines.inbox.looks import is_gone
 
 _ORDER = (
-    "done", "left out", "gone", "seen", "running", "interrupted", "waiting", "failed", "quarantined",
+    "done", "left out", "gone", "seen", "running", "interrupted", "waiting", "failed",
+    "quarantined",
 )  # fmt: skip
 """What needs a person stands last: nearest to what is typed next."""
 

@@ -111,7 +111,7 @@ def test_networks_of_other_steps_are_averaged_at_the_steps_that_the_error_names(
 ):
     other = load(str(fresh_weights(tmp_path / "other.safetensors", network="unet-gn")))
     for steps in (3, "auto"):
-        with pytest.raises(PipelineError, match="one step, not .*; give --steps 1"):
+        with pytest.raises(PipelineError, match=r"one step, not .*; give --steps 1"):
             run_batch(
                 both[:1], [model, other], SETTINGS.model_copy(update={"steps": steps}),
                 tmp_path / "out", Silence(),
