@@ -98,8 +98,9 @@ def _infer_inbox(
         due = [by_name[name] for name in job.due]
         now = []
         if due:
-            there = {item.name for item in due}
-            frames = [one for one in by_name if one in there or is_finished(config.output / one)]
+            frames = [
+                one.name for one in items if one in due or is_finished(config.output / one.name)
+            ]
             now = run_scenes(due, models, config, config.output, Noting(job, progress), frames)
         if not (now := job.ended(now)):
             report = replace(report_of([], models, config), this_run=job.this_run())
