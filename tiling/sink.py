@@ -108,7 +108,8 @@ class _CopiedSink:
         d = description
         profile = {
             "driver": "GTiff", "dtype": d.dtype, "count": len(d.bands), "nodata": d.nodata,
-            "height": d.height, "width": d.width, "interleave": "band",
+            # Else three bands of bytes are red, green and blue, which `close` cannot change.
+            "height": d.height, "width": d.width, "interleave": "band", "photometric": "minisblack",
             "tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "bigtiff": "if_safer",
         }  # fmt: skip
         if d.crs is not None or d.transform != Affine.identity():

@@ -6,6 +6,8 @@ from typing import Any
 
 from rich.console import Console
 
+from flows.errors import FlowsError
+
 
 def fit_steps(
     weights: str,
@@ -47,12 +49,19 @@ def fit_steps(
         else InferRoads(**of_images, white_is_nodata=white_is_nodata)
     )
     console.print("steps  F1      APLS    clDice  like all: F1  APLS    clDice  unsure  changing")
+    every = None
     for found in fitted_rules(model, config, lost_f1=lost_f1, lost_topology=lost_topology):
-        label, every = found.to_labels, found.to_all
+        label, like = found.to_labels, found.to_all
+        every = found.steps if every is None else every  # The first takes all steps.
         console.print(
             f"{found.steps:5.2f}  {label.f1:.4f}  {label.apls:.4f}  {label.cldice:.4f}  "
-            f"{every.f1:12.4f}  {every.apls:.4f}  {every.cldice:.4f}  "
+            f"{like.f1:12.4f}  {like.apls:.4f}  {like.cldice:.4f}  "
             f"{found.rule.unsure:6d}  {found.rule.changing:8d}"
+        )
+    if found.steps == every:
+        raise FlowsError(
+            f"{weights}: on these images no rule leaves out a step and keeps the masks, so nothing "
+            "was written; give more of them, and some with little to find, as woods or water"
         )
     save(output, model.network, replace(model.card, stopping=found.rule))
     console.print(f"{output}: stops below {found.rule.unsure} unsure, {found.rule.changing} "

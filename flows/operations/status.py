@@ -6,9 +6,11 @@ from pathlib import Path
 
 from flows.errors import FlowsError
 from pipelines.inbox.ledger import LEDGER, Ledger, Line
+from pipelines.inbox.looks import is_gone
 
 _ORDER = (
-    "done", "left out", "seen", "running", "interrupted", "waiting", "failed", "quarantined",
+    "done", "left out", "gone", "seen", "running", "interrupted", "waiting", "failed",
+    "quarantined",
 )  # fmt: skip
 """What needs a person stands last: nearest to what is typed next."""
 
@@ -37,6 +39,8 @@ def status(outbox: Path, /) -> None:
 def _state(ledger: Ledger, line: Line) -> str:
     if line.state == "running" and not ledger.is_at_work(line.run):
         return "interrupted"
+    if line.state in ("failed", "quarantined") and is_gone(line.source, line.look):
+        return "gone"
     return line.state
 
 

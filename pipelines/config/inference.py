@@ -250,7 +250,7 @@ class PredictionSettings(
     def _new_in_time(self) -> Self:
         if self.limited and (self.from_run is not None or self.sequence):
             raise ValueError("a budget or a deadline is for new results: leave from and sequence "
-                             "out, or give steps")  # fmt: skip
+                             "out, or give steps instead of it")  # fmt: skip
         return self
 
     def of_the_result(self) -> dict[str, Any]:

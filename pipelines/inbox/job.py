@@ -11,7 +11,7 @@ from pathlib import Path
 from pipelines.config.inference import InferDrive, InferRoads
 from pipelines.errors import LabelError
 from pipelines.inbox.ledger import LEDGER, Ledger, Line, Look, Watched, alone, running
-from pipelines.inbox.looks import look_at, still_written
+from pipelines.inbox.looks import is_gone, look_at, still_written
 from pipelines.inbox.plan import Found, Plan, Todo, is_finished, plan
 from pipelines.inbox.stored import as_text, from_text
 from pipelines.inputs.naming import find_label
@@ -109,6 +109,18 @@ class Job:
         left = {*self.waiting, *self.taken}
         return [one for one in outcomes if one.name not in left]
 
+    def keep(self, outcomes: Sequence[SceneOutcome]) -> None:
+        """Keeps for later reports what a report has told.
+
+        Scenes of which nothing was kept are taken up again by the next run: so none is lost to all
+        reports if this run is killed, or cannot write its own.
+
+        Args:
+            outcomes: Of this run, with what was measured.
+        """
+        kept = {one.name: as_text(one) for one in outcomes if one.error is None}
+        self.ledger.keep(kept, self.made_with)
+
     @contextmanager
     def reporting(self, outcomes: Sequence[SceneOutcome]) -> Iterator[list[SceneOutcome]]:
         """The outcomes of all scenes of the outbox, while no other run writes its report.
@@ -116,8 +128,6 @@ class Job:
         Args:
             outcomes: Of this run, with what was measured.
         """
-        kept = {one.name: as_text(one) for one in outcomes if one.error is None}
-        self.ledger.keep(kept, self.made_with)
         with alone(self.ledger.folder):
             now = {one.name: one for one in outcomes}
             earlier = {one.name: one for one in self._earlier() if one.name not in now}
@@ -132,7 +142,7 @@ class Job:
             [
                 Failure(line.source, line.reason or "")
                 for line in self.ledger.lines().values()
-                if line.state == "quarantined"
+                if line.state == "quarantined" and not is_gone(line.source, line.look)
             ],
         )
 
@@ -142,6 +152,8 @@ class Job:
         kept = self.ledger.kept(self.made_with)
         for name, line in lines.items():
             if line.state in ("failed", "quarantined"):
+                if is_gone(line.source, line.look):
+                    continue  # Nobody waits for it any more.
                 yield SceneOutcome(name, line.source, error=line.reason)
             elif line.state in ("done", "left out"):
                 if name not in kept and self.ledger.is_at_work(line.run):

@@ -226,6 +226,14 @@ class Ledger:
             ).fetchall()
         return {row["name"]: row["contents"] for row in found}
 
+    def kept_names(self) -> set[str]:
+        """The scenes of which something was kept that was made with their last options."""
+        with self._transaction("BEGIN") as database:
+            found = database.execute(
+                "SELECT name FROM outcomes JOIN scenes USING (name, made_with)"
+            ).fetchall()
+        return {row["name"] for row in found}
+
     def watch(self, inboxes: Sequence[Watched]) -> None:
         """Notes what a job was run over."""
         with self._changing() as database:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from pipelines.inbox.ledger import Look
-from tiling.scenes.names import file_behind, stem_of
+from tiling.scenes.names import file_behind, kind_of, stem_of
 
 _FRESH_S = 60.0
 """Files that have not changed for so long are not looked at a second time."""
@@ -31,6 +31,20 @@ def look_at(sources: Mapping[str, str], others: Mapping[str, Iterable[str]]) -> 
     """
     folders: dict[Path, dict[str, list[Path]]] = {}
     return {name: _look(source, others.get(name, ()), folders) for name, source in sources.items()}
+
+
+def is_gone(source: str, look: Look) -> bool:
+    """Whether somebody took a scene's file away.
+
+    Args:
+        source: What the scene is opened by.
+        look: The last one at its files; empty where there were none any more.
+    """
+    name = Path(source).name
+    own = [path for path in look if Path(path).name == name]
+    if not own and kind_of(source) == "path":
+        own = [source]
+    return bool(own) and not any(Path(path).exists() for path in own)
 
 
 def still_written(

@@ -1,6 +1,6 @@
 """What a job has to do with each scene that it finds, from the ledger and a look at its files."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -13,7 +13,8 @@ from tiling.manifest import finished
 
 Todo = Literal["new", "changed", "again", "nothing", "quarantined"]
 """What there is to do: a scene that was never begun, one whose files or options have changed since,
-one that was not finished; nothing, of one that is done; nothing, of one that failed too often."""
+one that was not finished, or not reported; nothing, of one that is done; nothing, of one that
+failed too often."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ def plan(
         if name in lines and lines[name].state == "running"
         if (run := lines[name].run) is not None and ledger.is_at_work(run)
     }
+    told = _told(found, lines, ledger)
     todo: dict[str, Todo] = {}
     for name, one in found.items():
         line = lines.get(name)
@@ -107,13 +109,22 @@ def plan(
             todo[name] = "changed"
         elif line.state == "quarantined" and line.attempts >= attempts and not one.asked:
             todo[name] = "quarantined"
-        elif line.state == "left out" or (
-            line.state == "done" and looks[name] and is_finished(ledger.folder / name)
+        elif name in told and (
+            line.state == "left out"
+            or (line.state == "done" and looks[name] and is_finished(ledger.folder / name))
         ):
             todo[name] = "nothing"
         else:
             todo[name] = "again"
     return Plan(todo, looks, {name: lines[name] for name in found if name in lines}, at_work)
+
+
+def _told(names: Iterable[str], lines: Mapping[str, Line], ledger: Ledger) -> set[str]:
+    """The scenes of which a report has told, or of which a run that goes on will tell."""
+    runs = {lines[name].run for name in names if name in lines}
+    going_on = {run for run in runs if ledger.is_at_work(run)}
+    kept = ledger.kept_names()  # Read last: a run keeps what it has told before it ends.
+    return kept | {name for name, line in lines.items() if line.run in going_on}
 
 
 def is_finished(folder: Path) -> bool:

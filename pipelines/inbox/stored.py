@@ -21,7 +21,13 @@ from pipelines.measurements.measured import SceneMeasures
 from pipelines.measurements.network import Network
 from pipelines.measurements.vessels import Node, Segment, Stretch, VesselTree
 from pipelines.results.lines import LinesFound
-from pipelines.results.outcome import Prediction, SceneErrors, SceneOutcome, SceneScores
+from pipelines.results.outcome import (
+    Prediction,
+    SceneErrors,
+    SceneOutcome,
+    SceneScores,
+    Updated,
+)
 from pipelines.scores.counts import OwnThreshold, SceneCounts
 from tiling.scenes.ground import PixelSize
 from tiling.window import Window
@@ -34,7 +40,7 @@ _CLASSES = {
     for each in (
         FieldUsed, Labelling, LinesFound, Network, Node, OwnThreshold, PixelSize, Place, Prediction,
         SceneCounts, SceneErrors, SceneMeasures, SceneOutcome, SceneScores, Segment, StacItem,
-        Stretch, VesselTree, Window,
+        Stretch, Updated, VesselTree, Window,
     )
 }  # fmt: skip
 

@@ -71,8 +71,18 @@ def run_scenes(
     settings: PredictionSettings,
     output: Path,
     progress: Progress,
+    frames: Sequence[str] = (),
 ) -> list[SceneOutcome]:
     """Does what `run_batch` does, for scenes that are not all: there may be others inside the area.
+
+    Args:
+        items: See `run_batch`.
+        models: See there.
+        settings: See there.
+        output: See there.
+        progress: See there.
+        frames: With `sequence`, the names of `items` and of scenes that are done already, in the
+            order of the sequence; by default `items` are all.
 
     Raises:
         PipelineError: See `run_batch`.
@@ -99,10 +109,14 @@ def run_scenes(
             return progress.around(item.name, work)
 
         if settings.sequence:
+            by_name = {item.name: item for item in items}
             outcomes: list[SceneOutcome] = []
-            for item in items:
-                done = [output / outcome.name for outcome in outcomes if outcome.done]
-                outcomes.append(run(item, done[-1] if done else None))
+            last: Path | None = None
+            for name in frames or by_name:
+                if name in by_name:
+                    outcomes.append(run(by_name[name], last))
+                if name not in by_name or outcomes[-1].done:
+                    last = output / name
             return outcomes
         if workers.scenes == 1:
             return [run(item) for item in items]

@@ -10,6 +10,7 @@ from pipelines.config.inference import InferDrive, InferRoads, PredictionSetting
 from pipelines.dicom.results import with_dicom_results
 from pipelines.errors import PipelineError
 from pipelines.inbox.job import Noting, job_over
+from pipelines.inbox.plan import is_finished
 from pipelines.inference.batch import run_batch, run_scenes, some_inside
 from pipelines.inference.items import items_of
 from pipelines.inference.measuring import measured
@@ -97,7 +98,10 @@ def _infer_inbox(
         due = [by_name[name] for name in job.due]
         now = []
         if due:
-            now = run_scenes(due, models, config, config.output, Noting(job, progress))
+            frames = [
+                one.name for one in items if one in due or is_finished(config.output / one.name)
+            ]
+            now = run_scenes(due, models, config, config.output, Noting(job, progress), frames)
         if not (now := job.ended(now)):
             report = replace(report_of([], models, config), this_run=job.this_run())
             return Result(report, config.output, [], reported=False, nothing=job.nothing)
@@ -113,7 +117,10 @@ def _infer_inbox(
             names = {one.name for one in now}
             failed = failures([one for one in every if one.name in names])
             failed += report.failed[there:]
-            return _reported(config, report, every, failed)
+            result = _reported(config, report, every, failed)
+            if result.reported:
+                job.keep(now)
+            return result
 
 
 def _joined(

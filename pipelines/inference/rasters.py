@@ -163,6 +163,15 @@ def mean_steps(steps: Path) -> float:
         return float(file.scales[0] * total / pixels) if pixels else float("nan")
 
 
+def is_empty(mask: Path) -> bool:
+    """Whether no pixel of a mask is there."""
+    with without_georeferencing_warning(), rasterio.open(mask) as file:
+        return all(
+            (file.read(1, window=window.as_rasterio()) == NODATA).all()
+            for window in split(file.height, file.width, _AT_ONCE)
+        )
+
+
 def _windows_of(
     views: Views, store: PartStore, known: KnownLevels | None
 ) -> Iterator[tuple[Window, Blended]]:

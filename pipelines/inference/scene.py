@@ -21,7 +21,7 @@ from pipelines.inference.fingerprint import (
     grid_of,
     with_its_range,
 )
-from pipelines.inference.rasters import assemble, mean_steps, threshold_of
+from pipelines.inference.rasters import assemble, is_empty, mean_steps, threshold_of
 from pipelines.inference.stepping.bands import STEPS, bands_of_settings
 from pipelines.inference.updating.change import CHANGE, noted_in
 from pipelines.inference.updating.earlier import FROM, Earlier
@@ -135,6 +135,14 @@ def predict_scene(
     if settings.steps == AUTO:
         steps = mean_steps(files[STEPS])
         _LOG.info("%s: %.2f recurrent steps on average", item.name, steps)
+    remarks = look.remarks
+    if is_empty(files["mask"]):
+        nothing = (
+            f"{item.source}: none of its pixels is there (nodata, mask or alpha), so its result is "
+            "empty; if the scene declares a wrong value, rio edit-info --unset-nodata takes it away"
+        )
+        _LOG.warning("%s", nothing)
+        remarks = (*remarks, nothing)
     seconds = time.perf_counter() - start
     return Prediction(
         files | lines.files if lines else files,
@@ -142,7 +150,7 @@ def predict_scene(
         len(store.parts),
         len(missing),
         seconds,
-        look.remarks,
+        remarks,
         lines.found if lines else None,
         threshold,
         steps,

@@ -1,7 +1,9 @@
 """`rurnet label-queue RUN`: the least certain tiles of a run as a folder to label."""
 
 import csv
+import glob
 import io
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,8 @@ from tiling.window import Window
 IMAGES, DRAFTS, LABELS, LIST = "images", "drafts", "labels", "queue.csv"
 """What a queue holds: pictures to label, what the network found there, a place for the labels that
 a person has made of these, and a list of the tiles."""
+
+_LOG = logging.getLogger("rurnet")
 
 _FOREGROUND = 255
 """Of a draft of two classes."""
@@ -69,7 +73,8 @@ def label_queue(
     Each is a picture in `images` (with the scene's coordinates, if it has any) and what was found
     there in `drafts`: a PNG of 0 and 255 (with several classes, of their numbers), and for two
     classes with coordinates a GeoPackage of polygons too. `labels` is for what a person makes of
-    them; what lies there stays.
+    them; what lies there stays, with its picture and drafts. Drafts that a person changed since
+    they were written stay too.
 
     Args:
         run: Folder of a run of `infer-roads` or `infer-drive`.
@@ -145,6 +150,14 @@ def _write_tiles(
             rasterio.open(run / scene.name / "mask.tif") as mask,
         ):
             for tile in tiles:
+                if tile.labelled and (output / IMAGES / f"{tile.name}.tif").exists():
+                    continue  # The label was made for the picture that is there.
+                if changed := _changed(output, tile):
+                    _LOG.warning(
+                        "%s: was changed since it was written, so it stays; save it in %s, or "
+                        "remove it to get a new one", changed, output / LABELS,
+                    )  # fmt: skip
+                    continue
                 found = mask.read(1, window=tile.window.as_rasterio())
                 _write_image(output / IMAGES, image, tile)
                 _write_drafts(output / DRAFTS, image, tile, found, _classes(report))
@@ -153,6 +166,15 @@ def _write_tiles(
             f"{scene.name}: cannot be read any more ({error}); run this in the folder in which the "
             "run was started"
         ) from error
+
+
+def _changed(output: Path, tile: QueuedTile) -> Path | None:
+    """A draft of a tile that a person changed after the queue was written."""
+    if not (output / LIST).exists():
+        return None
+    written = (output / LIST).stat().st_mtime_ns  # The list is written last.
+    drafts = (output / DRAFTS).glob(f"{glob.escape(tile.name)}.*")
+    return next((one for one in sorted(drafts) if one.stat().st_mtime_ns > written), None)
 
 
 def _classes(report: Report) -> int:

@@ -147,6 +147,8 @@ def _read(path: Path) -> tuple[CRS | None, NDArray[Any]]:
         return crs, shapely.from_wkb(table["geometry"].to_numpy())
     import pyogrio
 
+    # Otherwise reading leaves a file `.aux.xml` beside a GeoPackage, in the earlier result too.
+    pyogrio.set_gdal_config_options({"GDAL_PAM_ENABLED": "NO"})
     layer = STEM if path.suffix == ".gpkg" else None
     about, _, geometries, _ = pyogrio.raw.read(path, layer=layer, columns=[])
     crs = None if about["crs"] is None else CRS.from_user_input(about["crs"])

@@ -74,12 +74,13 @@ def test_it_holds_the_pixels(result):
 
 
 @pytest.mark.parametrize("bands", [1, 2, 3, 4, 6])
-def test_no_band_is_taken_for_alpha_or_a_colour(tmp_path, bands):
+def test_no_band_is_taken_for_alpha_or_a_colour(tmp_path, capfd, bands):
     pixels = levels_with_every_value(bands)
     with opened(written(cog(tmp_path / "probability.tif", pixels), pixels)) as raster:
         assert [colour.name for colour in raster.colorinterp] == (
             ["gray"] + ["undefined"] * (bands - 1)
         )
+        assert capfd.readouterr().err == ""  # GDAL's own words go there.
         np.testing.assert_array_equal(raster.read_masks(1) == 0, pixels[0] == 255)
 
 

@@ -24,7 +24,7 @@ def check_models(models: Sequence[ModelFacts], settings: PredictionSettings) -> 
         if settings.steps not in (None, 1) and model.network.one_shot:
             raise PipelineError(
                 f"{model.name}: a one-shot network has one step, not {settings.steps}; "
-                "leave --steps out"
+                + ("leave --steps out" if len(models) == 1 else "give --steps 1")
             )
         for what, value, other in (
             ("classes", first.card.classes, model.card.classes),
@@ -38,8 +38,11 @@ def check_models(models: Sequence[ModelFacts], settings: PredictionSettings) -> 
             ("steps", steps_taken([first], settings.steps), steps_taken([model], settings.steps)),
         ):  # fmt: skip
             if value != other:
+                most = min(steps_taken([one], settings.steps) for one in models)
+                remedy = f"give --steps {most}" if what == "steps" else "choose weights that agree"
                 raise PipelineError(
-                    f"{first.name} and {model.name} cannot be averaged: {what} {value} and {other}"
+                    f"{first.name} and {model.name} cannot be averaged: {what} {value} and "
+                    f"{other}; {remedy}"
                 )
 
 

@@ -23,6 +23,10 @@ _SIDE = 4 * BLOCK
 """Of the windows that are warped at once, always the same ones: pixels depend on them."""
 
 
+def _placed(raster: Scene | rasterio.DatasetReader) -> str:
+    return "without coordinates" if raster.crs is None else "with coordinates"
+
+
 @contextmanager
 def on_grid_of(
     raster: Path, scene: Scene, folder: Path, *, smooth: bool = False
@@ -54,9 +58,10 @@ def warped(raster: Path, scene: Scene, folder: Path, *, smooth: bool = False) ->
             before.crs is None and Affine.identity() in (before.transform, scene.transform)
         ):
             raise DataError(
-                f"{raster}: {before.width} x {before.height} pixels without a place on "
-                f"{scene.name} ({scene.width} x {scene.height}); give both coordinates, or leave "
-                "--from out"
+                f"{scene.name}: {scene.width} x {scene.height} pixels {_placed(scene)}, but its "
+                f"earlier result has {before.width} x {before.height} {_placed(before)} ({raster}),"
+                " so it is not known where they lie on each other; give both coordinates, or leave "
+                "--from or --sequence out"
             )
         path = folder / f"warped-{raster.name}"
         profile = {

@@ -101,6 +101,7 @@ class KnownLevels:
         self._changed = [
             tile for tile, new in zip(grid.tiles(), changed.ravel(), strict=True) if new
         ]
+        self._all_new = bool(changed.all())
         self._are_changed = set(self._changed)
         self._back = Resampling(ground.scene, ground.seen)
 
@@ -119,6 +120,8 @@ class KnownLevels:
 
     def over(self, blended: Blended, window: Window) -> Blended:
         """What was blended of a window of the scene, with what is as before taken over."""
+        if self._all_new:
+            return blended  # The earlier result may lie on the grid that the network sees.
         as_before = np.ones((window.height, window.width), bool)
         for tile in self._changed:
             touched = self._ground.touched(tile)

@@ -33,6 +33,7 @@ def outbox(tmp_path):
     ledger.settle("cut", "r1", "failed", reason="inbox/cut.tif: ends early", limit=3)
     ledger.claim("wet", looks["wet"], "x", "r1")
     ledger.settle("wet", "r1", "left out", reason="outside of the area", samples="0123456789")
+    ledger.keep({"wet": "what a report told"}, "x")
     ledger.claim("killed", looks["killed"], "x", "r2")
     ledger.wait("late", "inbox/late.tif: changed while it was looked at")
     return outbox
@@ -52,6 +53,14 @@ def test_it_prints_every_scene_with_its_state_tries_and_reason(outbox, capsys):
     assert found["killed"].split()[1] == "interrupted"
     assert "01234567  r1" in found["wet"]
     assert "5 scenes: 1 left out, 1 interrupted, 1 waiting, 1 failed, 1 quarantined" in said
+
+
+def test_a_bad_scene_that_was_taken_away_is_gone(outbox, capsys):
+    (outbox.parent / "inbox" / "bad.tif").unlink()
+    status(outbox)
+    said = capsys.readouterr().out
+    assert rows(said)["bad"].split()[1] == "gone"
+    assert "5 scenes: 1 left out, 1 gone, 1 interrupted, 1 waiting, 1 failed" in said
 
 
 def test_it_says_what_a_rerun_would_do(outbox, capsys):

@@ -3,7 +3,7 @@
 import os
 import time
 
-from pipelines.inbox.looks import look_at, still_written
+from pipelines.inbox.looks import is_gone, look_at, still_written
 
 
 def age(path, seconds=3600):
@@ -23,6 +23,18 @@ def test_a_look_sees_a_scene_the_files_of_its_stem_and_those_that_are_named(tmp_
         str(tmp_path / name) for name in ("a.tfw", "a.tif", "a.tif.aux.xml", "label.png")
     ]
     assert seen[str(tmp_path / "a.tif")] == [5, (tmp_path / "a.tif").stat().st_mtime_ns]
+
+
+def test_a_file_that_was_taken_away_is_gone_and_an_address_is_not(tmp_path):
+    path = tmp_path / "s.tif"
+    path.write_text("s")
+    (tmp_path / "s.tif.aux.xml").write_text("beside")
+    seen = look(path)
+    assert not is_gone("inbox/s.tif", seen)
+    path.unlink()
+    assert is_gone("inbox/s.tif", seen)
+    assert is_gone(str(path), {})
+    assert not is_gone("https://tiles.example/s.tif", {})
 
 
 def test_what_is_no_local_file_has_nothing_to_look_at(tmp_path):

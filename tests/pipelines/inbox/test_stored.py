@@ -18,7 +18,13 @@ from pipelines.measurements.measured import SceneMeasures
 from pipelines.measurements.vessels import Node, Segment, Stretch, VesselTree
 from pipelines.report.build import build_report
 from pipelines.results.lines import LinesFound
-from pipelines.results.outcome import Prediction, SceneErrors, SceneOutcome, SceneScores
+from pipelines.results.outcome import (
+    Prediction,
+    SceneErrors,
+    SceneOutcome,
+    SceneScores,
+    Updated,
+)
 from pipelines.results.report import as_json
 from pipelines.scores.counts import OwnThreshold, SceneCounts
 from tiling.scenes.ground import PixelSize
@@ -52,7 +58,10 @@ def outcome():
     errors = SceneErrors([region], "EPSG:26986", Affine(1, 0, 5, 0, -1, 6), pixel)
     return SceneOutcome(
         "s", "in/s.tif", 64, 70,
-        prediction=Prediction(files, 4, 1, 1, 2.5, ("grey",), LinesFound(1.5, 9, 1, 2, 3, 0), 0.4),
+        prediction=Prediction(
+            files, 4, 1, 1, 2.5, ("grey",), LinesFound(1.5, 9, 1, 2, 3, 0), 0.4, 2.5, "openvino",
+            Updated(1, 2, 1),
+        ),
         files=files, image="in/s.tif", label="labels/s.tif", pixel=pixel, seen=(64, 70),
         remarks=("read as grey",), field=FieldUsed("derived", 0.7, 50, 1.0),
         laterality="L", micrometres=6.5,
@@ -80,7 +89,7 @@ def test_an_outcome_that_comes_back_is_reported_alike(outcome):
 
 def test_every_field_of_the_example_has_a_value(outcome):
     # So that a new field of an outcome is tried too.
-    for name, value in vars(outcome).items():
+    for name, value in {**vars(outcome.prediction), **vars(outcome)}.items():
         if name not in ("error", "skipped", "of_scene", "open_raster"):
             assert value not in (None, (), {}, 0), name
 

@@ -91,7 +91,7 @@ def test_no_scenes_are_no_outcomes(model, tmp_path):
         ({"bands": 4}, "bands 3 and 4"),
         ({"ground_sampling_distance": 0.5}, "metres per pixel 1.0 and 0.5"),
         ({"field_diameters": (900, 1650)}, r"field of view None and \(900, 1650\)"),
-        ({"network": "unet-gn"}, "steps 3 and 1"),
+        ({"network": "unet-gn"}, "steps 3 and 1; give --steps 1"),
     ],
 )
 def test_networks_that_do_not_fit_are_refused_by_name_before_anything_runs(
@@ -104,6 +104,21 @@ def test_networks_that_do_not_fit_are_refused_by_name_before_anything_runs(
     assert str(caught.value).startswith(f"{model.name} and other cannot be averaged")
     assert told.outcomes == []
     assert not (tmp_path / "out").exists()
+
+
+def test_networks_of_other_steps_are_averaged_at_the_steps_that_the_error_names(
+    both, model, fresh_weights, tmp_path
+):
+    other = load(str(fresh_weights(tmp_path / "other.safetensors", network="unet-gn")))
+    for steps in (3, "auto"):
+        with pytest.raises(PipelineError, match=r"one step, not .*; give --steps 1"):
+            run_batch(
+                both[:1], [model, other], SETTINGS.model_copy(update={"steps": steps}),
+                tmp_path / "out", Silence(),
+            )  # fmt: skip
+    asked = SETTINGS.model_copy(update={"steps": 1})
+    [outcome] = run_batch(both[:1], [model, other], asked, tmp_path / "out", Silence())
+    assert outcome.error is None
 
 
 def test_the_raster_of_two_networks_is_the_mean_of_theirs(both, model, fresh_weights, tmp_path):

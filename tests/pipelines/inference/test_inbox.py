@@ -2,11 +2,13 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
 from pipelines.inbox import looks
 from pipelines.inbox.ledger import Ledger, running
+from pipelines.results.outcome import Updated
 from pipelines.results.report import as_json, from_json
 from tests.pipelines.inference.commands import SMALL, Command
 from tests.pipelines.inference.inboxes import break_five, copied, run_job, scene, settled
@@ -138,6 +140,18 @@ def test_scenes_that_were_taken_out_of_the_inbox_stay_in_the_report(
     assert [one.name for one in result.report.scenes] == ["late", *GOOD]
 
 
+def test_bad_scenes_that_were_taken_out_of_the_inbox_leave_the_report(
+    write_raster, roads_weights, tmp_path
+):
+    broken = break_five(write_raster, tmp_path / "inbox")
+    run_job(tmp_path, roads_weights, attempts=2)
+    (tmp_path / "inbox" / "text.tif").unlink()
+    result = run_job(tmp_path, roads_weights, attempts=2)
+    left = sorted(broken.keys() - {"text"})
+    assert [Path(one.input).stem for one in result.report.failed] == left
+    assert [Path(one.input).stem for one in result.report.this_run.quarantined] == left
+
+
 def test_scenes_of_other_options_are_not_reported_together(job, roads_weights, write_raster):
     new = scene(write_raster, job / "inbox" / "late.tif", 9)
     result = run_job(job, roads_weights, scenes=[str(new)], threshold=0.4)
@@ -206,6 +220,73 @@ def test_a_scene_that_another_run_has_is_left_to_it(write_raster, roads_weights,
     assert "1 done already, 1 being done by another run" in again.nothing
     assert result.report.this_run.tried == ["b"]
     assert [one.name for one in result.report.scenes] == ["b"]
+
+
+def test_the_next_run_reports_what_a_killed_one_had_done(
+    write_raster, roads_weights, tmp_path, told
+):
+    for seed, name in enumerate(("a", "b", "c")):
+        scene(write_raster, tmp_path / "inbox" / f"{name}.tif", seed)
+
+    def killed_at_c(name, tiles):
+        if name == "c":
+            raise KeyboardInterrupt
+
+    told.scene = killed_at_c
+    with pytest.raises(KeyboardInterrupt):
+        run_job(tmp_path, roads_weights, told)
+    assert states(tmp_path) == {"a": "done", "b": "done", "c": "running"}
+    result = run_job(tmp_path, roads_weights)
+    assert result.done == f"1 scene computed in this run, 3 of 3 done in {tmp_path / 'outbox'}"
+    assert [one["name"] for one in report(tmp_path)["scenes"]] == ["a", "b", "c"]
+    assert "3 done already" in run_job(tmp_path, roads_weights).nothing
+
+
+def test_a_report_that_could_not_be_written_is_written_by_the_next_run(
+    write_raster, roads_weights, tmp_path
+):
+    scene(write_raster, tmp_path / "inbox" / "a.tif", 1)
+    in_the_way = tmp_path / "outbox" / "report.json"
+    in_the_way.mkdir(parents=True)
+    assert [one.input for one in run_job(tmp_path, roads_weights).failed] == [
+        str(tmp_path / "outbox")
+    ]
+    in_the_way.rmdir()
+    assert run_job(tmp_path, roads_weights).reported
+    assert [one["name"] for one in report(tmp_path)["scenes"]] == ["a"]
+
+
+def test_scenes_that_were_brought_up_to_date_stay_in_the_report(
+    first, write_raster, roads_weights, tmp_path
+):
+    folder = first[0]
+    asked = {"scenes": [str(folder / "inbox" / f"{name}.tif") for name in GOOD]}
+    earlier = {"output": tmp_path / "outbox", "from_run": folder / "outbox"}
+    run_job(tmp_path, roads_weights, **asked, **earlier)
+    new = scene(write_raster, tmp_path / "late.tif", 9)
+    result = run_job(tmp_path, roads_weights, scenes=[str(new)], **earlier)
+    assert {one.name: one.updated for one in result.report.scenes} == {
+        "late": None, **dict.fromkeys(GOOD, Updated(1, 0, 0))
+    }  # fmt: skip
+
+
+def test_a_frame_that_arrives_later_starts_from_the_one_before_it(
+    write_raster, roads_weights, tmp_path
+):
+    inbox = tmp_path / "inbox"
+    for name in ("a", "c"):
+        scene(write_raster, inbox / f"{name}.tif", 1)
+    run_job(tmp_path, roads_weights, sequence=True)
+    for name in ("b", "d"):
+        scene(write_raster, inbox / f"{name}.tif", 1)
+    # A scene at which a run was killed is done last, but not after later frames.
+    Ledger(tmp_path / "outbox").see({"b": "b.tif"})
+    Ledger(tmp_path / "outbox").claim("b", {}, "x", "killed")
+    result = run_job(tmp_path, roads_weights, sequence=True)
+    assert sorted(result.report.this_run.tried) == ["b", "d"]
+    assert {one.name: one.updated for one in result.report.scenes} == {
+        "a": None, **dict.fromkeys("bcd", Updated(1, 0, 0))
+    }  # fmt: skip
 
 
 def test_an_empty_inbox_is_no_failure_and_leaves_nothing(roads_weights, tmp_path):

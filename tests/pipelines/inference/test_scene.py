@@ -17,6 +17,7 @@ from pipelines.datasets.synthetic import draw_road_scene
 from pipelines.inference.fingerprint import grid_of
 from pipelines.models.weights import load
 from pipelines.runtime.device import device_kind
+from tests.pipelines.inference.updating.predicting import prediction_of
 from tiling.blend import NODATA
 from tiling.errors import SceneError, SinkError
 from tiling.readers.raster import RasterScene
@@ -145,6 +146,19 @@ def test_scenes_as_small_as_a_tile_keep_their_size(model, predict, write_raster,
     with rasterio.open(done.probability) as raster:
         assert raster.shape == size
         assert (raster.read() != NODATA).all()
+
+
+@pytest.mark.parametrize("there", [0, 1])
+def test_a_scene_without_any_pixel_is_told(roads_weights, write_raster, tmp_path, caplog, there):
+    pixels = np.zeros((3, 80, 90), np.uint8)
+    pixels[:, 70, 60] = there
+    scene = write_raster(tmp_path / "s.tif", pixels, nodata=0)
+    found = prediction_of(
+        scene, tmp_path / "out", model=[str(roads_weights)], tile=64, overlap=16, device="cpu"
+    )
+    said = [f"{scene}: none of its pixels is there"] * (1 - there)
+    assert [one.split(" (")[0] for one in found.remarks] == said
+    assert [one for one in caplog.messages if "none of its pixels" in one] == [*found.remarks]
 
 
 @pytest.mark.parametrize("part_size", [64, 100, 4096])

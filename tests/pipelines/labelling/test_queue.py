@@ -116,6 +116,20 @@ def test_corrected_drafts_are_learned_from_and_stay(run, queue, tmp_path, caplog
     assert (tmp_path / "labels" / f"{by_png}.png").exists()
 
 
+def test_changed_drafts_and_the_pictures_of_labels_stay(run, tmp_path, caplog):
+    first, second, third = label_queue(run, read_report(run), tmp_path, tiles=3, side=48)
+    draft = tmp_path / "drafts" / f"{first.name}.png"
+    Image.fromarray(np.full((48, 48), 255, np.uint8)).save(draft)
+    shutil.copy(tmp_path / "drafts" / f"{second.name}.png", tmp_path / "labels")
+    for tile in (second, third):  # As if the scene had other pixels by now.
+        (tmp_path / "images" / f"{tile.name}.tif").write_text("of before")
+    label_queue(run, read_report(run), tmp_path, tiles=3, side=48)
+    assert np.asarray(Image.open(draft)).all()
+    assert f"{draft}: was changed since it was written, so it stays" in caplog.text
+    assert (tmp_path / "images" / f"{second.name}.tif").read_bytes() == b"of before"
+    assert (tmp_path / "images" / f"{third.name}.tif").read_bytes() != b"of before"
+
+
 def test_the_command_says_what_to_do_next(run, tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         run_tool(command, "rurnet label-queue", [str(run), "--output", str(tmp_path / "queue")])

@@ -88,12 +88,30 @@ def test_a_scene_on_another_grid_starts_from_the_warped_mask(folder, tmp_path):
     assert (change == changed_classes(old, new)).all()
 
 
+@pytest.mark.usefixtures("no_gate")
+def test_a_finer_scene_starts_from_a_mask_of_another_grid(folder, tmp_path):
+    with rasterio.open(folder / "before/s.tif") as file:
+        pixels, profile = file.read(), file.profile
+    profile["transform"] = profile["transform"] @ Affine.scale(0.5)
+    profile |= {"height": 2 * SIDE, "width": 2 * SIDE}
+    with rasterio.open(tmp_path / "s.tif", "w", **profile) as file:
+        file.write(pixels.repeat(2, axis=1).repeat(2, axis=2))
+    made = predicted(tmp_path / "s.tif", tmp_path / "out", from_run=folder / "earlier")
+    assert (made.updated.taken, made.updated.refined) == (0, TILES)
+    old, new = (read(one / "s/mask.tif") for one in (folder / "earlier", tmp_path / "out"))
+    assert new.shape == (2 * SIDE, 2 * SIDE)
+    assert (new == old.repeat(2, axis=0).repeat(2, axis=1)).mean() > 0.95
+    change = read(tmp_path / "out/s/change.tif")
+    assert (change == changed_classes(old.repeat(2, axis=0).repeat(2, axis=1), new)).all()
+
+
 def test_lines_that_were_added_and_removed_are_written(folder, tmp_path):
     earlier = tmp_path / "earlier"
     shutil.copytree(folder / "earlier", earlier)
     predicted(folder / "before/s.tif", earlier, lines=True)
     made = predicted(folder / "cornered/s.tif", tmp_path / "out", lines=True, from_run=earlier)
     assert made.files["changes"].is_file()
+    assert not [*earlier.rglob("*.aux.xml"), *(tmp_path / "out").rglob("*.aux.xml")]
 
 
 @pytest.fixture(scope="module")

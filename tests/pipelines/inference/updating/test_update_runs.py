@@ -94,6 +94,15 @@ def test_other_settings_than_before_are_refused(folder, tmp_path):
     assert "leave --from out" in said
 
 
+def test_a_scene_that_cannot_be_placed_on_its_earlier_result_is_named(
+    folder, write_raster, tmp_path
+):
+    scene = write_raster(tmp_path / "s.tif", np.full((3, 70, 80), 90, np.uint8), crs=None)
+    said = failed(tmp_path, scene, *WORDS, "--from", folder / "earlier", "--output", "out")
+    assert f"{scene}: 80 x 70 pixels without coordinates, but its earlier result has 400" in said
+    assert "leave --from or --sequence out" in said
+
+
 def test_earlier_results_are_not_replaced(folder):
     said = failed(folder, *update(folder), "--output", "earlier")
     assert "give another --output" in said
