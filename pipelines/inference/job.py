@@ -98,9 +98,14 @@ def _infer_inbox(
         due = [by_name[name] for name in job.due]
         now = []
         if due:
-            frames = [
-                one.name for one in items if one in due or is_finished(config.output / one.name)
-            ]
+            frames: list[str] = []
+            if config.sequence:
+                names = {one.name for one in due}
+                frames = [
+                    one.name
+                    for one in items
+                    if one.name in names or is_finished(config.output / one.name)
+                ]
             now = run_scenes(due, models, config, config.output, Noting(job, progress), frames)
         if not (now := job.ended(now)):
             report = replace(report_of([], models, config), this_run=job.this_run())
