@@ -61,7 +61,9 @@ def picture_of(runs: Sequence[tuple[str, Report]]) -> Figure:
             pixels = sum(one.pixels or 0 for one in calibration.bins)
             bins = [one for one in calibration.bins if (one.pixels or 0) >= _LEAST_SHARE * pixels]
             number = drawn[title] = drawn.get(title, -1) + 1
-            weights = "" if report.model is None else f", {report.model.name}"
+            weights = ""
+            if report.model is not None and sum(other == title for other, _ in runs) > 1:
+                weights = f", {report.model.name}"
             axes.plot(
                 np.array([one.probability for one in bins], float),
                 np.array([one.share for one in bins], float),
