@@ -6,10 +6,14 @@ Takes a minute. A change of a network's layers changes it.
 """
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 
+from pipelines.models.names import shipped
 from pipelines.models.outline import key_of, shapes_digest
+from pipelines.models.weights import card_of
 from pipelines.runtime.tensor_memory import most_held
 from rurnet.network import SegmentationNetwork
 from rurnet.registry import NETWORKS, create
@@ -18,6 +22,13 @@ _ARGUMENTS = {"in_channels": 3, "classes": 2}
 
 _SIDE = 64
 """Of the tile that is predicted: memory grows with its pixels."""
+
+
+def networks() -> list[tuple[str, Mapping[str, Any]]]:
+    """Every network as it is by default, and those of shipped weights."""
+    cards = [card_of(name) for name in shipped()]
+    trained = [(one.network, one.arguments) for one in cards]
+    return [(name, _ARGUMENTS) for name in NETWORKS] + trained
 
 
 def row_of(network: SegmentationNetwork) -> dict[str, object]:
@@ -41,7 +52,8 @@ def row_of(network: SegmentationNetwork) -> dict[str, object]:
 def main() -> None:
     """Prints the table."""
     table = {
-        key_of(name, _ARGUMENTS): row_of(create(name, **_ARGUMENTS).eval()) for name in NETWORKS
+        key_of(name, arguments): row_of(create(name, **arguments).eval())
+        for name, arguments in networks()
     }
     print(json.dumps(table, indent=1, sort_keys=True))
 
