@@ -4,6 +4,7 @@ A nodata value of the background is none: many tools declare 0, and 0 is what th
 background. One of the foreground cannot be told from it, and is an error.
 """
 
+import shlex
 from collections.abc import Callable
 
 import numpy as np
@@ -52,8 +53,13 @@ def swallowed(
     return error(
         f"{name}: holds 0 and {nodata:g} alone, but declares {nodata:g} as nodata, so either it "
         f"has no foreground or the foreground is left out; if {nodata:g} is the foreground: "
-        f"rio edit-info --unset-nodata {name}; if not, {otherwise}"
+        f"{without_nodata(name)}; if not, {otherwise}"
     )
+
+
+def without_nodata(name: str) -> str:
+    """The command that makes a file declare no nodata value any more."""
+    return f"rio edit-info --unset-nodata {shlex.quote(name)}"
 
 
 def check_no_class_is_missing(
@@ -81,5 +87,5 @@ def check_no_class_is_missing(
     if bool(np.any(~valid & ((pixels[0] == scene.nodata) | (pixels.dtype.kind == "f")))):
         raise error(
             f"{scene.name}: declares {scene.nodata:g} as nodata, which is one of the classes 0 to "
-            f"{classes - 1}; rio edit-info --unset-nodata {scene.name}"
+            f"{classes - 1}; {without_nodata(scene.name)}"
         )

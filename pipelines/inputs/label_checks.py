@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shlex
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 from pipelines.errors import LabelError
-from pipelines.inputs.class_nodata import swallowed
+from pipelines.inputs.class_nodata import swallowed, without_nodata
 from pipelines.inputs.labels import (
     AT_ONCE,
     IGNORE_INDEX,
@@ -52,11 +53,6 @@ SCORED_ALL_THE_SAME = "evaluate --classes foreground scores it all the same"
 
 TRAINED_ALL_THE_SAME = "train_folder takes it all the same"
 """The same in training."""
-
-_ONE_BAND = (
-    'keep the band that holds the drawing, 0 being the background: rio calc --not-masked "(read 1 '
-    '1)" {label} NEW.tif, or (read 1 2) for the second band'
-)
 
 
 @dataclass(frozen=True)
@@ -115,7 +111,7 @@ def check_fits(label: Raster, scene: Raster, *, alignable: bool = True) -> None:
         raise LabelError(
             f"{label.name}: its CRS is {label.crs}, but that of {scene.name} is {scene.crs}; "
             + (f"{aligned}, as does " if alignable else "what brings it there: ")
-            + f"rio warp --like {scene.name} {label.name} NEW.tif"
+            + f"rio warp --like {shlex.quote(scene.name)} {shlex.quote(label.name)} NEW.tif"
         )
     corners = np.array([[0, label.width, 0, label.width], [0, 0, label.height, label.height]])
     corners = np.concatenate([corners, np.ones((1, 4))])
@@ -253,8 +249,9 @@ def check_contents(label: Label, contents: LabelContents, classes: Sequence[str]
     values = label.foreground_values if len(classes) == 2 else set[float]()
     if not contents.background and not contents.foreground:
         raise LabelError(
-            f"{label.name}: all of it is left out (by nodata, alpha, mask, or --ignore); "
-            + _ONE_BAND.format(label=label.name)
+            f"{label.name}: all of it is left out (by nodata, alpha, mask, or --ignore); keep the "
+            "band that holds the drawing, 0 being the background: rio calc --not-masked "
+            f'"(read 1 1)" {shlex.quote(label.name)} NEW.tif, or (read 1 2) for the second band'
         )
     if not contents.foreground and contents.left_out and label.doubtful_nodata is not None:
         raise swallowed(
@@ -392,7 +389,7 @@ def check_kept(label: RasterLabel, values: AbstractSet[float]) -> None:
 
 def _without_background(label: Label, what: str, values: AbstractSet[float]) -> LabelError:
     """The error of a label in which nothing is background; `values` are those of the rest."""
-    first = "" if label.nodata is None else f"rio edit-info --unset-nodata {label.name}, then "
+    first = "" if label.nodata is None else f"{without_nodata(label.name)}, then "
     kept = calculated(f"(== (read 1 1) {max(values, default=1):g})", label.name)
     return LabelError(
         f"{label.name}: {what} is foreground: no background is left; make it 0: {first}{kept}, "

@@ -1,5 +1,6 @@
 """Labels: the class of each pixel of a scene, as someone drew it."""
 
+import shlex
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
@@ -317,4 +318,4 @@ def on_values(label: Label) -> str:
 
 def calculated(condition: str, name: str) -> str:
     """The command that writes a label of 0 and 1 from another one."""
-    return f'rio calc --not-masked -t uint8 "{condition}" {name} NEW.tif'
+    return f'rio calc --not-masked -t uint8 "{condition}" {shlex.quote(name)} NEW.tif'

@@ -1,5 +1,6 @@
 """What values a scene's pixels have, as far as some of them tell: are they those to be scaled?"""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -151,7 +152,8 @@ def _what_of_these(scene: Scene, seen: SeenValues, ends: ValueRange) -> str:
         return "they count as the nearer end"
     return (
         "those far below count as missing, others as the nearer end; if some stand for missing "
-        f"pixels, declare them, e.g. rio edit-info --nodata {seen.lowest:.6g} {scene.name}"
+        f"pixels, declare them, e.g. rio edit-info --nodata {seen.lowest:.6g} "
+        f"{shlex.quote(scene.name)}"
     )
 
 

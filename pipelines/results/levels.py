@@ -14,6 +14,7 @@ from pipelines.inputs.class_nodata import (
     may_be_foreground,
     swallowed,
     there,
+    without_nodata,
 )
 from pipelines.inputs.labels import is_lossy
 from tiling.blend import NODATA, TOP
@@ -90,7 +91,7 @@ class RasterLevels(WrappedRaster):
             )
         return (
             f"{self.name}: nodata {nodata:g} is probability 1 as well; such pixels are left out; "
-            f"if they are foreground: rio edit-info --unset-nodata {self.name}"
+            f"if they are foreground: {without_nodata(self.name)}"
         )
 
     def read(self, window: Window) -> NDArray[np.uint8]:

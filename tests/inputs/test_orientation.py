@@ -46,7 +46,7 @@ def turned(path, orientation, pixels=UPRIGHT):
 
 
 @pytest.mark.parametrize("orientation", STORED_AS)
-@pytest.mark.parametrize("name", ["a.jpg", "a b.png", "a.tif", "big.tif"])
+@pytest.mark.parametrize("name", ["a.jpg", "a b.png", 'it\'s "a".tif', "big.tif"])
 def test_a_turned_picture_is_refused_and_the_message_turns_it(tmp_path, name, orientation):
     path = turned(tmp_path / name, orientation)
     with pytest.raises(SceneError, match=rf"EXIF orientation is {orientation}") as raised:
@@ -55,7 +55,13 @@ def test_a_turned_picture_is_refused_and_the_message_turns_it(tmp_path, name, or
     assert message.startswith(f"{path}: ")
     command = shlex.split(message[message.index("python -c") :])
     subprocess.run([sys.executable, *command[1:]], check=True)
-    upright = path.with_suffix(".png") if path.suffix == ".jpg" else path
+    upright = path
+    if path.suffix == ".jpg":
+        assert "then take the JPEG away" in message
+        path.unlink()
+        upright = path.with_suffix(".png")
+        [item] = road_inputs([str(tmp_path)], None)
+        assert item.name == path.stem
     with open_scene(upright) as scene:
         pixels, _ = scene.read(Window(0, 0, HEIGHT, WIDTH))
     off = np.abs(np.moveaxis(pixels, 0, -1).astype(int) - UPRIGHT)

@@ -17,7 +17,7 @@ from rasterio.rio.main import main_group
 import pipelines
 import tiling
 from pipelines.errors import LabelError, PredictionError
-from pipelines.inputs.label_checks import check_fits
+from pipelines.inputs.label_checks import check_fits, check_whole
 from pipelines.inputs.labels import Labelling, open_label
 from pipelines.results.levels import open_levels
 from tiling.errors import SceneError
@@ -96,11 +96,11 @@ def test_bands_of_several_types_are_read_under_another_name(write_raster, tmp_pa
 
 def test_a_label_is_brought_to_another_grid(write_raster, tmp_path):
     place = Affine(1, 0, 200_000, 0, -1, 900_000)
-    scene = write_raster(tmp_path / "scene.tif", PIXELS[:3], transform=place)
+    scene = write_raster(tmp_path / "the scene.tif", PIXELS[:3], transform=place)
     there = rasterio.warp.transform_bounds("EPSG:26986", "EPSG:32619", *(2e5, 9e5, 2e5, 9e5))
     other = Affine(1, 0, there[0] - 50, 0, -1, there[1] + 50)
     drawn = np.pad(np.ones((1, SIDE, SIDE), np.uint8), ((0, 0), (0, 100), (0, 100)))
-    label = write_raster(tmp_path / "label.tif", drawn[:, :SIDE, :SIDE], crs="EPSG:32619",
+    label = write_raster(tmp_path / "it's.tif", drawn[:, :SIDE, :SIDE], crs="EPSG:32619",
                          transform=other)  # fmt: skip
     with open_scene(scene) as on, open_label(label, Labelling()) as opened:
         with pytest.raises(LabelError, match="EPSG:32619") as raised:
@@ -110,8 +110,34 @@ def test_a_label_is_brought_to_another_grid(write_raster, tmp_path):
             check_fits(warped, on)
 
 
+def held_in(path):
+    with rasterio.open(path) as file:
+        return file.nodata, np.unique(file.read(1)).tolist()
+
+
+def test_commands_for_labels_work_whatever_the_name(write_raster, tmp_path):
+    drawn = np.where(PIXELS[:1] > 60, 255, 0).astype(np.uint8)
+    coloured = np.concatenate([drawn, 255 - drawn, drawn])
+    path = write_raster(tmp_path / 'it\'s a "b".tif', coloured)
+    with (
+        open_label(path, Labelling()) as label,
+        pytest.raises(SceneError, match="a drawing in colours") as raised,
+    ):
+        label.read(WHOLE)
+    follow(str(raised.value), "rio")
+    assert held_in("NEW.tif") == (None, [0, 255])
+    path = write_raster(tmp_path / "it's & b.tif", drawn, nodata=255)
+    with (
+        open_label(path, Labelling()) as label,
+        pytest.raises(LabelError, match="declares 255 as nodata") as raised,
+    ):
+        check_whole(label, ("background", "road"))
+    rio(shlex.split(re.search(r"rio ([^;]*)", str(raised.value))[1]))
+    assert held_in(path) == (None, [0, 255])
+
+
 def test_one_class_of_several_is_kept(write_raster, tmp_path):
-    path = write_raster(tmp_path / "p.tif", PIXELS[:2])
+    path = write_raster(tmp_path / "p q.tif", PIXELS[:2])
     with (
         pytest.raises(PredictionError, match="--classes") as raised,
         open_levels(path, "probability", (0, 255)),

@@ -1,5 +1,6 @@
 """Files of one grey band, which some programs save as three equal ones."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,8 +54,8 @@ class GreyScene(BaseFileScene):
         if ((seen != seen[:1]) & valid).any():
             raise SceneError(
                 f"{self.name}: a drawing in colours: its three bands differ; keep the one that "
-                f'shows it best: rio calc --not-masked "(read 1 1)" {self.name} NEW.tif, or '
-                "(read 1 2), (read 1 3)"
+                f'shows it best: rio calc --not-masked "(read 1 1)" '
+                f"{shlex.quote(self.name)} NEW.tif, or (read 1 2), (read 1 3)"
             )
         return pixels[:1], valid
 

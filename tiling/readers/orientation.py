@@ -4,6 +4,7 @@ GDAL leaves the note aside. An image and its label may then lie differently, tho
 them alike, so such files are refused.
 """
 
+import shlex
 import struct
 from pathlib import Path
 from typing import BinaryIO
@@ -46,12 +47,16 @@ def check_orientation(name: str) -> None:
     if orientation in _TURNED:
         lossless = Path(name).suffix.lower() not in (".jpg", ".jpeg")
         made = str(Path(name) if lossless else Path(name).with_suffix(".png"))
-        advice = "" if lossless else " and takes the place of this file"
+        # Two files of one stem would be one scene, or two labels of one.
+        advice = "" if lossless else " as PNG (then take the JPEG away)"
+        program = (
+            "from PIL import Image, ImageOps; "
+            f"ImageOps.exif_transpose(Image.open({name!r})).save({made!r})"
+        )
         raise SceneError(
             f"{name}: viewers turn this picture, as its EXIF orientation is {orientation}, but its "
             "pixels lie otherwise; give it with its pixels as they are shown, which this "
-            f'writes{advice}: python -c "from PIL import Image, ImageOps; '
-            f"ImageOps.exif_transpose(Image.open('{name}')).save('{made}')\""
+            f"writes{advice}: python -c {shlex.quote(program)}"
         )
 
 

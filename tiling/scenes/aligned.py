@@ -1,5 +1,7 @@
 """A raster of classes on the grid of another raster: the nearest pixel of each."""
 
+import shlex
+
 import numpy as np
 from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError
@@ -29,7 +31,8 @@ class AlignedScene(BaseFileScene):
             if one.crs is None:
                 raise SceneError(
                     f"{one.name}: has no coordinate reference system, so --align-labels cannot "
-                    f"place it; give it one, e.g. rio edit-info --crs EPSG:... {one.name}"
+                    f"place it; give it one, e.g. rio edit-info --crs EPSG:... "
+                    f"{shlex.quote(one.name)}"
                 )
         self.file = file
         self.name, self.files = file.name, file.files
