@@ -31,6 +31,12 @@ class ThresholdSettings(Configuration):
 class GivenThresholdSettings(ThresholdSettings):
     """The threshold of rasters that are there already, of whatever network."""
 
+    threshold: Annotated[
+        Annotated[float, Field(gt=0, le=1)] | Literal["auto"],
+        Field(description="Probability from which a pixel counts as foreground; auto is for "
+              "inference alone."),
+    ] = 0.5  # fmt: skip
+
     @model_validator(mode="after")
     def _one_threshold(self) -> Self:
         if self.threshold == AUTO:

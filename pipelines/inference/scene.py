@@ -26,6 +26,7 @@ from pipelines.inference.stepping.bands import STEPS, bands_of_settings
 from pipelines.inference.updating.change import CHANGE, noted_in
 from pipelines.inference.updating.earlier import FROM, Earlier
 from pipelines.inference.updating.run import brought_up_to_date
+from pipelines.inputs.class_nodata import without_nodata
 from pipelines.inputs.pixel_values import GIVE_RANGE_OR_AUTO, Look, looked_at
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.lines.changes import CHANGES, changed_lines, lines_in
@@ -37,6 +38,7 @@ from pipelines.results.levels import open_levels
 from pipelines.results.outcome import Prediction
 from tiling.manifest import Work, working
 from tiling.part import Part
+from tiling.readers.bands import keeping
 
 if TYPE_CHECKING:
     from pipelines.inference.cluster.protocol import Workers
@@ -139,7 +141,7 @@ def predict_scene(
     if is_empty(files["mask"]):
         nothing = (
             f"{item.source}: none of its pixels is there (nodata, mask or alpha), so its result is "
-            "empty; if the scene declares a wrong value, rio edit-info --unset-nodata takes it away"
+            f"empty; if they are pixels: {_uncovered(opened, item.source)}"
         )
         _LOG.warning("%s", nothing)
         remarks = (*remarks, nothing)
@@ -157,6 +159,14 @@ def predict_scene(
         None if backend is None else str(backend),
         updated,
     )
+
+
+def _uncovered(opened: OpenedScene, name: str) -> str:
+    """The command after which no pixel of a scene is missing, as far as one is known."""
+    file = opened.file
+    if file is None or file.nodata is not None:
+        return without_nodata(name)
+    return keeping(name, ",".join(str(band + 1) for band in range(file.bands)))
 
 
 def _lines(

@@ -35,6 +35,11 @@ AS_LARGE = 0.2
 """A second region of more than this share of the largest may be another photograph."""
 
 
+_CUT_OFF = 0.4
+"""A disc that a side of the image cuts over this share of its extent has lost 4 % of its
+diameter there."""
+
+
 _EDGE = 1 / 3
 """Brightness of the edge, from that of the border (0) to the brightest retina nearby (1). One half
 would be the edge itself, but loses dark vessels that end there."""
@@ -141,6 +146,13 @@ def field_remarks(name: str, found: FieldOfView) -> tuple[str, ...]:
             "large the whole field would be is not known: where it is a part of a fundus, or "
             "vessels are wider or thinner than in training, tell infer_drive --scale"
         )
+    elif _is_cut_both_ways(found.mask):
+        remarks.append(
+            f"{name}: the image cuts the field of view off in height and in width, so its diameter "
+            "is larger than the one that is taken for it: the network sees vessels too large, and "
+            "numbers per diameter are not those of a whole field; tell infer_drive --scale, the "
+            "smallest diameter of the training over the true one"
+        )
     if found.second > AS_LARGE:
         remarks.append(
             f"{name}: beside the field of view there is another region, {found.second:.0%} as "
@@ -177,6 +189,14 @@ def working_diameter(own: float, diameters: tuple[int, int]) -> float:
     """
     smallest, largest = diameters
     return min(max(own, smallest), largest)
+
+
+def _is_cut_both_ways(field: NDArray[np.bool_]) -> bool:
+    """Whether neither the height nor the width of a field [h, w] is that of the whole disc."""
+    return not field.all() and all(
+        max(plane[0].mean(), plane[-1].mean()) > _CUT_OFF * plane.any(axis=0).mean()
+        for plane in (field, field.T)
+    )
 
 
 def _corners(plane: NDArray[Any]) -> list[NDArray[Any]]:

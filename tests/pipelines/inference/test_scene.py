@@ -1,8 +1,10 @@
 """A scene's rasters: the same bytes however the work is cut, in the scene's own place."""
 
 import os
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -159,6 +161,27 @@ def test_a_scene_without_any_pixel_is_told(roads_weights, write_raster, tmp_path
     said = [f"{scene}: none of its pixels is there"] * (1 - there)
     assert [one.split(" (")[0] for one in found.remarks] == said
     assert [one for one in caplog.messages if "none of its pixels" in one] == [*found.remarks]
+
+
+@pytest.mark.parametrize("kind", ["nodata", "alpha"])
+def test_what_is_said_of_a_scene_without_any_pixel_uncovers_it(
+    roads_weights, write_raster, tmp_path, monkeypatch, kind
+):
+    monkeypatch.chdir(tmp_path)
+    scene = write_raster(tmp_path / "a b.tif", np.zeros((3, 80, 90), np.uint8), nodata_kind=kind,
+                         valid=np.zeros((80, 90), bool))  # fmt: skip
+    options = {"model": [str(roads_weights)], "tile": 64, "overlap": 16, "device": "cpu"}
+    [remark] = prediction_of(scene, tmp_path / "out", **options).remarks
+    rio = Path(sys.executable).parent / "rio"
+    command = shlex.split(remark[remark.index("rio ") + 4 :])
+    subprocess.run([rio, *command], check=True)
+    if kind == "alpha":
+        scene.unlink()
+        scene = tmp_path / "NEW.tif"
+    found = prediction_of(scene, tmp_path / "again", **options)
+    assert not [one for one in found.remarks if "none of its pixels" in one]
+    with rasterio.open(found.files["mask"]) as mask:
+        assert (mask.read(1) != NODATA).all()
 
 
 @pytest.mark.parametrize("part_size", [64, 100, 4096])

@@ -19,6 +19,7 @@ from pipelines.inputs.field_masks import read_field
 from pipelines.inputs.field_of_view import (
     field_diameter,
     field_of_view,
+    field_remarks,
     working_diameter,
 )
 
@@ -224,6 +225,25 @@ def test_the_diameter_is_the_longer_side_of_what_is_inside(turned):
 @pytest.mark.parametrize("inside", [True, False])
 def test_without_a_border_the_whole_image_is_the_field(inside):
     assert field_diameter(np.full((40, 50), inside)) == 50
+
+
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        (np.s_[:, :], False),
+        (np.s_[60:520, :], False),  # From side to side it is whole, as in HRF.
+        (np.s_[:, 60:], False),
+        (np.s_[:292, :282], True),
+        (np.s_[80:500, 90:475], True),
+        (np.s_[20:560, 18:545], False),  # Next to nothing of it is lost.
+        (np.s_[130:430, 130:430], False),  # No border: another remark.
+    ],
+)
+def test_a_field_that_is_whole_neither_in_height_nor_in_width_is_told(part, told):
+    image, _, _ = draw_fundus(1)
+    found = field_of_view(image[(slice(None), *part)])
+    said = [one for one in field_remarks("eye.png", found) if "in height and in width" in one]
+    assert [one.split(":")[0] for one in said] == ["eye.png"] * told
 
 
 @pytest.mark.parametrize(("own", "working"), [(540, 900), (900, 900), (919, 919), (3263, 1650)])
