@@ -154,7 +154,7 @@ def area(write_raster, scenes, tmp_path):
     path = tmp_path / "area.geojson"
 
     def write(encoding="utf-8", at=None):
-        corners = at or [[200_000, 899_000], [201_000, 899_000], [201_000, 901_000]]
+        corners = at or [[200_000, 899_000], [201_000, 899_000], [200_000, 901_000]]
         crs = {"type": "name", "properties": {"name": "EPSG:26986"}}
         polygon = {"type": "Polygon", "coordinates": [[*corners, corners[0]]], "crs": crs}
         path.write_text(json.dumps(polygon), encoding=encoding)

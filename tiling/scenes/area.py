@@ -16,10 +16,13 @@ from rasterio.warp import transform
 
 from tiling.errors import OutsideError, SceneError
 from tiling.scenes.scene import Pixels, Scene, Valid, WrappedScene, first_line
-from tiling.window import Window
+from tiling.window import Window, split
 
 WGS84 = CRS.from_epsg(4326)
 """Longitude and latitude: what GeoJSON is in by its standard (RFC 7946)."""
+
+_AT_ONCE = 1024
+"""Side in pixels of the windows in which a first pixel inside is looked for."""
 
 Ring = NDArray[np.float64]
 """Corners [n, 2], x and y, the last being the first again."""
@@ -125,7 +128,25 @@ def read_area(path: str | Path, scene: Scene) -> Area:
             f"{path}: lies outside {scene.name}; check that it belongs to this scene, and that "
             "its coordinates are longitude and latitude"
         )
+    # The box around towns on all sides holds a scene between them, too.
+    if not any(_has_pixels(area, ring, scene) for ring in edges):
+        raise OutsideError(
+            f"{path}: lies beside {scene.name}, or between the middles of its pixels, so none is "
+            "inside; check that it belongs to this scene"
+        )
     return area
+
+
+def _has_pixels(area: Area, ring: NDArray[np.float64], scene: Scene) -> bool:
+    """Whether an area holds a pixel of a scene in the box around a ring, edges [n, 4]."""
+    ends = np.array([[scene.width, scene.height]])
+    corners = ring.reshape(-1, 2)
+    left, top = np.floor(corners.min(axis=0, keepdims=True)).clip(0, ends)[0].astype(int)
+    right, bottom = np.ceil(corners.max(axis=0, keepdims=True)).clip(0, ends)[0].astype(int)
+    return any(
+        area.inside(Window(int(top) + one.row, int(left) + one.column, one.height, one.width)).any()
+        for one in split(int(bottom - top), int(right - left), _AT_ONCE)
+    )
 
 
 def _no_geojson(path: str | Path, error: Exception) -> SceneError:

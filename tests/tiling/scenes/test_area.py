@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rasterio.features import geometry_mask
 from rasterio.warp import transform, transform_geom
 
-from tiling.errors import SceneError
+from tiling.errors import OutsideError, SceneError
 from tiling.readers.raster import RasterScene
 from tiling.scenes.area import AreaScene, read_area
 from tiling.window import Window
@@ -188,8 +188,10 @@ def test_any_window_is_cut_as_the_whole_is(scene, tmp_path, corners, data):
         data.draw(st.integers(1, HEIGHT - row)),
         data.draw(st.integers(1, WIDTH - column)),
     )
-    corners = [*corners, (50, 40)]  # It meets the scene.
-    content = polygon(corners) | {"crs": {"type": "name", "properties": {"name": "EPSG:26986"}}}
+    dot = [[50.2, 40.2], [50.8, 40.2], [50.5, 40.8]]  # It holds a pixel of the scene.
+    shape = {"type": "MultiPolygon",
+             "coordinates": [polygon(ring)["coordinates"] for ring in (corners, dot)]}  # fmt: skip
+    content = shape | {"crs": {"type": "name", "properties": {"name": "EPSG:26986"}}}
     area = read_area(write(tmp_path, content), scene)
     np.testing.assert_array_equal(area.inside(window), area.inside(WHOLE)[window.slices()])
 
@@ -302,6 +304,26 @@ def test_a_scene_without_crs_has_no_area(write_raster, tmp_path):
 def test_an_area_beside_the_scene_is_an_error(scene, tmp_path, corners):
     message = refused(write(tmp_path, in_degrees(polygon(corners))), scene)
     assert f"lies outside {scene.name}" in message
+
+
+TOWNS = [[[-30, 5], [-2, 5], [-2, 70]], [[102, 5], [130, 5], [130, 70]]]
+BEND = [[-9, -9], [-9, 120], [-2, 120], [-2, -2], [120, -2], [120, -9]]
+LAKE = [[-9, -9], [120, -9], [120, 99], [-9, 99]], [[-1, -1], [-1, 81], [101, 81], [101, -1]]
+BETWEEN_MIDDLES = [[30.6, 40.6], [31.4, 40.6], [31.4, 41.4], [30.6, 41.4]]
+
+
+@pytest.mark.parametrize("rings", [[[one] for one in TOWNS], [[BEND]], [LAKE], [[BETWEEN_MIDDLES]]])
+def test_an_area_around_a_scene_that_holds_none_of_its_pixels_is_an_error(scene, tmp_path, rings):
+    shape = {"type": "MultiPolygon",
+             "coordinates": [polygon(*one)["coordinates"] for one in rings]}  # fmt: skip
+    with pytest.raises(OutsideError, match=f"lies beside {scene.name}.* none is inside"):
+        read_area(write(tmp_path, in_degrees(shape)), scene)
+
+
+def test_an_area_of_one_pixel_is_kept(scene, tmp_path):
+    dot = [[30.4, 40.4], [30.6, 40.4], [30.6, 40.6], [30.4, 40.6]]
+    area = read_area(write(tmp_path, in_degrees(polygon(dot))), scene)
+    assert np.argwhere(area.inside(WHOLE)).tolist() == [[40, 30]]
 
 
 def test_coordinates_of_the_scene_taken_for_degrees_are_an_error(scene, tmp_path):
