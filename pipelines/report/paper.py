@@ -76,7 +76,8 @@ def figures_of(
         where there is nothing to draw.
 
     Raises:
-        DataError: There is no report, or no such scene in it, or a file that it names is gone.
+        DataError: There is no report, or no such scene in it, or a file that it names is gone, or
+            there is nothing at all to draw.
         PipelineError: The disk refuses.
     """
     report = read_report(run)
@@ -84,6 +85,11 @@ def figures_of(
     chosen = _chosen(report, scenes)
     panel = panel_figure(report, chosen, _sources(report, chosen, photographs))
     drawn = {name: draw(report) for name, draw in FIGURES.items()} | {"panel": panel}
+    if not any(drawn.values()):
+        raise DataError(
+            f"{run}: nothing to draw: its report has no scores, and no scene that was done and has "
+            "rasters; give a run of infer-roads or infer-drive, or an evaluation of rasters"
+        )
     written: list[Path] = []
     with refusals_named(folder, "choose another --output"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -154,6 +160,8 @@ def _chosen(report: Report, names: Sequence[str]) -> list[SceneEntry]:
             raise DataError(
                 f"{name}: no such scene in the report; it has {', '.join(by_name) or 'none'}"
             )
+        if not _has_rasters(by_name[name]):
+            raise DataError(f"{name}: was scored as lines, of which no picture can be drawn")
     if names:
         return [by_name[name] for name in names]
 
@@ -161,11 +169,16 @@ def _chosen(report: Report, names: Sequence[str]) -> list[SceneEntry]:
         found = score_at(scene.scores, "foreground.f1")
         return 2 if found is None else float(found)
 
-    ranked = sorted(report.scenes, key=f1)
+    ranked = sorted(filter(_has_rasters, report.scenes), key=f1)
     if len(ranked) <= _SCENES:
         return ranked
     scored = sum(f1(scene) < 2 for scene in ranked) or len(ranked)
     return [ranked[0], ranked[scored // 2], ranked[scored - 1]]
+
+
+def _has_rasters(scene: SceneEntry) -> bool:
+    """Whether pixels were predicted or scored, and not lines alone."""
+    return "probability" in scene.files
 
 
 def _sources(

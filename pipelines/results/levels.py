@@ -289,10 +289,11 @@ def _is_mask(scene: FileScene, classes: tuple[str, ...] | None) -> bool:
         return True
     highest = max(found)
     if highest <= _MOST_CLASSES or highest == _PERCENT:
+        wanted = f"all {highest} (not {len(classes)})" if classes else "the"
         raise PredictionError(
             f"{scene.name}: values up to {highest} may be classes, percent or probabilities; name "
-            f"the foreground classes with --classes, or say with --value-range 0,{_PERCENT} or "
-            "0,255 which values stand for probability 0 and 1"
+            f"{wanted} foreground classes with --classes, or say with --value-range 0,{_PERCENT} "
+            "or 0,255 which values stand for probability 0 and 1"
         )
     return False
 

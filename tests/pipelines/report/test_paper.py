@@ -120,4 +120,20 @@ def test_a_second_observer_is_a_point_on_the_curve(sample_report):
 def test_a_run_of_nothing_has_no_figures(tmp_path):
     empty = build_report([], ScoringSettings(), counted=THERE)
     write_report(tmp_path, empty, [SceneOutcome("bad", "bad.tif", error="bad.tif: gone")])
-    assert figures_of(tmp_path) == []
+    with pytest.raises(DataError, match=r"nothing to draw: .* give a run of"):
+        figures_of(tmp_path)
+    assert not (tmp_path / "figures").exists()
+
+
+def test_scenes_that_were_scored_as_lines_have_no_picture(run):
+    report = read(run)
+    lines = replace(report.scenes[0], files={"lines": "lines.gpkg"}, scores=None)
+    write_report(run, replace(report, scenes=[lines, *report.scenes[1:]]), [])
+    assert "panel.png" in {path.name for path in figures_of(run)}
+    with pytest.raises(DataError, match=r"^a: was scored as lines"):
+        figures_of(run, ["a"])
+    unscored = replace(report, curve=None, pooled=None, second_observer=None, steps=[])
+    nothing = replace(unscored, scenes=[lines])
+    write_report(run, nothing, [])
+    with pytest.raises(DataError, match="nothing to draw"):
+        figures_of(run)

@@ -125,6 +125,8 @@ def test_numbers_that_may_be_classes_or_percent_are_not_guessed_at(write_raster,
         read(path)
     np.testing.assert_array_equal(read(path, value_range=(0, highest)), of(pixels / highest))
     assert is_graded(path, kind="probability")
+    with pytest.raises(PredictionError, match=rf"name all {highest} \(not 1\) .*--classes"):
+        read(path, classes=("road",))
 
 
 @pytest.mark.parametrize("dtype", ["int32", "uint32", "int64", "int8"])
