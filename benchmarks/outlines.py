@@ -28,7 +28,7 @@ def networks() -> list[tuple[str, Mapping[str, Any]]]:
     """Every network as it is by default, and those of shipped weights."""
     cards = [card_of(name) for name in shipped()]
     trained = [(one.network, one.arguments) for one in cards]
-    return [(name, _ARGUMENTS) for name in NETWORKS] + trained
+    return [*((name, _ARGUMENTS) for name in NETWORKS), *trained]
 
 
 def row_of(network: SegmentationNetwork) -> dict[str, object]:
