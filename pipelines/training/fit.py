@@ -152,7 +152,8 @@ def train(
             trainer.fit(module, loader, scoring, ckpt_path=resume, weights_only=False)
     trained = _best(settings, objective, checkpoints / "best.ckpt", reached_in(last.path))
     start = objective.start
-    if start is None:
+    # An encoder's weights do not know the task: only those of a whole training are averaged with.
+    if start is None or settings.start_from is None:
         return trained
     judge = lightning.Trainer(**where, logger=False, enable_checkpointing=False)
 
