@@ -46,7 +46,7 @@ def benchmark(
     seeds: Annotated[
         tuple[int, ...],
         Parameter(help="One training each, of stare twenty.", negative="",
-                  validator=validators.Number(gte=0)),
+                  consume_multiple=True, validator=validators.Number(gte=0)),
     ] = (1, 2, 3),
     weights: Annotated[
         str | None,

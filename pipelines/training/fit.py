@@ -185,6 +185,8 @@ def _without_untrue_warnings() -> Iterator[None]:
         for message in (
             "Checkpoint directory .* exists and is not empty",  # Right for a resumed training.
             "You're resuming from a checkpoint that ended before",  # `NumbersFrom` resumes there.
+            # A training goes on without --patience.
+            "Be aware that when using `ckpt_path`, callbacks used to create the checkpoint",
             "`isinstance.treespec",  # Caused by Lightning itself.
             "The '.*_dataloader' does not have many workers",  # --workers sets the number.
         ):
