@@ -136,7 +136,7 @@ def _print_plan(asked: "Asked") -> None:
             if plan.held_out and not images.valid
             else f"choose the weights: {_names(chose)}",
             f"trainings: {plan.trainings} of {plan.iterations} iterations, seeds "
-            f"{', '.join(map(str, asked.seeds))}"
+            f"{', '.join(map(str, plan.seeds))}"
             + (f"; done: {', '.join(map(str, plan.done))}" if plan.done else ""),
         ]
     else:
