@@ -46,7 +46,7 @@ def benchmark(
     seeds: Annotated[
         tuple[int, ...],
         Parameter(help="One training each, of stare twenty.", negative="",
-                  validator=validators.Number(gte=0)),
+                  consume_multiple=True, validator=validators.Number(gte=0)),
     ] = (1, 2, 3),
     weights: Annotated[
         str | None,
@@ -136,7 +136,7 @@ def _print_plan(asked: "Asked") -> None:
             if plan.held_out and not images.valid
             else f"choose the weights: {_names(chose)}",
             f"trainings: {plan.trainings} of {plan.iterations} iterations, seeds "
-            f"{', '.join(map(str, asked.seeds))}"
+            f"{', '.join(map(str, plan.seeds))}"
             + (f"; done: {', '.join(map(str, plan.done))}" if plan.done else ""),
         ]
     else:

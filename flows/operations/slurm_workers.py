@@ -1,12 +1,13 @@
 """`rurnet slurm-workers`: a Dask cluster whose workers are jobs of Slurm, until interrupted."""
 
+import shutil
 import signal
 import sys
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 from rich.console import Console
 
 from flows.errors import ClusterError
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
 
 def slurm_workers(
     *,
-    jobs: Annotated[int, Parameter(help="Jobs, each with one worker.")] = 1,
+    jobs: Annotated[
+        int, Parameter(help="Jobs, each with one worker.", validator=validators.Number(gte=1))
+    ] = 1,
     gpus: Annotated[Literal[0, 1], Parameter(help="GPUs of a job; a worker computes on one.")] = 0,
-    cpus: Annotated[int, Parameter(help="Cores of a job.")] = 4,
+    cpus: Annotated[int, Parameter(help="Cores of a job.", validator=validators.Number(gte=1))] = 4,
     memory: Annotated[str, Parameter(help="Memory of a job.")] = "16GB",
     time_limit: Annotated[str, Parameter(help="Slurm ends a job that takes longer.")] = "24:00:00",
     partition: Annotated[str | None, Parameter(help="By default that of the cluster.")] = None,
@@ -36,6 +39,12 @@ def slurm_workers(
         raise ClusterError(
             "jobs of Slurm need dask-jobqueue: pip install 'rurnet[slurm]'"
         ) from error
+    # Dask submits in the background, where its failure would end nothing.
+    if not print_script and shutil.which("sbatch") is None:
+        raise ClusterError(
+            "no sbatch on the PATH, by which jobs are submitted to Slurm; type this on a node of "
+            "the cluster that submits jobs, or see a job with --print-script"
+        )
     with SLURMCluster(
         queue=partition,
         # A worker does one part at a time; its threads are those of torch.

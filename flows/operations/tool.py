@@ -9,6 +9,7 @@ from cyclopts import App
 from rich.console import Console
 
 from flows.cli.direct import OWN_ERRORS
+from flows.service.api import no_server
 
 
 def run_tool(function: Callable[..., None], called: str, words: Sequence[str]) -> NoReturn:
@@ -35,4 +36,9 @@ def run_tool(function: Callable[..., None], called: str, words: Sequence[str]) -
         pass
     except BrokenPipeError:  # Who reads what is printed has read enough, as `head` has.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        if (said := no_server(error)) is None:
+            raise
+        Console(stderr=True).print(f"error: {said}", markup=False, soft_wrap=True)
+        sys.exit(1)
     sys.exit(0)

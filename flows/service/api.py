@@ -4,6 +4,7 @@ That import takes seconds, and `flows.plugin` runs in the middle of it.
 """
 
 import os
+import sys
 from pathlib import Path
 
 from flows.errors import ServerError
@@ -59,6 +60,31 @@ def answers(url: str, timeout: float = 1.0) -> bool:
             return bool(reply.status == 200 and reply.read(16).strip() == b"true")
     except (urllib.error.URLError, OSError, ValueError):
         return False
+
+
+def no_server(error: Exception) -> str | None:
+    """What to say of an error of Prefect's client that means that no server was reached.
+
+    An address of one's own, in the environment or in a profile, is not tried beforehand: a server
+    behind a proxy or with certificates of its own answers Prefect alone.
+
+    Returns:
+        None where the error means something else.
+    """
+    if "prefect" not in sys.modules:
+        return None
+    from httpx import TransportError
+    from prefect.settings import PREFECT_API_URL
+
+    from tiling.scenes.names import without_secrets
+
+    if not isinstance(error, TransportError):
+        return None
+    return (
+        f"{without_secrets(str(PREFECT_API_URL.value()))}: no Prefect server answers at this "
+        f"PREFECT_API_URL ({error}); start it, or correct the address in the environment or in "
+        "the active profile of Prefect"
+    )
 
 
 def find_server() -> None:

@@ -56,6 +56,7 @@ class Plan:
         held_out: Images that would choose the weights, of the first training.
         trainings: How many there would be.
         iterations: Of each.
+        seeds: Of all trainings: those asked for, and those that an earlier command was asked for.
         done: Seeds that are done already.
     """
 
@@ -64,6 +65,7 @@ class Plan:
     held_out: tuple[str, ...]
     trainings: int
     iterations: int
+    seeds: tuple[int, ...]
     done: tuple[int, ...]
 
 
@@ -76,17 +78,23 @@ def plan_benchmark(asked: Asked) -> Plan:
         SceneError: An image cannot be read.
         NetworkError: There is no such network.
         WeightsError: The weights cannot be used.
+        PipelineError: The folder holds a benchmark that differs in more than the files' contents,
+            which are not read.
     """
     images = protocol_images(asked.protocol, asked.data)
+    model = None if asked.weights is None else load(asked.weights, asked.protocol.task)
+    network = _network(model.card.network, model.network) if model else _to_train(asked)
     earlier = _earlier(asked.output)
+    if earlier is not None:
+        begun = _begun(asked, images, network, "", model)
+        _check_same(asked.output, earlier, replace(begun, data=earlier.data))
     done = (
         () if earlier is None else tuple(run.seed for run in earlier.runs if run.seed is not None)
     )
-    if asked.weights is not None:
-        model = load(asked.weights, asked.protocol.task)
-        return Plan(images, _network(model.card.network, model.network), (), 0, 0, ())
-    network = _to_train(asked)
-    every = [trainings_of(asked, images, seed) for seed in asked.seeds]
+    if model is not None:
+        return Plan(images, network, (), 0, 0, (), ())
+    seeds = tuple(sorted({*asked.seeds, *(() if earlier is None else earlier.seeds)}))
+    every = [trainings_of(asked, images, seed) for seed in seeds]
     first = every[0][0]
     (split,) = splits_of(first.config, first.data())
     return Plan(
@@ -95,6 +103,7 @@ def plan_benchmark(asked: Asked) -> Plan:
         tuple(one.source.name for one in split.held_out),
         sum(map(len, every)),
         first.config.how.iterations,
+        seeds,
         done,
     )
 

@@ -86,7 +86,7 @@ def ending_of(
     said = f"{reached.iteration} of {iterations} iterations{time}"
     advice: tuple[str, ...] = ()
     if reached.iteration >= iterations:
-        advice = _if_rising(settings, weights, reached)
+        advice = _if_rising(settings, weights, reached, folds)
     elif _out_of_time(settings, reached):
         said += f", ended early by --max-time {settings.max_time:g}"
         advice = _with_more_time(settings, card, reached)
@@ -116,17 +116,24 @@ def _out_of_time(settings: TrainingSettings, reached: Reached) -> bool:
     return limit is not None and (seconds is None or seconds >= 60 * limit)
 
 
-def _if_rising(settings: TrainingSettings, weights: Path, reached: Reached) -> tuple[str, ...]:
+def _if_rising(
+    settings: TrainingSettings, weights: Path, reached: Reached, folds: int
+) -> tuple[str, ...]:
     """What can be done after all iterations: more of them, where the score still rose."""
     if len(reached.scores) < 2:
         return ()
     (_, before), (_, after) = reached.scores[-2:]
     if after - before < _RISING:
         return ()
+    # The weights of one fold have been trained on what other folds hold out.
+    go_on = (
+        f", or go on from these weights in another --output with --start-from {weights}"
+        if folds == 1
+        else ""
+    )
     return (
         f"the score still rose ({before:.3f}, then {after:.3f}): give --iterations "
-        f"{2 * settings.how.iterations} and another --output, or go on from these weights in "
-        f"another --output with --start-from {weights}",
+        f"{2 * settings.how.iterations} and another --output{go_on}",
     )
 
 

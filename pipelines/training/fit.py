@@ -152,7 +152,8 @@ def train(
             trainer.fit(module, loader, scoring, ckpt_path=resume, weights_only=False)
     trained = _best(settings, objective, checkpoints / "best.ckpt", reached_in(last.path))
     start = objective.start
-    if start is None:
+    # An encoder's weights do not know the task: only those of a whole training are averaged with.
+    if start is None or settings.start_from is None:
         return trained
     judge = lightning.Trainer(**where, logger=False, enable_checkpointing=False)
 
@@ -184,6 +185,8 @@ def _without_untrue_warnings() -> Iterator[None]:
         for message in (
             "Checkpoint directory .* exists and is not empty",  # Right for a resumed training.
             "You're resuming from a checkpoint that ended before",  # `NumbersFrom` resumes there.
+            # A training goes on without --patience.
+            "Be aware that when using `ckpt_path`, callbacks used to create the checkpoint",
             "`isinstance.treespec",  # Caused by Lightning itself.
             "The '.*_dataloader' does not have many workers",  # --workers sets the number.
         ):

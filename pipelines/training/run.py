@@ -137,6 +137,7 @@ def run_training(config: Training, data: TrainingData, progress: Progress) -> Re
     for split in splits:
         schedule_of(split.config)
         _check_foreground(split, contents)
+        _name_what_does_not_count(split, data, contents)
     with begun(config, data, splits, objectives, contents):
         return _trained_and_reported(config, data, splits, objectives, contents, progress, start)
 
@@ -319,3 +320,32 @@ def _check_foreground(split: Split, contents: Contained) -> None:
                 f"{what}: {names}, but every labelled pixel there is foreground; give images that "
                 "have background too, drawn as 0"
             )
+
+
+def _name_what_does_not_count(split: Split, data: TrainingData, contents: Contained) -> None:
+    """Warns of classes and folders that held-out images alone have, or of which they have none."""
+    for number, name in enumerate(data.classes):
+        learned, judged = (
+            [one.source.name for one in images if contents[one.source].classes[number]]
+            for images in (split.kept, split.held_out)
+        )
+        if judged and not learned:
+            _LOG.warning(
+                "%s: only held-out images have it (%s), so it cannot be learned; add images that "
+                "have it, or hold out others (--held-out, --valid-images)",
+                name, first_few(judged),
+            )  # fmt: skip
+        if learned and not judged:
+            _LOG.warning(
+                "%s: no held-out image has it, so the weights are chosen, and reported, without "
+                "it; add images that have it, or hold out others (--held-out, --valid-images)",
+                name,
+            )  # fmt: skip
+    for number, folder in enumerate(data.names if len(data.folders) > 1 else ()):
+        out = [one for one in split.held_out if _folder_of(one, data) == number]
+        if out and not any(contents[one.source].foreground for one in out):
+            _LOG.warning(
+                "%s: no held-out image of it has foreground (%s), so it has no say in which "
+                "weights are kept; hold out more of it with --held-out",
+                folder, first_few([one.source.name for one in out]),
+            )  # fmt: skip

@@ -120,9 +120,12 @@ def _hold_out(
     out: list[Example] = []
     for items, count in zip(by_folder, counts, strict=True):
         if count >= len(items):
+            fewer = "hold out fewer with --held-out"
+            if count == 1 and len(counts) == 1:  # None held out is refused.
+                fewer = "give train-folder images that choose the weights with --valid-images"
             raise DataError(
                 f"{len(items)} labelled images, of which {count} are to be held out: none are left "
-                "to train on; add images or hold out fewer with --held-out"
+                f"to train on; add images or {fewer}"
             )
         images = _subjects(items)
         met = {item.subject for item in items if item.source.name in seen}

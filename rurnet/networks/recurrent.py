@@ -111,7 +111,10 @@ class RecurrentUNet(SegmentationNetwork):
         super().__init__(in_channels, classes, steps)
         channels = tuple(channels)
         if not 0 <= level < len(channels):
-            raise NetworkError(f"level must be 0 to {len(channels) - 1}, not {level}")
+            raise NetworkError(
+                f"level {level}, but channels {','.join(map(str, channels))} have the levels 0 to "
+                f"{len(channels) - 1}; give a number of channels for each level, or another level"
+            )
         self.multiple = 2 ** (len(channels) - 1)
         self.level = level
         self.mask_fed_back = mask_fed_back

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from flows.errors import ClusterError
 from flows.operations.slurm_workers import slurm_workers
 
 
@@ -32,3 +33,12 @@ def test_a_job_has_one_worker_with_its_gpu_in_this_folder(script, tmp_path):
 
 def test_without_a_gpu_none_is_asked_for(script):
     assert not any("gres" in line for line in script(gpus=0))
+
+
+def test_a_machine_that_submits_no_jobs_is_told_of(script, tmp_path, monkeypatch):
+    """Dask would fail in the background, after "1 jobs submitted"."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ClusterError, match="no sbatch on the PATH"):
+        slurm_workers()
+    # The remedy.
+    assert any("#SBATCH -J rurnet" in line for line in script())

@@ -1,6 +1,7 @@
 """Which Prefect API is used."""
 
 import subprocess
+import sys
 
 import pytest
 
@@ -58,3 +59,19 @@ def test_without_a_server_the_short_name_says_how_to_start_one(tmp_path):
     assert done.returncode == 1
     assert "python -m flows.serve" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [["deploy"], ["notify", "--on", "failure", "--webhook", "http://127.0.0.1:1/"]]
+)
+def test_an_address_where_no_server_answers_is_named_in_one_line(words, tmp_path):
+    url = f"http://me:s3cret@127.0.0.1:{free_port()}/api"
+    done = subprocess.run(
+        [sys.executable, "-m", "flows", *words], cwd=ROOT,
+        env={**clean_environment(tmp_path), "PREFECT_API_URL": url},
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "no Prefect server answers at this PREFECT_API_URL" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert "s3cret" not in done.stderr

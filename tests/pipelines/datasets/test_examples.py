@@ -111,6 +111,21 @@ def test_trained_on_images_without_foreground_are_named(roads):
     assert f"trained on: {split.kept[0].scene_input.name}" in refused(roads)
 
 
+def test_a_folder_whose_held_out_images_have_no_foreground_is_told_of(roads, caplog):
+    """Its break-even is not defined, and the mean over the folders leaves it out."""
+    desert = write_roads_folder(roads.parent / "desert", train=2, valid=1, size=64, seed=7)
+    config = TrainRoads(data=[roads, desert], held_out=[1, 1])
+    (split,) = splits_of(config, road_data(config))
+    out = split.held_out[1].scene_input.name
+    redrawn(desert / "train" / "map" / f"{out}.tif", lambda pixels: 0 * pixels)
+    file = roads.parent / "out"
+    file.touch()
+    with pytest.raises(PipelineError, match="cannot be written"):
+        train_roads(config.model_copy(update={"output": file / "out"}), Silence())
+    (said,) = [one.message for one in caplog.records if "no held-out image" in one.message]
+    assert said.startswith(f"desert: no held-out image of it has foreground ({out})")
+
+
 def test_roads_are_at_the_scale_of_their_scenes(roads, write_raster):
     assert road_data(TrainRoads(data=[roads])).ground_sampling_distance == 1.0
     for kind in ("sat", "map"):

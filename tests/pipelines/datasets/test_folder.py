@@ -8,8 +8,11 @@ from affine import Affine
 from PIL import Image
 
 from pipelines.datasets.folder import folder_data
+from pipelines.errors import PipelineError
+from pipelines.results.progress import Silence
 from pipelines.sampling.statistics import contents_of
 from pipelines.training.objective import objective_of
+from pipelines.training.run import train_folder
 from rurnet.loss import IGNORE_INDEX
 from tests.pipelines.datasets.own_folders import PLACE, config
 
@@ -41,6 +44,33 @@ def test_classes_that_only_some_labels_hold_are_told_apart(folder):
     """Two classes by each label alone, but they are three."""
     folder("a", (0, 1))
     assert len(folder_data(config(folder("b", (0, 2)))).classes) == 3
+
+
+@pytest.mark.parametrize(
+    ("learned", "judged", "said"),
+    [
+        ((0, 1), (0, 1, 2), "river: only held-out images have it (held), so it cannot be learned"),
+        ((0, 1, 2), (0, 1), "river: no held-out image has it, so the weights are chosen, and"),
+        ((0, 1, 2), (0, 1, 2), None),
+    ],
+)
+def test_a_class_that_is_not_learned_or_not_judged_is_told_of(
+    folder, caplog, learned, judged, said
+):
+    folder("a", learned)
+    root = folder("held", judged, split="valid-")
+    (root / "file").touch()
+    with pytest.raises(PipelineError, match="cannot be written"):  # Checked before the training.
+        train_folder(
+            config(
+                root, valid_images=root / "valid-images", valid_labels=root / "valid-labels",
+                classes="road,river", output=root / "file" / "out",
+            ),
+            Silence(),
+        )  # fmt: skip
+    told = [one.message for one in caplog.records if one.levelno == logging.WARNING]
+    assert [one for one in told if "river" in one] == [one for one in told if said and said in one]
+    assert bool(said) == any("river" in one for one in told)
 
 
 def test_a_labels_own_nodata_is_left_out_and_no_value(folder):

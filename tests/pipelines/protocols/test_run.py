@@ -89,7 +89,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(asked, drive, tmp_
     assert plan.images.test == ("01_test", "02_test")
     assert len(plan.held_out) == 1
     assert set(plan.held_out) < set(SMALL.train)
-    assert (plan.trainings, plan.iterations, plan.done) == (2, 2, ())
+    assert (plan.trainings, plan.iterations, plan.seeds, plan.done) == (2, 2, (1, 2), ())
     assert plan.network.parameters == pytest.approx(0.487e6, rel=0.01)
     assert plan.network.operations == pytest.approx(3.06e9, rel=0.01)
     assert list(tmp_path.iterdir()) == []
@@ -159,6 +159,15 @@ def test_what_is_done_is_not_scored_again(two_seeds, asked):
 def test_runs_of_other_settings_do_not_share_a_table(changed, said, two_seeds, asked):
     with pytest.raises(PipelineError, match=f"holds a benchmark that differs in {said};"):
         run_benchmark(replace(asked, **changed), Silence())
+
+
+def test_a_dry_run_refuses_what_the_run_would_and_counts_the_seeds_that_it_would_go_on_with(
+    two_seeds, asked
+):
+    with pytest.raises(PipelineError, match="holds a benchmark that differs in settings;"):
+        plan_benchmark(replace(asked, iterations=3))
+    plan = plan_benchmark(replace(asked, seeds=(3,)))
+    assert (plan.trainings, plan.seeds, plan.done) == (3, (1, 2, 3), (1, 2))
 
 
 def test_runs_on_other_files_do_not_share_a_table(two_seeds, asked, drive, tmp_path):

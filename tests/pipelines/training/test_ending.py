@@ -71,6 +71,13 @@ def test_all_iterations_and_a_score_that_rose_to_the_end(scores, advice):
     assert all("--iterations 4000" in one and f"--start-from {OUT}" in one for one in end.advice)
 
 
+def test_a_fold_is_not_to_be_gone_on_from():
+    """The other folds hold out what it was trained on."""
+    end = ended(Reached(2000, 5000.0, ((1000, 0.60), (2000, 0.61))), 2000, fold=(1, 3))
+    (advice,) = end.advice
+    assert advice.endswith("give --iterations 4000 and another --output")
+
+
 def test_patience_and_the_fold_are_named():
     end = ended(Reached(600, 60.0, ((200, 0.5), (600, 0.4))), 200, fold=(2, 5), patience=2)
     assert end.said == (

@@ -16,6 +16,7 @@ from pipelines.scores.histogram import Histogram, curve_of
 from pipelines.training.fit import train
 from pipelines.training.module import SegmentationModule
 from pipelines.training.objective import Objective
+from rurnet.registry import create
 from tests.pipelines.training.easy_fits import (
     SIDE,
     labelled_tiles,
@@ -100,6 +101,18 @@ def test_held_out_images_without_any_road_do_not_end_it(sources, tmp_path, write
     result = trained([*sources[:2], empty], tmp_path / "run", iterations=2, scorings=2)
     assert np.isnan(curve_of(result.held_out).break_even().value)
     assert result.threshold == 0.5
+
+
+def test_an_encoder_with_weights_is_no_whole_network_to_average_with(sources, tmp_path):
+    config = settings(encoder_weights="vgg16.pth", iterations=2, scorings=1, learning_rate=1e-9)
+    arguments = {"in_channels": 3, "classes": 2, "steps": 2}
+    start = create("dru-4", **arguments).state_dict()
+    mean, std = band_statistics([contents_of(source) for source in sources[:2]])
+    objective = Objective(arguments, (1.0, 1.0), 0.4, mean, std, start)
+    tiles = labelled_tiles(sources[2:])
+    result = train(config, objective, sources[:2], [1, 1], tiles, tmp_path, Silence())
+    # It learned next to nothing, so that an average would score the same and be kept.
+    assert (result.chosen.iteration, result.chosen.share) == (2, 1.0)
 
 
 def test_a_heavier_foreground_finds_more(sources, tmp_path):

@@ -145,3 +145,6 @@ def test_patience_ends_it_when_nothing_gets_better(sources, tmp_path, numbers):
     # It goes on with more patience, and counts from where it was.
     trained(sources, tmp_path, **stuck | {"patience": 5})
     assert 3 <= len(numbers) / 2 <= 4
+    # Without any it goes on to the end, and nothing of Lightning's is said (warnings are errors).
+    trained(sources, tmp_path, **stuck | {"patience": 0})
+    assert numbers[-1] == 59

@@ -87,6 +87,14 @@ def test_more_folds_than_images_are_refused():
         dealt(4, eyes=2, folds=3)
 
 
+def test_where_one_image_is_all_there_is_no_fewer_can_be_held_out():
+    """`--held-out 0` is refused, so it is no remedy."""
+    with pytest.raises(DataError, match="add images or give train-folder images that choose"):
+        dealt(1)
+    with pytest.raises(DataError, match="add images or hold out fewer with --held-out"):
+        dealt(2, held_out=[2])
+
+
 def test_without_folds_a_few_are_held_out_in_the_folder_itself(tmp_path):
     (split,) = dealt(30, output=tmp_path)
     assert split.config.output == tmp_path

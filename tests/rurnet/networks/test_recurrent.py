@@ -104,7 +104,12 @@ def test_without_the_mask_fed_back_only_memory_goes_from_step_to_step():
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
-    [({"level": 5}, "level"), ({"level": -1}, "level"), ({"unit": "gru"}, "gru")],
+    [
+        ({"level": 5}, "level"),
+        ({"level": -1}, "level"),
+        ({"channels": (4, 8, 16)}, "channels 4,8,16 have the levels 0 to 2; give a number of ch"),
+        ({"unit": "gru"}, "gru"),
+    ],
 )
 def test_an_unknown_level_or_unit_is_refused(arguments, named):
     with pytest.raises(NetworkError, match=named):
