@@ -72,7 +72,7 @@ def test_options_that_are_named_exist(page):
         "bundle_root", "config_file", "dataset_dir", "output_dir", "cpus-per-task", "mem", "gres",
         "name", "memory-limit", "file", "tag", "detach", "host", "nworkers", "edges", "pairs",
         "models", "picture", "check", "changes", "mosaic", "runs", "angles", "photographs", "share",
-        "least", "most", "processes", "backends", "tried",
+        "least", "most", "processes", "backends", "tried", "starts",
     }  # fmt: skip
     for option in re.findall(r"(?<![\w-])--([a-z][a-z0-9_-]+)", page.read_text()):
         assert option.removeprefix("no-") in fields | others, option
