@@ -44,6 +44,7 @@ TOGETHER = 2
 """Tiles that torch computes at once; it needs two for the same bytes."""
 
 _FOR_RANGES = 24
+"""Tiles, at most, that tell the ranges of 8-bit integers."""
 
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
@@ -63,17 +64,22 @@ def tiles_of(images: list[Path], count: int) -> NDArray[np.float32]:
 
 def stepping(network: Callable[..., Any], model: Model, in_bf16: bool = False) -> Predict:
     """Normalises and takes all steps, as `pipelines.inference.predictor` does."""
-    mean, std = (torch.tensor(v)[:, None, None] for v in (model.card.mean, model.card.std))
 
     @torch.inference_mode()
     def predict(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        image = (torch.from_numpy(pixels) - mean) / std
+        image = _normalised(pixels, model)
         with torch.autocast("cpu", torch.bfloat16, enabled=in_bf16):
             logits = network(image.contiguous(memory_format=torch.channels_last), None)[-1]
         found: NDArray[np.float32] = logits.float().softmax(dim=1)[:, 1].numpy()
         return found
 
     return predict
+
+
+def _normalised(pixels: NDArray[np.float32], model: Model) -> torch.Tensor:
+    """Tiles [n, bands, h, w] as the network takes them."""
+    mean, std = (torch.tensor(v)[:, None, None] for v in (model.card.mean, model.card.std))
+    return (torch.from_numpy(pixels) - mean) / std
 
 
 class _OfIntegers(OpenVinoNetwork):
@@ -98,10 +104,9 @@ def _inputs_of_steps(
     network: SegmentationNetwork, model: Model, tiles: NDArray[np.float32]
 ) -> list[list[NDArray[np.float32]]]:
     """What goes into each step of each tile."""
-    mean, std = (torch.tensor(v)[:, None, None] for v in (model.card.mean, model.card.std))
     found = []
     for tile in tiles:
-        image = (torch.from_numpy(tile[None]) - mean) / std
+        image = _normalised(tile[None], model)
         state = network.initial_state(image)
         for _ in range(network.steps):
             parts = (image, state.mask, *state.hidden)

@@ -33,6 +33,7 @@ _COLORS = (FIRST, SECOND, THIRD, FOURTH, INK, SOFT)
 _LINES = ("-", "--", ":")
 
 _LEAST_SHARE = 1e-3
+"""Of a set's pixels, in a bin that is drawn."""
 
 
 def row_of(title: str, report: Report) -> tuple[str, ...]:

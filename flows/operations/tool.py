@@ -36,7 +36,7 @@ def run_tool(function: Callable[..., None], called: str, words: Sequence[str]) -
         pass
     except BrokenPipeError:  # Who reads what is printed has read enough, as `head` has.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except Exception as error:
+    except Exception as error:  # An error of httpx, which few tools import.
         if (said := no_server(error)) is None:
             raise
         Console(stderr=True).print(f"error: {said}", markup=False, soft_wrap=True)
