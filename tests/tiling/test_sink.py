@@ -181,6 +181,23 @@ def test_floats_come_back_to_the_bit_and_nan_is_nodata(tmp_path):
     check_cog(tmp_path / "p.tif")
 
 
+@pytest.mark.parametrize("shape", [(1501, 1003), (1, 5000), (1031, 2)])
+def test_overviews_of_probabilities_are_as_large_as_those_of_masks(tmp_path, shape):
+    pixels = np.zeros((1, *shape), np.uint8)
+    pixels[:, -1] = 200  # The last row is in no full block of 2 x 2.
+    probability, mask = (
+        written(cog(tmp_path / f"{kind.__name__}.tif", pixels, kind=kind), pixels)
+        for kind in (CogSink, ClassCogSink)
+    )
+    check_cog(probability)
+    with opened(probability) as raster:
+        count = len(raster.overviews(1))
+    for level in range(count):
+        with opened_level(probability, level) as one, opened_level(mask, level) as other:
+            assert one.shape == other.shape == tuple(-(-side // 2 ** (level + 1)) for side in shape)
+            assert one.read(1)[-1].any()
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 3, 900), (1, 512, 512), (2, 513, 40)])
 def test_any_size_is_a_valid_raster(tmp_path, shape):
     pixels = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
