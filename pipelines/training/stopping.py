@@ -4,8 +4,10 @@ Every tile is predicted once with all steps. What a rule would have made of them
 together from those.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import ge
 
 import numpy as np
 import torch
@@ -16,7 +18,7 @@ from pipelines.errors import PipelineError
 from pipelines.inference.fingerprint import grid_of
 from pipelines.inference.items import items_of
 from pipelines.inference.predictor import NetworkPredictor, predictor_for
-from pipelines.inference.stepping.stopping import going_on
+from pipelines.inference.stepping.stopping import in_millionths
 from pipelines.inputs.labels import IGNORE_INDEX
 from pipelines.inputs.scene_input import OpenedScene
 from pipelines.models.stopping import StopRule
@@ -30,12 +32,12 @@ from tiling.stitch import reflected
 from tiling.window import Window
 
 UNSURE = (64_000, 32_000, 16_000, 8_000, 4_000, 2_000, 0)
-"""What is tried for `StopRule.unsure`, the cheapest first."""
+"""What is tried for `StopRule.unsure`."""
 
 CHANGING = (1_000_000, 3_200, 1_600, 800, 400, 200, 100, 0)
 """The same for `StopRule.changing`; the first takes two steps at most."""
 
-LIKENESS = 0.99
+LIKENESS = 0.975
 """What F1, APLS and clDice must be, with the mask of all steps as the label."""
 
 Mask = NDArray[np.bool_]
@@ -55,9 +57,13 @@ class Compared:
     apls: float
     cldice: float
 
-    def all_at_least(self, f1: float, apls: float, cldice: float) -> bool:
-        """Whether none is below."""
-        return self.f1 >= f1 and self.apls >= apls and self.cldice >= cldice
+    @property
+    def scores(self) -> tuple[float, float, float]:
+        """F1, APLS and clDice."""
+        return self.f1, self.apls, self.cldice
+
+
+_IDENTICAL = Compared(1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,7 @@ class _Image:
         weights: Blend weights of its tiles.
         tiles: Where they lie.
         fixed: Probabilities in fixed point [n, steps, classes, t, t].
+        moving: What `in_millionths` says after each step but the last [n, steps - 1].
         label: Where its label is foreground [h, w].
         counted: Which pixels count [h, w].
         metres: Side of a pixel, where it is known.
@@ -93,19 +100,15 @@ class _Image:
     weights: BlendWeights
     tiles: Sequence[Window]
     fixed: NDArray[np.uint16]
+    moving: NDArray[np.int64]
     label: Mask
     counted: Mask
     metres: float | None
 
     def taken(self, rule: StopRule) -> NDArray[np.int64]:
         """The steps that each tile takes [n]."""
-        taken = np.ones(len(self.tiles), np.int64)
-        moving, before = np.arange(len(self.tiles)), None
-        for step in range(self.fixed.shape[1] - 1):
-            fixed = torch.from_numpy(self.fixed[moving, step].astype(np.int32))
-            on = going_on(rule, fixed, before).numpy()
-            moving, before = moving[on], fixed[torch.from_numpy(on)]
-            taken[moving] += 1
+        least = [rule.unsure] + [rule.changing] * (self.moving.shape[1] - 1)
+        taken: NDArray[np.int64] = 1 + np.cumprod(self.moving >= least, axis=1).sum(axis=1)
         return taken
 
     def mask(self, taken: NDArray[np.int64]) -> Mask:
@@ -130,9 +133,9 @@ def fitted_rules(
 ) -> Iterator[Tried]:
     """Tries rules, the last of which is the cheapest that loses next to nothing.
 
-    First all steps are taken. Then `StopRule.changing` is lowered until the scores are kept and
-    the masks are like those of all steps, and then `StopRule.unsure`. Labels alone would not do:
-    on few images a step may change much and gain nothing by chance.
+    First all steps are taken, then rules are tried from the cheapest on, until one keeps the
+    scores and the masks. Labels alone would not do: on few images a step may change much and gain
+    nothing by chance.
 
     Args:
         model: A recurrent network with its weights.
@@ -142,7 +145,7 @@ def fitted_rules(
         lost_topology: The same of APLS and clDice.
 
     Yields:
-        What each came to.
+        What each came to; rules are left out that lose too much F1, which is soon told.
 
     Raises:
         PipelineError: The network has only one step, or an image has no label.
@@ -158,27 +161,36 @@ def fitted_rules(
                 raise PipelineError(f"{item.source}: no label was found; give --labels")
             images.append(_seen(opened, grid_of(opened.seen, config), predictor))
     every = [image.mask(np.full(len(image.tiles), predictor.steps)) for image in images]
-    yield (full := _tried(StopRule(0, 0), images, every))
-
-    def fits(tried: Tried) -> bool:
-        kept = full.to_labels
-        return tried.to_all.all_at_least(LIKENESS, LIKENESS, LIKENESS) and (
-            tried.to_labels.all_at_least(
-                kept.f1 - lost_f1, kept.apls - lost_topology, kept.cldice - lost_topology
-            )
-        )
-
-    best = full
-    for changing in CHANGING[:-1]:
-        yield (tried := _tried(StopRule(0, changing), images, every))
-        if fits(tried):
-            best = tried
-            break
-    for unsure in UNSURE[:-1]:
-        yield (tried := _tried(StopRule(unsure, best.rule.changing), images, every))
-        if fits(tried):
+    labels = [image.label for image in images]
+    none = StopRule(0, 0)
+    steps = np.full(sum(len(image.tiles) for image in images), predictor.steps)
+    yield (full := Tried(none, predictor.steps, _compared(images, every, labels), _IDENTICAL))
+    lost = (lost_f1, lost_topology, lost_topology)
+    kept = [score - most for score, most in zip(full.to_labels.scores, lost, strict=True)]
+    seen = {steps.tobytes()}
+    for rule, taken in _cheapest_first(images):
+        if (steps := np.concatenate(taken)).tobytes() in seen:
+            continue
+        seen.add(steps.tobytes())
+        masks = [image.mask(one) for image, one in zip(images, taken, strict=True)]
+        if _f1(masks, every) < LIKENESS or _f1(masks, labels) < kept[0]:
+            continue
+        of_labels, of_all = (_compared(images, masks, truth) for truth in (labels, every))
+        yield Tried(rule, float(steps.mean()), of_labels, of_all)
+        if min(of_all.scores) >= LIKENESS and all(map(ge, of_labels.scores, kept)):
             return
-    yield best
+    yield full
+
+
+def _cheapest_first(
+    images: Sequence[_Image],
+) -> Iterator[tuple[StopRule, list[NDArray[np.int64]]]]:
+    """Rules and the steps that tiles take by them; of those that take as many, the most careful."""
+    rules = [StopRule(*pair) for pair in itertools.product(UNSURE, CHANGING)]
+    taken = {rule: [image.taken(rule) for image in images] for rule in rules}
+    steps = {rule: sum(int(one.sum()) for one in taken[rule]) for rule in rules}
+    for rule in sorted(rules, key=lambda rule: (steps[rule], rule.unsure, rule.changing)):
+        yield rule, taken[rule]
 
 
 def _seen(opened: OpenedScene, grid: Grid, predictor: NetworkPredictor) -> _Image:
@@ -210,29 +222,27 @@ def _seen(opened: OpenedScene, grid: Grid, predictor: NetworkPredictor) -> _Imag
     classes = classes[rows[:, None], columns[None]]
     counted = there & (classes != IGNORE_INDEX)
     pixel = opened.pixel
+    found = np.concatenate(fixed)
     return _Image(
-        BlendWeights(grid), tiles, np.concatenate(fixed), (classes > 0) & counted, counted,
+        BlendWeights(grid), tiles, found, _moving(found), (classes > 0) & counted, counted,
         None if pixel is None else pixel.side * scene.height / seen.height,
     )  # fmt: skip
 
 
-def _tried(rule: StopRule, images: Sequence[_Image], every: Sequence[Mask]) -> Tried:
-    taken = [image.taken(rule) for image in images]
-    masks = [image.mask(steps) for image, steps in zip(images, taken, strict=True)]
-    return Tried(
-        rule,
-        float(np.concatenate(taken).mean()),
-        _compared(images, masks, [image.label for image in images]),
-        _compared(images, masks, every),
-    )
+def _moving(fixed: NDArray[np.uint16]) -> NDArray[np.int64]:
+    """See `_Image.moving`."""
+    moving = np.zeros((len(fixed), fixed.shape[1] - 1), np.int64)
+    for tile, row in zip(fixed, moving, strict=True):
+        before = None
+        for step in range(len(row)):
+            now = torch.from_numpy(tile[step : step + 1].astype(np.int32))
+            row[step], before = in_millionths(now, before), now
+    return moving
 
 
 def _compared(images: Sequence[_Image], masks: Sequence[Mask], truth: Sequence[Mask]) -> Compared:
-    both = drawn = 0
     topology = TopologyCounts()
     for image, mask, label in zip(images, masks, truth, strict=True):
-        both += int((mask & label).sum())
-        drawn += int(mask.sum()) + int(label.sum())
         counter = TopologyCounter(mask.shape[0], mask.shape[1], image.metres)
         left_out = ~image.counted
         found, wanted = (np.where(left_out, np.uint8(NODATA), one) for one in (mask, label))
@@ -241,4 +251,11 @@ def _compared(images: Sequence[_Image], masks: Sequence[Mask], truth: Sequence[M
     scores = topology.scores()
     # Where nothing is drawn there is nothing to lose.
     apls, cldice = (float(np.nan_to_num(one, nan=1.0)) for one in (scores.apls, scores.cldice))
-    return Compared(2 * both / drawn if drawn else 1.0, apls, cldice)
+    return Compared(_f1(masks, truth), apls, cldice)
+
+
+def _f1(masks: Sequence[Mask], truth: Sequence[Mask]) -> float:
+    pairs = list(zip(masks, truth, strict=True))
+    drawn = sum(int(mask.sum()) + int(label.sum()) for mask, label in pairs)
+    both = sum(int((mask & label).sum()) for mask, label in pairs)
+    return 2 * both / drawn if drawn else 1.0

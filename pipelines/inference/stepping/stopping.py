@@ -67,9 +67,19 @@ def going_on(rule: StopRule, fixed: Tensor, before: Tensor | None) -> Tensor:
     Returns:
         True or false [b].
     """
-    if before is None:
-        count, least = unsure(fixed), rule.unsure
-    else:
-        count, least = changed(fixed, before), rule.changing
-    pixels = fixed.shape[-2] * fixed.shape[-1]
-    return count * _MILLION >= least * pixels
+    least = rule.unsure if before is None else rule.changing
+    return in_millionths(fixed, before) >= least
+
+
+def in_millionths(fixed: Tensor, before: Tensor | None) -> Tensor:
+    """The share of each tile's pixels that tells whether it takes another step, rounded down.
+
+    Args:
+        fixed: See `changed`, after the step just taken.
+        before: See `changed`; None after the first step.
+
+    Returns:
+        Of unsure pixels after the first step, of changed ones after a later one, in millionths [b].
+    """
+    count = unsure(fixed) if before is None else changed(fixed, before)
+    return count * _MILLION // (fixed.shape[-2] * fixed.shape[-1])
