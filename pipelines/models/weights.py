@@ -331,7 +331,8 @@ def stop_rule(model: ModelFacts) -> StopRule:
     Raises:
         WeightsError: There is none.
     """
-    rule = model.card.stopping or shipped_rule(model.digest)
+    # What is beside shipped weights may be newer than what is in them.
+    rule = shipped_rule(model.digest) or model.card.stopping
     if rule is None:
         raise WeightsError(
             f"{model.name}: these weights do not say when another step would not pay, as --steps "

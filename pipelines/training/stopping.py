@@ -37,9 +37,6 @@ UNSURE = (64_000, 32_000, 16_000, 8_000, 4_000, 2_000, 0)
 CHANGING = (1_000_000, 3_200, 1_600, 800, 400, 200, 100, 0)
 """The same for `StopRule.changing`; the first takes two steps at most."""
 
-LIKENESS = 0.975
-"""What F1, APLS and clDice must be, with the mask of all steps as the label."""
-
 Mask = NDArray[np.bool_]
 
 
@@ -62,6 +59,9 @@ class Compared:
         """F1, APLS and clDice."""
         return self.f1, self.apls, self.cldice
 
+
+LIKENESS = Compared(f1=0.985, apls=0.975, cldice=0.985)
+"""What scores must be at least, with the masks of all steps as the labels."""
 
 _IDENTICAL = Compared(1.0, 1.0, 1.0)
 
@@ -173,11 +173,11 @@ def fitted_rules(
             continue
         seen.add(steps.tobytes())
         masks = [image.mask(one) for image, one in zip(images, taken, strict=True)]
-        if _f1(masks, every) < LIKENESS or _f1(masks, labels) < kept[0]:
+        if _f1(masks, every) < LIKENESS.f1 or _f1(masks, labels) < kept[0]:
             continue
         of_labels, of_all = (_compared(images, masks, truth) for truth in (labels, every))
         yield Tried(rule, float(steps.mean()), of_labels, of_all)
-        if min(of_all.scores) >= LIKENESS and all(map(ge, of_labels.scores, kept)):
+        if all(map(ge, of_all.scores + of_labels.scores, (*LIKENESS.scores, *kept))):
             return
     yield full
 
