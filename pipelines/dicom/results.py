@@ -1,7 +1,6 @@
 """Writes DICOM results beside the rasters of photographs that came as DICOM."""
 
 import logging
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from pipelines.measurements.vessels import VesselTree
 from pipelines.models.weights import Model, Steps, steps_taken
 from pipelines.results.outcome import SceneOutcome
 from tiling.dicom.names import is_dicom, meta_of, parted
+from tiling.dicom.unquoted import unquoted
 from tiling.disk import appearing, refusals_named
 from tiling.errors import TilingError
 from tiling.readers.files import open_scene
@@ -51,29 +51,34 @@ def with_dicom_results(
 
 def _written(outcome: SceneOutcome, models: Sequence[Model], steps: int) -> SceneOutcome:
     try:
-        with warnings.catch_warnings():
-            # They quote the file, and that may be a person's name.
-            warnings.simplefilter("ignore")
-            made = _write(outcome, models, steps)
-        return replace(outcome, files={**outcome.files, **made})
+        with unquoted():
+            made, told = _write(outcome, models, steps)
+        for remark in told:
+            _LOG.warning("%s", remark)
+        return replace(
+            outcome, files={**outcome.files, **made}, remarks=(*outcome.remarks, *told)
+        )
     except (PipelineError, TilingError) as error:
         said = str(error)
     except Exception as error:
         # What others say may quote the file, too.
         said = (
-            f"{outcome.name}: DICOM results cannot be written ({type(error).__name__}); its file "
-            "lacks what they need: --no-dicom-results leaves them out"
+            f"{outcome.name}: DICOM results cannot be written ({type(error).__name__}), as something "
+            "in its file is not as DICOM has it; --no-dicom-results leaves them out"
         )
     _LOG.warning("%s", said)
     return replace(outcome, remarks=(*outcome.remarks, said))
 
 
-def _write(outcome: SceneOutcome, models: Sequence[Model], steps: int) -> dict[str, Path]:
+def _write(
+    outcome: SceneOutcome, models: Sequence[Model], steps: int
+) -> tuple[dict[str, Path], tuple[str, ...]]:
+    """Writes what is not there yet; returns the files, and what a person should know of them."""
     assert outcome.image is not None
     assert outcome.prediction is not None
     folder = Path(outcome.files["mask"]).parent
     file, frame = parted(outcome.image)
-    source = read_source(file, outcome.name)
+    source, told = read_source(file, outcome.name)
     software = software_of(models, steps, outcome.prediction.threshold)
     classes = models[0].card.classes[1:]
     with open_scene(outcome.files["mask"], bands=1) as raster:
@@ -91,7 +96,7 @@ def _write(outcome: SceneOutcome, models: Sequence[Model], steps: int) -> dict[s
     if _is(folder / MASK, uid) and (
         numbers is None or _is(folder / REPORT, report_uid(uid, numbers))
     ):
-        return made
+        return made, told
     found = segmentation(source, frame, pixels[0], classes, software)
     _save(found, folder / MASK)
     if numbers is not None:
@@ -99,7 +104,7 @@ def _write(outcome: SceneOutcome, models: Sequence[Model], steps: int) -> dict[s
             structured_report(source, frame, found, numbers, outcome.laterality, software),
             folder / REPORT,
         )
-    return made
+    return made, told
 
 
 def _is(path: Path, uid: str) -> bool:

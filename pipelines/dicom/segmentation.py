@@ -84,7 +84,7 @@ def segmentation(
         series_instance_uid=uid_from("segmentations", source.SeriesInstanceUID, software.weights),
         series_number=_SERIES,
         sop_instance_uid=uid,
-        instance_number=frame or int(source.get("InstanceNumber") or 1),
+        instance_number=frame or source.InstanceNumber,
         manufacturer=MANUFACTURER,
         manufacturer_model_name=software.short,
         software_versions=software.version,

@@ -95,7 +95,7 @@ def structured_report(
         series_instance_uid=uid_from("reports", source.SeriesInstanceUID, software.weights),
         series_number=_SERIES,
         sop_instance_uid=report_uid(segmentation.SOPInstanceUID, numbers),
-        instance_number=frame or int(source.get("InstanceNumber") or 1),
+        instance_number=frame or source.InstanceNumber,
         manufacturer=MANUFACTURER,
         is_complete=True,
         is_final=False,

@@ -1,12 +1,13 @@
 """What a DICOM file says of its pixels and of the eye, without a word on the person."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from tiling.dicom.names import meta_of, parted
+from tiling.dicom.unquoted import unquoted
 from tiling.errors import CodecError, SceneError
 from tiling.scenes.eye import Eye
 
@@ -49,15 +50,14 @@ class Header:
 def pydicom_named(name: str) -> Iterator[None]:
     """Says of errors in reading a DICOM file which file it is, by its pseudonym.
 
-    What pydicom says is left out, as are its warnings: it quotes values, and they may be a name.
+    What pydicom says is left out: it quotes values, and they may be a name.
 
     Raises:
         CodecError: There is no pydicom, or no decoder.
         SceneError: The file cannot be read.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with unquoted():
             yield
     except (SceneError, MemoryError):
         raise
@@ -141,11 +141,17 @@ def _checked(data: Any, called: str) -> Header:
 
 def _eye(data: Any) -> Eye:
     side = str(data.get("ImageLaterality") or data.get("Laterality") or "").upper()
-    spacing = data.get("PixelSpacing")
     return Eye(
         laterality=side if side in _SIDES else None,
-        micrometres=(float(spacing[0]) * 1e3, float(spacing[1]) * 1e3)
-        if spacing and len(spacing) == 2 and min(spacing) > 0
-        else None,
+        micrometres=_micrometres(data),
         burned_in=str(data.get("BurnedInAnnotation", "")).upper() == "YES",
     )
+
+
+def _micrometres(data: Any) -> tuple[float, float] | None:
+    """Height and width of a pixel; None where the spacing is not two sizes: the picture is good."""
+    try:
+        height, width = (float(millimetres) * 1e3 for millimetres in data.PixelSpacing)
+    except (AttributeError, TypeError, ValueError):
+        return None
+    return (height, width) if isfinite(height * width) and min(height, width) > 0 else None

@@ -8,6 +8,7 @@ import json
 import logging
 import shutil
 import subprocess
+import warnings
 from contextlib import contextmanager
 
 import numpy as np
@@ -318,3 +319,26 @@ def test_without_a_study_there_is_a_remark_and_the_rasters(tmp_path):
     [scene] = Run(infer_drive(config, Silence())).report["scenes"]
     assert set(scene["files"]) == {"probability", "mask", "png"}
     assert any("no Study or Series Instance UID" in remark for remark in scene["remarks"])
+
+
+def test_what_dicom_does_not_allow_is_emptied_and_nobody_quotes_it(tmp_path):
+    folder, output = tmp_path / "in", tmp_path / "out"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        odd = dataset(
+            colours(64, 64), PatientBirthDate="1950 MUSTERFRAU", PatientSex="W", StudyTime="ACC-12",
+            InstanceNumber=-1, SpecificCharacterSet="UTF-8", PixelSpacing=[0.01],
+        )  # fmt: skip
+        write(folder / "eye.dcm", odd)
+    config = InferDrive(scenes=[str(folder)], output=output, field="whole", **FUNDUS_SMALL)
+    with everything_logged(output / "everything.log"):
+        run = Run(infer_drive(config, Silence()))
+    [scene] = run.report["scenes"]
+    assert any("PatientBirthDate, PatientSex, StudyTime" in remark for remark in scene["remarks"])
+    found = hd.seg.segread(output / RIGHT / "mask.dcm")
+    written = hd.sr.srread(output / RIGHT / "measurements.dcm")
+    for one in (found, written):
+        assert (one.PatientBirthDate, one.PatientSex, one.StudyTime) == ("", "", "")
+        assert (one.PatientName, one.InstanceNumber) == ("MUSTERFRAU^ERIKA", 1)
+    assert (output / "everything.log").read_text().count(RIGHT) > 1
+    assert not any(one in (output / "everything.log").read_text() for one in IDENTITIES)

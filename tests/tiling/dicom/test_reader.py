@@ -181,3 +181,10 @@ def test_an_empty_data_set_is_refused(tmp_path):
     empty.SOPInstanceUID = data.SOPInstanceUID
     with pytest.raises(SceneError, match="without a picture"):
         open_scene(write(tmp_path / "eye.dcm", empty))
+
+
+@pytest.mark.parametrize("spacing", [[0.01], [0, 0.01], [0.01, 0.01, 0.01], None])
+def test_a_spacing_that_is_no_size_is_none_and_the_picture_is_read(tmp_path, spacing):
+    path = write(tmp_path / "eye.dcm", dataset(colours(), PixelSpacing=spacing))
+    with open_scene(path, bands=3) as scene:
+        assert scene.eye.micrometres is None
