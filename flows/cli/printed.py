@@ -1,5 +1,6 @@
 """What a command prints of its result on standard output: tables, and where the files are."""
 
+import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 
@@ -18,10 +19,14 @@ from pipelines.results.result import Result
 _MEASURES = 6
 """Columns of measurements that a terminal has room for."""
 
+_WIDE = 200
+"""Characters of a line where no terminal says how many it has: of a table in a file or a pipe."""
+
 
 def print_result(result: Result) -> None:
     """Prints what a run came to, and where its report lies."""
-    out = Console(soft_wrap=True, highlight=False)
+    width = None if sys.stdout.isatty() else _WIDE
+    out = Console(soft_wrap=True, highlight=False, width=width)
     if result.nothing is not None:
         out.print(result.nothing, markup=False)
         return
@@ -168,7 +173,8 @@ def _comparison_table(comparison: Comparison) -> Table:
 def _table(first: str, others: Iterable[str], no_wrap: bool = False) -> Table:
     """Returns an empty table: names in the first column, numbers in the others."""
     table = Table(box=None, pad_edge=False)
-    table.add_column(first)
+    # A name that is cut off may be that of several: one eye's photographs begin alike.
+    table.add_column(first, overflow="fold")
     for title in others:
         table.add_column(title, justify="right", no_wrap=no_wrap)
     return table

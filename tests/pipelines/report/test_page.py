@@ -137,6 +137,12 @@ def test_without_pictures_no_name_is_a_link(sample_report):
     assert not [tag for tag, _ in page.elements if tag == "a"]
 
 
+def test_where_not_all_are_shown_it_says_how_many_are(full, sample_report, pictures):
+    assert "2 of 4 images are shown." in full.text
+    four = Page(render_page(sample_report(), pictures * 2))
+    assert "are shown." not in four.text
+
+
 def test_names_link_to_their_viewers(full):
     links = [attributes["href"] for tag, attributes in full.elements if tag == "a"]
     assert links == ["#picture-1", "#picture-2"]
