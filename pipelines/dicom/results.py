@@ -55,16 +55,14 @@ def _written(outcome: SceneOutcome, models: Sequence[Model], steps: int) -> Scen
             made, told = _write(outcome, models, steps)
         for remark in told:
             _LOG.warning("%s", remark)
-        return replace(
-            outcome, files={**outcome.files, **made}, remarks=(*outcome.remarks, *told)
-        )
+        return replace(outcome, files={**outcome.files, **made}, remarks=(*outcome.remarks, *told))
     except (PipelineError, TilingError) as error:
         said = str(error)
     except Exception as error:
         # What others say may quote the file, too.
         said = (
-            f"{outcome.name}: DICOM results cannot be written ({type(error).__name__}), as something "
-            "in its file is not as DICOM has it; --no-dicom-results leaves them out"
+            f"{outcome.name}: DICOM results cannot be written ({type(error).__name__}), as "
+            "something in its file is not as DICOM has it; --no-dicom-results leaves them out"
         )
     _LOG.warning("%s", said)
     return replace(outcome, remarks=(*outcome.remarks, said))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipelines.config.evaluation import Evaluate
 from pipelines.errors import LabelError
+from pipelines.evaluation.predictions import holds_results
 from pipelines.inputs.field_masks import check_field, read_field
 from pipelines.inputs.field_of_view import field_remarks
 from pipelines.inputs.naming import FIELD, FIRST, SECOND, find_label, name_of, passed_over
@@ -52,6 +53,12 @@ def annotations_of(name: str, raster: Path | str, config: Evaluate) -> Annotatio
 
     def wanted(folder: Path, what: str, names: Sequence[str], other_than: str | None) -> Path:
         path = find_label(folder, name, names, other_than)
+        if path is None and holds_results(folder):
+            raise LabelError(
+                f"{name}: no {what} in {folder}, which holds the results of a run; give the folder "
+                "of what was drawn, or both runs and that to compare them: "
+                "rurnet evaluate A B --labels DRAWN"
+            )
         if path is None:
             called = dict.fromkeys(name_of(pattern, name) for pattern in names)
             raise LabelError(

@@ -59,6 +59,13 @@ def _in_folder(folder: Path) -> dict[str, Mapping[str, Path | str]]:
     return _by_scene([(stem_of(path.name), {"probability": path}) for path in paths])
 
 
+def holds_results(folder: Path) -> bool:
+    """Whether a folder is one that was inferred to."""
+    return folder.is_dir() and any(
+        _inferred(inside) is not None for inside in (folder, *sorted(folder.iterdir()))
+    )
+
+
 def _inferred(folder: Path) -> tuple[str, dict[str, Path]] | None:
     """The scene's name and rasters; where it has no probabilities, its mask is scored."""
     files = {path.stem: path for path in sorted(folder.glob("*.tif"))}

@@ -27,7 +27,7 @@ from pipelines.inference.updating.change import CHANGE, noted_in
 from pipelines.inference.updating.earlier import FROM, Earlier
 from pipelines.inference.updating.run import brought_up_to_date
 from pipelines.inputs.class_nodata import without_nodata
-from pipelines.inputs.pixel_values import GIVE_RANGE_OR_AUTO, Look, looked_at
+from pipelines.inputs.pixel_values import GIVE_RANGE_OR_AUTO, Look, check_shows, looked_at
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.lines.changes import CHANGES, changed_lines, lines_in
 from pipelines.lines.files import file_names
@@ -75,10 +75,11 @@ def predict_scene(
         SinkError: The disk refuses.
         ManifestError: What is there was made with other settings.
         DataError: The earlier result was made with other settings.
-        DataError: Most values of the scene lie outside the range.
+        DataError: Most values of the scene lie outside the range, or it shows no eye.
     """
     start = time.perf_counter()
     look = looked_at(opened, GIVE_RANGE_OR_AUTO, own_range=settings.value_range == AUTO)
+    check_shows(opened)
     settings = with_its_range(settings, opened)
     for remark in look.remarks:
         _LOG.warning("%s", remark)

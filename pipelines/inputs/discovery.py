@@ -91,6 +91,11 @@ def fundus_inputs(
     Raises:
         DataError: The folder of labels is missing, or a folder or glob holds no image.
     """
+    if labels is not None and labels.is_file():
+        raise DataError(
+            f"{labels}: a file; --labels takes the folder that it lies in, where each image's "
+            "label is found by the image's name"
+        )
     if labels is not None and not labels.is_dir():
         raise DataError(f"{labels}: no such folder of labels; check --labels")
     reading = reading or Reading()

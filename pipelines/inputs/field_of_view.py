@@ -143,8 +143,8 @@ def field_remarks(name: str, found: FieldOfView) -> tuple[str, ...]:
     if not found.bordered:
         remarks.append(
             f"{name}: no dark border is found, so all of it counts as the field of view, and how "
-            "large the whole field would be is not known: where it is a part of a fundus, or "
-            "vessels are wider or thinner than in training, tell infer_drive --scale"
+            "large the whole field would be is not known: numbers per diameter are of this part; "
+            "where vessels are wider or thinner than in training, tell infer_drive --scale"
         )
     elif _is_cut_both_ways(found.mask):
         remarks.append(

@@ -29,6 +29,12 @@ def gone(tmp_path, write_raster):
     return r"b: no label of this name in .*labels"
 
 
+def labels_of_a_run(tmp_path, write_raster):
+    (tmp_path / "labels" / "b.tif").unlink()
+    write_raster(tmp_path / "labels" / "b" / "mask.tif", np.zeros((1, HEIGHT, WIDTH), np.uint8))
+    return r"b: no label in .*labels, which holds the results of a run.*evaluate A B --labels DRAWN"
+
+
 def other_size(tmp_path, write_raster):
     write_raster(tmp_path / "labels" / "b.tif", np.zeros((1, HEIGHT, WIDTH - 1), np.uint8))
     return r"labels/b\.tif: 79 x 60 pixels, but .*tool/b\.tif has 80 x 60"
@@ -76,8 +82,8 @@ def more_bands(tmp_path, write_raster):
 
 @pytest.mark.parametrize(
     "spoil",
-    [gone, other_size, other_crs, elsewhere, damaged, damaged_label, no_raster, no_probability,
-     more_bands],
+    [gone, labels_of_a_run, other_size, other_crs, elsewhere, damaged, damaged_label, no_raster,
+     no_probability, more_bands],
 )  # fmt: skip
 def test_what_is_wrong_with_one_scene_ends_that_one_alone(
     tool, write_raster, tmp_path, spoil, told
