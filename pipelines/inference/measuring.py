@@ -44,6 +44,14 @@ def _measured(
     outcome: SceneOutcome, classes: Sequence[str], disc: Disc | None, foreground_weight: float
 ) -> SceneOutcome:
     start = time.perf_counter()
+    if disc is not None and not disc.lies_in(outcome.height, outcome.width):
+        remark = (
+            f"{outcome.source}: the centre of its optic disc, {disc.x:g},{disc.y:g}, lies outside "
+            f"of its {outcome.width} x {outcome.height} pixels, so no zones are measured; correct "
+            "--disc: x is counted from the left, y from the top"
+        )
+        _LOG.warning("%s", remark)
+        outcome, disc = replace(outcome, remarks=(*outcome.remarks, remark)), None
     try:
         measures = _measures(outcome, classes, disc, foreground_weight)
         _LOG.info("%s: measured in %.1f s", outcome.name, time.perf_counter() - start)

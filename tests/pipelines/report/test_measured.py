@@ -92,6 +92,13 @@ def test_roads_have_kilometres_of_each_scene_and_together(outcomes, tmp_path):
     assert not (tmp_path / "segments.csv").exists()
 
 
+def test_a_disc_outside_of_its_image_is_remarked_and_all_else_is_measured(outcomes):
+    _, two = measured(outcomes(fundus=True), ("vessel",), {"two": Disc(SIDE / 2, SIDE + 5, 20)})
+    assert any("lies outside of its" in remark for remark in two.remarks)
+    assert two.measures.lines.zones == {}
+    assert two.measures.numbers["calibre_px"] > 0
+
+
 def test_vessels_have_tables_of_segments_nodes_and_zones_and_are_no_diagnosis(outcomes, tmp_path):
     found = measured(outcomes(fundus=True), ("vessel",), {"two": Disc(SIDE / 2, SIDE / 2, 20)})
     report = report_of(found)
