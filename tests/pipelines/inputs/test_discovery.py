@@ -307,3 +307,9 @@ def test_what_is_trained_on_is_what_is_predicted(drive, diameters):
     inside = source.arrays["valid"][0] > 0
     assert valid[inside].all()
     np.testing.assert_array_equal(source.arrays["image"][:, inside], pixels[:, inside])
+
+
+def test_a_file_in_place_of_the_folder_of_labels_is_named_as_one(tmp_path):
+    (tmp_path / "a_1stHO.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"a_1stHO\.png: a file; --labels takes the folder"):
+        fundus_inputs(["a.png"], tmp_path / "a_1stHO.png")
