@@ -130,7 +130,7 @@ def predict_scene(
             work.derive(file_names(settings.format))
             lines = _lines(item, opened, models, settings, threshold, folder, files)
             if earlier is not None:
-                files = files | _changed_lines(opened, settings, earlier, folder, work)
+                files = files | _changed_lines(opened, settings, earlier, files[CHANGE], folder, work)
     if settings.threshold == AUTO:
         _LOG.info("%s: foreground from probability %.3f on", item.name, threshold)
     steps = float(steps_taken(models, settings.steps))
@@ -193,7 +193,12 @@ def _lines(
 
 
 def _changed_lines(
-    opened: OpenedScene, settings: InferRoads, earlier: Earlier, folder: Path, work: Work
+    opened: OpenedScene,
+    settings: InferRoads,
+    earlier: Earlier,
+    change: Path,
+    folder: Path,
+    work: Work,
 ) -> dict[str, Path]:
     """The file of lines that were added or removed; none where an earlier result has no lines."""
     before, now = lines_in(earlier.folder), lines_in(folder)
@@ -202,7 +207,7 @@ def _changed_lines(
         return {}
     work.derive([CHANGES])
     transform, pixel = opened.scene.transform, opened.pixel
-    return {"changes": changed_lines(before, now, transform, pixel, settings, folder)}
+    return {"changes": changed_lines(before, now, change, transform, pixel, settings, folder)}
 
 
 def _is_of_eye(opened: OpenedScene) -> bool:
