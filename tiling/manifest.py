@@ -27,6 +27,9 @@ PARTS = ".parts"
 TILES = "tiles"
 """Among the hashes of parts, those of all tiles, row by row; parts are named by numbers."""
 
+_SAID = {"from": "another earlier result (--from, --sequence):"}
+"""How settings are called that have another name than their option, in errors."""
+
 _FORM = ("height", "width", "bands", "type")
 
 
@@ -310,4 +313,7 @@ def _same_form(old: Manifest, now: Manifest) -> bool:
 def _differences(old: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """The settings that differ, by name: "tile 512 (now 256)"."""
     names = [name for name in {**old, **now} if old.get(name) != now.get(name)]
-    return ", ".join(f"{name} {old.get(name)} (now {now.get(name)})" for name in names)
+    return ", ".join(
+        f"{_SAID.get(name, name)} {old.get(name, 'none')} (now {now.get(name, 'none')})"
+        for name in names
+    )

@@ -130,7 +130,9 @@ def predict_scene(
             work.derive(file_names(settings.format))
             lines = _lines(item, opened, models, settings, threshold, folder, files)
             if earlier is not None:
-                files = files | _changed_lines(opened, settings, earlier, files[CHANGE], folder, work)
+                files = files | _changed_lines(
+                    opened, settings, earlier, files[CHANGE], folder, work
+                )
     if settings.threshold == AUTO:
         _LOG.info("%s: foreground from probability %.3f on", item.name, threshold)
     steps = float(steps_taken(models, settings.steps))

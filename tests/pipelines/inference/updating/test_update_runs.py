@@ -1,6 +1,7 @@
 """Commands with `--from` and `--sequence`: killed, shared by workers, refused, frame by frame."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -92,6 +93,13 @@ def test_other_settings_than_before_are_refused(folder, tmp_path):
     said = failed(tmp_path, *update(folder), "--tta", "--output", "out")
     assert "was made with tta False (now True)" in said
     assert "leave --from out" in said
+
+
+def test_a_result_that_was_not_brought_up_to_date_is_not_gone_on_with(folder, tmp_path):
+    shutil.copytree(folder / "unbroken", tmp_path / "unbroken")
+    said = failed(tmp_path, folder / "after/s.tif", *WORDS, "--output", "unbroken")
+    assert "another earlier result (--from, --sequence): " in said
+    assert "(now none); give --overwrite" in said
 
 
 def test_a_scene_that_cannot_be_placed_on_its_earlier_result_is_named(
