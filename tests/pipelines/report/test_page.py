@@ -169,7 +169,9 @@ def test_the_same_remark_on_many_scenes_is_said_once(sample_report):
 def test_of_many_different_remarks_most_are_folded(sample_report):
     report = sample_report(names=[f"s{number}" for number in range(40)])
     html = remarked(report, lambda name: f"in/{name}.tif: is called {name}")
-    assert html.index("is called s11") < html.index("<summary>28 more<") < html.index("is called s12")
+    assert (
+        html.index("is called s11") < html.index("<summary>28 more<") < html.index("is called s12")
+    )
     assert "in/s39.tif: is called s39" in Page(html).text
     failed = [(f"f{number}.tif", "cannot be read") for number in range(40)]
     html = render_page(sample_report(failed=failed), [])
