@@ -33,7 +33,7 @@ from pipelines.lines.changes import CHANGES, changed_lines, lines_in
 from pipelines.lines.files import file_names
 from pipelines.lines.vectorise import Lines, vectorise
 from pipelines.models.weights import Model, steps_taken
-from pipelines.results.layout import named
+from pipelines.results.layout import RASTERS, named
 from pipelines.results.levels import open_levels
 from pipelines.results.outcome import Prediction
 from tiling.manifest import Work, working
@@ -101,6 +101,7 @@ def predict_scene(
         raw=settings.dtype == "float32",
         overwrite=settings.overwrite,
         whole=[] if opened.field_mask is None else [opened.field_mask],
+        names=RASTERS,
     ) as work:
         store = work.store
         if work.finished:

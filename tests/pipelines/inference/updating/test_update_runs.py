@@ -99,7 +99,7 @@ def test_a_result_that_was_not_brought_up_to_date_is_not_gone_on_with(folder, tm
     shutil.copytree(folder / "unbroken", tmp_path / "unbroken")
     said = failed(tmp_path, folder / "after/s.tif", *WORDS, "--output", "unbroken")
     assert "another earlier result (--from, --sequence): " in said
-    assert "(now none); give --overwrite" in said
+    assert "(now None); give --overwrite" in said
 
 
 def test_a_scene_that_cannot_be_placed_on_its_earlier_result_is_named(
