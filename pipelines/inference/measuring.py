@@ -91,7 +91,7 @@ def _measures(
     with open_levels(outcome.files["mask"], "mask", classes=tuple(classes)) as mask:
         lines: Network | VesselTree
         if outcome.field is None:
-            lines = network(mask, outcome.pixel.side if outcome.pixel else None)
+            lines = network(mask, outcome.pixel)
         else:
             whole = together(mask.read(Window(0, 0, mask.height, mask.width)))
             lines = vessel_tree(whole, outcome.field.diameter, disc)
