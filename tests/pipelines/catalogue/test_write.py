@@ -240,6 +240,16 @@ def test_the_collection_has_the_files_of_the_run_as_a_whole(run, tmp_path):
     assert "joined_lines" not in pystac.Collection.from_file(str(run / "collection.json")).assets
 
 
+def test_scenes_that_the_report_does_not_tell_of_are_named(run, tmp_path, caplog):
+    shutil.copytree(run, tmp_path / "out")
+    catalogue(tmp_path / "out")
+    assert "of other runs" not in caplog.text
+    shutil.copytree(run / "town", tmp_path / "out" / "village")
+    (tmp_path / "out" / "notes").mkdir()
+    catalogue(tmp_path / "out")
+    assert "and so not in the collection: village; predict all" in caplog.text
+
+
 def test_the_command_takes_a_date_for_scenes_that_have_none(run, capsys):
     with pytest.raises(SystemExit) as ended:
         run_tool(command, "rurnet catalogue", [str(run), "--taken", "2024-05-31"])
