@@ -148,6 +148,13 @@ def predict_scene(
         )
         _LOG.warning("%s", nothing)
         remarks = (*remarks, nothing)
+    elif earlier is not None and is_empty(files[CHANGE]):
+        apart = (
+            f"{item.source}: no pixel of it lies on its earlier result in {earlier.folder}, so "
+            "nothing is compared; check whether both are of the same place"
+        )
+        _LOG.warning("%s", apart)
+        remarks = (*remarks, apart)
     seconds = time.perf_counter() - start
     return Prediction(
         files | lines.files if lines else files,
