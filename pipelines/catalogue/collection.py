@@ -92,5 +92,5 @@ def _assets(report: Report, run: Path) -> Iterator[tuple[str, "pystac.Asset"]]:
             data[f"joined_{what}"] = run / Path(file).name, title
     for name, (path, title) in data.items():
         if path.is_file():
-            kind = TYPES.get(path.suffix)
-            yield name, pystac.Asset(f"./{path.name}", title, media_type=kind, roles=["data"])
+            of = TYPES.get(path.suffix)
+            yield name, pystac.Asset(f"./{path.name}", title, media_type=of, roles=["data"])

@@ -185,7 +185,8 @@ def _across(path: Path, size: PixelSize) -> NDArray[np.float64]:
     ratio = np.divide(
         in_pixels, on_ground, out=np.full(len(path), 1 / size.side), where=on_ground > 0
     )
-    return size.height * size.width * ratio
+    across: NDArray[np.float64] = size.height * size.width * ratio
+    return across
 
 
 def _bridged(edge: Edge, size: PixelSize) -> float:
