@@ -27,6 +27,9 @@ PARTS = ".parts"
 TILES = "tiles"
 """Among the hashes of parts, those of all tiles, row by row; parts are named by numbers."""
 
+_SAID = {"from": "another earlier result (--from, --sequence):"}
+"""How settings are called that have another name than their option, in errors."""
+
 _FORM = ("height", "width", "bands", "type")
 
 
@@ -132,6 +135,7 @@ def working(
     raw: bool = False,
     overwrite: bool = False,
     whole: Sequence[str | Path] = (),
+    names: Sequence[str] = (),
 ) -> Iterator[Work]:
     """Opens the folder of a scene's results, to go on with what is there.
 
@@ -148,9 +152,10 @@ def working(
         raw: See `PartStore`.
         overwrite: Drop what is there.
         whole: See `tiling.fingerprint.fingerprint`.
+        names: Files that are to be made: those of others are not replaced.
 
     Raises:
-        ManifestError: What is there was made with other settings.
+        ManifestError: What is there was made with other settings, or by something else.
         SinkError: The disk refuses, or another run is at work.
     """
     now = Manifest(fingerprint(scene, whole), dict(settings), part_size)
@@ -166,6 +171,8 @@ def working(
                 with suppress(ManifestError):
                     _forget(folder, Manifest.read(folder / MANIFEST))
                 _forget(folder, None)
+            if not overwrite and (error := refused(folder, settings, names)) is not None:
+                raise error
             old = _kept(folder, now, scene, grid, whole)
             plan = old or now
             store = PartStore(parts, grid, grid.parts(plan.part_size), bands, raw)
@@ -218,10 +225,26 @@ def settings_of(folder: Path) -> dict[str, Any] | None:
     return None if old is None else old.settings
 
 
-def refused(folder: Path, settings: Mapping[str, Any]) -> ManifestError | None:
-    """The error by which a run with these settings would end at once; None where there is none."""
+def refused(
+    folder: Path, settings: Mapping[str, Any], names: Sequence[str] = ()
+) -> ManifestError | None:
+    """The error by which a run would end at once; None where there is none.
+
+    Args:
+        folder: Of the results.
+        settings: Everything besides the scene that changes them.
+        names: Files that are to be made.
+    """
     old = settings_of(folder)
-    if old is None or not (differences := _differences(old, settings)):
+    if old is None:
+        others = [name for name in names if (folder / name).exists()]
+        if not others or (folder / PARTS / MANIFEST).exists():
+            return None
+        return ManifestError(
+            f"{folder / others[0]}: is there already, but no {MANIFEST} beside it says what it was "
+            "made from; give another --output, or --overwrite to replace it"
+        )
+    if not (differences := _differences(old, settings)):
         return None
     return ManifestError(
         f"{folder}: what is there was made with {differences}; "
@@ -240,12 +263,10 @@ def _kept(
     """The manifest of what can be used of an earlier run; what cannot be is removed.
 
     Raises:
-        ManifestError: Settings differ.
+        ManifestError: It cannot be read.
     """
     ended = Manifest.read(folder / MANIFEST)
     old = ended or _begun(folder)
-    if (error := refused(folder, now.settings)) is not None:
-        raise error
     if ended is not None:
         shutil.rmtree(folder / PARTS, ignore_errors=True)
     if old is None or not _whole(folder, old) or not _same_form(old, now):
@@ -310,4 +331,6 @@ def _same_form(old: Manifest, now: Manifest) -> bool:
 def _differences(old: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """The settings that differ, by name: "tile 512 (now 256)"."""
     names = [name for name in {**old, **now} if old.get(name) != now.get(name)]
-    return ", ".join(f"{name} {old.get(name)} (now {now.get(name)})" for name in names)
+    return ", ".join(
+        f"{_SAID.get(name, name)} {old.get(name)} (now {now.get(name)})" for name in names
+    )

@@ -1,12 +1,12 @@
 """The STAC collection of a run."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.catalogue.footprint import box_around
-from pipelines.catalogue.items import ITEM
+from pipelines.catalogue.items import ITEM, TITLES, TYPES
 from pipelines.catalogue.model import MODEL
 from pipelines.results.report import Report
 
@@ -16,10 +16,20 @@ if TYPE_CHECKING:
 _FILES = {
     "report.html": ("Report", "text/html", ["overview"]),
     "report.json": ("Report as data", "application/json", ["metadata"]),
+    "tables.xlsx": (
+        "All tables",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        ["metadata"],
+    ),
     "scores.csv": ("Scores", "text/csv", ["metadata"]),
     "measurements.csv": ("Measurements", "text/csv", ["metadata"]),
-    "errors.gpkg": ("Misses and false alarms", "application/geopackage+sqlite3", ["data"]),
+    "uncertain.csv": ("Least certain places", "text/csv", ["metadata"]),
+    "segments.csv": ("Vessels", "text/csv", ["metadata"]),
+    "nodes.csv": ("Bifurcations and ends of vessels", "text/csv", ["metadata"]),
+    "zones.csv": ("Vessels in zones around the disc", "text/csv", ["metadata"]),
 }
+
+_ERRORS = "Misses and false alarms"
 
 _WORLD = [-180.0, -90.0, 180.0, 90.0]
 
@@ -54,13 +64,7 @@ def collection_of(
         pystac.Extent(spatial, temporal),
         title=f"{what.capitalize()}: {name}",
         license="other",
-        assets={
-            Path(file).stem + ("" if file != "report.json" else "_json"): pystac.Asset(
-                f"./{file}", title, media_type=kind, roles=roles
-            )
-            for file, (title, kind, roles) in _FILES.items()
-            if (run / file).is_file()
-        },
+        assets=dict(_assets(report, run)),
     )
     collection.clear_links("root")
     collection.add_link(pystac.Link("root", "./collection.json", "application/json"))
@@ -71,3 +75,22 @@ def collection_of(
             pystac.Link("derived_from", f"./{MODEL}", "application/geo+json", "The weights")
         )
     return collection
+
+
+def _assets(report: Report, run: Path) -> Iterator[tuple[str, "pystac.Asset"]]:
+    """The files of the run as a whole, by name."""
+    import pystac
+
+    for file, (title, kind, roles) in _FILES.items():
+        if (run / file).is_file():
+            name = Path(file).stem + ("" if file != "report.json" else "_json")
+            yield name, pystac.Asset(f"./{file}", title, media_type=kind, roles=roles)
+    data = {path.stem: (path, _ERRORS) for path in sorted(run.glob("errors*.gpkg"))}
+    if report.joined is not None:
+        for what, file in report.joined.files.items():
+            title = f"{TITLES.get(what, what)}, of all scenes as one network"
+            data[f"joined_{what}"] = run / Path(file).name, title
+    for name, (path, title) in data.items():
+        if path.is_file():
+            of = TYPES.get(path.suffix)
+            yield name, pystac.Asset(f"./{path.name}", title, media_type=of, roles=["data"])

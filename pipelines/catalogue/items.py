@@ -1,5 +1,6 @@
 """The STAC item of a scene: where it lies, what it was made from, and its files."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -15,6 +16,7 @@ from pipelines.errors import DataError
 from pipelines.results.layout import STEP
 from pipelines.results.report import Report, SceneEntry
 from tiling.readers.raster import without_georeferencing_warning
+from tiling.scenes.names import kind_of
 
 if TYPE_CHECKING:
     import pystac
@@ -32,7 +34,7 @@ _RASTER = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"
 
 _COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 
-_TYPES = {
+TYPES = {
     ".tif": _COG,
     ".png": "image/png",
     ".gpkg": "application/geopackage+sqlite3",
@@ -41,16 +43,22 @@ _TYPES = {
     ".pmtiles": "application/vnd.pmtiles",
     ".json": "application/json",
 }
+"""Media types of files by their endings."""
 
-_TITLES = {
+TITLES = {
     "probability": "Probability of each foreground class",
     "mask": "Class of each pixel",
     "png": "Mask as a picture",
     "lines": "Lines",
     "nodes": "Ends and junctions of the lines",
     "polygons": "Regions of the mask",
+    "change": "What appeared and vanished since an earlier result",
+    "changes": "Lines that were added and removed since an earlier result",
+    "steps": "Recurrent steps of each pixel",
+    "uncertainty": "How sure each pixel is",
     "manifest": "What the rasters were made from",
 }
+"""Of files, by what they hold."""
 
 
 def item_of(
@@ -108,8 +116,19 @@ def item_of(
         item.add_link(pystac.Link("derived_from", model, "application/geo+json", "The weights"))
     if scene.stac_item is not None:
         origin = scene.stac_item
-        item.add_link(pystac.Link("derived_from", origin.href, "application/geo+json", origin.id))
+        href = relative_to(origin.href, folder) if kind_of(origin.href) == "path" else origin.href
+        item.add_link(pystac.Link("derived_from", href, "application/geo+json", origin.id))
     return item
+
+
+def relative_to(path: str | Path, folder: Path) -> str:
+    """A path as a link from a folder on."""
+    whole = Path(path).resolve()
+    try:
+        relative = Path(os.path.relpath(whole, folder.resolve())).as_posix()
+    except ValueError:  # On another drive.
+        return whole.as_uri()
+    return relative if relative.startswith(".") else f"./{relative}"
 
 
 def _raster(scene: SceneEntry, folder: Path) -> Path | None:
@@ -198,7 +217,7 @@ def _assets(
 def _asset(what: str, path: Path, classes: Sequence[str]) -> "pystac.Asset":
     import pystac
 
-    title = _TITLES.get(what)
+    title = TITLES.get(what)
     if what.startswith(STEP):
         title = f"Probability after recurrent step {what.removeprefix(STEP)}"
     roles = {"png": ["visual"], "manifest": ["metadata"]}.get(what, ["data"])
@@ -208,7 +227,7 @@ def _asset(what: str, path: Path, classes: Sequence[str]) -> "pystac.Asset":
     if what == "mask" and classes:
         extra["classification:classes"] = classes_of(classes)
     return pystac.Asset(
-        f"./{path.name}", title, media_type=_TYPES.get(path.suffix), roles=roles, extra_fields=extra
+        f"./{path.name}", title, media_type=TYPES.get(path.suffix), roles=roles, extra_fields=extra
     )
 
 

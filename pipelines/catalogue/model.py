@@ -1,12 +1,12 @@
 """The STAC item of the weights, in the terms of the MLM extension."""
 
-import os
+import hashlib
 import re
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.catalogue.items import classes_of
+from pipelines.catalogue.items import classes_of, relative_to
 from pipelines.errors import WeightsError
 from pipelines.models.names import find, is_shipped
 from pipelines.models.weights import Model, load
@@ -84,7 +84,10 @@ def _item(report: Report, model: Model, run: Path) -> "pystac.Item":
                 "Weights, as safetensors",
                 media_type="application/octet-stream",
                 roles=["mlm:model"],
-                extra_fields={"mlm:artifact_type": "safetensors", "rurnet:sha256": model.digest},
+                extra_fields={
+                    "mlm:artifact_type": "safetensors",
+                    "rurnet:sha256": hashlib.sha256(find(model.source).read_bytes()).hexdigest(),
+                },
             )
         },
     )  # fmt: skip
@@ -95,11 +98,7 @@ def _link_to(source: str, version: str, run: Path) -> str:
     path = find(source).resolve()
     if is_shipped(path):
         return f"pkg:pypi/rurnet@{version}#pipelines/models/shipped/{path.name}"
-    try:
-        relative = Path(os.path.relpath(path, run.resolve())).as_posix()
-    except ValueError:  # On another drive.
-        return path.as_uri()
-    return relative if relative.startswith(".") else f"./{relative}"
+    return relative_to(path, run)
 
 
 def _name(text: str) -> str:

@@ -12,10 +12,11 @@ from typing import Any
 from pipelines.catalogue.collection import collection_of
 from pipelines.catalogue.items import ITEM, item_of
 from pipelines.catalogue.model import MODEL, model_item
-from pipelines.errors import DataError, PipelineError
+from pipelines.errors import DataError, PipelineError, first_few
 from pipelines.results.reading import read_report
 from pipelines.runtime.disk import refusals_named
 from tiling.disk import appearing
+from tiling.manifest import MANIFEST
 
 COLLECTION = "collection.json"
 
@@ -71,6 +72,13 @@ def catalogue(run: Path, taken: datetime | None = None) -> Path:
         _LOG.warning(
             "%s: %d scenes have no coordinates, so their items have no geometry: %s",
             run, len(nowhere), ", ".join(nowhere),
+        )  # fmt: skip
+    others = sorted(one.parent.name for one in run.glob(f"*/{MANIFEST}"))
+    if left := [name for name in others if name not in folders]:
+        _LOG.warning(
+            "%s: of other runs than that of report.json, and so not in the collection: %s; predict "
+            "all scenes with one command, which takes over what is there",
+            run, first_few(left),
         )  # fmt: skip
     return run / COLLECTION
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from pipelines.backends.choice import openvino_here
+from pipelines.config.base import AUTO
 from pipelines.config.inference import InferDrive, InferRoads, PredictionSettings
 from pipelines.dicom.results import with_dicom_results
 from pipelines.errors import PipelineError
@@ -13,7 +14,7 @@ from pipelines.inbox.job import Noting, job_over
 from pipelines.inbox.plan import is_finished
 from pipelines.inference.batch import run_batch, run_scenes, some_inside
 from pipelines.inference.items import items_of
-from pipelines.inference.measuring import measured
+from pipelines.inference.measuring import measured, with_doubtful_thresholds
 from pipelines.inference.planning.asked import check_output
 from pipelines.inference.planning.settled import made_with, settled
 from pipelines.inference.predictor import predictor_for
@@ -66,7 +67,7 @@ def run_job(
         return _infer_inbox(config, models, items, discs, progress, start)
     outcomes = run_batch(items, models, config, config.output, progress)
     if config.measurements:
-        outcomes = _measured(outcomes, models, discs)
+        outcomes = _measured(outcomes, models, discs, config)
     outcomes = _with_dicom(outcomes, config, models)
     report = report_of(outcomes, models, config, time.perf_counter() - start)
     report = _joined(report, outcomes, models, config)
@@ -77,9 +78,14 @@ def run_job(
 
 
 def _measured(
-    outcomes: Sequence[SceneOutcome], models: Sequence[Model], discs: Mapping[str, Disc]
+    outcomes: Sequence[SceneOutcome],
+    models: Sequence[Model],
+    discs: Mapping[str, Disc],
+    config: InferRoads | InferDrive,
 ) -> list[SceneOutcome]:
-    return measured(outcomes, models[0].card.classes[1:], discs, foreground_weight_of(models))
+    classes, weight = models[0].card.classes[1:], foreground_weight_of(models)
+    found = measured(outcomes, classes, discs, weight)
+    return with_doubtful_thresholds(found) if config.threshold == AUTO else found
 
 
 def _infer_inbox(
@@ -111,7 +117,7 @@ def _infer_inbox(
             report = replace(report_of([], models, config), this_run=job.this_run())
             return Result(report, config.output, [], reported=False, nothing=job.nothing)
         if config.measurements:
-            now = _measured(now, models, discs)
+            now = _measured(now, models, discs, config)
         now = _with_dicom(now, config, models)
         with job.reporting(now) as every:
             every = some_inside(every)

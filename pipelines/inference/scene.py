@@ -33,7 +33,7 @@ from pipelines.lines.changes import CHANGES, changed_lines, lines_in
 from pipelines.lines.files import file_names
 from pipelines.lines.vectorise import Lines, vectorise
 from pipelines.models.weights import Model, steps_taken
-from pipelines.results.layout import named
+from pipelines.results.layout import RASTERS, named
 from pipelines.results.levels import open_levels
 from pipelines.results.outcome import Prediction
 from tiling.manifest import Work, working
@@ -102,6 +102,7 @@ def predict_scene(
         raw=settings.dtype == "float32",
         overwrite=settings.overwrite,
         whole=[] if opened.field_mask is None else [opened.field_mask],
+        names=RASTERS,
     ) as work:
         store = work.store
         if work.finished:
@@ -131,7 +132,9 @@ def predict_scene(
             work.derive(file_names(settings.format))
             lines = _lines(item, opened, models, settings, threshold, folder, files)
             if earlier is not None:
-                files = files | _changed_lines(opened, settings, earlier, folder, work)
+                files = files | _changed_lines(
+                    opened, settings, earlier, files[CHANGE], folder, work
+                )
     if settings.threshold == AUTO:
         _LOG.info("%s: foreground from probability %.3f on", item.name, threshold)
     steps = float(steps_taken(models, settings.steps))
@@ -146,6 +149,13 @@ def predict_scene(
         )
         _LOG.warning("%s", nothing)
         remarks = (*remarks, nothing)
+    elif earlier is not None and is_empty(files[CHANGE]):
+        apart = (
+            f"{item.source}: no pixel of it lies on its earlier result in {earlier.folder}, so "
+            "nothing is compared; check whether both are of the same place"
+        )
+        _LOG.warning("%s", apart)
+        remarks = (*remarks, apart)
     seconds = time.perf_counter() - start
     return Prediction(
         files | lines.files if lines else files,
@@ -194,7 +204,12 @@ def _lines(
 
 
 def _changed_lines(
-    opened: OpenedScene, settings: InferRoads, earlier: Earlier, folder: Path, work: Work
+    opened: OpenedScene,
+    settings: InferRoads,
+    earlier: Earlier,
+    change: Path,
+    folder: Path,
+    work: Work,
 ) -> dict[str, Path]:
     """The file of lines that were added or removed; none where an earlier result has no lines."""
     before, now = lines_in(earlier.folder), lines_in(folder)
@@ -203,7 +218,7 @@ def _changed_lines(
         return {}
     work.derive([CHANGES])
     transform, pixel = opened.scene.transform, opened.pixel
-    return {"changes": changed_lines(before, now, transform, pixel, settings, folder)}
+    return {"changes": changed_lines(before, now, change, transform, pixel, settings, folder)}
 
 
 def _is_of_eye(opened: OpenedScene) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import rasterio
 import rasterio.warp
 from affine import Affine
 from numpy.typing import NDArray
@@ -18,8 +19,12 @@ from rasterio.crs import CRS
 from pipelines.config.lines import LineSettings
 from pipelines.lines.files import STEM, unfinished
 from pipelines.report.files.styles import add_styles, style_of_changed_lines
+from tiling.blend import NODATA
 from tiling.disk import refusals_named
+from tiling.masks.polygons import polygons_of
+from tiling.readers.raster import without_georeferencing_warning
 from tiling.scenes.ground import PixelSize
+from tiling.window import Window
 
 CHANGES = "changes.gpkg"
 
@@ -39,6 +44,7 @@ def lines_in(folder: Path) -> Path | None:
 def changed_lines(
     before: Path,
     now: Path,
+    change: Path,
     transform: Affine,
     pixel: PixelSize | None,
     settings: LineSettings,
@@ -47,11 +53,13 @@ def changed_lines(
     """Writes the lines that were added and removed, unless they are there already.
 
     A piece of a line counts that lies further from all lines of the other file than the shortest
-    spur that is kept (`least_spur`), if it is at least as long as that.
+    spur that is kept (`least_spur`), if it is at least as long as that. Where there was no pixel at
+    one of the two times, nothing is known to have changed.
 
     Args:
         before: The earlier lines.
         now: The new ones.
+        change: `change.tif` of the scene, which is nodata where a pixel is missing.
         transform: Of the scene, from pixels to coordinates.
         pixel: The size of a pixel; None where nothing tells it: then lengths are in pixels.
         settings: What lines were made with.
@@ -64,41 +72,66 @@ def changed_lines(
         SinkError: The disk refuses.
     """
     path = folder / CHANGES
-    side = 1.0 if pixel is None else pixel.side
-    least = max(settings.least_spur / side, 1.0)
-    note = {"before": _digest(before), "now": _digest(now), "least": least}
+    size = PixelSize(1, 1) if pixel is None else pixel
+    least = max(settings.least_spur, size.side)
+    digests = {"before": _digest(before), "now": _digest(now), "change": _digest(change)}
+    note = {**digests, "least": least}
     if _noted(path) == note:
         return path
     crs, new = _read(now)
     old_crs, old = _read(before)
     if crs is not None and old_crs is not None and crs != old_crs:
         old = _moved(old, old_crs, crs)
-    old, new = (_placed(lines, ~transform) for lines in (old, new))
-    layers = {"added": _beyond(new, old, least), "removed": _beyond(old, new, least)}
+    # Metres from the scene's corner, right and down: degrees are not as long in all directions.
+    metres = Affine.scale(size.width, size.height)
+    ground = metres @ ~(Affine.scale(1, -1) if transform.is_identity else transform)
+    old, new = (_placed(lines, ground) for lines in (old, new))
+    known = _placed(_known(change), metres)
+    layers = {
+        "added": _beyond(new, old, known, least),
+        "removed": _beyond(old, new, known, least),
+    }
     unit = "px" if pixel is None else "m"
     with refusals_named(path), unfinished(folder) as inside:
         partial = inside / CHANGES
         for name, lines in layers.items():
-            lengths = np.round(_lengths(lines) * side, _DIGITS)
-            columns = {f"length_{unit}": lengths}
-            _write(_placed(lines, transform), columns, crs, partial, name, note)
+            columns = {f"length_{unit}": np.round(_lengths(lines), _DIGITS)}
+            _write(_placed(lines, ~ground), columns, crs, partial, name, note)
         with closing(sqlite3.connect(partial)) as geopackage:
             add_styles(geopackage, {name: style_of_changed_lines(name) for name in layers})
         partial.replace(path)
     return path
 
 
-def _beyond(lines: NDArray[Any], others: NDArray[Any], least: float) -> NDArray[Any]:
-    """The pieces of lines that lie further than `least` from all others, the longest first."""
+def _known(change: Path) -> NDArray[Any]:
+    """Where there was a pixel at both times: polygons in columns and rows."""
+    with without_georeferencing_warning(), rasterio.open(change) as file:
+
+        def there(window: Window) -> NDArray[np.bool_]:
+            values: NDArray[np.bool_] = file.read(1, window=window.as_rasterio()) != NODATA
+            return values
+
+        return polygons_of(file.height, file.width, there)
+
+
+def _beyond(
+    lines: NDArray[Any], others: NDArray[Any], known: NDArray[Any], least: float
+) -> NDArray[Any]:
+    """The pieces of lines that lie further than `least` from all others, the longest first.
+
+    They are cut off where nothing is known.
+    """
     import shapely
 
-    tree = shapely.STRtree(others)
+    tree, places = shapely.STRtree(others), shapely.STRtree(known)
     pieces = []
     for line in lines:
         near = others[tree.query(line, predicate="dwithin", distance=least)]
         if len(near):
             line = shapely.difference(line, shapely.union_all(shapely.buffer(near, least)))
-        pieces += [one for one in shapely.get_parts(line) if one.length >= least]
+        # One place after the other: a road that crosses two is not one piece there.
+        inside = shapely.intersection(line, known[places.query(line, predicate="intersects")])
+        pieces += [one for one in shapely.get_parts(inside) if one.length >= least]
     order = np.argsort([-one.length for one in pieces], kind="stable")
     found = np.empty(len(pieces), object)
     found[:] = [pieces[index] for index in order]

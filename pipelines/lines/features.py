@@ -11,13 +11,17 @@ from numpy.typing import NDArray
 
 from pipelines.lines.rules import Rules
 from tiling.blend import TOP
-from tiling.lines.network import FIRST_STEP, LEVEL, SIXTEENTHS, WIDTH, Edge, Network
+from tiling.lines.network import FIRST_STEP, LEVEL, PIXEL, SIXTEENTHS, WIDTH, Edge, Network
 from tiling.lines.smoothing import Points, line_of
-from tiling.lines.tracing import MISSING, Cell, Values
+from tiling.lines.tracing import MISSING, Cell, Path, Values
+from tiling.scenes.ground import PixelSize
 
 _ID_DIGITS = 16
 
 _DIGITS = 3
+
+_DIRECTION = 12
+"""Cells before and after a cell that tell where its line goes."""
 
 
 @dataclass(frozen=True)
@@ -141,39 +145,60 @@ def _ends(edge: Edge, node_ids: Mapping[Cell, str]) -> dict[str, str]:
 
 def _measured(edge: Edge, points: Points, place: Place) -> dict[str, float | None]:
     """Length, widths, probabilities and bridges of a line."""
-    unit, side = place.unit, place.rules.pixel.side
+    unit, size = place.unit, place.rules.pixel
     steps = np.diff(points * _metres(place), axis=0)
-    width = _away_from_ends(edge.values[:, WIDTH])
+    widths = edge.values[:, WIDTH]
+    inner = _away_from_ends(widths)
+    across = (widths * _across(edge.path, size))[inner][widths[inner] != MISSING] / SIXTEENTHS
     level = edge.values[:, LEVEL]
-    scale = side / SIXTEENTHS
     return {
         f"length_{unit}": round(float(np.hypot(*steps.T).sum()), _DIGITS),
-        f"width_mean_{unit}": _known(width, np.mean, scale),
-        f"width_least_{unit}": _known(width, np.min, scale),
-        "probability_mean": _known(level, np.mean, 1 / TOP),
-        "probability_lowest": _known(level, np.min, 1 / TOP),
-        f"bridged_{unit}": round(_bridged(edge) * side, _DIGITS),
+        f"width_mean_{unit}": round(float(across.mean()), _DIGITS) if across.size else None,
+        f"width_least_{unit}": round(float(across.min()), _DIGITS) if across.size else None,
+        "probability_mean": _known(level, np.mean),
+        "probability_lowest": _known(level, np.min),
+        f"bridged_{unit}": round(_bridged(edge, size), _DIGITS),
     }
 
 
-def _away_from_ends(widths: Values) -> Values:
-    """The widths without those near both ends, where lines taper off or meet others."""
+def _away_from_ends(widths: Values) -> slice:
+    """The cells without those near both ends, where lines taper off or meet others."""
     known = widths[widths != MISSING]
     near = round(float(known.mean()) / SIXTEENTHS) if known.size else 0
-    inner = widths[near : widths.size - near]
-    return inner if (inner != MISSING).any() else widths
+    inner = slice(near, max(near, widths.size - near))
+    return inner if (widths[inner] != MISSING).any() else slice(None)
 
 
-def _bridged(edge: Edge) -> float:
-    """Length of the path where there is no mask, in pixels."""
-    steps = np.hypot(*np.diff(edge.path, axis=0).T) / 2
+def _across(path: Path, size: PixelSize) -> NDArray[np.float64]:
+    """Metres on the ground of a pixel across a line, at each of its cells [n].
+
+    A strip of a mask keeps its area: what is longer along the line is narrower across it.
+    """
+    if size.square or len(path) < 2:
+        return np.full(len(path), size.side)
+    at = np.arange(len(path))
+    last = len(path) - 1
+    along = path[np.minimum(at + _DIRECTION, last)] - path[np.maximum(at - _DIRECTION, 0)]
+    in_pixels = np.hypot(*along.T.astype(float))
+    on_ground = np.hypot(*(along * (size.height, size.width)).T)
+    # Around a tiny ring both places are one.
+    ratio = np.divide(
+        in_pixels, on_ground, out=np.full(len(path), 1 / size.side), where=on_ground > 0
+    )
+    across: NDArray[np.float64] = size.height * size.width * ratio
+    return across
+
+
+def _bridged(edge: Edge, size: PixelSize) -> float:
+    """Length of the path where there is no mask, on the ground."""
+    steps = np.hypot(*(np.diff(edge.path, axis=0) * (size.height, size.width)).T) / PIXEL
     over = edge.values[:, WIDTH] == MISSING
     return float(steps[over[1:] | over[:-1]].sum())
 
 
-def _known(values: Values, of: Callable[[NDArray[np.int64]], Any], scale: float) -> float | None:
-    known = values[values != MISSING].astype(np.int64)
-    return round(float(of(known)) * scale, _DIGITS) if known.size else None
+def _known(levels: Values, of: Callable[[NDArray[np.int64]], Any]) -> float | None:
+    known = levels[levels != MISSING].astype(np.int64)
+    return round(float(of(known)) / TOP, _DIGITS) if known.size else None
 
 
 def _step(values: Values, threshold: int) -> dict[str, int | None]:

@@ -25,7 +25,7 @@ from tiling.masks.polygons import polygons_of
 from tiling.scenes.ground import PixelSize
 from tiling.window import Window
 
-_ENGINE = 1
+_ENGINE = 2
 """Raised when the same rasters and settings give other lines than before."""
 
 

@@ -116,8 +116,26 @@ def _joined(cut: Sequence[BaseGeometry]) -> list[BaseGeometry]:
         return []
     one, other = STRtree(cut).query(cut, predicate="intersects")
     links = scipy.sparse.csr_array((np.ones(one.size), (one, other)), (len(cut), len(cut)))
-    count, group = scipy.sparse.csgraph.connected_components(links, directed=False)
-    return [shapely.union_all(np.array(cut)[group == number]) for number in range(count)]
+    _, group = scipy.sparse.csgraph.connected_components(links, directed=False)
+    order = np.argsort(group, kind="stable")
+    starts = np.flatnonzero(np.diff(group[order])) + 1
+    return [_as_one([cut[index] for index in of]) for of in np.split(order, starts)]
+
+
+def _as_one(members: Sequence[BaseGeometry]) -> BaseGeometry:
+    """Regions of windows that are one; those of one window do not share a side already.
+
+    Only pieces that touch those of another window are united: a region may have tens of thousands
+    that touch at corners, as in a chequered mask, and then all of them take minutes.
+    """
+    if len(members) == 1:
+        return members[0]
+    pieces, owner = shapely.get_parts(members, return_index=True)
+    one, other = STRtree(pieces).query(pieces, predicate="intersects")
+    meets = np.zeros(len(pieces), bool)
+    meets[one[owner[one] != owner[other]]] = True
+    united = shapely.get_parts(shapely.union_all(pieces[meets]))
+    return MultiPolygon([*pieces[~meets], *united])
 
 
 def _largest(outlines: list[BaseGeometry]) -> list[BaseGeometry]:

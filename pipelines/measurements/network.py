@@ -1,7 +1,7 @@
 """What is measured of the lines of a scene of any size: area, length and width of its roads."""
 
 from dataclasses import dataclass
-from math import nan, sqrt
+from math import hypot, nan
 from typing import Protocol
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipelines.scores.counts import together
 from tiling.blend import NODATA
+from tiling.scenes.ground import PixelSize
 from tiling.window import Window, split
 
 PART = 2048
@@ -19,8 +20,8 @@ MARGIN = 128
 """Pixels around a part that are skeletonised with it, so that its lines end where they should."""
 
 
-_STRAIGHT, _DIAGONAL = 0.948, 0.948 * sqrt(2)
-"""Lengths of steps from pixel to pixel that make lines of any direction right on average."""
+_STEP = 0.948
+"""Share of a step from pixel to pixel that makes lines of any direction right on average."""
 
 
 class Levels(Protocol):
@@ -48,8 +49,9 @@ class Network:
     Attributes:
         pixels: Those that are there.
         foreground: Those of them that are foreground.
-        steps: Length of its centre lines, in pixels.
-        side: Of a pixel in metres; None where nothing tells it.
+        steps: Length of its centre lines, in pixels: where these are not square, in sides of a
+            square of their area.
+        side: Of such a square in metres; None where nothing tells it.
     """
 
     pixels: int
@@ -68,7 +70,7 @@ class Network:
         return self.foreground / self.steps if self.steps else nan
 
 
-def network(mask: Levels, side: float | None) -> Network:
+def network(mask: Levels, pixel: PixelSize | None) -> Network:
     """Measures the lines of a mask, part by part.
 
     The length is that of the skeleton's steps, each times 0.948 (Kulpa, "Area and perimeter
@@ -77,7 +79,7 @@ def network(mask: Levels, side: float | None) -> Network:
 
     Args:
         mask: Levels; all above 0 is foreground.
-        side: Of a pixel in metres, where it is known.
+        pixel: The size of a pixel, where it is known.
 
     Raises:
         SceneError: The mask cannot be read.
@@ -85,6 +87,7 @@ def network(mask: Levels, side: float | None) -> Network:
     from skimage.morphology import skeletonize
 
     scene = Window(0, 0, mask.height, mask.width)
+    size = pixel or PixelSize(1.0, 1.0)
     pixels = foreground = 0
     steps = 0.0
     for part in split(scene.height, scene.width, PART):
@@ -96,12 +99,12 @@ def network(mask: Levels, side: float | None) -> Network:
         pixels += int(there[inside].sum())
         foreground += int(found[inside].sum())
         if found.any():
-            steps += _steps(skeletonize(found), inside)
-    return Network(pixels, foreground, steps, side)
+            steps += _steps(skeletonize(found), inside, size) / size.side
+    return Network(pixels, foreground, steps, None if pixel is None else pixel.side)
 
 
-def _steps(skeleton: NDArray[np.bool_], inside: tuple[slice, slice]) -> float:
-    """Length of the steps from the pixels inside to the right and down."""
+def _steps(skeleton: NDArray[np.bool_], inside: tuple[slice, slice], pixel: PixelSize) -> float:
+    """Length of the steps from the pixels inside to the right and down, on the ground."""
     there = np.pad(skeleton, 1)
     here = np.zeros_like(there)
     rows, columns = inside
@@ -112,10 +115,14 @@ def _steps(skeleton: NDArray[np.bool_], inside: tuple[slice, slice]) -> float:
         return np.roll(there, (-down, -right), (0, 1))
 
     right, below, left, above = (joined(*way) for way in ((0, 1), (1, 0), (0, -1), (-1, 0)))
-    straight = (here & right).sum() + (here & below).sum()
+    across, down = (here & right).sum(), (here & below).sum()
     # Two that a third joins around a corner are no step.
     diagonal = (here & joined(1, 1) & ~right & ~below).sum()
     diagonal += (here & joined(1, -1) & ~left & ~below).sum()
     # A corner of a staircase stands for one diagonal step, not for two straight ones.
     corners = (here & (left ^ right) & (above ^ below)).sum()
-    return float(_STRAIGHT * (straight - 2 * corners) + _DIAGONAL * (diagonal + corners))
+    across, down, diagonal = across - corners, down - corners, diagonal + corners
+    length = (
+        across * pixel.width + down * pixel.height + diagonal * hypot(pixel.height, pixel.width)
+    )
+    return float(_STEP * length)

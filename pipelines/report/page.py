@@ -28,6 +28,10 @@ _LARGE = 3
 """Numbers at the top of the page."""
 
 
+_AT_ONCE = 12
+"""Remarks, failures or scenes left out that are shown; more would hide what is below them."""
+
+
 _IMAGES = ("images", "img", "sat")
 """What data sets call the folder of their images."""
 
@@ -94,7 +98,8 @@ def render_page(
         classes=_classes(pooled),
         compared=None if report.comparison is None else _compared(report.comparison),
         viewers=viewers,
-        remarks=[remark for scene in report.scenes for remark in scene.remarks],
+        remarks=_remarks(report),
+        shown_at_once=_AT_ONCE,
     )
 
 
@@ -160,6 +165,20 @@ def _lines(report: Report) -> dict[str, Any] | None:
         "joined": joined and row("joined", joined.found, link("", joined.files)),
         "left_out": joined.left_out if joined else [],
     }
+
+
+def _remarks(report: Report) -> list[dict[str, Any]]:
+    """What is said of scenes: once, with their files, where it is the same of several."""
+    alike: dict[str, list[tuple[str, str]]] = {}
+    for scene in report.scenes:
+        for remark in scene.remarks:
+            file, colon, said = remark.partition(": ")
+            of = (file, remark) if colon else (scene.name, remark)
+            alike.setdefault(said or file, []).append(of)
+    return [
+        {"said": said if len(of) > 1 else of[0][1], "files": [file for file, _ in of]}
+        for said, of in alike.items()
+    ]
 
 
 def _measured_tiles(report: Report, paths: Sequence[str]) -> list[dict[str, Any]]:

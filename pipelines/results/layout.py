@@ -5,6 +5,9 @@ from itertools import count, takewhile
 from pathlib import Path
 from typing import TypeVar
 
+RASTERS = ("probability.tif", "mask.tif")
+"""Files of every scene."""
+
 STEP = "probability-step"
 """Name of the raster of a recurrent step, before its number."""
 

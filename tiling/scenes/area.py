@@ -24,6 +24,9 @@ WGS84 = CRS.from_epsg(4326)
 _AT_ONCE = 1024
 """Side in pixels of the windows in which a first pixel inside is looked for."""
 
+_SHOWN = 200
+"""Characters of a file that an error shows."""
+
 Ring = NDArray[np.float64]
 """Corners [n, 2], x and y, the last being the first again."""
 
@@ -109,12 +112,13 @@ def read_area(path: str | Path, scene: Scene) -> Area:
     except ValueError as error:
         raise _no_geojson(path, error) from error
     try:
-        crs = _crs(content)
+        member = content.get("crs")
         polygons = list(_polygons(content))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise _no_geojson(path, error) from error
     if not polygons:
         raise SceneError(f"{path}: has no polygon; give a Polygon or MultiPolygon")
+    crs = _crs(path, member)
     edges = [
         ring_edges(_in_pixels(path, ring, crs, scene), hole=place > 0)
         for polygon in polygons
@@ -162,15 +166,23 @@ def _no_geojson(path: str | Path, error: Exception) -> SceneError:
     )
 
 
-def _crs(content: Any) -> CRS:
-    """The CRS of the coordinates: WGS84, unless an older file names another."""
-    member = content.get("crs")
+def _crs(path: str | Path, member: Any) -> CRS:
+    """The CRS of the coordinates: WGS84, unless an older file names another.
+
+    Raises:
+        SceneError: It names none that is known.
+    """
     if member is None:
         return WGS84
     try:
         return CRS.from_user_input(member["properties"]["name"])
-    except (RasterioError, CPLE_BaseError) as error:
-        raise ValueError(f"its crs is not known: {first_line(error)}") from error
+    except (RasterioError, CPLE_BaseError, KeyError, TypeError, ValueError) as error:
+        raise SceneError(
+            f'{path}: its member "crs" names no coordinate reference system that is known '
+            f"({json.dumps(member)[:_SHOWN]}); "
+            'give one as in {"type": "name", "properties": {"name": "EPSG:25832"}}, or save the '
+            "polygons in longitude and latitude, without this member"
+        ) from error
 
 
 def _polygons(content: Any) -> Iterator[list[Ring]]:

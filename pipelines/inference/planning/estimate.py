@@ -35,6 +35,7 @@ from pipelines.models.outline import OutlinedModel
 from pipelines.models.weights import Model, ModelFacts, steps_taken, stop_rule
 from pipelines.results.estimate import SceneEstimate
 from pipelines.results.failure import failure_line
+from pipelines.results.layout import RASTERS
 from pipelines.runtime.device import choose_device, device_kind, is_a_cpu
 from pipelines.runtime.memory import peak_memory
 from tiling.blend import BlendWeights
@@ -176,7 +177,7 @@ def _refused(
     kept = Manifest.read(folder / MANIFEST) or Manifest.read(folder / PARTS / MANIFEST)
     if kept is not None:
         now |= {name: kept.settings[name] for name in (NOTED, FROM) if name in kept.settings}
-    return refused(folder, now)
+    return refused(folder, now, RASTERS)
 
 
 def _estimate(

@@ -50,7 +50,8 @@ def _why(assets: "Mapping[str, pystac.Asset]", rasters: "Mapping[str, pystac.Ass
         )
     return (
         f"several assets of this STAC item may be the scene: {', '.join(rasters)}; give one after "
-        "#asset="
+        "#asset=, or, if they are its bands, put them together first, "
+        "e.g. rio stack -f GTiff red.tif green.tif blue.tif -o scene.tif"
     )
 
 

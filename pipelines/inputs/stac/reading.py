@@ -101,11 +101,22 @@ def _readable(href: str, own: str, item: str) -> str:
     if kind == "url" and scheme in _FETCHED:
         return href
     if kind in ("path", "glob"):
-        return str(make_absolute_href(href, own))
+        # Who downloads what a search found may write whole paths, and leave the link to the API.
+        if Path(href).is_absolute() and Path(href).exists():
+            return href
+        found = str(make_absolute_href(href, own))
+        # Hrefs are URIs by STAC, in which a space is %20; many programs write it as it is.
+        return found if kind_of(found) == "url" or Path(found).exists() else _decoded(found)
     raise DataError(
         f"{item}: this STAC item names {shown(href)}, which is neither a file nor a URL of "
         f"{', '.join(_FETCHED)}; if you trust it, give that name as a scene itself"
     )
+
+
+def _decoded(path: str) -> str:
+    """A path with what stands for its %20 and the like, if that is there."""
+    decoded = unquote(path)
+    return decoded if Path(decoded).exists() else path
 
 
 def _items(source: StacSource) -> "Iterator[pystac.Item]":

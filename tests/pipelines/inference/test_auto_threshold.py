@@ -9,6 +9,7 @@ import rasterio
 
 from pipelines.config.evaluation import Evaluate
 from pipelines.config.inference import InferRoads
+from pipelines.datasets.synthetic import write_road_scene
 from pipelines.errors import PipelineError
 from pipelines.inference.planning.averaged import check_models
 from pipelines.inference.run import infer_roads
@@ -89,6 +90,32 @@ def test_masks_of_another_threshold_are_not_taken_for_these(run, config):
     assert manifest["settings"]["threshold"] == "auto"
     other = infer_roads(config.model_copy(update={"threshold": 0.5}), Silence())
     assert "threshold" in other.failed[0].error
+
+
+def test_a_scene_in_which_little_is_expected_is_named(write_raster, tmp_path, caplog):
+    write_road_scene(tmp_path / "town.tif", None, 160, 1)
+    field = np.random.default_rng(2).normal(90, 4, (3, 160, 160)).astype(np.uint8)
+    write_raster(tmp_path / "field.tif", field)
+    settings = ROADS_SMALL | {"tile": 128, "overlap": 32, "measurements": True}
+    found = {}
+    for threshold in ("auto", 0.5):
+        done = infer_roads(
+            InferRoads(
+                scenes=[str(tmp_path / f"{name}.tif") for name in ("town", "field")],
+                output=tmp_path / str(threshold), threshold=threshold, **settings,
+            ),
+            Silence(),
+        )  # fmt: skip
+        found[threshold] = {
+            scene.name: [one for one in scene.remarks if "make expect an F1" in one]
+            for scene in done.report.scenes
+        }
+    [said] = found["auto"].pop("field")
+    assert said.startswith(
+        f"{tmp_path / 'field.tif'}: its own probabilities make expect an F1 of 0."
+    )
+    assert said in caplog.text
+    assert found == {"auto": {"town": []}, 0.5: {"town": [], "field": []}}
 
 
 def test_it_chooses_for_one_class(config, roads_weights):

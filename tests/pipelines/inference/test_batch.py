@@ -5,6 +5,7 @@ import torch
 
 from pipelines.errors import PipelineError
 from pipelines.inference.batch import run_batch
+from pipelines.inference.planning.estimate import estimate_batch
 from pipelines.inputs.discovery import road_inputs
 from pipelines.models.weights import load
 from pipelines.results.progress import Silence
@@ -185,6 +186,29 @@ def test_other_weights_are_refused_by_name(both, model, fresh_weights, tmp_path)
     [refused] = run_batch(both[:1], [other], SETTINGS, tmp_path / "out", Silence())
     assert model.name in refused.error
     assert f"other {other.digest}" in refused.error
+
+
+@pytest.mark.parametrize("name", ["mask.tif", "probability.tif"])
+def test_a_raster_of_somebody_else_is_not_replaced(both, model, tmp_path, name):
+    theirs = tmp_path / "a" / name
+    theirs.parent.mkdir()
+    theirs.write_bytes(b"drawn by hand")
+    other = tmp_path / both[1].name
+    other.mkdir()
+    (other / "notes.txt").write_text("of the scene")
+    refused, done = run_batch(both, [model], SETTINGS, tmp_path, Silence())
+    assert refused.error == (
+        f"{theirs}: is there already, but no manifest.json beside it says what it was made from; "
+        "give another --output, or --overwrite to replace it"
+    )
+    assert done.error is None
+    assert list((tmp_path / "a").iterdir()) == [theirs]
+    assert theirs.read_bytes() == b"drawn by hand"
+    [told, _] = estimate_batch(both, [model], SETTINGS, tmp_path)
+    assert told.error == refused.error
+    again = SETTINGS.model_copy(update={"overwrite": True})
+    assert run_batch(both[:1], [model], again, tmp_path, Silence())[0].error is None
+    assert theirs.read_bytes() != b"drawn by hand"
 
 
 def test_overwrite_starts_afresh(both, model, tmp_path):

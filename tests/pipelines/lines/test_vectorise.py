@@ -80,6 +80,35 @@ def test_a_cross_has_its_lengths_widths_and_places(write_raster, tmp_path):
     assert (made.found.junctions, made.found.ends, made.found.bridged) == (1, 4, 0)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_widths_are_right_where_pixels_are_not_square(write_raster, tmp_path, turned):
+    mask = np.zeros((200, 300), np.uint8)
+    mask[40:48, 20:280] = 1
+    mask[100:180, 60:66] = 1
+    mask = mask.T if turned else mask
+    write_raster(tmp_path / "in" / "mask.tif", mask[None], transform=NORTH_UP)
+    pixel = PixelSize(1.0, 0.5)  # As in degrees at 60 degrees of latitude.
+    lines = read_layer(lines_of(tmp_path / "in", tmp_path, pixel).files["lines"], "lines").columns
+    wide, high = (0.5, 1.0) if not turned else (1.0, 0.5)
+    assert sorted(lines["width_mean_m"]) == pytest.approx(sorted([8 * high, 6 * wide]), abs=0.01)
+    assert sorted(lines["length_m"]) == pytest.approx(sorted([252 * wide, 74 * high]), abs=0.01)
+
+
+def test_a_bridge_is_as_long_as_on_the_ground(write_raster, tmp_path):
+    levels = np.full((60, 200), 3, np.uint8)
+    levels[27:33, 10:190] = 250
+    levels[:, 90:110] = np.where(levels[:, 90:110] == 250, 110, 3)
+    for name, pixels in (("probability", levels), ("mask", (levels >= 127).astype(np.uint8))):
+        write_raster(tmp_path / "in" / f"{name}.tif", pixels[None], transform=NORTH_UP)
+    found = {}
+    for width in (1.0, 0.5):
+        pixel = PixelSize(1.0, width)
+        made = lines_of(tmp_path / "in", tmp_path / str(width), pixel)
+        found[width] = read_layer(made.files["lines"], "lines").columns["bridged_m"]
+    assert max(found[1.0]) > 20
+    assert found[0.5] == pytest.approx([one / 2 for one in found[1.0]], rel=0.05)
+
+
 def test_degrees_of_longitude_come_first(write_raster, tmp_path):
     mask = np.where(cross(), 1, 0).astype(np.uint8)
     # Near Boston: the axes of EPSG:4326 are latitude and longitude, those of files the reverse.

@@ -66,6 +66,27 @@ def test_pixels_that_touch_at_a_corner_are_one_region_with_a_valid_outline(size)
     assert region.outline.is_valid
 
 
+@pytest.mark.parametrize("size", [SIDE, 64, 37])
+def test_a_chequered_mask_is_one_region_of_single_pixels(size):
+    row, column = np.mgrid[:SIDE, :SIDE]
+    chequered = (row + column) % 2 == 0
+    [region] = regions(chequered, np.zeros_like(chequered), size=size)
+    assert (region.kind, region.pixels) == ("false alarm", SIDE * SIDE // 2)
+    assert len(region.outline.geoms) == SIDE * SIDE // 2
+    assert region.outline.is_valid
+
+
+@pytest.mark.parametrize("size", [SIDE, 64, 37])
+def test_a_region_with_holes_across_windows_has_the_outline_it_has_in_one(size):
+    noise = np.random.default_rng(3).random((SIDE, SIDE)) < 0.6
+    nothing = np.zeros_like(noise)
+    found, whole = (regions(noise, nothing, size=one) for one in (size, SIDE))
+    assert told(found) == told(whole)
+    for one, other in zip(found, whole, strict=True):
+        assert one.outline.is_valid
+        assert one.outline.equals(other.outline)
+
+
 def test_where_all_is_right_there_is_none():
     _, labelled = drawn()
     assert regions(labelled, labelled) == []

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -154,6 +155,33 @@ def test_without_labels_it_says_so_and_shows_the_pictures(sample_report, picture
     assert "so no score is possible." in page.text
     assert "4 images of chase_db1, predicted by vessels-dru4" in page.text
     assert "F1" not in page.text.replace("RurNet", "")
+
+
+def remarked(report, remark):
+    """The report with a remark on each scene."""
+    scenes = [replace(scene, remarks=(remark(scene.name),)) for scene in report.scenes]
+    return render_page(replace(report, scenes=scenes), [])
+
+
+def test_the_same_remark_on_many_scenes_is_said_once(sample_report):
+    report = sample_report(names=[f"s{number}" for number in range(40)])
+    html = remarked(report, lambda name: f"in/{name}.tif: no road: look at it")
+    assert html.count("no road: look at it") == 1
+    words = Page(html).text
+    assert "40 scenes: no road: look at it" in words or "40 images: no road: look at it" in words
+    assert ", ".join(f"in/s{number}.tif" for number in range(40)) in words
+
+
+def test_of_many_different_remarks_most_are_folded(sample_report):
+    report = sample_report(names=[f"s{number}" for number in range(40)])
+    html = remarked(report, lambda name: f"in/{name}.tif: is called {name}")
+    assert (
+        html.index("is called s11") < html.index("<summary>28 more<") < html.index("is called s12")
+    )
+    assert "in/s39.tif: is called s39" in Page(html).text
+    failed = [(f"f{number}.tif", "cannot be read") for number in range(40)]
+    html = render_page(sample_report(failed=failed), [])
+    assert html.index("f11.tif") < html.index("<summary>28 more<") < html.index("f12.tif")
 
 
 def test_without_scenes_it_says_so(sample_report):

@@ -248,22 +248,28 @@ NO_GEOJSON = {
     "an empty ring": {"type": "Polygon", "coordinates": [[]]},
     "words": {"type": "Polygon", "coordinates": [[["a", "b"], ["c", "d"], ["e", "f"]]]},
     "no ring": {"type": "Polygon", "coordinates": [1, 2]},
-    "an unknown crs": {
-        "type": "Polygon",
-        "coordinates": [[[1, 2], [2, 3], [3, 3]]],
-        "crs": {"type": "name", "properties": {"name": "nowhere"}},
-    },
-    "a linked crs": {
-        "type": "Polygon",
-        "coordinates": [[[1, 2], [2, 3], [3, 3]]],
-        "crs": {"type": "link", "properties": {"href": "http://example.com"}},
-    },
+}
+
+UNKNOWN = {
+    "nowhere": {"type": "name", "properties": {"name": "nowhere"}},
+    "EPSG::99999": {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::99999"}},
+    "example.com": {"type": "link", "properties": {"href": "http://example.com"}},
+    "26986": "EPSG:26986",
+    "Engineering": {"type": "name", "properties": {"name": None, "of": "Engineering"}},
 }
 
 
 @pytest.mark.parametrize("kind", NO_GEOJSON)
 def test_what_is_no_geojson_is_an_error(scene, tmp_path, kind):
     assert "is no GeoJSON" in refused(write(tmp_path, NO_GEOJSON[kind]), scene)
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_a_crs_that_is_not_known_is_named(scene, tmp_path, name):
+    said = refused(write(tmp_path, polygon(TRIANGLE) | {"crs": UNKNOWN[name]}), scene)
+    assert "names no coordinate reference system that is known" in said
+    assert name in said
+    assert "is no GeoJSON" not in said
 
 
 def test_bytes_that_are_no_text_are_an_error(scene, tmp_path):

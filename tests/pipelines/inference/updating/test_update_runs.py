@@ -1,10 +1,12 @@
 """Commands with `--from` and `--sequence`: killed, shared by workers, refused, frame by frame."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 
 from pipelines.datasets.synthetic import draw_road_scene
 from tests.pipelines.inference.commands import CUT, Command, rasters, run, run_killed
@@ -94,6 +96,13 @@ def test_other_settings_than_before_are_refused(folder, tmp_path):
     assert "leave --from out" in said
 
 
+def test_a_result_that_was_not_brought_up_to_date_is_not_gone_on_with(folder, tmp_path):
+    shutil.copytree(folder / "unbroken", tmp_path / "unbroken")
+    said = failed(tmp_path, folder / "after/s.tif", *WORDS, "--output", "unbroken")
+    assert "another earlier result (--from, --sequence): " in said
+    assert "(now None); give --overwrite" in said
+
+
 def test_a_scene_that_cannot_be_placed_on_its_earlier_result_is_named(
     folder, write_raster, tmp_path
 ):
@@ -101,6 +110,19 @@ def test_a_scene_that_cannot_be_placed_on_its_earlier_result_is_named(
     said = failed(tmp_path, scene, *WORDS, "--from", folder / "earlier", "--output", "out")
     assert f"{scene}: 80 x 70 pixels without coordinates, but its earlier result has 400" in said
     assert "leave --from or --sequence out" in said
+
+
+def test_a_scene_that_lies_beside_its_earlier_result_says_so(folder, write_raster, tmp_path):
+    elsewhere = Affine(1, 0, 700_000, 0, -1, 4_000_000)
+    scene = write_raster(
+        tmp_path / "s.tif", np.full((3, 70, 80), 90, np.uint8), transform=elsewhere
+    )
+    run(tmp_path, scene, *WORDS, "--from", folder / "earlier", "--output", "out")
+    [told] = json.loads((tmp_path / "out/report.json").read_text())["scenes"]
+    [said] = [one for one in told["remarks"] if "lies on its earlier result" in one]
+    assert str(folder / "earlier" / "s") in said
+    near = json.loads((folder / "unbroken/report.json").read_text())["scenes"][0]
+    assert not [one for one in near["remarks"] if "earlier result" in one]
 
 
 def test_earlier_results_are_not_replaced(folder):

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -87,6 +88,26 @@ def test_a_path_in_an_item_is_relative_to_its_file(catalogue):
         assert (opened.scene.height, opened.scene.width) == (40, 50)
 
 
+@pytest.mark.parametrize("file", ["Straße 1.tif", "100%25 cloud.tif", "a%20b.tif"])
+def test_an_href_may_be_written_as_a_uri_or_as_it_is(saved, tmp_path, write_raster, file):
+    write_raster(tmp_path / file, np.full((3, 40, 50), 90, np.uint8))
+    for href in (f"./{file}", f"./{quote(file)}", (tmp_path / file).as_uri(), str(tmp_path / file)):
+        [scene] = road_inputs([saved(item("a", visual=href))], None)
+        with scene.open() as opened:
+            assert (opened.scene.height, opened.scene.width) == (40, 50)
+
+
+def test_files_that_were_downloaded_are_read_though_the_item_keeps_its_address(saved, catalogue):
+    image = str(catalogue.parent / "town/t1/image.tif")
+    found = item("a", visual=image, gone="/nowhere/b.tif")
+    found.set_self_href("https://api.example/items/a")
+    search = saved(found)
+    [scene] = road_inputs([f"{search}#asset=visual"], None)
+    assert scene.source == image
+    [scene] = road_inputs([f"{search}#asset=gone"], None)
+    assert scene.source == "https://api.example/nowhere/b.tif"
+
+
 def test_a_scene_knows_its_item_and_when_it_was_taken(catalogue):
     [scene] = road_inputs([f"{catalogue}#collection=land"], None)
     told = scene.stac_item
@@ -148,7 +169,9 @@ def test_an_item_without_a_scene_fails_alone_and_says_what_to_do(saved, catalogu
     image = str(catalogue.parent / "town/t1/image.tif")
     assert names(saved(item("a", **red_blue), item("b", data=image))) == ["a", "b"]
     assert error_of(saved(item("a", **red_blue))) == (
-        "a: several assets of this STAC item may be the scene: red, blue; give one after #asset="
+        "a: several assets of this STAC item may be the scene: red, blue; give one after #asset=, "
+        "or, if they are its bands, put them together first, "
+        "e.g. rio stack -f GTiff red.tif green.tif blue.tif -o scene.tif"
     )
     assert "no asset of this STAC item is a raster (notes)" in error_of(
         saved(item("a", notes="x.txt"))
