@@ -70,6 +70,8 @@ class TrainingData:
         field_diameters: Smallest and largest diameter, in pixels, that the labelled images' fields
             of view are trained at; None where there are no fields of view.
         value_range: Pixel values that stand for 0 and 255; None for those of the images' type.
+        grouped_by: What in their names tells whose images they are, in words; None for scenes of
+            the ground, which are of nobody.
         ignore: Values of label pixels that are left out, as `PredictionSettings` takes them.
     """
 
@@ -86,7 +88,13 @@ class TrainingData:
     ground_sampling_distance: float | None = None
     field_diameters: tuple[int, int] | None = None
     value_range: ValueRange | None = None
+    grouped_by: str | None = None
     ignore: str | None = None
+
+
+def grouped_by(group_by: str | None) -> str:
+    """What tells whose images they are, in words; see `pipelines.inputs.fundus.subject_of`."""
+    return group_by or "left and right in their names"
 
 
 def drawn_name(process: int | None = None) -> str:

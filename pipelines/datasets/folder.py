@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from pipelines.config.training_folder import TrainFolder
-from pipelines.datasets.examples import Example, TrainingData, one_pixel_size
+from pipelines.datasets.examples import Example, TrainingData, grouped_by, one_pixel_size
 from pipelines.errors import DataError, LabelError, first_few
 from pipelines.inputs.class_nodata import NOT_KNOWN
 from pipelines.inputs.discovery import aerial_input, check_names, expanded, rasters_in
@@ -139,6 +139,7 @@ def folder_data(config: TrainFolder) -> TrainingData:
         "other", (config.images.resolve().name,), classes,
         [examples(trained_on)], "test", items, valid=examples(choosing),
         ground_sampling_distance=gsd, value_range=ends,
+        grouped_by=grouped_by(config.group_by),
         ignore=",".join(map(str, labelling.ignore)) or None,
     )  # fmt: skip
 

@@ -6,7 +6,14 @@ from functools import partial
 from pathlib import Path
 
 from pipelines.config.training import TrainDrive
-from pipelines.datasets.examples import Example, Source, TrainingData, check_labels, drawn_name
+from pipelines.datasets.examples import (
+    Example,
+    Source,
+    TrainingData,
+    check_labels,
+    drawn_name,
+    grouped_by,
+)
 from pipelines.datasets.synthetic import write_drive_folder
 from pipelines.errors import DataError
 from pipelines.inputs.discovery import fundus_input
@@ -173,6 +180,7 @@ def fundus_data(
          for of_folder, samples in zip(sources, folders, strict=True)],
         "test", [fundus_input(sample, reading) for sample in tests],
         draw=draw, drawn_share=config.samples / 100, field_diameters=seen,
+        grouped_by=grouped_by(config.group_by),
     )  # fmt: skip
 
 

@@ -24,6 +24,9 @@ SUFFIX = ".bundle"
 
 _PILLOW_MODES = {1: "L", 3: "RGB"}
 
+_BYTES = (0.0, 255.0)
+"""Values of black and white in the images that a bundle reads."""
+
 
 def export_bundle(model: Model, path: Path, *, steps: int | None = None) -> float:
     """Writes a network and its weights as a MONAI bundle, if it gives what it gives here.
@@ -55,6 +58,13 @@ def export_bundle(model: Model, path: Path, *, steps: int | None = None) -> floa
         raise PipelineError(
             f"{path}: a bundle reads images of 1 or 3 bands, and {model.name} takes {bands}; "
             "export to .pt2 or .onnx instead"
+        )
+    if (ends := model.card.value_range) is not None and ends != _BYTES:
+        low, high = ends
+        raise PipelineError(
+            f"{path}: a bundle reads images of 8 bits, with black as 0 and white as 255, and for "
+            f"{model.name} they are {low:g} and {high:g}; export to .pt2 or .onnx instead, and "
+            "scale the pixels yourself"
         )
     program = exported(model, steps)
     with refusals_named(path, "free some space or give another folder"):

@@ -52,7 +52,10 @@ def inference_config(mode: str, classes: int) -> dict[str, Any]:
             "_target_": "LoadImage",
             "reader": "PILReader",
             "reverse_indexing": False,
-            "converter": f"$lambda image: image.convert('{mode}')",
+            # Pillow would cut 16 bits off at 255, and floats at 1.
+            "converter": f"$lambda image: image.convert('{mode}') if image.mode[0] not in 'IF' "
+            "else (_ for _ in ()).throw(ValueError(str(image.filename) + ': has more than 8 bits "
+            "per band; save it as 8 bits, with black as 0 and white as 255'))",
             "ensure_channel_first": True,
             "image_only": True,
         },

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pipelines.config.protocol import Protocol
 from pipelines.config.training import TrainingSettings
 from pipelines.datasets.examples import Example, Source, TrainingData, drawn_name
 from pipelines.errors import PipelineError, first_few
@@ -19,7 +20,7 @@ from pipelines.sampling.statistics import Contents
 from pipelines.training.mlflow_logger import RUN
 from pipelines.training.objective import Objective
 from pipelines.training.splits import Split, Training
-from tiling.disk import appearing, locked
+from tiling.disk import appearing, locked, remove_half_written
 
 Contained = Mapping[Source, Contents]
 """The contents of each image: pixel counts, sums and a digest."""
@@ -29,8 +30,12 @@ SETTINGS = "settings.json"
 """Name of the file beside the checkpoints with the settings of the training."""
 
 
+_RESOLVED = "resolved"
+"""Key in the settings file: what followed from the settings. It is not compared."""
+
+
 _LEAVES = "leaves"
-"""Key in the settings: files and folders of the training whose names vary."""
+"""Key in the resolved settings: files and folders of the training whose names vary."""
 
 
 HELD_OUT = "held-out"
@@ -53,13 +58,17 @@ def _settings(split: Split, contents: Contained) -> dict[str, Any]:
         settings["start_from"] = {start: load(start).digest}
     if split.config.teacher:
         settings["teacher"] = {name: load(name).digest for name in split.config.teacher}
-    # With lists in place of tuples, as they will be read back.
-    how: dict[str, Any] = json.loads(json.dumps(asdict(split.config.how)))
     images = {
         "training images": digests(split.kept),
         "held-out images": digests(split.held_out),
     }
-    return {**settings, **how, **images}
+    return {**settings, **_as_read_back(split.config.how), **images}
+
+
+def _as_read_back(protocol: Protocol) -> dict[str, Any]:
+    """A protocol's values, with lists in place of tuples."""
+    values: dict[str, Any] = json.loads(json.dumps(asdict(protocol)))
+    return values
 
 
 def _earlier_settings(folder: Path) -> dict[str, Any] | None:
@@ -96,7 +105,7 @@ def precision_of(config: TrainingSettings, folder: Path) -> TrainingPrecision:
     fastest = fastest_precision()
     if config.overwrite or not _last_checkpoint(folder).is_file():
         return fastest
-    earlier = (_earlier_settings(folder) or {}).get("resolved", {})
+    earlier = (_earlier_settings(folder) or {}).get(_RESOLVED, {})
     begun_in: TrainingPrecision = earlier.get("precision", fastest)
     return begun_in
 
@@ -136,10 +145,13 @@ def agree_with_earlier(config: Training, splits: Sequence[Split], contents: Cont
                 "choose another --output, or start again with --overwrite"
             )
         settings = _settings(own.get(folder, splits[0]), contents)
+        # What a protocol did not have when the training was begun, it has gone without.
+        earlier = {**_as_read_back(config.PROTOCOLS[config.protocol]), **earlier}
+        # Also those that are not given any more: an option at its default may leave no key.
         changed = [
-            key + _which(settings[key], earlier.get(key))
-            for key in sorted(settings)
-            if settings[key] != earlier.get(key)
+            key + _which(settings.get(key), earlier.get(key))
+            for key in sorted({*settings, *earlier} - {_RESOLVED})
+            if settings.get(key) != earlier.get(key)
         ]
         if changed and not config.overwrite:
             raise PipelineError(
@@ -185,7 +197,9 @@ def begun(
     objectives: Sequence[Objective],
     contents: Contained,
 ) -> Iterator[None]:
-    """Locks the folder, writes the settings and, with `--overwrite`, clears an earlier training.
+    """Locks the folder, writes the settings and clears what is left of an earlier start.
+
+    That is what a kill has left half written and, with `--overwrite`, the whole earlier training.
 
     Raises:
         PipelineError: The folder cannot be written.
@@ -198,8 +212,17 @@ def begun(
         config.output.mkdir(parents=True, exist_ok=True)
     with locked(config.output):
         with written(config.output):
+            _remove_half_written(config.output)
             _note(config, data, splits, objectives, contents)
         yield
+
+
+def _remove_half_written(folder: Path) -> None:
+    """Removes checkpoints, weights and settings that a kill has left half written."""
+    for one in (folder, *folder.glob("fold-*")):
+        for written_to in (one, one / "checkpoints"):
+            if written_to.is_dir():
+                remove_half_written(written_to)
 
 
 def _note(
@@ -215,7 +238,7 @@ def _note(
     for split, objective in zip(splits, objectives, strict=True):
         folder = split.config.output
         folder.mkdir(parents=True, exist_ok=True)
-        earlier = (_earlier_settings(folder) or {}).get("resolved", {}).get(_LEAVES, [])
+        earlier = (_earlier_settings(folder) or {}).get(_RESOLVED, {}).get(_LEAVES, [])
         leaves = {*earlier, f"{split.config.name}.safetensors", data.split}
         if data.drawn_share:
             leaves |= {drawn_name(process) for process in range(distributed.processes())}
@@ -228,7 +251,7 @@ def _note(
             "patience": split.config.patience,
             _LEAVES: sorted(leaves),
         }
-        settings = {**_settings(split, contents), "resolved": resolved}
+        settings = {**_settings(split, contents), _RESOLVED: resolved}
         with appearing(folder / SETTINGS) as partial:
             partial.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
@@ -242,7 +265,7 @@ def _clear(folder: Path) -> None:
         shutil.rmtree(one / "checkpoints", ignore_errors=True)
     left = {HELD_OUT} if earlier else set()
     for one, settings in earlier.items():
-        left |= {*settings.get("resolved", {}).get(_LEAVES, [])}
+        left |= {*settings.get(_RESOLVED, {}).get(_LEAVES, [])}
         if one != folder:
             shutil.rmtree(one)
     if folder in earlier:

@@ -52,11 +52,11 @@ def splits_of(config: Training, data: TrainingData) -> list[Split]:
     start = [] if config.start_from is None else [config.start_from]
     met = {name: card_of(name).trained_on for name in (*start, *config.teacher)}
     seen = {image for images in met.values() for image in images}
-    if not isinstance(config, TrainRoads):  # Scenes of the ground are of nobody.
+    if data.grouped_by is not None:
         every = [one for folder in data.folders for one in folder]
         _LOG.info(
             "%d labelled images of %d subjects, going by %s",
-            len(every), len(_subjects(every)), config.group_by or "left and right in their names",
+            len(every), len(_subjects(every)), data.grouped_by,
         )  # fmt: skip
     splits = _folds(config, data) if config.folds else [_once(config, data, seen)]
     for split, (weights, images) in product(splits, met.items()):

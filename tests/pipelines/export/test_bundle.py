@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,24 @@ def test_monai_writes_our_masks(model, folder, ours):
         assert (found != expected).mean() < 1e-3
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.int32])
+def test_images_of_more_than_8_bits_are_refused_by_name(dtype, tmp_path):
+    """Cut off at 255 they would get some mask."""
+    pytest.importorskip("fire", reason="python -m monai.bundle needs it: pip install fire")
+    export_bundle(fresh(**SMALLEST, in_channels=1), tmp_path / "grey.bundle")
+    (tmp_path / "images").mkdir()
+    drawn = draw_road_scene(40, 50, seed=1)[0][0]
+    Image.fromarray(drawn.astype(dtype)).save(tmp_path / "images" / "deep.tif")
+    done = elsewhere(
+        "runpy.run_module('monai.bundle', run_name='__main__', alter_sys=True)", "run",
+        "--bundle_root", "grey.bundle", "--config_file", "grey.bundle/configs/inference.json",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "images/deep.tif: has more than 8 bits per band; save it as 8 bits" in done.stderr
+    assert not (tmp_path / "masks").exists()
+
+
 def test_the_metadata_hold_what_monais_schema_requires(model, folder):
     found = json.loads((folder / "roads.bundle/configs/metadata.json").read_text())
     for key in ("schema", "version", "monai_version", "pytorch_version", "numpy_version", "task",
@@ -161,6 +180,15 @@ def test_a_bundle_that_is_there_is_kept(model, folder):
     with pytest.raises(PipelineError, match="is there already; remove it"):
         export_bundle(model, folder / "roads.bundle")
     assert (folder / "roads.bundle/configs/metadata.json").stat().st_mtime_ns == before
+
+
+def test_a_range_that_monai_would_not_apply_is_refused(model, tmp_path):
+    told = replace(model, card=replace(model.card, value_range=(0.0, 2047.0)))
+    with pytest.raises(PipelineError, match=r"for unet-gn they are 0 and 2047; export to \.pt2"):
+        export_bundle(told, tmp_path / "a.bundle")
+    assert list(tmp_path.iterdir()) == []
+    bytes_told = replace(model, card=replace(model.card, value_range=(0.0, 255.0)))
+    assert export_bundle(bytes_told, tmp_path / "b.bundle") < 1e-5
 
 
 @pytest.mark.parametrize(

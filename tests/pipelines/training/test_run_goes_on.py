@@ -49,6 +49,36 @@ def test_other_settings_are_refused_naming_them(copied, roads, numbers):
     assert {p: p.stat().st_mtime_ns for p in copied.rglob("*") if p.is_file()} == before
 
 
+def test_settings_that_are_not_given_any_more_are_refused_too(unbroken, roads, tmp_path, numbers):
+    given = {
+        "teacher": [str(unbroken.weights)],
+        "self_teaching": 0.3,
+        "pixel_sizes": [1.0],
+        "shares": [1.0],
+        "align_labels": True,
+    }
+    few = {"iterations": 1, "scorings": 1}
+    train_roads(roads_config(roads, tmp_path, **few, **given), Silence())
+    numbers.clear()
+    for name in given:
+        rest = {key: value for key, value in given.items() if key != name}
+        with pytest.raises(PipelineError, match=rf"differs in {name}\b"):
+            train_roads(roads_config(roads, tmp_path, **few, **rest), Silence())
+    assert numbers == []
+
+
+def test_a_training_of_before_a_setting_was_known_goes_on(copied, roads, numbers):
+    noted = copied / "settings.json"
+    told = json.loads(noted.read_text())
+    assert told.pop("restyled") == 0
+    assert told.pop("zoom") == 1
+    noted.write_text(json.dumps(told))
+    with pytest.raises(PipelineError, match="differs in restyled;"):
+        train_roads(roads_config(roads, copied, restyled=0.5), Silence())
+    train_roads(roads_config(roads, copied), Silence())
+    assert numbers == []
+
+
 def test_other_images_are_refused_too(copied, roads, tmp_path, numbers):
     """What was trained on would be held out."""
     more = shutil.copytree(roads, tmp_path / "more" / roads.name)
@@ -232,6 +262,25 @@ def test_a_killed_training_resumes_and_ends_as_if_it_had_not_been(
     assert torch.load(last, weights_only=False)["global_step"] == 12
     # Every byte: the tensors, the scores, and what was noted.
     assert digest(result.weights) == digest(unbroken.weights)
+
+
+def test_what_a_kill_has_left_half_written_goes_with_the_next_start(copied, roads):
+    code = (
+        "import os, signal, sys\n"
+        "from contextlib import ExitStack\n"
+        "from pathlib import Path\n"
+        "from tiling.disk import appearing\n"
+        "with ExitStack() as stack:\n"
+        "    for path in map(Path, sys.argv[1:]):\n"
+        "        stack.enter_context(appearing(path)).write_bytes(b'half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    checkpoints = copied / "checkpoints"
+    paths = [checkpoints / "last.ckpt", copied / "roads.safetensors", copied / "settings.json"]
+    subprocess.run([sys.executable, "-c", code, *map(str, paths)], check=False)
+    assert len([*copied.glob(".*"), *checkpoints.glob(".*")]) == 3
+    train_roads(roads_config(roads, copied), Silence())
+    assert [*copied.glob(".*"), *checkpoints.glob(".*")] == []
 
 
 def test_mistakes_in_a_first_command_do_not_stand_in_the_way_of_the_next(roads, tmp_path):
