@@ -31,12 +31,13 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.backends.choice import Backend, openvino_here
-from pipelines.backends.openvino import OpenVinoNetwork
+from pipelines.backends.compiling import step_graph
+from pipelines.backends.openvino import Asked, OpenVinoNetwork, config, openvino
 from pipelines.datasets.synthetic import draw_road_scene
 from pipelines.export.onnx_file import export_onnx
+from pipelines.inference.stepping.passes import unrolled
 from pipelines.models.weights import Model, load
 from pipelines.report.made_with import made_with
-from rurnet.network import SegmentationNetwork
 from tiling.readers.raster import without_georeferencing_warning
 
 TILE = 512
@@ -85,34 +86,42 @@ def _normalised(pixels: NDArray[np.float32], model: Model) -> torch.Tensor:
 class _OfIntegers(OpenVinoNetwork):
     """OpenVINO's step in 8-bit integers, with ranges from the steps of some tiles."""
 
-    def __init__(self, model: Model, backend: Backend, tiles: NDArray[np.float32], kept: Path):
+    def __init__(self, model: Model, backend: Backend, tiles: NDArray[np.float32]):
         super().__init__(model, backend, 1)
+        self._network = model.network
         self._seen = _inputs_of_steps(OpenVinoNetwork(model, backend, 1), model, tiles)
-        self._own_kept = kept
 
-    def _kept(self, shape: tuple[int, int]) -> Path:
-        return self._own_kept
-
-    def _converted(self, shape: tuple[int, int]) -> Any:
+    def _ready(self, asked: Asked) -> Any:
         nncf = import_module("nncf")
-        found = nncf.Dataset(self._seen)
-        return nncf.quantize(super()._converted(shape), found, subset_size=len(self._seen))
+        with torch.no_grad():
+            graph = step_graph(self._network, asked)
+        graph = nncf.quantize(graph, nncf.Dataset(self._seen), subset_size=len(self._seen))
+        return openvino().Core().compile_model(graph, "CPU", config(asked))
 
 
-@torch.inference_mode()
 def _inputs_of_steps(
-    network: SegmentationNetwork, model: Model, tiles: NDArray[np.float32]
+    network: OpenVinoNetwork, model: Model, tiles: NDArray[np.float32]
 ) -> list[list[NDArray[np.float32]]]:
     """What goes into each step of each tile."""
     found = []
     for tile in tiles:
-        image = _normalised(tile[None], model)
+        image = _normalised(tile[None], model).numpy()
         state = network.initial_state(image)
-        for _ in range(network.steps):
-            parts = (image, state.mask, *state.hidden)
-            found.append([part.contiguous().numpy().copy() for part in parts])
+        for _ in range(model.network.steps):
+            found.append([image, state.mask, *state.hidden])
             _, state = network.step(image, state)
     return found
+
+
+def by_openvino(network: OpenVinoNetwork, model: Model) -> Predict:
+    """Does what `stepping` does, with OpenVINO."""
+
+    def predict(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        image = _normalised(pixels, model).numpy()
+        found: NDArray[np.float32] = unrolled(network, image, model.network.steps)[-1][:, 0]
+        return found
+
+    return predict
 
 
 def onnx_runtime(model: Model, folder: Path) -> Predict:
@@ -134,7 +143,7 @@ def onnx_runtime(model: Model, folder: Path) -> Predict:
     return predict
 
 
-def tried(model: Model, images: list[Path], folder: Path) -> dict[str, Predict]:
+def tried(model: Model, images: list[Path]) -> dict[str, Predict]:
     """Ways that `--backend` does not offer, by name."""
     network = model.network.channels_last()
     ways = {"eager (torch), bf16": stepping(network, model, in_bf16=True)}
@@ -143,8 +152,8 @@ def tried(model: Model, images: list[Path], folder: Path) -> dict[str, Predict]:
         ways[f"torch.compile, {precision}"] = stepping(compiled, model, precision == "bf16")
     if (here := openvino_here()) is not None and find_spec("nncf") is not None and images:
         tiles = tiles_of(images, _FOR_RANGES)
-        network_of_integers = _OfIntegers(model, here, tiles, folder / "integers.blob")
-        ways[f"openvino, int8 and {here.precision}"] = stepping(network_of_integers, model)
+        network_of_integers = _OfIntegers(model, here, tiles)
+        ways[f"openvino, int8 and {here.precision}"] = by_openvino(network_of_integers, model)
     return ways
 
 
@@ -156,11 +165,11 @@ def compare(name: str, images: list[Path], count: int, rounds: int, more: bool) 
     with tempfile.TemporaryDirectory() as folder:
         ways = {"eager (torch), f32": stepping(model.network.channels_last(), model)}
         if (here := openvino_here()) is not None:
-            ways[str(here)] = stepping(OpenVinoNetwork(model, here, 1), model)
+            ways[str(here)] = by_openvino(OpenVinoNetwork(model, here, 1), model)
         if find_spec("onnxruntime") is not None:
             ways["ONNX Runtime, f32"] = onnx_runtime(model, Path(folder))
         if more:
-            ways |= tried(model, images[count:], Path(folder))
+            ways |= tried(model, images[count:])
         found = {way: _each(predict, tiles) for way, predict in ways.items()}  # Warms up, too.
         seconds: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(rounds):

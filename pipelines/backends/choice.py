@@ -17,7 +17,7 @@ from tiling.errors import ManifestError
 KEY = "backend"
 """What a fingerprint calls the backend; it is left out where torch computed."""
 
-_FORMS = {"f32": 1, "bf16": 2}
+_FORMS = {"f32": 2, "bf16": 3}
 """How networks are written for OpenVINO, by precision: raised where that changes results."""
 
 

@@ -1,186 +1,249 @@
-"""A network whose steps OpenVINO computes, compiled once for each size of tile and kept."""
+"""A network whose steps OpenVINO computes, compiled once for each size of tile and kept.
 
-import copy
-import hashlib
+Imports no torch: that alone would take as much memory as all the rest. To compile takes it, and is
+done by a process of its own.
+"""
+
+import json
 import logging
+import os
+import subprocess
 import sys
 import threading
-import warnings
-from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from importlib import import_module
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
 
 from pipelines.backends.choice import Backend
-from pipelines.backends.rearranged import rearrange
 from pipelines.errors import PipelineError, shortened
-from pipelines.models.weights import Model
-from rurnet.network import SegmentationNetwork, State
+from pipelines.models.weights import ModelFacts
+from pipelines.runtime.caches import torch_hub
+from pipelines.runtime.device import torch_version
 from tiling.disk import appearing
 from tiling.errors import SinkError
+
+if TYPE_CHECKING:
+    from pipelines.backends.eager import Beginning
 
 _LOG = logging.getLogger("rurnet")
 
 _FIRST, _READY = threading.Lock(), threading.Event()
 """Held while OpenVINO is made ready; set once it is."""
 
-_BOUND = {"f32": 1e-4, "bf16": 2e-2}
-"""By how much probabilities may differ from torch's, on average over a tile of noise."""
+ZEROS, FEATURES = "zeros", "features"
+"""How hidden tensors begin, as inputs of a compiled step are named: with zeros, or with what the
+network computes of the image."""
+
+REFUSED = 3
+"""Exit status of a process that compiles, where the network is refused."""
+
+Values = NDArray[np.float32]
 
 
-class OpenVinoNetwork(SegmentationNetwork):
-    """Takes the steps of a network with OpenVINO; what comes before the first one, with torch.
+class State(NamedTuple):
+    """See `rurnet.network.State`."""
+
+    mask: Values
+    hidden: tuple[Values, ...]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be compiled.
+
+    Attributes:
+        source: Of the weights, see `pipelines.models.weights.Model`.
+        digest: Of the weights.
+        backend: What is to compute.
+        lanes: Threads that are to compute at once.
+        shape: Height and width of tiles.
+        output: The file that takes it.
+    """
+
+    source: str
+    digest: str
+    backend: Backend
+    lanes: int
+    shape: tuple[int, int]
+    output: str = ""
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Returns what was `written`."""
+        values = json.loads(text)
+        values |= {"backend": Backend(**values["backend"]), "shape": tuple(values["shape"])}
+        return cls(**values)
+
+    def written(self) -> str:
+        """Returns it as JSON, for another process."""
+        return json.dumps(asdict(self))
+
+    @property
+    def kept(self) -> Path:
+        """Where it is kept once it is compiled."""
+        told = (
+            self.digest, self.shape, str(self.backend), sorted(config(self).items()),
+            version("rurnet"), torch_version(),
+        )  # fmt: skip
+        return torch_hub() / "openvino" / f"{sha256(repr(told).encode()).hexdigest()[:24]}.blob"
+
+
+class OpenVino:
+    """Computes networks with OpenVINO; a `pipelines.backends.engine.Engine`.
+
+    Args:
+        backend: What computes.
+        lanes: Threads that compute at once.
+    """
+
+    device = "cpu"
+
+    def __init__(self, backend: Backend, lanes: int) -> None:
+        self._backend = backend
+        self._lanes = lanes
+
+    def network(self, model: ModelFacts) -> "OpenVinoNetwork":
+        """See `Engine`."""
+        return OpenVinoNetwork(model, self._backend, self._lanes)
+
+    def array(self, values: NDArray[Any]) -> NDArray[Any]:
+        """See `Engine`."""
+        return values
+
+    def computing(self) -> AbstractContextManager[None]:
+        """See `Engine`: each infer request has a thread of its own."""
+        return nullcontext()
+
+
+class OpenVinoNetwork:
+    """Takes the steps of a network; a `pipelines.backends.engine.Stepping`.
 
     Each tile is computed alone, with one thread: batch, place and threads cannot matter. Several
     threads may call it at once.
 
     Args:
-        model: The network; it is not changed.
+        model: The weights; their network is not built here, unless it looks at images before its
+            first step.
         backend: What computes.
         lanes: Threads that compute at once.
     """
 
-    def __init__(self, model: Model, backend: Backend, lanes: int) -> None:
-        network = model.network
-        super().__init__(network.in_channels, network.classes, network.steps)
-        self.network = network
+    def __init__(self, model: ModelFacts, backend: Backend, lanes: int) -> None:
         self._model = model
-        self._backend = backend
-        self._config = _config(backend, lanes)
+        self._asked = Asked(model.source, model.digest, backend, lanes, (0, 0))
+        self._beginning: Beginning | None = None
         self._compiled: dict[tuple[int, int], Any] = {}
         self._lock = threading.Lock()
         self._own = threading.local()
 
-    def initial_state(self, image: Tensor, mask: Tensor | None = None) -> State:
-        """See `SegmentationNetwork`."""
-        # As torch's own convolutions take it.
-        image = image.contiguous(memory_format=torch.channels_last)
-        if len(image) > 1 or mask is not None:
-            return self.network.initial_state(image, mask)
-        # One alone takes another path through torch's convolutions.
-        state = self.network.initial_state(torch.cat([image, image]))
-        return State(state.mask[:1], tuple(part[:1] for part in state.hidden))
+    def initial_state(self, image: Values, mask: Values | None = None) -> State:
+        """See `pipelines.backends.engine.Stepping`.
 
-    def step(self, image: Tensor, state: State) -> tuple[Tensor, State]:
-        """See `SegmentationNetwork`.
+        Raises:
+            PipelineError: As in `step`.
+        """
+        count, _, *size = image.shape
+        _, _, *hidden = self._request(image).get_compiled_model().inputs
+        if any(one.any_name.startswith(FEATURES) for one in hidden):
+            mask, *features = self._by_torch().state(image, mask)
+            return State(mask, tuple(features))
+        if mask is None:
+            classes = self._model.network.classes
+            mask = np.full((count, classes, *size), 1 / classes, np.float32)
+        return State(mask, tuple(np.zeros((count, *one.shape[1:]), np.float32) for one in hidden))
+
+    def step(self, image: Values, state: State) -> tuple[None, State]:
+        """See `pipelines.backends.engine.Stepping`.
 
         Raises:
             PipelineError: OpenVINO cannot compute this network, or gives something else.
         """
-        request = self._request((image.shape[2], image.shape[3]))
-        together: list[Tensor] = []
+        request = self._request(image)
+        inputs = (image, state.mask, *state.hidden)
+        together: list[Values] = []
         for index in range(len(image)):
-            parts = (image, state.mask, *state.hidden)
-            found = _run(request, [part[index : index + 1] for part in parts])
+            found = run(request, [part[index : index + 1] for part in inputs])
             if not together:
-                together = [part.new_empty(len(image), *part.shape[1:]) for part in found]
+                together = [np.empty((len(image), *part.shape[1:]), part.dtype) for part in found]
             for every, part in zip(together, found, strict=True):
                 every[index : index + 1] = part
-        logits, *hidden = together
-        return logits, State(logits.softmax(dim=1), tuple(hidden))
+        mask, *hidden = together
+        return None, State(mask, tuple(hidden))
 
-    def _request(self, shape: tuple[int, int]) -> Any:
-        """What infers tiles of a size; each thread has its own."""
+    def _by_torch(self) -> "Beginning":
+        from pipelines.backends.eager import Beginning
+
+        with self._lock:
+            if self._beginning is None:
+                self._beginning = Beginning(self._model)
+            return self._beginning
+
+    def _request(self, image: Values) -> Any:
+        """What infers tiles of an image's size; each thread has its own."""
+        shape = (image.shape[2], image.shape[3])
         requests: dict[tuple[int, int], Any] = self._own.__dict__.setdefault("requests", {})
         if shape not in requests:
             with self._lock:
                 if shape not in self._compiled:
-                    self._compiled[shape] = self._ready(shape)
+                    self._compiled[shape] = self._ready(replace(self._asked, shape=shape))
             requests[shape] = self._compiled[shape].create_infer_request()
         return requests[shape]
 
-    def _ready(self, shape: tuple[int, int]) -> Any:
+    def _ready(self, asked: Asked) -> Any:
         """The compiled step for tiles of a size: the kept one, or one that is made now."""
-        core = openvino().Core()
-        kept = self._kept(shape)
+        core, kept = openvino().Core(), asked.kept
         try:
-            return core.import_model(BytesIO(kept.read_bytes()), "CPU", self._config)
+            return core.import_model(BytesIO(kept.read_bytes()), "CPU", config(asked))
         except FileNotFoundError:
             pass
         except (OSError, RuntimeError) as error:
             _LOG.warning("%s: cannot be used (%s); made anew", kept, shortened(error))
-        height, width = shape
+        height, width = asked.shape
         _LOG.info(
             "compiling %s for %s and tiles of %d x %d, once",
-            self._model.name, self._backend, width, height,
+            self._model.name, asked.backend, width, height,
         )  # fmt: skip
-        # Tensors of inference mode cannot be traced.
-        with torch.inference_mode(False), torch.no_grad():
-            try:
-                compiled = core.compile_model(self._converted(shape), "CPU", self._config)
-            except Exception as error:  # Many kinds, of torch and of OpenVINO.
-                raise PipelineError(
-                    f"{self._model.name}: OpenVINO cannot compute this network "
-                    f"({shortened(error)}); give --backend eager"
-                ) from error
-            self._check(compiled, shape)
+        content = _compiled_elsewhere(self._model.name, asked)
         try:
             kept.parent.mkdir(parents=True, exist_ok=True)
             with appearing(kept) as partial:
-                compiled.export_model(buffer := BytesIO())
-                partial.write_bytes(buffer.getvalue())
+                partial.write_bytes(content)
         except (OSError, SinkError) as error:
             _LOG.warning("%s: not kept for the next run (%s)", kept, shortened(error))
-        return compiled
+        return core.import_model(BytesIO(content), "CPU", config(asked))
 
-    def _kept(self, shape: tuple[int, int]) -> Path:
-        """Where the compiled step for tiles of a size is kept."""
-        told = (
-            self._model.digest, shape, str(self._backend), sorted(self._config.items()),
-            version("rurnet"), torch.__version__,
+
+def _compiled_elsewhere(name: str, asked: Asked) -> bytes:
+    """Compiles in a process of its own: torch and the compiler take memory for ever.
+
+    Raises:
+        PipelineError: OpenVINO cannot compute this network, or gives something else.
+    """
+    with TemporaryDirectory() as folder:
+        output = Path(folder) / "step.blob"
+        child = subprocess.run(
+            [sys.executable, "-P", "-m", "pipelines.backends.compiling"],
+            input=replace(asked, output=str(output)).written(), capture_output=True, text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+            check=False,
         )  # fmt: skip
-        key = hashlib.sha256(repr(told).encode()).hexdigest()[:24]
-        return Path(torch.hub.get_dir()) / "openvino" / f"{key}.blob"
-
-    def _converted(self, shape: tuple[int, int]) -> Any:
-        """One step as OpenVINO's graph.
-
-        Not by `openvino.convert_model`, which tells its makers of each use. The graphs of
-        `pipelines.export` are for any size, and slower: they pad every image, if by nothing.
-        """
-        frontend = import_module("openvino.frontend").FrontEndManager()
-        decoding = import_module("openvino.frontend.pytorch.ts_decoder")
-        pytorch = frontend.load_by_framework("pytorch")
-        step = _Step(self.network, paired=self._backend.precision == "bf16")
-        image = torch.zeros(1, self.in_channels, *shape)
-        state = self.network.initial_state(image)
-        with warnings.catch_warnings():
-            # A size of tile is compiled for itself, so what is true of it may be taken for true.
-            warnings.simplefilter("ignore")
-            trace: Callable[..., Any] = torch.jit.trace  # It has no types.
-            traced = trace(step, (image, *_flat(state)), check_trace=False)
-        decoder = decoding.TorchScriptPythonDecoder(traced)  # It must outlive the conversion.
-        graph = pytorch.convert(pytorch.load(decoder))
-        inputs = (image, *_flat(state))
-        graph.reshape({at: list(part.shape) for at, part in enumerate(inputs)})
-        return graph
-
-    def _check(self, compiled: Any, shape: tuple[int, int]) -> None:
-        """Compares two steps on noise with torch's.
-
-        Raises:
-            PipelineError: They differ by more than rounding.
-        """
-        network = _plain(self.network)
-        image = torch.randn(1, self.in_channels, *shape, generator=torch.Generator().manual_seed(1))
-        state = theirs = network.initial_state(image)
-        request = compiled.create_infer_request()
-        for _ in range(1 if self.network.one_shot else 2):
-            _, state = network.step(image, state)
-            logits, *hidden = _run(request, [image, *_flat(theirs)])
-            theirs = State(logits.softmax(dim=1), tuple(part.clone() for part in hidden))
-        difference = float((theirs.mask - state.mask).abs().mean())
-        if not difference <= _BOUND[self._backend.precision]:  # NaN is not.
+        if child.returncode == REFUSED:
+            raise PipelineError(json.loads(child.stdout))
+        if child.returncode:
+            last = (child.stderr.splitlines() or [f"status {child.returncode}"])[-1]
             raise PipelineError(
-                f"{self._model.name}: {self._backend} gives other probabilities than torch, by "
-                f"{difference:.2g} on average; give --backend eager"
+                f"{name}: OpenVINO could not compile this network ({last}); give --backend eager"
             )
+        return output.read_bytes()
 
 
 def openvino() -> Any:
@@ -212,14 +275,14 @@ def _imported() -> Any:
         del sys.modules[blocked]
 
 
-def _config(backend: Backend, lanes: int) -> dict[str, Any]:
-    """All that changes speed or bits, so that nothing is left to defaults of a processor."""
+def config(asked: Asked) -> dict[str, Any]:
+    """Returns all that changes speed or bits, so that nothing is left to a processor's defaults."""
     return {
-        "INFERENCE_PRECISION_HINT": backend.precision,
-        "EXECUTION_MODE_HINT": "ACCURACY" if backend.precision == "f32" else "PERFORMANCE",
+        "INFERENCE_PRECISION_HINT": asked.backend.precision,
+        "EXECUTION_MODE_HINT": "ACCURACY" if asked.backend.precision == "f32" else "PERFORMANCE",
         # A stream with one thread for each of our threads.
-        "NUM_STREAMS": lanes,
-        "INFERENCE_NUM_THREADS": lanes,
+        "NUM_STREAMS": asked.lanes,
+        "INFERENCE_NUM_THREADS": asked.lanes,
         "PERFORMANCE_HINT": "THROUGHPUT",
         # Several processes would all be pinned to the same cores.
         "ENABLE_CPU_PINNING": False,
@@ -230,34 +293,8 @@ def _config(backend: Backend, lanes: int) -> dict[str, Any]:
     }
 
 
-def _run(request: Any, parts: list[Tensor]) -> list[Tensor]:
-    """Outputs for one tile, which lie where the next one's will be."""
+def run(request: Any, parts: list[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Returns the outputs for one tile, which lie where the next one's will be."""
     # The inputs of a graph can be fewer: torch leaves out none, OpenVINO those without a use.
-    request.infer([part.contiguous().numpy() for part in parts], share_inputs=True)
-    return [torch.from_numpy(output.data) for output in request.output_tensors]
-
-
-def _flat(state: State) -> tuple[Tensor, ...]:
-    return (state.mask, *state.hidden)
-
-
-def _plain(network: nn.Module) -> Any:
-    """A copy in torch's usual layout, in which its group norm is more exact."""
-    plain = copy.deepcopy(network).cpu().eval()
-    convert: Callable[..., Any] = plain.to  # The type annotations lack the memory format.
-    return convert(memory_format=torch.contiguous_format)
-
-
-class _Step(nn.Module):
-    """A step of a network, on tensors alone; for `paired` see `rearrange`."""
-
-    def __init__(self, network: SegmentationNetwork, *, paired: bool) -> None:
-        super().__init__()
-        self.network = _plain(network)
-        rearrange(self.network, paired=paired)
-        self.eval()
-
-    def forward(self, image: Tensor, mask: Tensor, *hidden: Tensor) -> tuple[Tensor, ...]:
-        """Logits [B, classes, H, W] and the next hidden tensors."""
-        logits, state = self.network.step(image, State(mask, hidden))
-        return (logits, *state.hidden)
+    request.infer([np.ascontiguousarray(part) for part in parts], share_inputs=True)
+    return [output.data for output in request.output_tensors]

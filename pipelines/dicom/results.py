@@ -11,7 +11,7 @@ from pipelines.dicom.source import read_source, software_of
 from pipelines.dicom.structured_report import report_uid, structured_report
 from pipelines.errors import PipelineError
 from pipelines.measurements.vessels import VesselTree
-from pipelines.models.weights import Model, Steps, steps_taken
+from pipelines.models.weights import ModelFacts, Steps, steps_taken
 from pipelines.results.outcome import SceneOutcome
 from tiling.dicom.names import is_dicom, meta_of, parted
 from tiling.dicom.unquoted import unquoted
@@ -29,7 +29,7 @@ FILES = (MASK, REPORT)
 
 
 def with_dicom_results(
-    outcomes: Sequence[SceneOutcome], models: Sequence[Model], steps: Steps
+    outcomes: Sequence[SceneOutcome], models: Sequence[ModelFacts], steps: Steps
 ) -> list[SceneOutcome]:
     """The outcomes, with the DICOM files of each photograph that came as DICOM.
 
@@ -49,7 +49,7 @@ def with_dicom_results(
     ]
 
 
-def _written(outcome: SceneOutcome, models: Sequence[Model], steps: int) -> SceneOutcome:
+def _written(outcome: SceneOutcome, models: Sequence[ModelFacts], steps: int) -> SceneOutcome:
     try:
         with unquoted():
             made, told = _write(outcome, models, steps)
@@ -69,7 +69,7 @@ def _written(outcome: SceneOutcome, models: Sequence[Model], steps: int) -> Scen
 
 
 def _write(
-    outcome: SceneOutcome, models: Sequence[Model], steps: int
+    outcome: SceneOutcome, models: Sequence[ModelFacts], steps: int
 ) -> tuple[dict[str, Path], tuple[str, ...]]:
     """Writes what is not there yet; returns the files, and what a person should know of them."""
     assert outcome.image is not None

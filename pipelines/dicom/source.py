@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from pipelines.errors import DataError
-from pipelines.models.weights import Model
+from pipelines.models.weights import ModelFacts
 
 MANUFACTURER = "RurNet"
 
@@ -52,7 +52,7 @@ class Software:
         return self.model[:_LONGEST]
 
 
-def software_of(models: Sequence[Model], steps: int, threshold: float) -> Software:
+def software_of(models: Sequence[ModelFacts], steps: int, threshold: float) -> Software:
     """What made a mask: weights, recurrent steps and threshold."""
     names = ",".join(model.name for model in models)
     digests = ",".join(model.digest for model in models)

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
-import torch
-from torch import Tensor
+from pipelines.backends.arrays import Array, namespace
 
-View = tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]
+View = tuple[Callable[[Array], Array], Callable[[Array], Array]]
 
 
 def _turns() -> Iterator[View]:
@@ -13,14 +12,27 @@ def _turns() -> Iterator[View]:
     for flipped in (False, True):
         for quarter in range(4):
 
-            def there(image: Tensor, quarter: int = quarter, flipped: bool = flipped) -> Tensor:
-                turned = torch.rot90(image, quarter, (-2, -1))
-                return turned.flip(-1) if flipped else turned
+            def there(image: Array, quarter: int = quarter, flipped: bool = flipped) -> Array:
+                turned = _turned(image, quarter)
+                return _mirrored(turned) if flipped else turned
 
-            def back(image: Tensor, quarter: int = quarter, flipped: bool = flipped) -> Tensor:
-                return torch.rot90(image.flip(-1) if flipped else image, -quarter, (-2, -1))
+            def back(image: Array, quarter: int = quarter, flipped: bool = flipped) -> Array:
+                return _turned(_mirrored(image) if flipped else image, -quarter % 4)
 
             yield there, back
+
+
+def _turned(image: Array, quarter: int) -> Array:
+    """The image after so many quarter turns against the clock, from 0 to 3."""
+    if quarter == 2:
+        return namespace(image).flip(image, axis=(-2, -1))
+    if not quarter:
+        return image
+    return namespace(image).flip(image.mT, axis=-2 if quarter == 1 else -1)
+
+
+def _mirrored(image: Array) -> Array:
+    return namespace(image).flip(image, axis=-1)
 
 
 TURNS = list(_turns())

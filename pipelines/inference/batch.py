@@ -28,7 +28,7 @@ from pipelines.inputs.discovery import check_names
 from pipelines.inputs.label_checks import check_fits, check_whole
 from pipelines.inputs.labels import Labelling
 from pipelines.inputs.scene_input import SceneInput
-from pipelines.models.weights import Model
+from pipelines.models.weights import ModelFacts
 from pipelines.results.failure import failure_line
 from pipelines.results.levels import open_levels
 from pipelines.results.outcome import SceneOutcome
@@ -40,7 +40,7 @@ _LOG = logging.getLogger("rurnet")
 
 def run_batch(
     items: Sequence[SceneInput],
-    models: Sequence[Model],
+    models: Sequence[ModelFacts],
     settings: PredictionSettings,
     output: Path,
     progress: Progress,
@@ -67,7 +67,7 @@ def run_batch(
 
 def run_scenes(
     items: Sequence[SceneInput],
-    models: Sequence[Model],
+    models: Sequence[ModelFacts],
     settings: PredictionSettings,
     output: Path,
     progress: Progress,
@@ -146,7 +146,7 @@ def some_inside(outcomes: list[SceneOutcome]) -> list[SceneOutcome]:
 
 def run_scene(
     item: SceneInput,
-    models: Sequence[Model],
+    models: Sequence[ModelFacts],
     settings: PredictionSettings,
     folder: Path,
     workers: Workers,

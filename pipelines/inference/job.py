@@ -22,7 +22,8 @@ from pipelines.inputs.discovery import check_names
 from pipelines.inputs.scene_input import SceneInput
 from pipelines.lines.joining import with_joined
 from pipelines.measurements.zones import Disc, discs_of
-from pipelines.models.weights import Model, Task, foreground_weight_of, load
+from pipelines.models.outline import known
+from pipelines.models.weights import ModelFacts, Task, foreground_weight_of
 from pipelines.report.build import IN_FIELD, THERE, build_report, failures
 from pipelines.report.write import write_report
 from pipelines.results.levels import open_levels
@@ -54,7 +55,7 @@ def run_job(
         PipelineError: Nothing was run: see `pipelines.inference.run.infer_roads`.
     """
     start = time.perf_counter()
-    models = [load(model, task) for model in config.model]
+    models: list[ModelFacts] = [known(model, task) for model in config.model]
     config = settled(config, models)
     if nothing is not None:
         report = report_of([], models, config)
@@ -79,7 +80,7 @@ def run_job(
 
 def _measured(
     outcomes: Sequence[SceneOutcome],
-    models: Sequence[Model],
+    models: Sequence[ModelFacts],
     discs: Mapping[str, Disc],
     config: InferRoads | InferDrive,
 ) -> list[SceneOutcome]:
@@ -90,7 +91,7 @@ def _measured(
 
 def _infer_inbox(
     config: InferRoads | InferDrive,
-    models: list[Model],
+    models: list[ModelFacts],
     items: list[SceneInput],
     discs: Mapping[str, Disc],
     progress: Progress,
@@ -137,7 +138,7 @@ def _infer_inbox(
 def _joined(
     report: Report,
     outcomes: Sequence[SceneOutcome],
-    models: Sequence[Model],
+    models: Sequence[ModelFacts],
     config: InferRoads | InferDrive,
 ) -> Report:
     """The report with the lines of all scenes, where they are asked for."""
@@ -151,7 +152,7 @@ def _joined(
 
 
 def _with_dicom(
-    outcomes: list[SceneOutcome], config: InferRoads | InferDrive, models: Sequence[Model]
+    outcomes: list[SceneOutcome], config: InferRoads | InferDrive, models: Sequence[ModelFacts]
 ) -> list[SceneOutcome]:
     """The outcomes, with files in DICOM where they are wanted."""
     if isinstance(config, InferDrive) and config.dicom_results:
@@ -178,7 +179,7 @@ def _reported(
 
 def report_of(
     outcomes: Sequence[SceneOutcome],
-    models: Sequence[Model],
+    models: Sequence[ModelFacts],
     settings: PredictionSettings,
     seconds: float | None = None,
     *,

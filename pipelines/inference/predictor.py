@@ -4,15 +4,14 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from pipelines.backends.arrays import Array, laid_out, namespace, to_numpy
 from pipelines.backends.choice import Backend
-from pipelines.backends.openvino import OpenVinoNetwork
+from pipelines.backends.engine import Engine
 from pipelines.config.base import AUTO
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import DeviceLostError, DeviceMemoryError, WeightsError, shortened
@@ -20,15 +19,17 @@ from pipelines.inference.augmentation import TURNS
 from pipelines.inference.lanes import LEAST, lanes_of
 from pipelines.inference.stepping.bands import CHANGE, DISAGREEMENT, STEPS, bands_of
 from pipelines.inference.stepping.pace import Ruled
-from pipelines.inference.stepping.passes import Stepped, last_change, until_still
+from pipelines.inference.stepping.passes import Stepped, last_change, unrolled, until_still
 from pipelines.inference.stepping.refining import ALL_STEPS, from_earlier, starting_levels
 from pipelines.inputs.normalisation import ValueRange, normalised, on_8_bits
 from pipelines.models.stopping import StopRule, start_gate
-from pipelines.models.weights import Model, Steps, steps_taken, stop_rule
+from pipelines.models.weights import ModelFacts, Steps, steps_taken, stop_rule
 from pipelines.runtime.device import choose_device, device_lost, out_of_memory
-from rurnet.network import SegmentationNetwork
 from tiling.blend import quantise
 from tiling.errors import ProbabilityError
+
+if TYPE_CHECKING:
+    import torch
 
 
 class NetworkPredictor:
@@ -44,7 +45,7 @@ class NetworkPredictor:
         models: Networks whose probabilities are averaged, each with its own normalisation.
         steps: Recurrent steps; None for the networks' own, "auto" for as many as each tile needs,
             but no more than these.
-        device: Where they run.
+        device: Where torch computes; None with a backend, which takes the CPU.
         batch: Tiles at once on a GPU; a CPU's threads take two each.
         save_steps: Whether every step's probabilities are returned, or the last one's only.
         save_uncertainty: Whether there are bands for that too, see `Bands`.
@@ -57,9 +58,9 @@ class NetworkPredictor:
 
     def __init__(
         self,
-        models: Sequence[Model],
+        models: Sequence[ModelFacts],
         steps: Steps,
-        device: torch.device,
+        device: "torch.device | None",
         *,
         batch: int = 4,
         save_steps: bool = False,
@@ -67,28 +68,25 @@ class NetworkPredictor:
         tta: bool = False,
         backend: Backend | None = None,
     ) -> None:
-        self.device = device
         self.steps = steps_taken(models, steps)
         self.layout = bands_of(
             models, steps, save_steps=save_steps, save_uncertainty=save_uncertainty, tta=tta
         )
         self.bands = self.layout.count
         self._names = " + ".join(model.name for model in models)
-        self._on_cpu = device.type == "cpu"
+        self._on_cpu = device is None or device.type == "cpu"
         lanes = lanes_of(batch, steps, on_cpu=self._on_cpu)
         self.lanes, self.readers, self._size = lanes.count, lanes.readers, lanes.size
         self._together = lanes.packed
         self._least = LEAST if backend is None else 1
         self._packed = steps == AUTO
+        self._engine = _engine(device, backend, self.lanes)
         self._members = [
-            _Member(model, device, stop_rule(model) if self._packed else None) for model in models
+            _Member(model, self._engine, stop_rule(model) if self._packed else None)
+            for model in models
         ]
-        if backend is not None:
-            for model, member in zip(models, self._members, strict=True):
-                member.network = OpenVinoNetwork(model, backend, self.lanes)
-                member.layout = torch.contiguous_format  # OpenVINO's own, so nothing is converted.
         self._views = list(TURNS) if tta else list(TURNS[:1])
-        self.passes = len(self._members) * len(self._views)
+        self.passes = passes_of(models, tta=tta)
         self._lock = threading.Lock()
 
     @property
@@ -106,7 +104,6 @@ class NetworkPredictor:
         """The same networks for the scenes of a range, and by a rule, as `predicted` takes them."""
         return _ScaledPredictor(self, value_range, ruled)
 
-    @torch.inference_mode()
     def predicted(
         self,
         pixels: NDArray[Any],
@@ -131,27 +128,26 @@ class NetworkPredictor:
             DeviceMemoryError: Not even two tiles fit into the device's memory.
             WeightsError: The networks' probabilities are no finite numbers.
         """
-        if self._on_cpu:
-            # The threads of this thread alone; one that begins with torch later takes it over.
-            torch.set_num_threads(1)
-        scaled = on_8_bits(pixels, value_range)
+        scaled, device = on_8_bits(pixels, value_range), self._engine.device
         results: list[NDArray[np.uint16]] = []
         while (start := sum(map(len, results))) < len(scaled):
             size = self._size
             chunk = slice(start, start + self.batch)
             some = None if begun is None else begun[chunk]
             try:
-                results.append(self._predicted(scaled[chunk], valid[chunk], size, ruled, some))
+                with self._engine.computing():
+                    found = self._predicted(scaled[chunk], valid[chunk], size, ruled, some)
+                results.append(found)
             except ProbabilityError as error:
                 # Tiles are finite and bounded, so it cannot be the scene.
                 raise WeightsError(
                     f"{self._names}: {error}; the weights are damaged, or too large for "
-                    f"{self.device}: give others"
+                    f"{device}: give others"
                 ) from error
-            except RuntimeError as error:
+            except (MemoryError, RuntimeError) as error:
                 if device_lost(error):
                     raise DeviceLostError(
-                        f"device {self.device}: lost ({shortened(error)}); look at nvidia-smi, "
+                        f"device {device}: lost ({shortened(error)}); look at nvidia-smi, "
                         "then run again: it goes on with what is missing, on a GPU that works"
                     ) from error
                 if not out_of_memory(error):
@@ -159,7 +155,6 @@ class NetworkPredictor:
                 self._halve(size, error)
         return np.concatenate(results)
 
-    @torch.inference_mode()
     def seconds_per_step(self, tile: int) -> list[float]:
         """What tiles take up to and with each step, measured now on two of them.
 
@@ -169,20 +164,18 @@ class NetworkPredictor:
         Returns:
             Seconds per megapixel for 1, 2, ... steps, on one thread of a CPU or on the GPU.
         """
-        threads = torch.get_num_threads()
-        if self._on_cpu:
-            torch.set_num_threads(1)
-        pixels = torch.zeros(LEAST, self._members[0].bands, tile, tile, device=self.device)
-        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        nothing = np.zeros((LEAST, self._members[0].bands, tile, tile), np.float32)
         found = []
-        # The first time warms up.
-        for steps in (1, *range(1, self.steps + 1)):
-            start = time.perf_counter()
-            for member in self._members:
-                for _ in self._views:
-                    member.network(pixels, steps)[-1].sum().item()  # Waits for a GPU.
-            found.append((time.perf_counter() - start) / (pixels[:, 0].numel() / 1e6))
-        torch.set_num_threads(threads)
+        with self._engine.computing():
+            pixels = laid_out(self._engine.array(nothing))
+            # The first time warms up.
+            for steps in (1, *range(1, self.steps + 1)):
+                start = time.perf_counter()
+                for member in self._members:
+                    for _ in self._views:
+                        last = unrolled(member.network, pixels, steps)[-1]
+                        float(namespace(last).sum(last))  # Waits for a GPU.
+                found.append((time.perf_counter() - start) / (LEAST * tile**2 / 1e6))
         return found[1:]
 
     def _predicted(
@@ -200,17 +193,17 @@ class NetworkPredictor:
         if lacking > 0:
             pixels = np.concatenate([pixels, np.repeat(pixels[-1:], lacking, axis=0)])
             valid = np.concatenate([valid, np.repeat(valid[-1:], lacking, axis=0)])
-        image = torch.from_numpy(pixels).to(self.device)
-        there = torch.from_numpy(valid).to(self.device)[:, None]
+        image, there = self._engine.array(pixels), self._engine.array(valid)[:, None]
+        xp = namespace(image)
         mask = None
         if begun is not None:
-            mask = starting_levels(torch.from_numpy(begun.levels).to(self.device))
+            mask = starting_levels(self._engine.array(begun.levels))
         # Added up in a fixed order: sums of floats depend on it.
-        total = squares = torch.zeros((), device=self.device)
+        total = squares = self._engine.array(np.zeros((), np.float32))
         for member in self._members:
             scaled = normalised(image, there, member.mean, member.std)
             for turned, turned_back in self._views:
-                seen = turned(scaled).contiguous(memory_format=member.layout)
+                seen = laid_out(turned(scaled))
                 if begun is None or mask is None:
                     bands = turned_back(self._pass(member, seen, size, ruled))
                 else:
@@ -223,16 +216,14 @@ class NetworkPredictor:
         mean = total[:count] / self.passes
         if DISAGREEMENT in self.layout.others:
             variance = squares[:count] / self.passes - mean[:, self.layout.last] ** 2
-            deviation = variance.clamp(min=0).sqrt().amax(dim=1, keepdim=True)
-            mean = torch.cat([mean, deviation], dim=1)
-        return quantise(mean.cpu().numpy())
+            deviation = xp.sqrt(xp.clip(variance, min=0))
+            mean = xp.concat([mean, xp.max(deviation, axis=1, keepdims=True)], axis=1)
+        return quantise(to_numpy(mean))
 
-    def _pass(self, member: "_Member", seen: Tensor, size: int, ruled: Ruled | None) -> Tensor:
+    def _pass(self, member: "_Member", seen: Array, size: int, ruled: Ruled | None) -> Array:
         """All bands of a network and a view, but for what takes several [n, bands, t, t]."""
         if member.rule is None:
-            logits = member.network(seen, self.steps)
-            kept = max(self.layout.steps, 2 if CHANGE in self.layout.others else 1)
-            steps = [step.float().softmax(dim=1)[:, 1:] for step in logits[-kept:]]
+            steps = unrolled(member.network, seen, self.steps)
             stepped = None
         else:
             rule = member.rule if ruled is None else ruled.rule
@@ -246,8 +237,8 @@ class NetworkPredictor:
         return self._bands(steps, stepped)
 
     def _refine(
-        self, member: "_Member", seen: Tensor, there: Tensor, mask: Tensor, size: int
-    ) -> tuple[Tensor, NDArray[np.bool_]]:
+        self, member: "_Member", seen: Array, there: Array, mask: Array, size: int
+    ) -> tuple[Array, NDArray[np.bool_]]:
         """The bands of tiles that start from a mask, and which of them began anew."""
         rule = member.rule or ALL_STEPS
         refined = from_earlier(
@@ -255,18 +246,19 @@ class NetworkPredictor:
             same_size=not self._on_cpu,
         )  # fmt: skip
         bands = self._bands(refined.stepped.every, refined.stepped)
-        return bands, refined.cold.cpu().numpy()
+        return bands, to_numpy(refined.cold)
 
-    def _bands(self, steps: list[Tensor], stepped: Stepped | None) -> Tensor:
+    def _bands(self, steps: list[Array], stepped: Stepped | None) -> Array:
         """All bands, from the probabilities after each step."""
+        xp = namespace(steps[-1])
         bands = steps[-self.layout.steps :]
         if stepped is not None and STEPS in self.layout.others:
-            share = (stepped.taken / self.steps)[:, None, None, None]
-            bands.append(share.expand_as(bands[-1][:, :1]))
+            share = xp.astype(stepped.taken, xp.float32) / self.steps
+            bands.append(xp.broadcast_to(share[:, None, None, None], bands[-1][:, :1].shape))
         if CHANGE in self.layout.others:
             change = steps[-1] - steps[-2] if stepped is None else last_change(stepped)
-            bands.append(change.abs().amax(dim=1, keepdim=True))
-        return torch.cat(bands, dim=1)
+            bands.append(xp.max(xp.abs(change), axis=1, keepdims=True))
+        return xp.concat(bands, axis=1)
 
     def _halve(self, size: int, error: Exception) -> None:
         """Halves the batch after `size` tiles were too many, unless another lane already did."""
@@ -274,11 +266,13 @@ class NetworkPredictor:
             if self._size == size:
                 if size <= LEAST:
                     raise DeviceMemoryError(
-                        f"device {self.device}: out of memory with {size} tiles at once; "
+                        f"device {self._engine.device}: out of memory with {size} tiles at once; "
                         "give a smaller --tile, or --device cpu"
                     ) from error
                 self._size = max(LEAST, size // 2)
         if not self._on_cpu:
+            import torch
+
             torch.cuda.empty_cache()
 
 
@@ -347,20 +341,38 @@ class Starts:
 
 
 class _Member:
-    """One network on its device, with the statistics of what it was trained on."""
+    """One network on its engine, with the statistics of what it was trained on."""
 
-    def __init__(self, model: Model, device: torch.device, rule: StopRule | None) -> None:
+    def __init__(self, model: ModelFacts, engine: Engine, rule: StopRule | None) -> None:
         self.rule = rule
         self.gate = start_gate(model.digest)
-        self.network: SegmentationNetwork = model.network.to(device).channels_last()
-        self.layout = torch.channels_last
+        self.network = engine.network(model)
         self.bands = len(model.card.mean)
-        self.mean = torch.tensor(model.card.mean, device=device)[:, None, None]
-        self.std = torch.tensor(model.card.std, device=device)[:, None, None]
+        self.mean, self.std = (
+            engine.array(np.array(each, np.float32)[:, None, None])
+            for each in (model.card.mean, model.card.std)
+        )
+
+
+def _engine(device: "torch.device | None", backend: Backend | None, lanes: int) -> Engine:
+    """What computes; torch is imported for nothing else than to compute."""
+    if backend is not None:
+        from pipelines.backends.openvino import OpenVino
+
+        return OpenVino(backend, lanes)
+    from pipelines.backends.eager import Eager
+
+    assert device is not None
+    return Eager(device)
+
+
+def passes_of(models: Sequence[ModelFacts], *, tta: bool) -> int:
+    """Returns how often a tile is computed, each time with all its steps."""
+    return len(models) * (len(TURNS) if tta else 1)
 
 
 def predictor_for(
-    models: Sequence[Model], settings: PredictionSettings, backend: Backend | None = None
+    models: Sequence[ModelFacts], settings: PredictionSettings, backend: Backend | None = None
 ) -> NetworkPredictor:
     """The networks on their device, as the settings want them.
 
@@ -376,7 +388,7 @@ def predictor_for(
     return NetworkPredictor(
         models,
         settings.steps,
-        choose_device(settings.device),
+        choose_device(settings.device) if backend is None else None,
         batch=settings.batch,
         save_steps=settings.save_steps,
         save_uncertainty=settings.save_uncertainty,

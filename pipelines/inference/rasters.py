@@ -19,7 +19,7 @@ from pipelines.inference.products import OfMask, OfProbabilities, Request, produ
 from pipelines.inference.stepping.bands import bands_of_settings
 from pipelines.inference.updating.known import KnownLevels
 from pipelines.inputs.scene_input import Views
-from pipelines.models.weights import Model, foreground_weight_of, steps_taken
+from pipelines.models.weights import ModelFacts, foreground_weight_of, steps_taken
 from pipelines.report.files.styles import style_of_mask, style_of_probability
 from pipelines.results.layout import named
 from pipelines.scores.expected import best_expected
@@ -54,7 +54,7 @@ def assemble(
     views: Views,
     store: PartStore,
     folder: Path,
-    models: Sequence[Model],
+    models: Sequence[ModelFacts],
     settings: PredictionSettings,
     *,
     png: bool = False,
@@ -129,7 +129,7 @@ def _write_styles(files: Mapping[str, Path], classes: Sequence[str]) -> None:
 def _threshold(
     views: Views,
     store: PartStore,
-    models: Sequence[Model],
+    models: Sequence[ModelFacts],
     settings: PredictionSettings,
     known: KnownLevels | None,
 ) -> float:
@@ -218,7 +218,7 @@ def _of_parts(views: Views, store: PartStore, window: Window) -> Blended:
 
 
 def _tags(
-    models: Sequence[Model], settings: PredictionSettings, threshold: float
+    models: Sequence[ModelFacts], settings: PredictionSettings, threshold: float
 ) -> dict[str, str]:
     """Where a raster comes from: RURNET_MODEL, RURNET_WEIGHTS_SHA256, RURNET_TILE, ..."""
     values = {

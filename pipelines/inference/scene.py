@@ -32,7 +32,7 @@ from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.lines.changes import CHANGES, changed_lines, lines_in
 from pipelines.lines.files import file_names
 from pipelines.lines.vectorise import Lines, vectorise
-from pipelines.models.weights import Model, steps_taken
+from pipelines.models.weights import ModelFacts, steps_taken
 from pipelines.results.layout import RASTERS, named
 from pipelines.results.levels import open_levels
 from pipelines.results.outcome import Prediction
@@ -49,7 +49,7 @@ _LOG = logging.getLogger("rurnet")
 def predict_scene(
     item: SceneInput,
     opened: OpenedScene,
-    models: Sequence[Model],
+    models: Sequence[ModelFacts],
     settings: PredictionSettings,
     folder: Path,
     workers: "Workers",
@@ -183,7 +183,7 @@ def _uncovered(opened: OpenedScene, name: str) -> str:
 def _lines(
     item: SceneInput,
     opened: OpenedScene,
-    models: Sequence[Model],
+    models: Sequence[ModelFacts],
     settings: InferRoads,
     threshold: float,
     folder: Path,

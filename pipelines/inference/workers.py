@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pipelines.backends.choice import Backend, offered, why
+from pipelines.config.base import AUTO
 from pipelines.config.inference import PredictionSettings
 from pipelines.inference.cluster.another_gpu import AnotherGpu, GpuRelay
 from pipelines.inference.cluster.client import team_of
@@ -21,13 +22,13 @@ from pipelines.inference.cluster.parts import stitched
 from pipelines.inference.cluster.protocol import Workers
 from pipelines.inference.cluster.team import marked_output, team_for
 from pipelines.inference.fingerprint import networks_of
-from pipelines.inference.predictor import NetworkPredictor, predictor_for
+from pipelines.inference.predictor import NetworkPredictor, passes_of, predictor_for
 from pipelines.inference.stepping.pace import Pace, Ruled
 from pipelines.inputs.normalisation import ValueRange
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.models.stopping import StopRule
-from pipelines.models.weights import Model, stop_rule
-from pipelines.runtime.device import choose_device, device_kind, identifier_of
+from pipelines.models.weights import ModelFacts, steps_taken, stop_rule
+from pipelines.runtime.device import choose_device, device_kind, device_type, identifier_of
 from tiling.part import Part
 from tiling.stitch import TilePredictor, stitch
 from tiling.store import PartStore
@@ -45,7 +46,7 @@ class RangePredictor(Protocol):
 
 @contextmanager
 def workers_for(
-    models: Sequence[Model], settings: PredictionSettings, output: Path, tiles: Sequence[int]
+    models: Sequence[ModelFacts], settings: PredictionSettings, output: Path, tiles: Sequence[int]
 ) -> Iterator[Workers]:
     """Starts or finds who computes, and lets them go in the end.
 
@@ -65,21 +66,23 @@ def workers_for(
             _tell(models, settings, team.device, team.backend)
             yield DaskWorkers(connection, team)
         return
-    device = choose_device(settings.device)
-    offer = offered(settings, device.type)
-    _tell(models, settings, device.type, offer)
+    kind = device_type(settings.device)
+    offer = offered(settings, kind)
+    _tell(models, settings, kind, offer)
+    if settings.steps == AUTO:
+        for model in models:
+            stop_rule(model)  # Without one the run ends, not each scene.
     predictor = lru_cache(maxsize=None)(partial(predictor_for, models, settings))
     if settings.limited:
         told = (
             f"--budget {settings.budget}" if settings.budget else f"--deadline {settings.deadline}"
         )
         seconds = settings.seconds(datetime.now())
-        rule, whole = stop_rule(models[0]), sum(tiles)
-        asked = predictor(None)
-        pace = Pace(rule, asked.steps, seconds, whole, len(tiles), asked.passes, told)
+        rule, most = stop_rule(models[0]), steps_taken(models, settings.steps)
+        passes = passes_of(models, tta=settings.tta)
+        pace = Pace(rule, most, seconds, sum(tiles), len(tiles), passes, told)
         yield GpuRelay(PacedProcess(device_kind(settings.device), predictor, pace, offer), None)
         return
-    predictor(None)  # Weights without a rule for --steps auto end the run, not each scene.
     here = ThisProcess(device_kind(settings.device), predictor, offer)
     with ExitStack() as stack:
         if settings.device != "auto":  # A device that was named is the only one.
@@ -91,11 +94,12 @@ def workers_for(
             team = team_for(models, settings, here.device, marker, offer)
             return stack.enter_context(AnotherGpu(gpu, team))
 
-        yield GpuRelay(here, other, identifier_of(device))
+        mine = None if kind == "cpu" else identifier_of(choose_device(settings.device))
+        yield GpuRelay(here, other, mine)
 
 
 def _tell(
-    models: Sequence[Model], settings: PredictionSettings, device: str, offer: Backend | None
+    models: Sequence[ModelFacts], settings: PredictionSettings, device: str, offer: Backend | None
 ) -> None:
     """Logs what computes and why; of a GPU there is nothing to say."""
     if device.split(",")[0] == "cpu":
@@ -169,7 +173,7 @@ class PacedProcess:
         """See `Workers.compute`."""
         if self._last_end is not None:
             self.pace.note_rest(self._tiles, time.monotonic() - self._last_end)
-        left = deque(parts)
+        networks, left = self.predictor(backend), deque(parts)
         while left:
             group = [left.popleft()]
             while left and sum(one.tile_count for one in group) < self.pace.group():
@@ -179,7 +183,7 @@ class PacedProcess:
                 _LOG.info("%s: %s", item.source, self.pace)
                 self._last = ruled.rule
             start, worked = time.monotonic(), time.process_time()
-            predictor = self.predictor(backend).scaled_from(opened.value_range, ruled)
+            predictor = networks.scaled_from(opened.value_range, ruled)
             stitch(opened.seen, store.grid, group, predictor, store.write, progress=progress)
             tiles = sum(one.tile_count for one in group)
             busy = (time.process_time() - worked) / predictor.lanes

@@ -15,8 +15,18 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from pipelines.errors import WeightsError
 from pipelines.models.names import find
-from pipelines.models.weights import Task, WeightsCard, check_task, digest_of, read_card
+from pipelines.models.weights import (
+    Model,
+    ModelFacts,
+    Task,
+    WeightsCard,
+    check_task,
+    digest_of,
+    load,
+    read_card,
+)
 
 TABLE = Path(__file__).parent / "shipped" / "outlines.json"
 
@@ -94,6 +104,41 @@ def outlined(name_or_path: str, task: Task | None = None) -> OutlinedModel | Non
     )
     source = str(path.resolve()) if Path(name_or_path).is_file() else name_or_path
     return OutlinedModel(path.stem, network, card, digest_of(path), source)
+
+
+def known(name_or_path: str, task: Task | None = None) -> Model | OutlinedModel:
+    """Reads a weights file, and builds its network only where no more can be told without it.
+
+    Args:
+        name_or_path: As in `outlined`.
+        task: As in `outlined`.
+
+    Raises:
+        WeightsError: As in `pipelines.models.weights.load`.
+    """
+    told = outlined(name_or_path, task)
+    return load(name_or_path, task) if told is None else told
+
+
+def with_network(model: ModelFacts) -> Model:
+    """Returns weights with their network: torch is imported where that is yet to be built.
+
+    Raises:
+        WeightsError: The file is another one by now.
+    """
+    return model if isinstance(model, Model) else load_again(model.source, model.digest)
+
+
+def load_again(source: str, digest: str) -> Model:
+    """Loads weights of which some is known already; see `pipelines.models.weights.load`.
+
+    Raises:
+        WeightsError: The file is another one by now.
+    """
+    model = load(source)
+    if model.digest != digest:
+        raise WeightsError(f"{source}: these weights were replaced while they were used; run again")
+    return model
 
 
 def key_of(network: str, arguments: Mapping[str, Any]) -> str:

@@ -315,7 +315,7 @@ def read_card(path: Path) -> WeightsCard:
         ) from error
 
 
-def foreground_weight_of(models: Sequence[Model]) -> float:
+def foreground_weight_of(models: Sequence[ModelFacts]) -> float:
     """Returns the weight of foreground in the loss of models that are averaged."""
     return geometric_mean([model.card.foreground_weight for model in models])
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipelines.config.base import AUTO
 from pipelines.config.scoring import ScoringSettings
-from pipelines.models.weights import Model, steps_taken
+from pipelines.models.weights import ModelFacts, steps_taken
 from pipelines.report.made_with import made_with
 from pipelines.report.measured import measured_of, uncertain_of
 from pipelines.results.outcome import SceneOutcome
@@ -56,7 +56,7 @@ _Of = TypeVar("_Of")
 def build_report(
     outcomes: Sequence[SceneOutcome],
     settings: ScoringSettings,
-    models: Sequence[Model] = (),
+    models: Sequence[ModelFacts] = (),
     *,
     counted: str,
     classes: Sequence[str] = (),
@@ -168,7 +168,7 @@ def _second_observer(
     )
 
 
-def _model(models: Sequence[Model], settings: ScoringSettings) -> ModelUsed:
+def _model(models: Sequence[ModelFacts], settings: ScoringSettings) -> ModelUsed:
     card = models[0].card
     return ModelUsed(
         name=" + ".join(model.name for model in models),

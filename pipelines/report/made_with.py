@@ -11,6 +11,7 @@ from pathlib import Path
 import rasterio
 
 from pipelines.results.report import MadeWith
+from pipelines.runtime.device import gpu_name
 from tiling.scenes.names import shown
 
 _PACKAGES = ("rurnet", "torch", "numpy", "scipy", "scikit-image", "rasterio")
@@ -23,15 +24,13 @@ def made_with(seconds: float | None, backends: Sequence[str]) -> MadeWith:
         seconds: Wall time of the run, where it is known.
         backends: See `MadeWith`.
     """
-    import torch
-
     return MadeWith(
         command=shlex.join(["python", *map(_shown, sys.orig_argv[1:])]),
         python=platform.python_version(),
         platform=platform.platform(),
         processor=_processor(),
         cores=len(os.sched_getaffinity(0)),
-        device=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        device=gpu_name(),
         packages={name: version(name) for name in _PACKAGES} | {"GDAL": rasterio.__gdal_version__},
         seconds=None if seconds is None else round(seconds, 1),
         backends=backends,

@@ -5,7 +5,9 @@ torch is imported where a device is used: that takes seconds.
 
 import os
 import runpy
+import sys
 from functools import lru_cache
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,6 +25,13 @@ _OF_GPUS = ("cuda", "hip", "xpu")
 """Names in `torch.version`, one of which a build for GPUs sets."""
 
 
+_OF_DRIVERS = ("/dev/nvidiactl", "/dev/nvhost-gpu", "/dev/nvmap", "/dev/dxg", "/dev/kfd")
+"""What CUDA or ROCm opens: of NVIDIA's driver, of that of its Tegra, under WSL, of AMD's."""
+
+_MAKERS = ("0x10de", "0x1002")
+"""NVIDIA and AMD, as PCI numbers makers of devices."""
+
+
 def cpu_threads() -> int:
     """Returns how many tiles a CPU predicts in parallel: OMP_NUM_THREADS, or else its cores."""
     wanted = os.environ.get("OMP_NUM_THREADS", "")
@@ -34,6 +43,33 @@ def is_a_cpu(name: str) -> bool:
     build = _build()
     of_gpus = [build.get(each) for each in _OF_GPUS]
     return name in ("auto", "cpu") and bool(build) and of_gpus == [None] * len(of_gpus)
+
+
+def device_type(name: str) -> str:
+    """Returns the type of a device, "cpu" or "cuda"; torch is imported where it may be a GPU.
+
+    Raises:
+        PipelineError: This machine has no such device.
+    """
+    surely = name == "cpu" or is_a_cpu(name) or (name == "auto" and not may_have_gpu())
+    return "cpu" if surely else choose_device(name).type
+
+
+def may_have_gpu() -> bool:
+    """Returns whether this machine may have a GPU that torch can use; without one, none is."""
+    # A driver may be loaded only when it is first used, so the devices themselves are looked at.
+    makers = (file.read_text() for file in Path("/sys/bus/pci/devices").glob("*/vendor"))
+    try:
+        return any(Path(one).exists() for one in _OF_DRIVERS) or any(
+            maker.strip() in _MAKERS for maker in makers
+        )
+    except OSError:
+        return True
+
+
+def torch_version() -> str:
+    """Returns the version of torch, found without importing it."""
+    return str(_build().get("__version__") or version("torch"))
 
 
 @lru_cache(maxsize=1)
@@ -66,6 +102,15 @@ def choose_device(name: str) -> "torch.device":
             f"device {name}: not usable here ({first}); give --device auto"
         ) from error
     return device
+
+
+def gpu_name() -> str | None:
+    """Returns the model of the first GPU; None where there is none."""
+    if device_type("auto") == "cpu":
+        return None
+    import torch
+
+    return torch.cuda.get_device_name()
 
 
 def training_layout(device: "torch.device") -> "torch.memory_format":
@@ -104,10 +149,9 @@ def identifier_of(device: "torch.device") -> str | None:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Returns whether torch raised this error because a GPU or the CPU ran out of memory."""
-    import torch
-
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    """Returns whether this error was raised because a GPU or the CPU ran out of memory."""
+    of_torch = _of_torch(error, "OutOfMemoryError")
+    return of_torch or isinstance(error, MemoryError) or "can't allocate memory" in str(error)
 
 
 def device_lost(error: BaseException) -> bool:
@@ -115,9 +159,13 @@ def device_lost(error: BaseException) -> bool:
 
     The process can use none any more: CUDA says the same of all that follows.
     """
-    import torch
+    return _of_torch(error, "AcceleratorError") and not out_of_memory(error)
 
-    return isinstance(error, torch.AcceleratorError) and not out_of_memory(error)
+
+def _of_torch(error: BaseException, name: str) -> bool:
+    """Whether an error is of a class of torch's; who has not imported it has none of them."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(error, getattr(torch, name))
 
 
 def device_kind(name: str) -> str:
@@ -126,8 +174,8 @@ def device_kind(name: str) -> str:
     Raises:
         PipelineError: This machine has no such device.
     """
-    if is_a_cpu(name):
-        return f"cpu, torch {_build()['__version__']}"
+    if device_type(name) == "cpu":
+        return f"cpu, torch {torch_version()}"
     import torch
 
     device = choose_device(name)

@@ -11,7 +11,7 @@ from pipelines.backends.choice import Backend
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import PipelineError, shortened
 from pipelines.inference.cluster.team import Member, Team, check_member, introduced, team_for
-from pipelines.models.weights import Model
+from pipelines.models.weights import ModelFacts
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -26,7 +26,7 @@ every few seconds."""
 
 
 def team_of(
-    client: "Client", models: Sequence[Model], settings: PredictionSettings, marker: Path
+    client: "Client", models: Sequence[ModelFacts], settings: PredictionSettings, marker: Path
 ) -> Team:
     """Asks all workers who they are, and checks that they are alike.
 

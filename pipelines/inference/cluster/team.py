@@ -13,9 +13,10 @@ from pipelines.backends.choice import Backend, openvino_here
 from pipelines.config.inference import PredictionSettings
 from pipelines.errors import PipelineError
 from pipelines.inference.predictor import NetworkPredictor, predictor_for
-from pipelines.models.weights import Model, load
+from pipelines.models.outline import known
+from pipelines.models.weights import ModelFacts
 from pipelines.results.failure import OWN_ERRORS
-from pipelines.runtime.device import choose_device, device_kind
+from pipelines.runtime.device import device_kind, device_type
 from pipelines.runtime.memory import give_back_large_blocks
 
 
@@ -41,7 +42,7 @@ class Team:
 
 
 def team_for(
-    models: Sequence[Model],
+    models: Sequence[ModelFacts],
     settings: PredictionSettings,
     device: str,
     marker: Path,
@@ -96,10 +97,10 @@ def introduced(device: str, models: Sequence[str], folder: Path, marker: Path) -
     digests = []
     for source in models:
         try:
-            digests.append(load(source).digest)
+            digests.append(known(source).digest)
         except OWN_ERRORS as error:
             digests.append(str(error))
-    backend = openvino_here() if choose_device(device).type == "cpu" else None
+    backend = openvino_here() if device_type(device) == "cpu" else None
     return Member(device_kind(device), version("rurnet"), tuple(digests), shares, backend)
 
 
@@ -181,7 +182,7 @@ def predictor_of(team: Team, folder: Path, backend: Backend | None) -> NetworkPr
 def predictor_on(device: str, team: Team, backend: Backend | None) -> NetworkPredictor:
     """The networks of a team, on a device of this process."""
     settings = team.settings.model_copy(update={"device": device})
-    return predictor_for([load(source) for source, _ in team.models], settings, backend)
+    return predictor_for([known(source) for source, _ in team.models], settings, backend)
 
 
 def _move_to(folder: Path) -> None:
@@ -191,6 +192,8 @@ def _move_to(folder: Path) -> None:
 
 def _own_device(name: str) -> str:
     """For "auto" on a machine with several GPUs: one for each local worker, in turn."""
+    if device_type(name) == "cpu":
+        return name
     import torch
     from distributed import get_worker
 

@@ -6,12 +6,11 @@ from pipelines.config.inference import InferDrive, InferRoads
 from pipelines.inference.items import items_of
 from pipelines.inference.planning.estimate import estimate_batch
 from pipelines.inference.planning.settled import made_with, settled
-from pipelines.models.outline import OutlinedModel, outlined
-from pipelines.models.weights import Model, Task, load
+from pipelines.models.outline import known
+from pipelines.models.weights import Task
 from pipelines.results.estimate import SceneEstimate
 from pipelines.results.result import Result
 from pipelines.results.this_run import Failure
-from pipelines.runtime.device import is_a_cpu
 
 
 def dry_run(
@@ -28,7 +27,7 @@ def dry_run(
     Raises:
         PipelineError: What a run would refuse.
     """
-    models = [_model(name, task, config) for name in config.model]
+    models = [known(name, task) for name in config.model]
     config = settled(config, models)
     items = [] if nothing else items_of(config, models, scenes)
     left = {}
@@ -41,11 +40,3 @@ def dry_run(
     estimates += [SceneEstimate(name, skipped=why) for name, why in left.items()]
     failed = [Failure(one.name, one.error) for one in estimates if one.error is not None]
     return Result(None, config.output, failed, estimates=estimates, reported=False, nothing=nothing)
-
-
-def _model(name: str, task: Task, config: InferRoads | InferDrive) -> Model | OutlinedModel:
-    """Weights with their network only where it is needed: torch takes seconds to load."""
-    told = None
-    if is_a_cpu(config.device) and not config.measure:
-        told = outlined(name, task)
-    return load(name, task) if told is None else told

@@ -36,7 +36,7 @@ from pipelines.models.weights import Model, ModelFacts, steps_taken, stop_rule
 from pipelines.results.estimate import SceneEstimate
 from pipelines.results.failure import failure_line
 from pipelines.results.layout import RASTERS
-from pipelines.runtime.device import choose_device, device_kind, is_a_cpu
+from pipelines.runtime.device import device_kind, device_type, is_a_cpu
 from pipelines.runtime.memory import peak_memory
 from tiling.blend import BlendWeights
 from tiling.errors import ManifestError, OutsideError
@@ -72,6 +72,10 @@ _TORCH = 320_000_000
 """Bytes of a process that has loaded a build of torch for CPUs, and what else predicts."""
 
 
+_WITHOUT_TORCH = 130_000_000
+"""The same of a process in which OpenVINO computes."""
+
+
 _OPENVINO = 120_000_000
 """Bytes that OpenVINO takes besides, with a network for tiles of any size."""
 
@@ -87,13 +91,11 @@ class _Process:
     Attributes:
         lanes: How it shares out its tiles.
         layout: The bands that it predicts.
-        loaded: Bytes that it has loaded before it predicts; 0 where that is seen here.
         held_per_pixel: Bytes that a network holds for each pixel of a tile; 0 on a GPU.
     """
 
     lanes: Lanes
     layout: Bands
-    loaded: int
     held_per_pixel: int
 
 
@@ -107,8 +109,7 @@ def estimate_batch(
 
     Args:
         items: The scenes; their names differ.
-        models: What is to predict: with its networks where time is to be measured, and where
-            torch may use a GPU.
+        models: What is to predict.
         settings: What is asked for; `measure` tells the time too.
         output: Where an earlier run may have left results.
 
@@ -119,17 +120,14 @@ def estimate_batch(
     check_models(models, settings)
     # Workers of a cluster may have another processor: theirs is known when they are asked.
     elsewhere = settings.scheduler is not None
-    device = "cpu" if is_a_cpu(settings.device) else choose_device(settings.device).type
+    device = device_type(settings.device)
     offer = None if elsewhere else offered(settings, device)
     if settings.steps == AUTO:
         for model in models:
             stop_rule(model)  # Refused where there is none.
-    if not is_a_cpu(settings.device):
-        _predictor(models, settings, None)  # What it takes to load differs from build to build.
     process = _Process(
         lanes_of(settings.batch, settings.steps, on_cpu=device == "cpu"),
         bands_of_settings(models, settings),
-        _loaded(models) if is_a_cpu(settings.device) else 0,
         _held_per_pixel(models, settings) if device == "cpu" else 0,
     )
     found = []
@@ -141,7 +139,8 @@ def estimate_batch(
                 backend = backend_of(folder, models, settings, offer, grid)
                 if (error := _refused(folder, opened, models, settings, backend)) is not None:
                     raise error
-                estimate = _estimate(folder, opened, process, settings, backend)
+                loaded = _loaded(models, settings, backend)
+                estimate = _estimate(folder, opened, process, settings, backend, loaded)
                 if settings.measure:
                     estimate = _timed(estimate, opened, models, settings, backend, grid)
                 computed_by = None if backend is None else str(backend)
@@ -156,9 +155,15 @@ def estimate_batch(
     return found
 
 
-def _loaded(models: Sequence[ModelFacts]) -> int:
+def _loaded(
+    models: Sequence[Model | OutlinedModel], settings: PredictionSettings, backend: Backend | None
+) -> int:
     """Bytes of a process before it predicts: its libraries, and networks with their files."""
-    return _TORCH + 2 * sum(find(model.source).stat().st_size for model in models)
+    if backend is None and not is_a_cpu(settings.device):
+        _predictor(models, settings, None)  # What it takes to load differs from build to build.
+        return peak_memory()
+    libraries = _TORCH if backend is None else _WITHOUT_TORCH
+    return libraries + 2 * sum(find(model.source).stat().st_size for model in models)
 
 
 def _refused(
@@ -186,6 +191,7 @@ def _estimate(
     process: _Process,
     settings: PredictionSettings,
     backend: Backend | None,
+    loaded: int,
 ) -> SceneEstimate:
     scene, seen = opened.scene, opened.seen
     grid = grid_of(seen, settings)
@@ -200,7 +206,7 @@ def _estimate(
         left,
         len(parts),
         sum(part.tile_count for part in parts) / grid.tile_count - 1,
-        _memory(scene, seen, grid, parts, process, settings, backend),
+        _memory(scene, seen, grid, parts, process, settings, backend, loaded),
         _disk(scene, grid, parts, process.layout, settings),
         lines_left=_lines_left(folder, left, settings),
     )
@@ -228,7 +234,7 @@ def _predictor(
     """The networks on their device."""
     from pipelines.inference.predictor import predictor_for
 
-    return predictor_for([one for one in models if isinstance(one, Model)], settings, backend)
+    return predictor_for(models, settings, backend)
 
 
 def _lines_left(folder: Path, left: int, settings: PredictionSettings) -> bool | None:
@@ -319,9 +325,10 @@ def _memory(
     process: _Process,
     settings: PredictionSettings,
     backend: Backend | None,
+    loaded: int,
 ) -> int:
     """What the process takes to load the network, and what tiles, parts and rows come to."""
-    so_far = max(peak_memory(), process.loaded)
+    so_far = max(peak_memory(), loaded)
     tile = process.held_per_pixel * grid.tile_height * grid.tile_width
     compiling = 0
     if backend is None:

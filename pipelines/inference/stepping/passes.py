@@ -4,14 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
+from typing import Any
 
-import torch
-from torch import Tensor
-
+from pipelines.backends.arrays import Array, device, laid_out, namespace
+from pipelines.backends.engine import State, Stepping
 from pipelines.inference.lanes import LEAST
 from pipelines.inference.stepping.stopping import going_on, in_fixed_point, unsure
 from pipelines.models.stopping import StopRule
-from rurnet.network import SegmentationNetwork, State
 
 
 @dataclass(frozen=True)
@@ -25,14 +24,14 @@ class Stepped:
         unsure: How many pixels of each were unsure after its first step [n].
     """
 
-    every: list[Tensor]
-    taken: Tensor
-    unsure: Tensor
+    every: list[Array]
+    taken: Array
+    unsure: Array
 
 
 def until_still(
-    network: SegmentationNetwork,
-    image: Tensor,
+    network: Stepping,
+    image: Array,
     most: int,
     rule: StopRule,
     size: int,
@@ -54,23 +53,24 @@ def until_still(
         same_size: Whether all batches are filled up to that size; else they have `least` at least.
         least: `LEAST`, or 1 where each tile is computed alone.
     """
-    every: list[Tensor] = []
-    fixed: Tensor | None = None
-    taken = torch.zeros(len(image), dtype=torch.int64, device=image.device)
-    moving = torch.arange(len(image), device=image.device)
+    every: list[Array] = []
+    fixed: Array | None = None
+    xp, here = namespace(image), device(image)
+    taken = xp.zeros(len(image), dtype=xp.int64, device=here)
+    moving = xp.arange(len(image), device=here)
     state: State | None = None
     for _ in range(most):
         fill = size if same_size else least
         found, state = _step(network, image[moving], state, size, fill, same_size=same_size)
         taken[moving] += 1
-        whole = every[-1].clone() if every else torch.empty_like(found)
+        whole = xp.asarray(every[-1], copy=True) if every else xp.empty_like(found)
         whole[moving] = found
         every.append(whole)
         before, fixed = fixed, in_fixed_point(found)
         if before is None:
             doubt = unsure(fixed)
         on = going_on(rule, fixed, before)
-        if not on.any():
+        if not xp.any(on):
             break
         moving, fixed = moving[on], fixed[on]
         state = _some(state, on)
@@ -78,8 +78,8 @@ def until_still(
 
 
 def first_step(
-    network: SegmentationNetwork, image: Tensor, mask: Tensor, size: int, *, same_size: bool
-) -> Tensor:
+    network: Stepping, image: Array, mask: Array, size: int, *, same_size: bool
+) -> Array:
     """Foreground probabilities [n, classes - 1, t, t] after one step from masks on.
 
     Args:
@@ -95,38 +95,56 @@ def first_step(
     return found
 
 
-def last_change(stepped: Stepped) -> Tensor:
+def unrolled(network: Stepping, image: Array, steps: int) -> list[Array]:
+    """Foreground probabilities [n, classes - 1, t, t] after each step of tiles together.
+
+    Args:
+        network: One-shot, or recurrent.
+        image: Tiles [n, bands, t, t].
+        steps: How many all of them take.
+    """
+    state = network.initial_state(image)
+    every: list[Array] = []
+    for _ in range(steps):
+        _, state = network.step(image, state)
+        every.append(state.mask[:, 1:])
+    return every
+
+
+def last_change(stepped: Stepped) -> Array:
     """How probabilities changed in each tile's last step; 0 where it took only one."""
-    change = torch.zeros_like(stepped.every[0])
+    xp = namespace(stepped.taken)
+    change = xp.zeros_like(stepped.every[0])
     for step, (before, after) in enumerate(pairwise(stepped.every), start=2):
-        change = torch.where((stepped.taken == step)[:, None, None, None], after - before, change)
+        change = xp.where((stepped.taken == step)[:, None, None, None], after - before, change)
     return change
 
 
 def _step(
-    network: SegmentationNetwork,
-    image: Tensor,
+    network: Stepping,
+    image: Array,
     state: State | None,
     size: int,
     fill: int,
     *,
     same_size: bool,
-) -> tuple[Tensor, State]:
+) -> tuple[Array, State]:
     """Foreground probabilities after a step of all tiles, their first one without a state."""
-    found: list[Tensor] = []
+    xp = namespace(image)
+    found: list[Array] = []
     states: list[State] = []
     for chunk in _chunks(len(image), size, same_size=same_size):
         count = chunk.stop - chunk.start
         # Filled up by the last one again, in the layout in which the network convolves.
         lacking = fill - count
-        places = torch.tensor([*range(count), *[count - 1] * lacking], device=image.device)
+        places = xp.asarray([*range(count), *[count - 1] * lacking], device=device(image))
         places += chunk.start
-        tiles = image[places].contiguous(memory_format=torch.channels_last)
+        tiles = laid_out(image[places])
         before = network.initial_state(tiles) if state is None else _some(state, places)
-        logits, new = network.step(tiles, before)
-        found.append(logits.float().softmax(dim=1)[:count, 1:])
+        _, new = network.step(tiles, before)
+        found.append(new.mask[:count, 1:])
         states.append(_some(new, slice(count)))
-    return torch.cat(found), _joined(states)
+    return xp.concat(found), _joined(xp, states)
 
 
 def _chunks(count: int, size: int, *, same_size: bool) -> Iterator[slice]:
@@ -138,13 +156,14 @@ def _chunks(count: int, size: int, *, same_size: bool) -> Iterator[slice]:
     return (slice(start, end) for start, end in pairwise(ends))
 
 
-def _some(state: State, which: Tensor | slice) -> State:
+def _some(state: State, which: Array | slice) -> State:
     """The states of some tiles."""
-    return State(state.mask[which], tuple(part[which] for part in state.hidden))
+    return state._replace(mask=state.mask[which], hidden=tuple(one[which] for one in state.hidden))
 
 
-def _joined(states: Sequence[State]) -> State:
+def _joined(xp: Any, states: Sequence[State]) -> State:
     hidden = zip(*(state.hidden for state in states), strict=True)
-    return State(
-        torch.cat([state.mask for state in states]), tuple(torch.cat(parts) for parts in hidden)
+    return states[0]._replace(
+        mask=xp.concat([state.mask for state in states]),
+        hidden=tuple(xp.concat(parts) for parts in hidden),
     )

@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
+from pipelines.backends.arrays import Array, namespace
+from pipelines.backends.engine import Stepping
 from pipelines.inference.stepping.passes import Stepped, first_step, until_still
 from pipelines.inference.stepping.stopping import changed, in_fixed_point
 from pipelines.models.stopping import StopRule
-from rurnet.network import SegmentationNetwork
 from tiling.blend import NODATA, TOP
 
 _MILLION = 1_000_000
@@ -27,25 +25,27 @@ class Refined:
     """
 
     stepped: Stepped
-    cold: Tensor
+    cold: Array
 
 
-def starting_levels(levels: Tensor) -> Tensor:
+def starting_levels(levels: Array) -> Array:
     """Levels of foreground classes [n, classes - 1, t, t] to a mask [n, classes, t, t].
 
     Where no pixel was, all classes are alike, as in a start without a mask.
     """
-    foreground = levels.float() / TOP
-    mask = torch.cat([(1 - foreground.sum(dim=1, keepdim=True)).clamp(min=0), foreground], dim=1)
-    missing = (levels == NODATA).any(dim=1, keepdim=True)
-    return torch.where(missing, 1 / mask.shape[1], mask)
+    xp = namespace(levels)
+    foreground = xp.astype(levels, xp.float32) / TOP
+    rest = xp.clip(1 - xp.sum(foreground, axis=1, keepdims=True), min=0)
+    mask = xp.concat([rest, foreground], axis=1)
+    missing = xp.any(levels == NODATA, axis=1, keepdims=True)
+    return xp.where(missing, 1 / mask.shape[1], mask)
 
 
 def from_earlier(
-    network: SegmentationNetwork,
-    image: Tensor,
-    there: Tensor,
-    mask: Tensor,
+    network: Stepping,
+    image: Array,
+    there: Array,
+    mask: Array,
     most: int,
     rule: StopRule,
     gate: int,
@@ -70,13 +70,14 @@ def from_earlier(
         same_size: See `until_still`.
     """
     found = first_step(network, image, mask, size, same_size=same_size)
-    before = torch.where(there, mask[:, 1:], found)
+    xp = namespace(image)
+    before = xp.where(there, mask[:, 1:], found)
     moved = changed(in_fixed_point(found), in_fixed_point(before))
     cold = moved * _MILLION > gate * image.shape[-2] * image.shape[-1]
-    every = [found.clone() for _ in range(most)]
-    taken = torch.ones(len(image), dtype=torch.int64, device=image.device)
-    unsure = torch.zeros_like(taken)
-    if cold.any():
+    every = [xp.asarray(found, copy=True) for _ in range(most)]
+    taken = xp.ones_like(moved)
+    unsure = xp.zeros_like(moved)
+    if xp.any(cold):
         anew = until_still(network, image[cold], most, rule, size, same_size=same_size)
         for whole, part in zip(every, anew.every, strict=True):
             whole[cold] = part

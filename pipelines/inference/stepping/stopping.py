@@ -4,10 +4,9 @@ Both measures count pixels of probabilities in 16-bit fixed point, so they are w
 the same whichever tiles are computed together.
 """
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+from typing import Any
 
+from pipelines.backends.arrays import Array, namespace
 from pipelines.models.stopping import StopRule
 from tiling.blend import ONE
 
@@ -20,12 +19,13 @@ MOVED = round(0.2 * ONE)
 _MILLION = 1_000_000
 
 
-def in_fixed_point(probability: Tensor) -> Tensor:
+def in_fixed_point(probability: Array) -> Array:
     """Probabilities of any shape to whole numbers, as `tiling.blend.quantise` rounds them."""
-    return (probability * ONE).round().to(torch.int32)
+    xp = namespace(probability)
+    return xp.astype(xp.round(probability * ONE), xp.int32)
 
 
-def unsure(fixed: Tensor) -> Tensor:
+def unsure(fixed: Array) -> Array:
     """Counts the pixels of each tile of which some class is neither likely nor unlikely.
 
     Args:
@@ -34,10 +34,11 @@ def unsure(fixed: Tensor) -> Tensor:
     Returns:
         Whole numbers [b].
     """
-    return ((2 * fixed - ONE).abs() < 2 * UNSURE).any(dim=1).sum(dim=(1, 2))
+    xp = namespace(fixed)
+    return _count(xp, xp.any(xp.abs(2 * fixed - ONE) < 2 * UNSURE, axis=1))
 
 
-def changed(fixed: Tensor, before: Tensor) -> Tensor:
+def changed(fixed: Array, before: Array) -> Array:
     """Counts the pixels of each tile that moved together with all their neighbours.
 
     The edge of a road moves by a pixel at every step, and that pays nothing. What comes or goes is
@@ -50,13 +51,14 @@ def changed(fixed: Tensor, before: Tensor) -> Tensor:
     Returns:
         Whole numbers [b].
     """
-    stayed = ((fixed - before).abs() <= MOVED).all(dim=1, keepdim=True)
-    # Outside a tile nothing moves, as everywhere where nothing is known.
-    near = functional.max_pool2d(functional.pad(stayed.float(), (1, 1, 1, 1), value=1.0), 3, 1)
-    return (near == 0).sum(dim=(1, 2, 3))
+    xp = namespace(fixed)
+    moved = xp.any(xp.abs(fixed - before) > MOVED, axis=1)
+    # Without the border: outside a tile nothing moves, as everywhere where nothing is known.
+    moved = moved[:, :-2] & moved[:, 1:-1] & moved[:, 2:]
+    return _count(xp, moved[..., :-2] & moved[..., 1:-1] & moved[..., 2:])
 
 
-def going_on(rule: StopRule, fixed: Tensor, before: Tensor | None) -> Tensor:
+def going_on(rule: StopRule, fixed: Array, before: Array | None) -> Array:
     """Which tiles take another step.
 
     Args:
@@ -71,7 +73,7 @@ def going_on(rule: StopRule, fixed: Tensor, before: Tensor | None) -> Tensor:
     return in_millionths(fixed, before) >= least
 
 
-def in_millionths(fixed: Tensor, before: Tensor | None) -> Tensor:
+def in_millionths(fixed: Array, before: Array | None) -> Array:
     """The share of each tile's pixels that tells whether it takes another step, rounded down.
 
     Args:
@@ -83,3 +85,8 @@ def in_millionths(fixed: Tensor, before: Tensor | None) -> Tensor:
     """
     count = unsure(fixed) if before is None else changed(fixed, before)
     return count * _MILLION // (fixed.shape[-2] * fixed.shape[-1])
+
+
+def _count(xp: Any, pixels: Array) -> Array:
+    """How many pixels of each tile are true: [b, t, t] to whole numbers [b]."""
+    return xp.sum(pixels, axis=(1, 2), dtype=xp.int64)

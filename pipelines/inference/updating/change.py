@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipelines.inference.updating.earlier import Earlier
 from pipelines.inference.updating.grids import on_grid_of
 from pipelines.inputs.scene_input import Views
-from pipelines.models.weights import Model
+from pipelines.models.weights import ModelFacts
 from pipelines.report.files.styles import style_of_change
 from pipelines.results.outcome import Updated
 from tiling.blend import NODATA
@@ -47,7 +47,7 @@ def write_change(
     views: Views,
     earlier: Earlier,
     mask: Path,
-    models: Sequence[Model],
+    models: Sequence[ModelFacts],
     updated: Updated,
     store: PartStore,
 ) -> Path:

@@ -16,7 +16,7 @@ from pipelines.inference.updating.earlier import Earlier
 from pipelines.inference.updating.plan import Update, counts, planned, without_others
 from pipelines.inputs.scene_input import OpenedScene, SceneInput
 from pipelines.models.stopping import start_gate
-from pipelines.models.weights import Model, steps_taken
+from pipelines.models.weights import ModelFacts, steps_taken
 from pipelines.results.layout import named
 from pipelines.results.outcome import Updated
 from tiling.disk import appearing, refusals_named
@@ -49,7 +49,7 @@ class Done:
 def brought_up_to_date(
     item: SceneInput,
     opened: OpenedScene,
-    models: Sequence[Model],
+    models: Sequence[ModelFacts],
     settings: PredictionSettings,
     work: Work,
     earlier: Earlier,
@@ -96,7 +96,7 @@ def brought_up_to_date(
     return Done(files, threshold, missing, updated)
 
 
-def _gated(models: Sequence[Model], settings: PredictionSettings) -> bool:
+def _gated(models: Sequence[ModelFacts], settings: PredictionSettings) -> bool:
     """Whether tiles may start from an earlier mask: where that saves steps, and is safe."""
     gates = [start_gate(model.digest) for model in models]
     return None not in gates and steps_taken(models, settings.steps) > 1

@@ -45,7 +45,7 @@ def test_auto_is_what_nobody_has_to_ask_for(config):
 @pytest.mark.parametrize(
     ("instructions", "offer", "options", "said"),
     [
-        ("amx", OURS, {}, r"^openvino 2026\.4\.1, bf16, amx, form 2 computes, as was measured"),
+        ("amx", OURS, {}, r"^openvino 2026\.4\.1, bf16, amx, form 3 computes, as was measured"),
         ("amx", OURS, {"backend": "openvino"}, "^openvino .* as --backend openvino asks for it"),
         ("amx", None, {"backend": "eager"}, "^torch computes, as --backend eager asks for it"),
         ("amx", None, {}, r"^torch computes: .* not installed; pip install 'rurnet\[openvino\]'"),
@@ -84,16 +84,18 @@ def test_backends_are_not_mixed_in_a_scene(backend, offer, kept, said):
         asked(backend, offer=offer, kept=told(kept))
 
 
-def test_what_torch_computes_has_the_fingerprint_that_it_always_had():
+@pytest.mark.parametrize(
+    ("precision", "said"), [("f32", "f32, amx, form 2"), ("bf16", "bf16, amx, form 3")]
+)
+def test_a_fingerprint_tells_how_the_network_is_written_and_nothing_of_torch(precision, said):
     assert told(None) == {}
-    assert told(replace(OURS, precision="f32")) == {"backend": "openvino 2026.4.1, f32, amx"}
-    assert told(OURS) == {"backend": "openvino 2026.4.1, bf16, amx, form 2"}
+    assert told(replace(OURS, precision=precision)) == {"backend": f"openvino 2026.4.1, {said}"}
 
 
 @pytest.mark.parametrize("backend", ["auto", "openvino"])
 def test_a_scene_that_another_form_of_the_network_began_is_not_gone_on_with(backend):
     before = {"backend": "openvino 2026.4.1, bf16, amx"}
-    with pytest.raises(ManifestError, match=r"bf16, amx, and now .* form 2: .*--overwrite"):
+    with pytest.raises(ManifestError, match=r"bf16, amx, and now .* form 3: .*--overwrite"):
         asked(backend, kept=before)
 
 

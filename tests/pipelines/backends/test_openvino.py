@@ -4,6 +4,7 @@ import logging
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 import torch
 
 from pipelines.backends.choice import openvino_here
-from pipelines.backends.openvino import OpenVinoNetwork
+from pipelines.backends.compiling import compiled_step
+from pipelines.backends.openvino import Asked
 from pipelines.datasets.synthetic import draw_road_scene
 from pipelines.errors import PipelineError
 from pipelines.inference.predictor import NetworkPredictor
@@ -145,10 +147,16 @@ class Branching(SegmentationNetwork):
 
 
 def test_a_network_that_comes_out_otherwise_is_refused_by_name():
-    wrong = SimpleNamespace(network=Branching(3, 2, 1), digest="branching", name="branching")
-    network = OpenVinoNetwork(wrong, HERE, 1)
+    wrong = SimpleNamespace(network=Branching(3, 2, 1), name="branching")
     with pytest.raises(PipelineError, match=r"^branching: openvino .* probabilities than torch"):
-        network(torch.zeros(1, 3, 64, 64))
+        compiled_step(wrong, Asked("branching", "branching", HERE, 1, (64, 64)))
+
+
+def test_the_error_of_the_process_that_compiles_is_that_of_the_run(tiles, tmp_path):
+    model = model_of(tmp_path, channels=(2, 4))
+    Path(model.source).unlink()
+    with pytest.raises(PipelineError, match=r"weights.safetensors: neither a weights file"):
+        predicted(model, tiles)
 
 
 def test_its_import_reports_nothing_and_writes_nothing(tmp_path):
