@@ -38,7 +38,7 @@ class Lanes:
         return self.count * self.size * self.packed
 
 
-def lanes_of(batch: int, steps: Steps, *, on_cpu: bool) -> Lanes:
+def lanes_of(batch: int, steps: Steps, *, on_cpu: bool, alone: bool = False) -> Lanes:
     """Returns how tiles are shared out.
 
     Args:
@@ -46,7 +46,10 @@ def lanes_of(batch: int, steps: Steps, *, on_cpu: bool) -> Lanes:
             memory, and no less time.
         steps: With "auto" some tiles stop early.
         on_cpu: Whether a CPU computes.
+        alone: Whether each tile is computed by itself: then none has to wait for others.
     """
+    if alone:
+        return Lanes(cpu_threads(), 1, 1, 1)
     packed = _PACKED if steps == AUTO else 1
     if on_cpu:
         return Lanes(cpu_threads(), 1, LEAST, packed)

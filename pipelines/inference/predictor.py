@@ -75,7 +75,7 @@ class NetworkPredictor:
         self.bands = self.layout.count
         self._names = " + ".join(model.name for model in models)
         self._on_cpu = device is None or device.type == "cpu"
-        lanes = lanes_of(batch, steps, on_cpu=self._on_cpu)
+        lanes = lanes_of(batch, steps, on_cpu=self._on_cpu, alone=backend is not None)
         self.lanes, self.readers, self._size = lanes.count, lanes.readers, lanes.size
         self._together = lanes.packed
         self._least = LEAST if backend is None else 1
@@ -243,7 +243,7 @@ class NetworkPredictor:
         rule = member.rule or ALL_STEPS
         refined = from_earlier(
             member.network, seen, there, mask, self.steps, rule, member.gate or 0, size,
-            same_size=not self._on_cpu,
+            same_size=not self._on_cpu, least=self._least,
         )  # fmt: skip
         bands = self._bands(refined.stepped.every, refined.stepped)
         return bands, to_numpy(refined.cold)

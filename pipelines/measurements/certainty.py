@@ -15,7 +15,7 @@ MOST = 20
 """Places that are kept of a scene."""
 
 
-_AT_ONCE = 2048
+_AT_ONCE = 1024
 
 
 _SIDES = (128, 64, 32)
@@ -73,8 +73,8 @@ def doubt_of(probability: Levels, most: int = MOST, side: int | None = None) -> 
         levels = together(probability.read(window))
         pixels += np.bincount(levels.ravel(), minlength=NODATA + 1)
         first = window.row // side, window.column // side
-        for sums, values in ((total, bits[levels]), (count, levels != NODATA)):
-            found = _by_square(values, side)
+        for sums, of_level in ((total, bits), (count, np.arange(NODATA + 1) != NODATA)):
+            found = _by_square(of_level[levels], side)
             sums[first[0] :, first[1] :][: found.shape[0], : found.shape[1]] = found
     # Of a square that is mostly missing, the rest says little.
     mean = np.where(count >= side**2 / 2, total / np.maximum(count, 1), -1)

@@ -105,14 +105,15 @@ def network(mask: Levels, pixel: PixelSize | None) -> Network:
 
 def _steps(skeleton: NDArray[np.bool_], inside: tuple[slice, slice], pixel: PixelSize) -> float:
     """Length of the steps from the pixels inside to the right and down, on the ground."""
-    there = np.pad(skeleton, 1)
-    here = np.zeros_like(there)
+    here, there = skeleton[inside], np.pad(skeleton, 1)
     rows, columns = inside
-    here[rows.start + 1 : rows.stop + 1, columns.start + 1 : columns.stop + 1] = skeleton[inside]
 
     def joined(down: int, right: int) -> NDArray[np.bool_]:
-        """Whether the pixel that far away is of the skeleton too [h, w]."""
-        return np.roll(there, (-down, -right), (0, 1))
+        """Whether the pixel that far away from each inside is of the skeleton too [h, w]."""
+        return there[
+            rows.start + 1 + down : rows.stop + 1 + down,
+            columns.start + 1 + right : columns.stop + 1 + right,
+        ]
 
     right, below, left, above = (joined(*way) for way in ((0, 1), (1, 0), (0, -1), (-1, 0)))
     across, down = (here & right).sum(), (here & below).sum()

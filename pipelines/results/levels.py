@@ -136,7 +136,9 @@ class RasterLevels(WrappedRaster):
     def _of_classes(self, values: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
         count = len(self.classes)
         known = (0, 1, 255) if count == 1 else range(count + 1)
-        unknown = valid & ~np.isin(values, known)
+        unknown = valid.copy()
+        for one in known:  # np.isin takes eight bytes for each pixel.
+            unknown &= values != one
         if unknown.any():
             raise PredictionError(
                 f"{self.name}: value {values[unknown][0]} is no class of 0 to {count}; "

@@ -334,7 +334,7 @@ def _memory(
     if backend is None:
         so_far += _LIBRARIES * tile * process.lanes.under_way
     else:  # Each lane computes one tile at a time, and the first one compiles.
-        so_far += _OPENVINO + tile * process.lanes.count * process.lanes.packed
+        so_far += _OPENVINO + tile * process.lanes.count
         compiling = _COMPILING + tile
     pixels = max(part.extent.pixels for part in parts)
     per_pixel = process.layout.count * BlendWeights(grid).dtype.itemsize + 1

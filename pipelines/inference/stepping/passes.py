@@ -78,7 +78,7 @@ def until_still(
 
 
 def first_step(
-    network: Stepping, image: Array, mask: Array, size: int, *, same_size: bool
+    network: Stepping, image: Array, mask: Array, size: int, *, same_size: bool, least: int = LEAST
 ) -> Array:
     """Foreground probabilities [n, classes - 1, t, t] after one step from masks on.
 
@@ -88,8 +88,9 @@ def first_step(
         mask: Where they start [n, classes, t, t].
         size: See `until_still`.
         same_size: See `until_still`.
+        least: See `until_still`.
     """
-    fill = size if same_size else LEAST
+    fill = size if same_size else least
     state = network.initial_state(image, mask)
     found, _ = _step(network, image, state, size, fill, same_size=same_size)
     return found

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pipelines.backends.arrays import Array, namespace
 from pipelines.backends.engine import Stepping
+from pipelines.inference.lanes import LEAST
 from pipelines.inference.stepping.passes import Stepped, first_step, until_still
 from pipelines.inference.stepping.stopping import changed, in_fixed_point
 from pipelines.models.stopping import StopRule
@@ -52,6 +53,7 @@ def from_earlier(
     size: int,
     *,
     same_size: bool,
+    least: int = LEAST,
 ) -> Refined:
     """One step of tiles from earlier masks on; where it moves away from the mask, all steps anew.
 
@@ -68,8 +70,9 @@ def from_earlier(
         gate: A tile of which more pixels moved starts anew, in millionths.
         size: See `until_still`.
         same_size: See `until_still`.
+        least: See `until_still`.
     """
-    found = first_step(network, image, mask, size, same_size=same_size)
+    found = first_step(network, image, mask, size, same_size=same_size, least=least)
     xp = namespace(image)
     before = xp.where(there, mask[:, 1:], found)
     moved = changed(in_fixed_point(found), in_fixed_point(before))
@@ -78,7 +81,7 @@ def from_earlier(
     taken = xp.ones_like(moved)
     unsure = xp.zeros_like(moved)
     if xp.any(cold):
-        anew = until_still(network, image[cold], most, rule, size, same_size=same_size)
+        anew = until_still(network, image[cold], most, rule, size, same_size=same_size, least=least)
         for whole, part in zip(every, anew.every, strict=True):
             whole[cold] = part
         taken[cold], unsure[cold] = anew.taken, anew.unsure
