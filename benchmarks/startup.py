@@ -50,6 +50,11 @@ CASES = (
     Case("unknown weights", (*_SCENE, "--model", "nothing")),
     Case("first line of inference", (*_SCENE, "--overwrite"), ""),
     Case("first tile of inference", (*_SCENE, "--overwrite"), "scene: 9 tiles"),
+    Case(
+        "first tile with OpenVINO",
+        (*_SCENE, "--overwrite", "--backend", "openvino", "--device", "cpu"),
+        "scene: 9 tiles",
+    ),
     Case("dry run", (*_SCENE, "--dry-run")),
 )
 

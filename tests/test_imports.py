@@ -174,12 +174,16 @@ def every_module_of(package):
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
-        ("import pipelines.inference.scene", HEAVY),
-        ("import pipelines.inference.job", HEAVY | {"shapely", "pyogrio", "skimage"}),
+        ("import pipelines.inference.scene", HEAVY | {"torch"}),
+        # Torch is loaded where it computes: OpenVINO is not to share a process with it.
+        ("import pipelines.inference.job", HEAVY | {"shapely", "pyogrio", "skimage", "torch"}),
         # A dry run answers before these were loaded.
         ("import pipelines.inference.planning.dry_run, flows.cli.estimated", HEAVY | {"torch"}),
         # What a Dask worker is sent: inputs, and functions of this module.
-        ("import pipelines.inputs.discovery, pipelines.inference.workers", HEAVY | {"skimage"}),
+        (
+            "import pipelines.inputs.discovery, pipelines.inference.workers",
+            HEAVY | {"skimage", "torch"},
+        ),
         (every_module_of("rurnet"), HEAVY | {"rasterio", "tifffile"}),
         (every_module_of("tiling"), HEAVY | {"torch"}),
         # So that a list of commands is there at once, and the options of a flow soon.

@@ -74,15 +74,15 @@ class Now(Silence):
 def run(folder, weights, output, error, at, monkeypatch):
     """A run whose network raises an error in one scene, and in all that follow here."""
     model, now = load(str(weights)), Now()
-    whole, failed = model.network.forward, []
+    whole, failed = model.network.step, []
 
-    def forward(*given, **named):
+    def step(*given):
         if now.scene_now == at or failed:
             failed.append(now.scene_now)
             raise error
-        return whole(*given, **named)
+        return whole(*given)
 
-    monkeypatch.setattr(model.network, "forward", forward)
+    monkeypatch.setattr(model.network, "step", step)
     items = road_inputs([str(folder / "in")], None)
     outcomes = run_batch(items, [model], SETTINGS, output, now)
     return {one.name: one for one in outcomes}, set(failed)

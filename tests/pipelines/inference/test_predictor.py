@@ -49,7 +49,7 @@ def predictor(models, steps=1, **options):
 def batches_as_given(monkeypatch):
     """Lanes take batches of the size that is asked for, as those of a GPU do."""
 
-    def lanes(batch, steps, *, on_cpu):
+    def lanes(batch, steps, *, on_cpu, alone):
         return Lanes(cpu_threads(), 1, max(LEAST, batch // cpu_threads()), 1)
 
     monkeypatch.setattr("pipelines.inference.predictor.lanes_of", lanes)
@@ -258,16 +258,19 @@ def limited(path, most, error=torch.OutOfMemoryError):
     """A network with memory for so many tiles, and the sizes of the batches it was given."""
     model, sizes = load(str(path)), []
 
-    def refuse(network, arguments):
-        sizes.append(len(arguments[0]))
-        if len(arguments[0]) > most:
+    start = model.network.initial_state
+
+    def refuse(image):
+        sizes.append(len(image))
+        if len(image) > most:
             raise error(
                 "out of memory"
                 if error is torch.OutOfMemoryError
                 else "DefaultCPUAllocator: can't allocate memory: you tried to allocate"
             )
+        return start(image)
 
-    model.network.register_forward_pre_hook(refuse)
+    model.network.initial_state = refuse
     return model, sizes
 
 
