@@ -206,9 +206,9 @@ def test_loading_what_predicts_takes_no_more_memory_than_is_told():
         "from pipelines.inference.planning import estimate\n"
         "from pipelines.runtime.device import is_a_cpu\n"
         "from pipelines.runtime.memory import peak_memory\n"
-        "models = [job.load('roads-dru4')]\n"
-        "job.predictor_for(models, job.PredictionSettings(device='cpu'))\n"
-        "print(peak_memory(), estimate._loaded(models), is_a_cpu('cpu'))"
+        "models, settings = [job.known('roads-dru4')], job.PredictionSettings(device='cpu')\n"
+        "job.predictor_for(models, settings)\n"
+        "print(peak_memory(), estimate._loaded(models, settings, None), is_a_cpu('cpu'))"
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     took, told, for_cpus = found.stdout.split()
