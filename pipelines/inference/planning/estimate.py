@@ -80,10 +80,6 @@ _OPENVINO = 120_000_000
 """Bytes that OpenVINO takes besides, with a network for tiles of any size."""
 
 
-_COMPILING = 50_000_000
-"""Bytes that it takes for as long as it compiles one."""
-
-
 @dataclass(frozen=True)
 class _Process:
     """What a process holds, whichever scene it computes.
@@ -330,19 +326,16 @@ def _memory(
     """What the process takes to load the network, and what tiles, parts and rows come to."""
     so_far = max(peak_memory(), loaded)
     tile = process.held_per_pixel * grid.tile_height * grid.tile_width
-    compiling = 0
     if backend is None:
         so_far += _LIBRARIES * tile * process.lanes.under_way
-    else:  # Each lane computes one tile at a time, and the first one compiles.
+    else:  # Each lane computes one tile at a time.
         so_far += _OPENVINO + tile * process.lanes.count
-        compiling = _COMPILING + tile
     pixels = max(part.extent.pixels for part in parts)
     per_pixel = process.layout.count * BlendWeights(grid).dtype.itemsize + 1
     width = max(part.extent.width for part in parts)
     row = width * grid.tile_height * (seen.bands * seen.dtype.itemsize + 1)
     output = process.layout.count * (5 if settings.dtype == "float32" else 1)
-    # While it is compiled, the first part has hardly been begun.
-    held = max(pixels * (_PARTS_HELD * per_pixel + output), compiling) + 4 * row
+    held = pixels * (_PARTS_HELD * per_pixel + output) + 4 * row
     if seen is not scene:
         there = _most_at_once(Resampling((scene.height, scene.width), (seen.height, seen.width)))
         back = _most_at_once(Resampling((seen.height, seen.width), (scene.height, scene.width)))
