@@ -124,34 +124,44 @@ def table_of(points: Sequence[Point]) -> Table:
 
 
 def picture_of(points: Sequence[Point]) -> Figure:
-    """F1, clDice and APLS over the cost; a line joins what differs in the number of steps alone."""
-    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    """F1, clDice and APLS over the cost.
+
+    A line joins what differs in the number of steps alone, which stands beside its points; where
+    only tiles differ, these do.
+    """
+    figure = Figure(figsize=(10, 3.7), layout="constrained")
     shown = ("F1", "clDice", "APLS")
     several = [
-        name for name in ("model", "backend", "tile")
+        name for name in ("model", "backend", "tile", "steps")
         if len({getattr(point.way, name) for point in points}) > 1
     ]  # fmt: skip
+    beside = "tile" if "tile" in several and "steps" not in several else "steps"
+    told = [name for name in several if name != beside] or ["model"]
     for axes, score in zip(figure.subplots(1, len(shown)), shown, strict=True):
         index = list(SCORES).index(score)
         lines: dict[str, list[Point]] = {}
         for point in points:
-            label = ", ".join(getattr(point.way, name) for name in several or ("model",))
+            label = ", ".join(getattr(point.way, name) for name in told)
             lines.setdefault(label, []).append(point)
         for label, own in lines.items():
             fixed = [point for point in own if point.way.steps != "auto"]
             (line,) = axes.plot(
                 [point.median_cost for point in fixed], [point.scores[index] for point in fixed],
-                "o-", label=label,
+                "o-" if beside == "steps" else "o", label=label,
             )  # fmt: skip
             for point in own:
                 at = point.median_cost, point.scores[index]
                 if point.way.steps == "auto":
                     axes.plot(*at, "*", markersize=14, color=line.get_color())
-                beside = (4, -15) if point.way.steps == "auto" else (5, 5)
-                axes.annotate(point.way.steps, at, xytext=beside, textcoords="offset points")
-        axes.set(xlabel="processor seconds per megapixel", title=score, xlim=(0, None))
+                place = (4, -15) if point.way.steps == "auto" else (5, 5)
+                text = getattr(point.way, beside)
+                axes.annotate(text, at, xytext=place, textcoords="offset points", fontsize=8)
+        axes.set(xlabel="processor seconds per megapixel", title=score)
+        axes.set_xlim(0, 1.15 * max(point.median_cost for point in points))
+        axes.margins(y=0.1)
         axes.grid(alpha=0.3)
-    figure.axes[0].legend(loc="lower right")
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4)
     return figure
 
 
