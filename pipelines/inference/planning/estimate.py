@@ -368,6 +368,6 @@ def _disk(
     )
     output = 4 if settings.dtype == "float32" else 1
     bands = layout.count + (layout.classes if settings.save_steps else 0)
-    # With overviews a raster has a third more pixels; those of the mask are written twice.
-    rasters = scene.height * scene.width * (bands * output * (1 + 4 / 3) + 4 / 3 + 4 / 3)
+    # With overviews a raster has a third more pixels. Besides the bands there is the mask.
+    rasters = scene.height * scene.width * (bands * output + 1) * 2 * 4 / 3
     return kept + int(rasters)

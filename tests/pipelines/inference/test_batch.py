@@ -249,11 +249,14 @@ def test_a_scene_that_finds_no_memory_fails_and_the_others_go_on(
 ):
     model = load(str(roads_weights))
 
-    def refuse(network, arguments):
-        if float(arguments[0].mean()) > 2.0:  # The white scene's tiles.
-            raise torch.OutOfMemoryError("out of memory")
+    step = model.network.step
 
-    model.network.register_forward_pre_hook(refuse)
+    def refuse(image, state):
+        if float(image.mean()) > 2.0:  # The white scene's tiles.
+            raise torch.OutOfMemoryError("out of memory")
+        return step(image, state)
+
+    model.network.step = refuse
     write_raster(tmp_path / "white.tif", np.full((3, 90, 100), 255, np.uint8))
     items = road_inputs([str(tmp_path / "white.tif"), str(inputs / "scenes" / "a.tif")], None)
     failed, done = run_batch(items, [model], SETTINGS, tmp_path / "out", Silence())

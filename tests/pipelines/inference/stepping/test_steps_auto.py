@@ -38,9 +38,13 @@ def tiles():
     return np.stack([pixels[:, *cut] for cut in cuts]), np.stack([valid[cut] for cut in cuts])
 
 
+def with_rule(model, rule):
+    """The weights as a user's own, whose rule is in their card."""
+    return replace(model, card=replace(model.card, stopping=rule), digest="own")
+
+
 def predictor(model, rule, steps="auto", **options):
-    ruled = replace(model, card=replace(model.card, stopping=rule))
-    return NetworkPredictor([ruled], steps, torch.device("cpu"), **options)
+    return NetworkPredictor([with_rule(model, rule)], steps, torch.device("cpu"), **options)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +95,7 @@ def test_every_recurrent_network_can_be_packed_anew(fresh_weights, tiles, tmp_pa
 
 def test_networks_and_views_that_are_averaged_stop_each_by_itself(model, tiles):
     small = tiles[0][:2], tiles[1][:2]
-    both = [replace(model, card=replace(model.card, stopping=rule)) for rule in (ALWAYS, NEVER)]
+    both = [with_rule(model, rule) for rule in (ALWAYS, NEVER)]
     found = NetworkPredictor(both, "auto", torch.device("cpu"))(*small)
     assert (found[:, 1] == round(65_535 * 2 / 3)).all()
     turned = predictor(model, NEVER, tta=True)(*small)
