@@ -1,8 +1,8 @@
 """Weights files: safetensors whose metadata hold everything that is needed to use them.
 
 No pickle. `roads-dru4`, `roads-dru4-wide`, `roads-dru4-world`, `roads-tiny`, `roads-unet-gn`,
-`vessels-dru4`, `vessels-dru4-wide` and `vessels-tiny` come with the package. torch is imported where
-a network is built: that takes seconds.
+`vessels-dru4`, `vessels-dru4-wide` and `vessels-tiny` come with the package. torch is imported
+where a network is built: that takes seconds.
 """
 
 import hashlib

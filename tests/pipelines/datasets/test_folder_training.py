@@ -109,7 +109,8 @@ def test_the_weights_find_their_classes_in_scenes(trained, scenes, tmp_path):
 
 
 def test_the_weights_pass_for_fundi_too(trained, tmp_path, write_raster):
-    write_raster(tmp_path / "eye.tif", np.random.default_rng(0).integers(0, 255, (4, 40, 40), np.uint8), crs=None)
+    pixels = np.random.default_rng(0).integers(0, 255, (4, 40, 40), np.uint8)
+    write_raster(tmp_path / "eye.tif", pixels, crs=None)
     told = InferDrive(
         scenes=[str(tmp_path / "eye.tif")], output=tmp_path / "out", model=[str(trained.weights)],
         tile=64, overlap=32,
