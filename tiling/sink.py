@@ -190,7 +190,7 @@ class CogSink(_CopiedSink):
         )  # fmt: skip
 
     def _source(self) -> Path:
-        # Made by the copy, they take it half as long again.
+        # The copy would take half as long again if it made them.
         if factors := [2**level for level, _ in enumerate(self._sizes(), start=1)]:
             with rasterio.open(self._raw, "r+") as raster:
                 raster.build_overviews(factors, Resampling.average)

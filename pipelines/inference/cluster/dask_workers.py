@@ -124,7 +124,7 @@ class DaskWorkers:
             self._follow(client, item, left, futures, submitted, progress)
         except ClusterLostError:
             raise  # Nothing is asked of the client here: one that is closing would never answer.
-        except Exception as error:
+        except Exception as error:  # Whatever it is, no part is left to be computed.
             client.cancel(list(futures))
             if not isinstance(error, KilledWorker):
                 raise

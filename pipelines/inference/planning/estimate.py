@@ -7,6 +7,7 @@ known well enough without it.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from itertools import product
 from math import ceil
 from pathlib import Path
@@ -126,6 +127,8 @@ def estimate_batch(
         bands_of_settings(models, settings),
         _held_per_pixel(models, settings) if device == "cpu" else 0,
     )
+    # Once for each backend: on a GPU it loads the networks.
+    loaded = lru_cache(maxsize=None)(partial(_loaded, models, settings))
     found = []
     for item in items:
         try:
@@ -135,15 +138,14 @@ def estimate_batch(
                 backend = backend_of(folder, models, settings, offer, grid)
                 if (error := _refused(folder, opened, models, settings, backend)) is not None:
                     raise error
-                loaded = _loaded(models, settings, backend)
-                estimate = _estimate(folder, opened, process, settings, backend, loaded)
+                estimate = _estimate(folder, opened, process, settings, backend, loaded(backend))
                 if settings.measure:
                     estimate = _timed(estimate, opened, models, settings, backend, grid)
                 computed_by = None if backend is None else str(backend)
                 found.append(replace(estimate, backend=computed_by))
         except OutsideError as error:
             found.append(SceneEstimate(item.name, skipped=str(error)))
-        except Exception as error:
+        except Exception as error:  # Whatever it is, the other scenes are estimated.
             line = failure_line(item.source, error, None)
             found.append(SceneEstimate(item.name, error=line))
     if not any(one.done for one in found):
